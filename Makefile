@@ -1,0 +1,58 @@
+# Everything runs in .venv, made from requirements.lock; `make` alone lists the targets.
+PYTHON ?= python3
+BIN    := .venv/bin
+DEMO   := examples/complete_journey.toml
+LOG    := .genome/complete_journey/landing/complete_journey.parquet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format docs lock ui dashboard clean
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $$($(PYTHON) -V) was found: set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -Eo '^uv==[^ ]+' requirements.lock)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(LOG): .venv/.installed examples/complete_journey.py
+	$(BIN)/python examples/complete_journey.py $@
+
+demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
+	$(BIN)/genome run --config $(DEMO)
+
+test: .venv/.installed  ## the tests (minutes)
+	$(BIN)/pytest -m "not slow"
+
+test-all: .venv/.installed  ## the tests, the long ones too
+	$(BIN)/pytest
+
+lint: .venv/.installed  ## format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.installed  ## put the code in its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/.installed  ## write the generated parts of the documentation
+	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
+
+lock: .venv/.installed  ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --all-extras --universal --generate-hashes --python-version 3.11 \
+		--upgrade --output-file requirements.lock pyproject.toml
+
+ui: $(LOG)        ## the Dagster UI on the demo
+	$(BIN)/genome ui --config $(DEMO)
+
+dashboard: .venv/.installed  ## the dashboard on the demo
+	$(BIN)/genome dashboard --config $(DEMO)
+
+clean:           ## remove the environment and all that was made
+	rm -rf .venv .genome

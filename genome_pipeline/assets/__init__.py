@@ -1,0 +1,42 @@
+"""Dagster wrappers only: read, call a pure function, write, report. One module per stage of the flow."""
+
+from __future__ import annotations
+
+from genome_pipeline.assets.actions import customer_actions
+from genome_pipeline.assets.activity import customer_activity
+from genome_pipeline.assets.confidence import customer_confidence
+from genome_pipeline.assets.features import customer_features
+from genome_pipeline.assets.genome import customer_genome
+from genome_pipeline.assets.ingestion import raw_transactions
+from genome_pipeline.assets.outcomes import model_performance, prediction_outcomes
+from genome_pipeline.assets.publishing import published_genome
+from genome_pipeline.assets.report import genome_report
+from genome_pipeline.assets.risk import customer_risk, risk_model
+from genome_pipeline.assets.segments import segment_model, segments
+from genome_pipeline.assets.similarity import customer_neighbors, similarity_index
+from genome_pipeline.assets.stage import Stage
+from genome_pipeline.assets.validation import validation
+from genome_pipeline.assets.value import customer_value, value_model
+
+STAGES: tuple[Stage, ...] = (
+    raw_transactions,
+    validation,
+    customer_activity,
+    customer_features,
+    segment_model,
+    segments,
+    value_model,
+    customer_value,
+    risk_model,
+    customer_risk,
+    similarity_index,
+    customer_neighbors,
+    customer_confidence,
+    prediction_outcomes,
+    model_performance,
+    customer_actions,
+    customer_genome,
+    published_genome,
+    genome_report,
+)
+"""The flow, in the order of the data."""

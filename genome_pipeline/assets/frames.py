@@ -1,0 +1,101 @@
+"""Slices of the warehouse as pandas frames, for the models."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.calendar import observed_until
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.outcomes import realised_outcomes
+from genome_pipeline.warehouse.database import WarehouseError
+
+TRAINING_SNAPSHOTS = 12
+"""Models train on the latest matured snapshots, at most this many."""
+
+TRAINING_ROWS = 600_000
+"""Customers read for training over all snapshots; beyond that, a fixed sample of each."""
+
+
+def snapshot_frame(database: Backend, table: str, as_of: date) -> pd.DataFrame:
+    """The rows of one snapshot, ordered by key, amounts as floats.
+
+    Raises :class:`WarehouseError` when the snapshot has never been written.
+    """
+    frame = database.con.execute(
+        f"SELECT * FROM {table} WHERE {TABLES[table].slice_by} = ? ORDER BY {', '.join(TABLES[table].key)}", [as_of]
+    ).df()
+    if frame.empty and not was_written(database, table, as_of):
+        raise WarehouseError(f"{table} has no snapshot at {as_of}: materialise that period first")
+    return frame
+
+
+def was_written(database: Backend, table: str, as_of: date) -> bool:
+    """Whether the slice was ever written, if only to hold no rows."""
+    found = database.con.execute(
+        "SELECT 1 FROM written_slices WHERE table_name = ? AND slice_key = ?", [table, str(as_of)]
+    ).fetchone()
+    return found is not None
+
+
+def observed_at(database: Backend, as_of: date) -> date:
+    """Day up to which the log can be taken as complete at ``as_of``; see :func:`observed_until`."""
+    days = database.con.execute(
+        "SELECT DISTINCT ordered_at::DATE AS day FROM validated_transactions"
+        " WHERE NOT is_return AND ordered_at < ? ORDER BY day",
+        [as_of],
+    ).fetchall()
+    return observed_until(as_of, [day for (day,) in days])
+
+
+def matured_dates(database: Backend, settings: Settings, as_of: date) -> list[date]:
+    """Earlier snapshots whose horizon had passed by ``as_of``, oldest first."""
+    latest = observed_at(database, as_of) - timedelta(days=settings.predict.horizon_days)
+    rows = database.con.execute(
+        "SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? AND as_of <= ? ORDER BY 1", [as_of, latest]
+    ).fetchall()
+    return [day for (day,) in rows]
+
+
+class MaturedSnapshots:
+    """Features and outcomes of matured snapshots, each read once in a run however many models ask."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._settings = pipeline.settings
+        self._read: dict[date, LabelledSnapshot] = {}
+
+    def at(self, database: Backend, as_of: date) -> list[LabelledSnapshot]:
+        """What a model may train on at ``as_of``: the latest matured snapshots, oldest first."""
+        dates = matured_dates(database, self._settings, as_of)[-TRAINING_SNAPSHOTS:]
+        for day in dates:
+            if day not in self._read:
+                self._read[day] = self._labelled(database, day)
+        return [self._read[day] for day in dates]
+
+    def _labelled(self, database: Backend, as_of: date) -> LabelledSnapshot:
+        features = database.table("customer_features")
+        features = _bounded(database, features.filter(features.as_of == ibis.date(as_of)))
+        outcomes = realised_outcomes(
+            database.table("validated_transactions"), features, as_of, self._settings.predict.horizon_days
+        )
+        return LabelledSnapshot(as_of, _frame(database, features), _frame(database, outcomes))
+
+
+def _bounded(database: Backend, customers: ir.Table) -> ir.Table:
+    """All customers, or a fixed sample of them by hash, so that training fits in memory."""
+    count = int(customers.count().execute())
+    limit = TRAINING_ROWS // TRAINING_SNAPSHOTS
+    if count <= limit:
+        return customers
+    return customers.filter(customers.customer_id.hash().abs() % 1_000_000 < round(1_000_000 * limit / count))
+
+
+def _frame(database: Backend, rows: ir.Table) -> pd.DataFrame:
+    return database.con.execute(f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY customer_id").df()

@@ -1,0 +1,31 @@
+"""All customer tables -> ``customer_genome``."""
+
+from __future__ import annotations
+
+import dagster as dg
+import ibis
+
+from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.transforms import genome
+
+_INPUTS = (
+    "customer_features",
+    "customer_segments",
+    "customer_value",
+    "customer_risk",
+    "customer_confidence",
+    "customer_actions",
+)
+
+
+@table_stage("customer_genome", reads=dict.fromkeys(_INPUTS), kinds={"ibis"})
+def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Join everything known of each customer into one row."""
+    dates = snapshots(context, pipeline)
+    with pipeline.warehouse.open() as database:
+        inputs = [database.table(name) for name in _INPUTS]
+        rows = genome.customer_genome(*(table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs))
+        written = pipeline.warehouse.replace_slices(database, TABLES["customer_genome"], dates, rows, context.run_id)
+    report_rows(context, pipeline, written)

@@ -1,0 +1,33 @@
+"""``customer_features`` -> ``risk_model`` -> ``customer_risk``."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
+from genome_pipeline.assets.stage import table_stage
+from genome_pipeline.models.risk import RiskModel, fit_risk_model
+from genome_pipeline.partitions import up_to_this_period
+from genome_pipeline.resources import Pipeline
+
+
+@table_stage(
+    "risk_model",
+    reads={"customer_features": up_to_this_period, "validated_transactions": up_to_this_period},
+    kinds={"scikitlearn"},
+)
+def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Fit, calibrate and compare the risk models on what had matured at each snapshot."""
+    predict = pipeline.settings.predict
+    fit_each_snapshot(
+        context,
+        pipeline,
+        "risk_model",
+        lambda features, matured: fit_risk_model(features, matured, predict.horizon_days, predict.seed),
+    )
+
+
+@table_stage("customer_risk", reads={"customer_features": None, "risk_model": None}, kinds={"scikitlearn"})
+def customer_risk(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Predict every customer's probability of churn at each snapshot."""
+    predict_each_snapshot(context, pipeline, "risk_model", "customer_risk", RiskModel.from_bytes)

@@ -1,0 +1,142 @@
+"""How a stage of the flow becomes a Dagster asset: declared here once, the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from genome_pipeline.contracts.columns import AS_READ
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.partitions import period_starts
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import ConfigError
+from genome_pipeline.warehouse.database import Slice, WrittenSlices
+
+WAREHOUSE_POOL = "genome_warehouse"
+"""Pool of every step that may open the warehouse: one process holds it at a time."""
+
+OWNERS = ("team:customer-genome",)
+
+Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any] | None"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function that makes one or several assets, with what Dagster has to know of them.
+
+    ``reads`` maps each upstream asset to its partition mapping, ``None`` for the same period.
+    """
+
+    name: str
+    specs: tuple[dg.AssetSpec, ...]
+    is_partitioned: bool
+    body: Body
+
+    @property
+    def asset_names(self) -> tuple[str, ...]:
+        """Names of the assets made."""
+        return tuple(spec.key.to_user_string() for spec in self.specs)
+
+    def build(self, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+        """The Dagster definition, cut by ``partitions`` where the stage has periods."""
+
+        @dg.multi_asset(
+            name=self.name,
+            specs=list(self.specs),
+            partitions_def=partitions if self.is_partitioned else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
+            pool=WAREHOUSE_POOL,
+        )
+        def _compute(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
+            try:
+                yield from self.body(context, pipeline) or ()
+            except ConfigError as error:
+                # A user's mistake: its sentence is the whole message, with no traceback to read through.
+                raise dg.Failure(description=str(error), allow_retries=False) from None
+
+        return _compute
+
+
+def table_stage(
+    *tables: str,
+    reads: Mapping[str, dg.PartitionMapping | None],
+    kinds: set[str],
+    name: str | None = None,
+) -> Callable[[Callable[[dg.AssetExecutionContext, Pipeline], None]], Stage]:
+    """Declare a stage that writes ``tables`` of the contract; description, columns and group come from there."""
+    declared = [TABLES[table] for table in tables]
+
+    def decorate(function: Callable[[dg.AssetExecutionContext, Pipeline], None]) -> Stage:
+        def body(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+            function(context, pipeline)
+            for table in tables:
+                yield dg.MaterializeResult(asset_key=table)
+
+        return Stage(
+            name=name or tables[0],
+            specs=tuple(_spec(table, reads, kinds) for table in declared),
+            is_partitioned=declared[0].slice_by in ("period_start_date", "as_of", "matured_as_of"),
+            body=body,
+        )
+
+    return decorate
+
+
+def _spec(table: Table, reads: Mapping[str, dg.PartitionMapping | None], kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.name,
+        description=f"{table.description}\n\nOne row per {table.grain}; key: {', '.join(table.key)}.",
+        group_name=table.group,
+        owners=list(OWNERS),
+        kinds={"duckdb", *kinds},
+        deps=[
+            dg.AssetDep(upstream, partition_mapping=mapping)
+            for upstream, mapping in reads.items()
+            if upstream != table.name or mapping is not None
+        ],
+        metadata={"dagster/table_name": table.name, "dagster/column_schema": column_schema(table)},
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The contract's columns as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type="as read" if column.type == AS_READ else column.type,
+                description=column.description,
+                tags={"unit": column.unit.name.lower()} if column.unit else {},
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.name in table.nullable, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.fields
+        ]
+    )
+
+
+def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[date]:
+    """The ``as_of`` of every period of this run, in order."""
+    return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+
+
+def report_rows(context: dg.AssetExecutionContext, pipeline: Pipeline, written: WrittenSlices, **facts: Any) -> None:
+    """Attach row counts, and any ``facts``, to the materialisation of each period."""
+    table = TABLES[written.table]
+    for key, rows in written.row_counts.items():
+        if isinstance(key, date):
+            context.add_asset_metadata(
+                {"dagster/partition_row_count": rows, **facts},
+                asset_key=table.name,
+                partition_key=_partition_key(pipeline, table, key),
+            )
+
+
+def _partition_key(pipeline: Pipeline, table: Table, key: Slice) -> str:
+    assert isinstance(key, date)
+    return str(pipeline.settings.time.period_start(key) if table.is_snapshot else key)

@@ -1,0 +1,40 @@
+"""``raw_transactions`` -> ``validated_transactions`` and ``quarantined_transactions``."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genome_pipeline.assets.stage import report_rows, table_stage
+from genome_pipeline.contracts.rules import active_rules
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.partitions import period_starts
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
+from genome_pipeline.warehouse.database import stored
+from genome_pipeline.warehouse.ingestion import typed_raw
+
+
+@table_stage(
+    "validated_transactions",
+    "quarantined_transactions",
+    reads={"raw_transactions": None},
+    kinds={"ibis"},
+    name="validation",
+)
+def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Judge the rows of the run's periods, and those that belong to no period."""
+    settings, warehouse = pipeline.settings, pipeline.warehouse
+    periods = period_starts(context)
+    rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
+    with warehouse.open() as database:
+        lines = typed_raw(database, settings)
+        wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
+        with stored(database, judged_lines(wanted, rules)) as judged:
+            valid = warehouse.replace_slices(
+                database, TABLES["validated_transactions"], periods, valid_lines(judged), context.run_id
+            )
+            rejected = warehouse.replace_slices(
+                database, TABLES["quarantined_transactions"], [*periods, None], rejected_lines(judged), context.run_id
+            )
+    report_rows(context, pipeline, valid)
+    report_rows(context, pipeline, rejected, undated_row_count=rejected.row_counts[None])

@@ -1,0 +1,35 @@
+"""``customer_features`` -> ``value_model`` -> ``customer_value``."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
+from genome_pipeline.assets.stage import table_stage
+from genome_pipeline.models.value import ValueModel, fit_value_model
+from genome_pipeline.partitions import up_to_this_period
+from genome_pipeline.resources import Pipeline
+
+
+@table_stage(
+    "value_model",
+    reads={"customer_features": up_to_this_period, "validated_transactions": up_to_this_period},
+    kinds={"scikitlearn"},
+)
+def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Fit and compare the value models on what had matured at each snapshot."""
+    predict = pipeline.settings.predict
+    fit_each_snapshot(
+        context,
+        pipeline,
+        "value_model",
+        lambda features, matured: fit_value_model(
+            features, matured, predict.horizon_days, predict.interval_level, predict.seed
+        ),
+    )
+
+
+@table_stage("customer_value", reads={"customer_features": None, "value_model": None}, kinds={"scikitlearn"})
+def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Predict every customer's orders and spend at each snapshot."""
+    predict_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes)

@@ -1,0 +1,92 @@
+"""The calendar: periods, snapshots, and what can be known when. Plain dates, no orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+_MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0, "day": 1.0}
+
+
+class Period(StrEnum):
+    """One step of the calendar."""
+
+    MONTH = "month"
+    WEEK = "week"
+    DAY = "day"
+
+    def start_of(self, day: date) -> date:
+        """First day of the period that holds ``day``; weeks start on Monday."""
+        match self:
+            case Period.MONTH:
+                return day.replace(day=1)
+            case Period.WEEK:
+                return day - timedelta(days=day.weekday())
+            case Period.DAY:
+                return day
+
+    def shift(self, start: date, periods: int) -> date:
+        """Start of the period ``periods`` steps after the one that starts at ``start``."""
+        match self:
+            case Period.MONTH:
+                months = start.year * 12 + start.month - 1 + periods
+                return date(months // 12, months % 12 + 1, 1)
+            case Period.WEEK:
+                return start + timedelta(weeks=periods)
+            case Period.DAY:
+                return start + timedelta(days=periods)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Periods from ``start`` on; ``end`` (exclusive) closes the calendar of a finished log."""
+
+    period: Period
+    start: date
+    end: date | None = None
+
+    def as_of(self, period_start: date) -> date:
+        """Snapshot date of the period: its end, exclusive."""
+        return self.period.shift(period_start, 1)
+
+    def period_start(self, as_of: date) -> date:
+        """Start of the period that ends at ``as_of``.
+
+        Raises ``ValueError`` when ``as_of`` is not the end of a period.
+        """
+        if self.period.start_of(as_of) != as_of:
+            before = self.period.start_of(as_of)
+            raise ValueError(
+                f"{as_of} is not the end of a {self.period}: the nearest are {before} and"
+                f" {self.period.shift(before, 1)}"
+            )
+        return self.period.shift(as_of, -1)
+
+    def periods(self, first: date, last: date) -> Iterator[date]:
+        """Starts of the periods from the one holding ``first`` to the one holding ``last``, both included."""
+        start, stop = self.period.start_of(first), self.period.start_of(last)
+        while start <= stop:
+            yield start
+            start = self.period.shift(start, 1)
+
+    def window_periods(self, days: int) -> int:
+        """How many whole periods come nearest to ``days``; at least one."""
+        return max(1, round(days / _MEAN_DAYS[self.period]))
+
+
+def observed_until(as_of: date, order_dates: list[date]) -> date:
+    """Day (exclusive) up to which the log can be taken as complete at ``as_of``.
+
+    A log may end inside a period (an export cut off in mid-month). The silence between the last order and
+    ``as_of`` is taken for a quiet spell only if the log has known one as long; otherwise the log ends with
+    its last order, and horizons that reach beyond it have not matured.
+
+    ``order_dates``: distinct days with a purchase before ``as_of``, ascending.
+    """
+    if not order_dates:
+        return as_of
+    longest = max(((b - a).days for a, b in zip(order_dates, order_dates[1:], strict=False)), default=1)
+    day_after = order_dates[-1] + timedelta(days=1)
+    return as_of if (as_of - order_dates[-1]).days <= longest else day_after

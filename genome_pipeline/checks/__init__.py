@@ -1,0 +1,33 @@
+"""Asset checks, made from contracts, rules and Great Expectations suites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from genome_pipeline.assets import STAGES
+from genome_pipeline.checks.contract import contract_check
+from genome_pipeline.checks.input import covers_period, nothing_lost, rows_counted
+from genome_pipeline.checks.published import published_is_whole
+from genome_pipeline.checks.quality import beats_naive, confidence_means_something
+from genome_pipeline.contracts.tables import TABLES
+
+
+def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
+    """Every check of the code location."""
+    contracts = [
+        contract_check(TABLES[name], partitions if stage.is_partitioned else None)
+        for stage in STAGES
+        for name in stage.asset_names
+        if name in TABLES
+    ]
+    others = [
+        rows_counted.build(None),
+        nothing_lost.build(partitions),
+        covers_period.build(partitions),
+        beats_naive.build(partitions),
+        confidence_means_something.build(partitions),
+        published_is_whole.build(None),
+    ]
+    return [*contracts, *others]

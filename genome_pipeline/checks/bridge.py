@@ -1,0 +1,108 @@
+"""How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from genome_pipeline.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.validation import CheckResult
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import ConfigError
+
+CheckBody = Callable[[dg.AssetCheckExecutionContext, Pipeline], Sequence[CheckResult]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one asset; a blocking one stops what comes after it when an ERROR is found."""
+
+    asset: str
+    name: str
+    description: str
+    is_blocking: bool
+    body: CheckBody
+
+    def build(self, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
+        """The Dagster definition; a run over a range of periods checks them together."""
+        with warnings.catch_warnings():
+            # Partitions of checks are in preview; the end-to-end tests hold the behaviour relied on here.
+            warnings.simplefilter("ignore", dg.PreviewWarning)
+
+            @dg.asset_check(
+                asset=self.asset,
+                name=self.name,
+                description=self.description,
+                blocking=self.is_blocking,
+                partitions_def=partitions,
+                pool=WAREHOUSE_POOL,
+            )
+            def _check(
+                context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+            ) -> dg.AssetCheckResult:
+                try:
+                    results = self.body(context, pipeline)
+                    _record(context, pipeline, results, partitions is not None)
+                except ConfigError as error:
+                    raise dg.Failure(description=str(error), allow_retries=False) from None
+                return _evaluation(results)
+
+        return _check
+
+
+def check(asset: str, *, description: str, is_blocking: bool) -> Callable[[CheckBody], Check]:
+    """Declare a check of ``asset``, named as its function."""
+
+    def decorate(function: CheckBody) -> Check:
+        return Check(asset, function.__name__, description, is_blocking, function)
+
+    return decorate
+
+
+def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
+    failed = [result for result in results if not result.is_passed]
+    has_error = any(result.severity == "ERROR" for result in failed)
+    metadata: dict[str, Any] = {"checked": len(results), "failed": len(failed)}
+    if failed:
+        metadata["failures"] = dg.TableMetadataValue(
+            records=[
+                dg.TableRecord({"check": result.check_name, "severity": result.severity, "observed": result.observed})
+                for result in failed
+            ],
+            schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in ("check", "severity", "observed")]),
+        )
+    return dg.AssetCheckResult(
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if has_error or not failed else dg.AssetCheckSeverity.WARN,
+        description="; ".join(result.observed for result in failed) or "all passed",
+        metadata=metadata,
+    )
+
+
+def _record(
+    context: dg.AssetCheckExecutionContext, pipeline: Pipeline, results: Sequence[CheckResult], has_periods: bool
+) -> None:
+    periods = period_starts(context) if has_periods else []
+    rows = pd.DataFrame(
+        {
+            "run_id": context.run_id,
+            "checked_at": datetime.now(UTC).replace(tzinfo=None),
+            "table_name": [result.table_name for result in results],
+            "check_name": [result.check_name for result in results],
+            "period_start_date": periods[0] if periods else None,
+            "period_end_date": pipeline.settings.time.as_of(periods[-1]) if periods else None,
+            "severity": [result.severity for result in results],
+            "is_passed": [result.is_passed for result in results],
+            "observed": [result.observed for result in results],
+        }
+    )
+    with pipeline.warehouse.open() as database:
+        pipeline.warehouse.append(database, TABLES["data_quality"], rows)

@@ -1,0 +1,45 @@
+"""Each table against its contract, by Great Expectations inside DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from genome_pipeline.checks.bridge import Check
+from genome_pipeline.contracts.tables import Table
+from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.validation import CheckResult, validate_table
+from genome_pipeline.resources import Pipeline
+
+
+def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
+    """The blocking check that the slices of a run hold what the contract says."""
+
+    def body(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+        with pipeline.warehouse.open_to_read():
+            return validate_table(pipeline.warehouse.path, table, _slices(context, pipeline, table, partitions))
+
+    return Check(
+        table.name,
+        "contract",
+        f"Columns, types, keys, nulls, bounds and relations of {table.name} are as its contract declares them.",
+        True,
+        body,
+    ).build(partitions)
+
+
+def _slices(
+    context: dg.AssetCheckExecutionContext,
+    pipeline: Pipeline,
+    table: Table,
+    partitions: dg.PartitionsDefinition[Any] | None,
+) -> list[date | None] | None:
+    if partitions is None:
+        return None
+    periods = period_starts(context)
+    if table.is_snapshot:
+        return [pipeline.settings.time.as_of(start) for start in periods]
+    return [*periods, None] if table.slice_by in table.nullable else list(periods)

@@ -1,0 +1,78 @@
+"""Whether the models earned their place, on every snapshot that matured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from genome_pipeline.checks.bridge import check
+from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.validation import CheckResult
+from genome_pipeline.resources import Pipeline
+
+_HEADLINE = {"orders": "mae", "spend": "mae", "churn": "brier"}
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, the model's error is not above the naive baseline's.",
+    is_blocking=False,
+)
+def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Compare mean absolute error (orders, spend) and Brier score (churn) over all customers."""
+    dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, target, max(metric_value) FILTER (predictor = 'model') AS model,"
+            " max(metric_value) FILTER (predictor = 'naive') AS naive, max(customer_count) AS customer_count"
+            " FROM model_performance WHERE slice_name = 'all' AND matured_as_of IN (SELECT unnest(?))"
+            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY ALL ORDER BY ALL",
+            [dates, _HEADLINE],
+        ).fetchall()
+    return [
+        CheckResult(
+            "model_performance",
+            f"beats_naive_{target}_{as_of}",
+            "WARN",
+            model is not None and naive is not None and model <= naive,
+            f"{target} at {as_of}: {_HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
+            count,
+        )
+        for as_of, target, model, naive, count in rows
+    ]
+
+
+@check(
+    "prediction_outcomes",
+    description="On each snapshot that matured, the error of churn_probability falls as confidence rises.",
+    is_blocking=False,
+)
+def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Rank correlation between confidence decile and Brier score; below zero is what the name promises."""
+    dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "WITH scored AS (SELECT as_of, power(churn_probability - has_churned::INT, 2) AS error,"
+            " ntile(10) OVER (PARTITION BY as_of ORDER BY confidence, customer_id) AS decile FROM prediction_outcomes"
+            " WHERE matured_as_of IN (SELECT unnest(?)) AND confidence IS NOT NULL AND churn_probability IS NOT NULL),"
+            " deciles AS (SELECT as_of, decile, avg(error) AS error, count(*) AS customers FROM scored GROUP BY ALL),"
+            " ranked AS (SELECT *, rank() OVER (PARTITION BY as_of ORDER BY error) AS error_rank FROM deciles)"
+            " SELECT as_of, corr(decile, error_rank), sum(customers) FROM ranked GROUP BY as_of ORDER BY as_of",
+            [dates],
+        ).fetchall()
+    return [
+        CheckResult(
+            "prediction_outcomes",
+            f"confidence_means_something_{as_of}",
+            "WARN",
+            rank is not None and rank < 0,
+            f"at {as_of}: rank correlation of confidence decile and Brier score {_number(rank)}",
+            int(count),
+        )
+        for as_of, rank, count in rows
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"

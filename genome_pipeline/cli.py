@@ -1,0 +1,229 @@
+"""The ``genome`` command. Exit 0: done; 1: a check failed and nothing was published; 2: wrong use or config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from genome_pipeline import __version__
+from genome_pipeline.settings import CONFIG_VARIABLE, ConfigError, Settings, load_settings
+
+if TYPE_CHECKING:
+    from genome_pipeline.running import Progress
+
+app = typer.Typer(
+    name="genome",
+    help="Raw transactions in; segments, value, churn risk, similar customers and confidence out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Config file; default $GENOME_CONFIG, else genome.toml here.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was published before stays, and the next run takes up from here", 130)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Customer Genome."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Make the snapshot at this date.")
+    ] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="Make again from this snapshot on ...")
+    ] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="... to this one.")] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what is new in the source, make the snapshots that are missing or stale, and publish."""
+    if as_of and (first or last):
+        raise ConfigError("--as-of goes without --from and --to: give one date, or a range")
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline import running, terminal
+    from genome_pipeline.summary import summarise
+
+    span = running.Span(_day(as_of or first), _day(as_of or last))
+    started = time.monotonic()
+    with _progress(silent=quiet or as_json) as progress:
+        try:
+            outcome = running.run(settings, span, progress)
+        except running.RunFailed as error:
+            _fail(f"{error}; nothing was published, what was published before stays", 1)
+    facts = {
+        **summarise(settings),
+        "snapshots_made": outcome.as_of,
+        "run_id": outcome.run_id,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if as_json:
+        _print_json(facts)
+    elif not quiet:
+        terminal.print_summary(Console(), facts, _config_argument(config))
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell what is in the warehouse and what is published."""
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.inspection import pipeline_status
+
+    facts = pipeline_status(settings)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_status(Console(), facts)
+
+
+@app.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Look at config, source and environment before a run; reads a sample, writes nothing."""
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.inspection import inspect_source
+
+    facts = inspect_source(settings)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_inspection(Console(), facts)
+
+
+@app.command()
+def customer(
+    customer_id: Annotated[str, typer.Argument(help="The customer, as named in the source.")],
+    config: ConfigOption = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="At this snapshot; default the latest.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one customer's genome."""
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.summary import customer_card
+
+    card = customer_card(settings, customer_id, _day(as_of))
+    if as_json:
+        _print_json(card)
+    else:
+        terminal.print_card(Console(), card)
+
+
+@app.command()
+def dashboard(
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
+) -> None:
+    """Open the dashboard on the published file."""
+    settings = _settings(config)
+    from genome_pipeline.dashboard.app import serve
+
+    Console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
+    serve(settings.published_path, host=host, port=port)
+
+
+@app.command()
+def ui(
+    config: ConfigOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
+    settings = _settings(config)
+    from genome_pipeline.instance import prepare_home
+
+    prepare_home(settings)
+    dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if dagster is None:
+        raise ConfigError("the dagster command is not installed beside genome: install the project's dependencies")
+    module = ["-m", "genome_pipeline.definitions"]
+    os.execv(dagster, [dagster, "dev", *module, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+
+
+def _settings(config: Path | None) -> Settings:
+    """The settings, also for every process started from here."""
+    settings = load_settings(config)
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = str(config.absolute())
+    os.environ["GENOME_HOME"] = str(settings.home.absolute())
+    return settings
+
+
+def _quieten() -> None:
+    """Libraries keep their notices to themselves; errors come through."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Progress]:
+    """Progress of the stages on standard error: a live display in a terminal, plain lines elsewhere."""
+    if silent:
+        yield lambda *_: None
+        return
+    from genome_pipeline.terminal import StageProgress
+
+    # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream, StageProgress(Console(file=stream)) as progress:
+        yield progress.report
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _config_argument(config: Path | None) -> str:
+    return f" --config {config}" if config else ""
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    typer.echo(json.dumps(facts, default=str, ensure_ascii=False))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

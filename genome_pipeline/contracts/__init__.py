@@ -1,0 +1,1 @@
+"""What every table holds, said once: columns, types, units, descriptions, keys, bounds, row rules."""

@@ -1,0 +1,297 @@
+"""The dictionary of columns: one name, one type, one unit, one meaning, wherever it stands.
+
+Tables in :mod:`genome_pipeline.contracts.tables` are composed from these. A name carries its unit or
+kind (``_days``, ``_count``, ``_amount``, ``_probability``, ``_share``, ``_ratio``, ``_at``, ``_date``,
+``_id``, ``is_``, ``has_``); the field's own terms (``frequency``, ``recency``, ``T``) keep their sense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """The unit a number is in."""
+
+    DAYS = "days"
+    COUNT = "count"
+    ORDERS = "orders (purchase days)"
+    CURRENCY = "currency of the source"
+    PROBABILITY = "probability"
+    SHARE = "share"
+    RATIO = "ratio"
+    SCORE = "score"
+
+
+AS_READ = "AS_READ"
+"""The type of a raw column: whatever the source has (text for text formats)."""
+
+MONEY = "DECIMAL(18,2)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the dictionary.
+
+    ``type`` is a DuckDB type or :data:`AS_READ`; ``minimum`` and ``maximum`` are inclusive bounds of every
+    non-null value; ``values`` is the closed set of allowed ones.
+    """
+
+    name: str
+    type: str
+    description: str
+    unit: Unit | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] | None = None
+
+
+def _text(name: str, description: str, values: tuple[str, ...] | None = None) -> Column:
+    return Column(name, "VARCHAR", description, values=values)
+
+
+def _date(name: str, description: str) -> Column:
+    return Column(name, "DATE", description)
+
+
+def _at(name: str, description: str) -> Column:
+    return Column(name, "TIMESTAMP", description)
+
+
+def _flag(name: str, description: str) -> Column:
+    return Column(name, "BOOLEAN", description)
+
+
+def _count(name: str, description: str, minimum: float = 0) -> Column:
+    return Column(name, "BIGINT", description, Unit.COUNT, minimum)
+
+
+def _days(name: str, description: str, type_: str = "BIGINT") -> Column:
+    return Column(name, type_, description, Unit.DAYS, 0)
+
+
+def _money(name: str, description: str, minimum: float | None = None) -> Column:
+    return Column(name, MONEY, description, Unit.CURRENCY, minimum)
+
+
+def _currency(name: str, description: str, minimum: float | None = None) -> Column:
+    return Column(name, "DOUBLE", description, Unit.CURRENCY, minimum)
+
+
+def _orders(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, Unit.ORDERS, 0)
+
+
+def _share(name: str, description: str, maximum: float | None = 1) -> Column:
+    return Column(name, "DOUBLE", description, Unit.SHARE, 0, maximum)
+
+
+def _ratio(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, Unit.RATIO, 0)
+
+
+def _probability(name: str, description: str) -> Column:
+    return Column(name, "DOUBLE", description, Unit.PROBABILITY, 0, 1)
+
+
+def _score(name: str, description: str, minimum: float | None = 0, maximum: float | None = 1) -> Column:
+    return Column(name, "DOUBLE", description, Unit.SCORE, minimum, maximum)
+
+
+def _raw(name: str, description: str) -> Column:
+    return Column(name, AS_READ, description)
+
+
+_DICTIONARY = (
+    # Time and identity
+    _date("as_of", "End of the period, exclusive: the snapshot knows only what happened before it."),
+    _date("matured_as_of", "Snapshot at which the horizon of the prediction had passed and its outcome became known."),
+    _date("selection_as_of", "Matured snapshot on which the candidates were compared, out of time."),
+    _date("period_start_date", "First day of the period."),
+    _date("period_end_date", "Day after the last day of the period."),
+    _text("customer_id", "Customer, as named in the source (surrounding blanks removed)."),
+    _text("run_id", "Pipeline run that wrote the row."),
+    # Source rows
+    _text("source_file", "File the row was read from, relative to the source folder; a sheet follows after '#'."),
+    Column("source_row", "BIGINT", "Position of the row in its file: 1 is the first row after the header.", None, 1),
+    _at("ingested_at", "When the file was read (UTC)."),
+    _raw("raw_customer_id", "Customer, as it came."),
+    _raw("raw_order_id", "Order, as it came."),
+    _raw("raw_ordered_at", "Moment of the order, as it came."),
+    _raw("raw_product_id", "Product, as it came."),
+    _raw("raw_category", "Product category, as it came."),
+    _raw("raw_quantity", "Quantity, as it came."),
+    _raw("raw_unit_price", "Price of one unit, as it came."),
+    _raw("raw_amount", "Line total, as it came."),
+    _raw("raw_country", "Country, as it came."),
+    _text("content_hash", "SHA-256 of the file's bytes."),
+    _text("raw_types", "Types of the mapped columns as read, as JSON."),
+    _count("row_count", "Rows."),
+    # Transaction lines
+    _text("order_id", "Order the line belongs to; where the source has none, the customer's day (YYYY-MM-DD)."),
+    _at("ordered_at", "Moment of the order."),
+    _text("product_id", "Product."),
+    _text("category", "Product category."),
+    _text("country", "Country."),
+    Column("quantity", "DECIMAL(18,3)", "Units bought; negative in a return.", Unit.COUNT),
+    Column("unit_price", "DECIMAL(18,4)", "Price of one unit.", Unit.CURRENCY),
+    _money("amount", "Line total; negative in a return."),
+    _flag("is_return", "The line takes something back: a negative quantity or amount."),
+    Column("reasons", "VARCHAR[]", "Every rule the row failed, by name."),
+    _money("line_amount", "Line total as far as it could be read."),
+    # Activity and features
+    _date("first_order_date", "Day of the first purchase."),
+    _date("last_order_date", "Day of the last purchase."),
+    _count("order_count", "Orders with at least one purchased line."),
+    _count("purchase_day_count", "Days with at least one purchase."),
+    _count("line_count", "Purchased lines."),
+    _count("order_product_count", "Distinct products of each order, summed over orders."),
+    Column("item_count", "DECIMAL(18,3)", "Units purchased.", Unit.COUNT, 0),
+    _count("weekend_purchase_day_count", "Purchase days that fall on a Saturday or Sunday."),
+    Column("categories", "VARCHAR[]", "Distinct categories purchased, sorted."),
+    _money("gross_amount", "Amount of purchases, before returns.", 0),
+    _money("return_amount", "Amount taken back in returns, as a positive number.", 0),
+    _money("spend_amount", "Purchases less returns."),
+    _money("first_day_amount", "Amount purchased on the first purchase day.", 0),
+    Column("squared_order_amount_sum", "DECIMAL(38,4)", "Sum of squared order amounts.", None, 0),
+    Column("squared_gap_days_sum", "BIGINT", "Sum of squared days between consecutive purchase days.", None, 0),
+    _count("return_line_count", "Lines that take something back."),
+    _count("frequency_count", "BTYD frequency x: repeat purchase days (purchase days after the first)."),
+    _days("recency_days", "BTYD recency t_x: days from first to last purchase. Not days_since_last_order."),
+    _days("t_days", "BTYD T: days from first purchase to as_of."),
+    _days("days_since_last_order", "Days from last purchase to as_of (the RFM sense of recency)."),
+    _count("active_period_count", "Periods with at least one purchase.", 1),
+    _share("active_period_share", "Periods with a purchase, of those since the first purchase."),
+    _currency("monetary_value_amount", "Mean amount per repeat purchase day; null without a repeat purchase.", 0),
+    _currency("average_order_value_amount", "Mean amount per order.", 0),
+    _currency("order_value_std_amount", "Standard deviation of order amounts; null below two orders.", 0),
+    Column("items_per_order_count", "DOUBLE", "Mean units per order.", Unit.COUNT, 0),
+    Column("products_per_order_count", "DOUBLE", "Mean distinct products per order.", Unit.COUNT, 0),
+    _count("category_count", "Distinct categories purchased so far."),
+    _days("order_gap_mean_days", "Mean days between consecutive purchase days; null without a repeat.", "DOUBLE"),
+    _days("order_gap_std_days", "Standard deviation of those gaps; null below two gaps.", "DOUBLE"),
+    _ratio("order_gap_cv_ratio", "Irregularity: standard deviation of gaps over their mean; null below two gaps."),
+    _ratio("overdue_ratio", "days_since_last_order over order_gap_mean_days; above 1 the next order is overdue."),
+    _share("weekend_share", "Purchase days that fall on a weekend, of all purchase days."),
+    _count("recent_purchase_day_count", "Purchase days in the recent window (whole periods nearest the horizon)."),
+    _count("previous_purchase_day_count", "Purchase days in the window of equal length before the recent one."),
+    _money("recent_spend_amount", "Purchases less returns in the recent window."),
+    _money("previous_spend_amount", "Purchases less returns in the window before the recent one."),
+    _days("recent_window_days", "Length of the recent window."),
+    _share("momentum_share", "Recent purchase days, of recent and previous ones; 0.5 is steady, null without any."),
+    _share("return_share", "Amount returned, of amount purchased; above 1 where more came back than was bought.", None),
+    # Segments
+    Column("segment_count", "INTEGER", "Segments in the model.", Unit.COUNT, 1),
+    Column("segment_id", "INTEGER", "Segment; keeps its number from one snapshot to the next.", None, 1),
+    _text("segment_name", "Segment name, derived from its profile by a stated rule."),
+    _text("naming_rule", "Rule that gave the segment its name."),
+    Column("previous_segment_id", "INTEGER", "Segment at the previous snapshot; null for a new customer.", None, 1),
+    _flag("has_moved", "The segment differs from the previous snapshot's; null for a new customer."),
+    _probability("membership_probability", "Probability that the customer belongs to this segment."),
+    Column("from_segment_id", "INTEGER", "Segment at the previous snapshot; 0 for new customers.", None, 0),
+    _text("from_segment_name", "Its name; 'New customers' for those without one."),
+    Column("to_segment_id", "INTEGER", "Segment at this snapshot.", None, 1),
+    _text("to_segment_name", "Its name."),
+    _count("customer_count", "Customers."),
+    _share("customer_share", "Customers, of all customers of the snapshot."),
+    _share("spend_share", "Recent spend, of the recent spend of all customers; null where nothing was spent.", None),
+    _currency("median_spend_amount", "Median of spend_amount."),
+    _currency("median_average_order_value_amount", "Median of average_order_value_amount.", 0),
+    Column("median_frequency_count", "DOUBLE", "Median of frequency_count.", Unit.COUNT, 0),
+    _days("median_days_since_last_order", "Median of days_since_last_order.", "DOUBLE"),
+    _days("median_t_days", "Median of t_days.", "DOUBLE"),
+    _days("median_order_gap_mean_days", "Median of order_gap_mean_days.", "DOUBLE"),
+    _share("median_momentum_share", "Median of momentum_share."),
+    _score("silhouette_score", "Mean silhouette of a sample of customers: 1 well apart, 0 touching.", -1),
+    # Models
+    _text("method", "Method used."),
+    _text("candidate", "Candidate model."),
+    _flag("is_chosen", "The candidate whose predictions are used."),
+    _text("choice_reason", "Why this candidate was chosen or passed over."),
+    _count("training_snapshot_count", "Matured snapshots trained on."),
+    _count("training_row_count", "Customer rows trained on, over all training snapshots."),
+    _text("parameters", "Fitted parameters, as JSON."),
+    _text("artifact_file", "Stored model, relative to the artifacts folder; null where parameters say it all."),
+    _count("gene_count", "Genes used.", 1),
+    Column("orders_mae", "DOUBLE", "Mean absolute error of expected_orders on the selection snapshot.", Unit.ORDERS, 0),
+    _currency("spend_mae_amount", "Mean absolute error of expected_spend on the selection snapshot.", 0),
+    _score("brier_score", "Mean squared error of churn_probability on the selection snapshot; lower is better."),
+    _score("log_loss", "Mean negative log likelihood of churn_probability; lower is better.", 0, None),
+    _score("auc", "Area under the ROC curve of churn_probability on the selection snapshot."),
+    # Value and risk
+    _orders("expected_orders", "Expected orders within the horizon; orders on one day count once, as in BTYD."),
+    _orders("expected_orders_lower", "Lower bound of the prediction interval of expected_orders."),
+    _orders("expected_orders_upper", "Upper bound of the prediction interval of expected_orders."),
+    _currency("expected_spend", "Expected purchases less returns within the horizon.", 0),
+    _currency("expected_spend_lower", "Lower bound of the prediction interval of expected_spend."),
+    _currency("expected_spend_upper", "Upper bound of the prediction interval of expected_spend.", 0),
+    _orders("naive_expected_orders", "Baseline: purchase days of the recent window, scaled to the horizon."),
+    _currency("naive_expected_spend", "Baseline: spend of the recent window, scaled to the horizon; at least 0.", 0),
+    _probability("churn_probability", "Probability of no purchase within the horizon."),
+    _probability("churn_probability_lower", "Lower bound of the Venn-Abers interval of churn_probability."),
+    _probability("churn_probability_upper", "Upper bound of the Venn-Abers interval of churn_probability."),
+    _probability(
+        "naive_churn_probability", "Baseline: churned share of customers equally active or not in the window."
+    ),
+    _probability("p_alive", "BTYD probability that the customer is still active at as_of. Not 1 - churn_probability."),
+    _text("risk_band", "Band of churn_probability: low below 1/3, medium below 2/3, high.", ("low", "medium", "high")),
+    _text("abstain_reason", "Why a prediction or its interval is not offered; null where it is."),
+    _text("value_abstain_reason", "abstain_reason of the value model."),
+    _text("risk_abstain_reason", "abstain_reason of the risk model."),
+    # Similarity
+    Column("neighbor_rank", "INTEGER", "1 is the most similar customer.", None, 1),
+    _text("neighbor_customer_id", "The similar customer."),
+    _score("similarity", "Cosine similarity of the two genomes.", -1.0000001, 1.0000001),
+    _text("shared_traits", "Genes in which the two stand out alike, most telling first."),
+    # Outcomes and performance
+    _orders("actual_orders", "Orders within the horizon; orders on one day count once."),
+    _money("actual_spend", "Purchases less returns within the horizon."),
+    _flag("has_churned", "No purchase within the horizon."),
+    _text("target", "What was predicted.", ("orders", "spend", "churn")),
+    _text("predictor", "Whose prediction: the model's or a naive baseline's.", ("model", "naive")),
+    _text("slice_name", "How customers were grouped: all, value_decile, segment, tenure or confidence_decile."),
+    _text("slice_value", "The group."),
+    _text("metric", "Measure of quality."),
+    Column("metric_value", "DOUBLE", "Its value; null where it is not defined."),
+    # Confidence and actions
+    _score("confidence", "How far the customer's predictions can be trusted; higher means smaller error."),
+    _score("sufficiency_confidence", "Part of confidence: how much history there is."),
+    _score("precision_confidence", "Part of confidence: how narrow the intervals are."),
+    _score("membership_confidence", "Part of confidence: how clearly the customer belongs to the segment."),
+    _score("familiarity_confidence", "Part of confidence: how close the nearest similar customers are."),
+    _text("confidence_band", "Band of confidence: low below 1/3, medium below 2/3, high.", ("low", "medium", "high")),
+    _text("action", "Recommended action."),
+    _text("action_rule", "Rule of the playbook that recommended it."),
+    _text("action_reason", "The facts that made the rule fire."),
+    _currency(
+        "revenue_at_stake_amount", "expected_spend the customer would spend if kept: what the action is about.", 0
+    ),
+    # Bookkeeping
+    _text("table_name", "Table."),
+    _text("column_name", "Column."),
+    _text("column_type", "DuckDB type."),
+    _text("unit", "Unit."),
+    _text("grain", "What one row is."),
+    _text("description", "Meaning."),
+    _text("minimum", "Smallest allowed value."),
+    _text("maximum", "Largest allowed value."),
+    _text("slice_key", "Slice of the table: a date, or a file."),
+    _at("written_at", "When it was written (UTC)."),
+    _at("changed_at", "When rows of the period last changed in the source (UTC)."),
+    _at("published_at", "When the file was published (UTC)."),
+    _at("checked_at", "When the check ran (UTC)."),
+    _text("version", "Version of the program."),
+    _text("setting_name", "Setting, as in genome.toml."),
+    _text("setting_value", "Its value."),
+    _text("settings_hash", "Fingerprint of the settings results depend on."),
+    _text("check_name", "Check."),
+    _text("severity", "What a failure means: ERROR stops the run, WARN is reported.", ("ERROR", "WARN")),
+    _flag("is_passed", "The check passed."),
+    _text("observed", "What was found."),
+    _text("reason", "Why the row is there."),
+    _money("amount_sum", "Sum of the amounts."),
+)
+
+COLUMNS: dict[str, Column] = {column.name: column for column in _DICTIONARY}
+assert len(COLUMNS) == len(_DICTIONARY), "a column is declared twice"

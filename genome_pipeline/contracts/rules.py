@@ -1,0 +1,127 @@
+"""Row rules: what makes a source row unfit to be counted, each with its name, reason and expression.
+
+The quarantine split and the checks both read them. A rule's ``fails`` takes the typed lines of
+:func:`genome_pipeline.transforms.validation.typed_lines` and gives a boolean column, never null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+ABSURD = 1_000_000_000
+"""Quantities and amounts from here on are taken for damage, not for trade."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row rule.
+
+    ``needs`` lists the source columns of which at least one must be mapped for the rule to apply.
+    ``is_optional`` rules can be switched off in ``genome.toml``; the others guard what the pipeline is built on.
+    """
+
+    name: str
+    description: str
+    fails: Callable[[ir.Table], ir.BooleanValue]
+    needs: tuple[str, ...] = ()
+    is_optional: bool = False
+
+
+def _unreadable(lines: ir.Table, *columns: str) -> ir.BooleanValue:
+    """Something is written in one of the columns, but it is not a number."""
+    failures = [lines[f"raw_{name}"].notnull() & lines[name].isnull() for name in columns]
+    result = failures[0]
+    for failure in failures[1:]:
+        result = result | failure
+    return result
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("missing_customer", "No customer is named.", lambda t: t.customer_id.isnull()),
+    Rule("missing_date", "No moment of order is given.", lambda t: t.raw_ordered_at.isnull()),
+    Rule(
+        "unreadable_date",
+        "The moment of order is not a date that exists, or not in the source's format.",
+        lambda t: t.raw_ordered_at.notnull() & t.ordered_at.isnull(),
+    ),
+    Rule(
+        "outside_calendar",
+        "The order is dated before calendar.start, or on or after calendar.end.",
+        lambda t: t.is_outside_calendar.fill_null(False),
+    ),
+    Rule(
+        "future_date",
+        "The order is dated after the moment its file was read.",
+        lambda t: t.is_in_future.fill_null(False),
+    ),
+    Rule(
+        "unreadable_number",
+        "A quantity, price or amount is written that is not a number, or is too large to be one.",
+        lambda t: (
+            _unreadable(t, "quantity", "unit_price") | (t.has_amount_text & t.amount.isnull() & t.quantity.notnull())
+        ),
+        needs=("quantity", "unit_price", "amount"),
+    ),
+    Rule(
+        "absurd_number",
+        f"The quantity or the line total is {ABSURD:,} or more, in either direction.",
+        lambda t: (t.quantity.abs() >= ABSURD).fill_null(False) | (t.amount.abs() >= ABSURD).fill_null(False),
+        needs=("quantity", "unit_price", "amount"),
+    ),
+    Rule(
+        "missing_amount",
+        "No price or amount is given.",
+        lambda t: ~t.has_amount_text,
+        needs=("unit_price", "amount"),
+    ),
+    Rule(
+        "negative_price",
+        "The price of one unit is below zero (returns are told by quantity or amount).",
+        lambda t: (t.unit_price < 0).fill_null(False),
+        needs=("unit_price",),
+    ),
+    Rule(
+        "zero_amount",
+        "The line total is zero: a gift, a sample or a correction.",
+        lambda t: (t.amount == 0).fill_null(False) & (t.quantity != 0).fill_null(True),
+        needs=("unit_price", "amount"),
+        is_optional=True,
+    ),
+    Rule(
+        "zero_quantity",
+        "The quantity is zero.",
+        lambda t: (t.quantity == 0).fill_null(False),
+        needs=("quantity",),
+        is_optional=True,
+    ),
+    Rule(
+        "non_product_code",
+        "The product code is one of rules.non_product_codes (postage, fees, adjustments).",
+        lambda t: t.is_non_product.fill_null(False),
+        needs=("product_id",),
+        is_optional=True,
+    ),
+    Rule(
+        "exact_duplicate",
+        "The row repeats an earlier one in every mapped column.",
+        lambda t: t.copy_number > 0,
+        needs=("order_id",),
+        is_optional=True,
+    ),
+)
+
+OPTIONAL_RULES: tuple[str, ...] = tuple(rule.name for rule in RULES if rule.is_optional)
+
+
+def active_rules(mapped: Sequence[str], disabled: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules that apply to a source with the ``mapped`` columns."""
+    return tuple(
+        rule
+        for rule in RULES
+        if rule.name not in disabled and (not rule.needs or any(column in mapped for column in rule.needs))
+    )

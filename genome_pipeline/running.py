@@ -1,0 +1,209 @@
+"""``genome run``: which periods have to be made, and making them through Dagster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+
+from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.definitions import build_definitions
+from genome_pipeline.instance import PID_TAG, prepare_home, release_dead_runs
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.warehouse.ingestion import typed_raw
+
+_LOGGER = "progress"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+Progress = Callable[[str, str], None]
+"""Told of each step and its state: ``started``, ``done``, ``failed`` or ``skipped``."""
+
+
+class RunFailed(Exception):
+    """A run stopped: a check failed, or something unexpected happened. Nothing was published."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Snapshots asked for: both ends are ``as_of`` dates, ``None`` where open. With a first one, they are made
+    even where they are up to date.
+    """
+
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: the snapshots made, oldest first (none when all was up to date), and its id."""
+
+    as_of: tuple[date, ...]
+    run_id: str | None
+
+
+def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
+    """Take in what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
+
+    Raises :class:`ConfigError` for a mistake of the user's and :class:`RunFailed` when a check failed; in both
+    cases what was published before stays.
+    """
+    _check_boundaries(settings, span)
+    pipeline = Pipeline.of(settings)
+    definitions = dg.Definitions.merge(
+        build_definitions(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
+    )
+    prepare_home(settings)
+    with DagsterInstance.get() as instance:
+        release_dead_runs(instance)
+        _execute(definitions, INGEST_JOB, instance, {})
+        periods = _periods_to_make(pipeline, span)
+        if not periods and settings.published_path.exists():
+            return Outcome((), None)
+        if periods:
+            tags = dict(zip(_RANGE_TAGS, (str(periods[0]), str(periods[-1])), strict=True))
+            run_id = _execute(definitions, REFRESH_JOB, instance, tags)
+        else:
+            run_id = _execute(definitions, PUBLISH_JOB, instance, {})
+    return Outcome(tuple(map(settings.time.as_of, periods)), run_id)
+
+
+def _check_boundaries(settings: Settings, span: Span) -> None:
+    for day in (span.first, span.last):
+        if day is not None:
+            try:
+                settings.time.period_start(day)
+            except ValueError as error:
+                raise ConfigError(f"snapshot {error}") from None
+    if span.first and span.last and span.first > span.last:
+        raise ConfigError(f"--from {span.first} is after --to {span.last}: swap them")
+
+
+def _periods_to_make(pipeline: Pipeline, span: Span) -> list[date]:
+    """Starts of the periods to make: one contiguous range, as each snapshot builds on those before it."""
+    settings, calendar = pipeline.settings, pipeline.settings.time
+    with pipeline.warehouse.open() as database:
+        lines = typed_raw(database, settings)
+        first_day, last_day = (
+            lines.filter(lines.period_start_date.notnull())
+            .aggregate(first=lines.ordered_at.min(), last=lines.ordered_at.max())
+            .to_pyarrow()
+            .to_pylist()[0]
+            .values()
+        )
+        if first_day is None:
+            raise ConfigError(
+                f"no row of {settings.source.path} is dated within the calendar, which starts {calendar.start}:"
+                " set calendar.start to the first day of the log's first period"
+            )
+        today = datetime.now(UTC).date()
+        known = [
+            start for start in calendar.periods(first_day.date(), last_day.date()) if calendar.as_of(start) <= today
+        ]
+        if not known:
+            raise ConfigError(
+                f"the first {calendar.period} of the log, from {first_day.date()}, has not ended yet: run again after"
+                f" {calendar.as_of(calendar.period.start_of(first_day.date()))}"
+            )
+        for day in (span.first, span.last):
+            if day is not None and calendar.period_start(day) not in known:
+                raise ConfigError(
+                    f"snapshot {day} is outside the data, which run from {first_day.date()} to {last_day.date()}:"
+                    f" choose one from {calendar.as_of(known[0])} to {calendar.as_of(known[-1])}"
+                )
+        stale = _stale(pipeline, database, known)
+    if span.last is not None:
+        known = [start for start in known if calendar.as_of(start) <= span.last]
+    wanted = [start for start in known if start in stale]
+    if span.first is not None:
+        wanted.append(calendar.period_start(span.first))
+    return [start for start in known if start >= min(wanted)] if wanted else []
+
+
+def _stale(pipeline: Pipeline, database: Any, periods: Iterable[date]) -> set[date]:
+    """Periods never made, made under other settings, or made before their source rows changed."""
+    connection = database.con
+    table = TABLES["customer_genome"].name
+    written = {
+        date.fromisoformat(key): (written_at, settings_hash)
+        for key, written_at, settings_hash in connection.execute(
+            "SELECT slice_key, written_at, settings_hash FROM written_slices WHERE table_name = ?", [table]
+        ).fetchall()
+    }
+    changed = dict(connection.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
+    stale = set()
+    for start in periods:
+        written_at, settings_hash = written.get(pipeline.settings.time.as_of(start), (None, None))
+        if (
+            written_at is None
+            or settings_hash != pipeline.settings.results_hash
+            or changed.get(start, written_at) > written_at
+        ):
+            stale.add(start)
+    return stale
+
+
+def _execute(definitions: dg.Definitions, job: str, instance: DagsterInstance, tags: dict[str, str]) -> str:
+    result = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        run_config={"loggers": {_LOGGER: {}}},
+        tags={**tags, PID_TAG: str(os.getpid())},
+        raise_on_error=False,
+    )
+    if result.success:
+        return result.run_id
+    raise _failure(result.all_events)
+
+
+def _failure(events: Iterable[DagsterEvent]) -> Exception:
+    """The first cause of a failed run, as the exception to raise."""
+    failed_checks = []
+    for event in events:
+        if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+                failed_checks.append(
+                    f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} failed:"
+                    f" {evaluation.description}"
+                )
+        elif event.event_type is DagsterEventType.STEP_FAILURE and not failed_checks:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return ConfigError(data.user_failure_data.description)
+            error = data.error
+            cause = error.cause if error and error.cause else error
+            return RunFailed(
+                f"step {event.step_key} stopped unexpectedly: {cause.message.strip() if cause else 'no reason given'}"
+            )
+    return RunFailed("; ".join(failed_checks) or "the run stopped; `make ui` shows its log")
+
+
+def _progress_logger(progress: Progress) -> dg.LoggerDefinition:
+    """A Dagster logger that hands the start and end of each step to ``progress`` and writes nothing."""
+    states = {
+        DagsterEventType.STEP_START: "started",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+
+    class _Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_event", None) or getattr(record, "dagster_meta", {}).get("dagster_event")
+            if event is not None and event.event_type in states and event.step_key:
+                progress(event.step_key, states[event.event_type])
+
+    @dg.logger(description="Progress of a run on the command line.")
+    def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger(_LOGGER)
+        logger.addHandler(_Handler())
+        return logger
+
+    return progress_logger

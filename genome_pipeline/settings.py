@@ -1,0 +1,251 @@
+"""``genome.toml`` and the environment become one frozen :class:`Settings`; every mistake is named, with its fix."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.rules import OPTIONAL_RULES
+
+CONFIG_VARIABLE = "GENOME_CONFIG"
+DEFAULT_CONFIG = Path("genome.toml")
+DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
+
+
+class ConfigError(Exception):
+    """A mistake of use or configuration: one sentence saying what, where, and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceColumns(_Section):
+    """Names of the source's columns: ours = theirs."""
+
+    customer_id: str
+    ordered_at: str
+    order_id: str | None = None
+    product_id: str | None = None
+    category: str | None = None
+    quantity: str | None = None
+    unit_price: str | None = None
+    amount: str | None = None
+    country: str | None = None
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The columns that are mapped: ours -> theirs."""
+        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether the source says what was paid."""
+        return self.amount is not None or self.unit_price is not None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SourceColumns:
+        theirs = list(self.mapped.values())
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is mapped twice; map each column of the file once")
+        return self
+
+
+class SourceSettings(_Section):
+    """Where the transactions are and how to read them."""
+
+    path: str
+    columns: SourceColumns
+    currency: str = Field(default="", max_length=3, description="ISO code, for display; amounts are never converted.")
+    date_format: str | None = Field(default=None, description="strptime format of ordered_at, where it is not ISO.")
+    encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
+    delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
+
+
+class CalendarSettings(_Section):
+    """The steps in which time is cut."""
+
+    period: Period = Period.MONTH
+    start: date
+    end: date | None = None
+
+    @model_validator(mode="after")
+    def _on_boundaries(self) -> CalendarSettings:
+        for name in ("start", "end"):
+            day = getattr(self, name)
+            if day is not None and self.period.start_of(day) != day:
+                raise ValueError(f"{name} = {day} is not the start of a {self.period}; use {self.period.start_of(day)}")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end = {self.end} is not after start = {self.start}; give a later end, or none")
+        return self
+
+
+class PredictSettings(_Section):
+    """What is predicted."""
+
+    horizon_days: int = Field(default=90, ge=1, le=3650)
+    interval_level: float = Field(default=0.8, gt=0.5, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class RuleSettings(_Section):
+    """Row rules that are off, and what some of them look for."""
+
+    disabled: tuple[str, ...] = ()
+    non_product_codes: tuple[str, ...] = ()
+
+    @field_validator("disabled")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in OPTIONAL_RULES:
+                raise ValueError(
+                    f"no rule {name!r} can be switched off{_suggestion(name, OPTIONAL_RULES)};"
+                    f" those that can: {', '.join(OPTIONAL_RULES)}"
+                )
+        return names
+
+
+class Settings(BaseSettings):
+    """Everything a run depends on. Environment variables (``GENOME_HOME``, ``GENOME_SOURCE__PATH``) come first."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="GENOME_", env_nested_delimiter="__")
+
+    home: Path = Path(".genome")
+    source: SourceSettings
+    calendar: CalendarSettings
+    predict: PredictSettings = PredictSettings()
+    rules: RuleSettings = RuleSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @property
+    def time(self) -> Calendar:
+        """The calendar of periods."""
+        return Calendar(self.calendar.period, self.calendar.start, self.calendar.end)
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The pipeline's own database."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        """The file that BI tools and the dashboard read."""
+        return self.home / "published" / "genome.duckdb"
+
+    @property
+    def report_path(self) -> Path:
+        """The report of the latest snapshot."""
+        return self.home / "reports" / "genome_report.html"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Stored models and indexes."""
+        return self.home / "artifacts"
+
+    @property
+    def dagster_home(self) -> Path:
+        """``DAGSTER_HOME`` where none is set."""
+        return self.home / "dagster"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a warehouse is bound to: rows and slices made under another identity cannot be mixed with it."""
+        mapped = self.source.columns.mapped
+        return {
+            "calendar.period": self.calendar.period.value,
+            "calendar.start": self.calendar.start.isoformat(),
+            **{f"source.columns.{ours}": theirs for ours, theirs in mapped.items()},
+        }
+
+    @property
+    def results_hash(self) -> str:
+        """Fingerprint of every setting that results depend on; another one makes all slices stale."""
+        relevant = self.model_dump(mode="json", include={"source", "calendar", "predict", "rules"})
+        for key in ("path", "currency"):
+            relevant["source"].pop(key)
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Read ``config`` (default: ``$GENOME_CONFIG``, else ``genome.toml`` here) and the environment.
+
+    Paths in the file are relative to the file, except ``home``, which like ``GENOME_HOME`` is relative to
+    the working directory. Raises :class:`ConfigError` naming what is wrong, where, and the fix.
+    """
+    config = config or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(
+            f"no config file {config}: copy examples/genome.toml, name your columns in it, and pass it with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config} cannot be read ({error}): it must be a UTF-8 text file you may read") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{config} is not valid TOML: {error}") from None
+    source = data.get("source")
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        source["path"] = str(config.parent.resolve() / Path(source["path"]).expanduser())
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(config, item) for item in error.errors())) from None
+
+
+def load_settings_or_demo() -> Settings:
+    """As :func:`load_settings`; where nothing says which config, the demo's, so that a first look shows something."""
+    is_chosen = CONFIG_VARIABLE in os.environ or DEFAULT_CONFIG.exists()
+    return load_settings(None if is_chosen or not DEMO_CONFIG.exists() else DEMO_CONFIG)
+
+
+def _sentence(config: Path, error: Any) -> str:
+    """One mistake of the config, in words."""
+    location = ".".join(str(part) for part in error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            known = _keys_beside(error["loc"])
+            return f"{config}: unknown key {location!r}{_suggestion(str(error['loc'][-1]), known)}; known here: " + (
+                ", ".join(known)
+            )
+        case "missing":
+            return f"{config}: {location} is missing; add it (see examples/genome.toml)"
+        case "value_error":
+            return f"{config}: {location}: {error['ctx']['error']}"
+        case _:
+            return f"{config}: {location} = {error['input']!r} is wrong: {error['msg'].lower()}"
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _suggestion(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

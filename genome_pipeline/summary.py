@@ -1,0 +1,133 @@
+"""What the published file says, for the terminal: the summary of a run and the card of one customer."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from genome_pipeline.settings import ConfigError, Settings
+
+_QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
+
+
+class _Published:
+    """The published file, read-only."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
+        try:
+            self._connection = duckdb.connect(str(path), read_only=True)
+        except duckdb.Error as error:
+            raise ConfigError(
+                f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
+            ) from None
+
+    def __enter__(self) -> _Published:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        cursor = self._connection.execute(query, values or [])
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def row(self, query: str, values: list[Any] | None = None) -> dict[str, Any]:
+        found = self.rows(query, values)
+        return found[0] if found else {}
+
+
+def summarise(settings: Settings) -> dict[str, Any]:
+    """The latest snapshot in numbers: rows, customers, segments, model quality beside naive, checks, places.
+
+    Raises :class:`ConfigError` when nothing was published yet.
+    """
+    with _Published(settings.published_path) as published:
+        latest = published.row("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
+        parameters = json.loads(latest["parameters"])
+        quarantine = published.rows(
+            "SELECT reason, sum(row_count)::BIGINT AS row_count FROM quarantine_reasons GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        segments = published.rows(
+            "SELECT segment_name, customer_count, customer_share, spend_share FROM segment_profiles"
+            " ORDER BY customer_count DESC, segment_name"
+        )
+        totals = published.row(
+            "SELECT count(*) AS customers, sum(expected_spend) AS expected_spend,"
+            " sum(revenue_at_stake_amount) AS revenue_at_stake, avg(churn_probability) AS churn_probability,"
+            " avg(confidence) AS confidence FROM customer_genome"
+        )
+        abstentions = published.rows(
+            "SELECT reason, count(*) AS customers FROM (SELECT unnest([value_abstain_reason, risk_abstain_reason]) AS"
+            " reason FROM customer_genome) WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        quality = published.rows(
+            "SELECT as_of, target, metric, max(metric_value) FILTER (predictor = 'model') AS model,"
+            " max(metric_value) FILTER (predictor = 'naive') AS naive FROM model_performance WHERE slice_name = 'all'"
+            " AND as_of = (SELECT max(as_of) FROM model_performance) GROUP BY ALL ORDER BY ALL"
+        )
+        checks = published.row(
+            "SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM data_quality WHERE run_id = ?",
+            [latest["run_id"]],
+        )
+        warnings = published.rows(
+            "SELECT table_name, check_name, observed FROM data_quality WHERE run_id = ? AND NOT is_passed ORDER BY ALL",
+            [latest["run_id"]],
+        )
+    return {
+        "as_of": latest["as_of"],
+        "horizon_days": parameters["horizon_days"],
+        "currency": parameters["currency"],
+        "raw_rows": parameters["raw_row_count"],
+        "validated_rows": parameters["validated_row_count"],
+        "quarantined_rows": parameters["quarantined_row_count"],
+        "pending_rows": parameters["raw_row_count"]
+        - parameters["validated_row_count"]
+        - parameters["quarantined_row_count"],
+        "quarantine": quarantine,
+        **totals,
+        "segments": segments,
+        "abstentions": abstentions,
+        "quality": [row for row in quality if row["metric"] in _QUALITY[row["target"]]],
+        "checks": checks,
+        "failed_checks": warnings,
+        "published_file": str(settings.published_path),
+        "report_file": str(settings.report_path),
+    }
+
+
+def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
+    """Everything published of one customer at the latest snapshot (or at ``as_of``), with their neighbours.
+
+    Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
+    """
+    with _Published(settings.published_path) as published:
+        day = as_of or published.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
+        genome = published.row(
+            "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [day, customer_id]
+        )
+        if not genome:
+            close = published.rows(
+                "SELECT customer_id FROM customer_genome_history WHERE as_of = ? AND starts_with(customer_id, ?)"
+                " ORDER BY 1 LIMIT 5",
+                [day, customer_id],
+            )
+            ids = ", ".join(row["customer_id"] for row in close)
+            raise ConfigError(
+                f"no customer {customer_id!r} in the snapshot of {day}"
+                + (f"; ids that start so: {ids}" if ids else ": ids are as in the source, with leading zeros")
+            )
+        neighbors = published.rows(
+            "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
+            " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
+            [day, customer_id],
+        )
+        run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
+    parameters = json.loads(run["parameters"])
+    return {"genome": genome, "neighbors": neighbors, **{k: parameters[k] for k in ("horizon_days", "currency")}}

@@ -1,0 +1,242 @@
+"""How results look in a terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_LABELS = {
+    "raw_transactions": "Reading the source",
+    "validation": "Validating transactions",
+    "customer_activity": "Summing up activity",
+    "customer_features": "Measuring genomes",
+    "segment_model": "Finding segments",
+    "segments": "Assigning segments",
+    "value_model": "Training value models",
+    "customer_value": "Predicting value",
+    "risk_model": "Training risk models",
+    "customer_risk": "Predicting risk",
+    "similarity_index": "Indexing similarity",
+    "customer_neighbors": "Finding similar customers",
+    "customer_confidence": "Scoring confidence",
+    "prediction_outcomes": "Comparing with outcomes",
+    "model_performance": "Measuring performance",
+    "customer_actions": "Recommending actions",
+    "customer_genome": "Assembling genomes",
+    "published_genome": "Publishing",
+    "genome_report": "Writing the report",
+}
+_METRICS = {
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "gini": "normalised Gini (higher is better)",
+    "brier": "Brier score",
+    "auc": "AUC (higher is better)",
+}
+
+
+class StageProgress:
+    """One line per stage as it ends, with its time; in a terminal, the running one is shown as well."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+        )
+        self._started: dict[str, float] = {}
+        self._running: Any = None
+
+    def __enter__(self) -> StageProgress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def report(self, step: str, state: str) -> None:
+        """Take note that ``step`` has started, is done, has failed or was skipped."""
+        label = _LABELS.get(step, f"Checking {step}")
+        if state == "started":
+            self._started[step] = time.monotonic()
+            self._running = self._live.add_task(label)
+            return
+        if self._running is not None:
+            self._live.remove_task(self._running)
+            self._running = None
+        if step in _LABELS or state == "failed":
+            seconds = time.monotonic() - self._started.get(step, time.monotonic())
+            mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}[state]
+            self._live.console.print(f"{mark} {label:<28} {seconds:6.1f} s", highlight=False)
+
+
+def print_summary(console: Console, facts: dict[str, Any], config_argument: str) -> None:
+    """The summary of a run, from :func:`genome_pipeline.summary.summarise`."""
+    made = facts["snapshots_made"]
+    if not made:
+        done = "Everything is up to date"
+    elif len(made) == 1:
+        done = f"Made the snapshot of {made[0]}"
+    else:
+        done = f"Made {len(made)} snapshots, {made[0]} to {made[-1]}"
+    currency = facts["currency"]
+    console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s. Published: as of {facts['as_of']}.", highlight=False)
+
+    rows = _grid()
+    rows.add_row("Rows in", f"{facts['raw_rows']:,}")
+    rows.add_row("kept", f"{facts['validated_rows']:,}")
+    rows.add_row("quarantined", f"{facts['quarantined_rows']:,}")
+    if facts["pending_rows"]:
+        rows.add_row("in periods not made", f"{facts['pending_rows']:,}")
+    for row in facts["quarantine"]:
+        rows.add_row(f"  {row['reason']}", f"{row['row_count']:,}")
+    rows.add_row("Customers", f"{facts['customers']:,}")
+    rows.add_row(f"Expected spend, next {facts['horizon_days']} days", _amount(facts["expected_spend"], currency))
+    rows.add_row("Revenue at stake", _amount(facts["revenue_at_stake"], currency))
+    rows.add_row("Mean churn probability", _percent(facts["churn_probability"]))
+    rows.add_row("Mean confidence", _number(facts["confidence"]))
+    console.print(rows)
+
+    segments = Table("Segment", title="Segments", title_justify="left", box=None)
+    for name in ("Customers", "Share", "Share of recent spend"):
+        segments.add_column(name, justify="right")
+    for row in facts["segments"]:
+        segments.add_row(
+            escape(row["segment_name"]),
+            f"{row['customer_count']:,}",
+            _percent(row["customer_share"]),
+            _percent(row["spend_share"]),
+        )
+    console.print(segments)
+
+    if facts["quality"]:
+        matured = facts["quality"][0]["as_of"]
+        quality = Table(
+            "Prediction",
+            "Measure",
+            title=f"Predictions of {matured}, whose horizon has passed, out of sample",
+            title_justify="left",
+            box=None,
+        )
+        for name in ("Model", "Naive baseline"):
+            quality.add_column(name, justify="right")
+        for row in facts["quality"]:
+            quality.add_row(row["target"], _METRICS[row["metric"]], _number(row["model"]), _number(row["naive"]))
+        console.print(quality)
+    else:
+        console.print("No snapshot has matured yet: predictions cannot be compared with outcomes.")
+    for row in facts["abstentions"]:
+        console.print(f"[yellow]Abstained[/] for {row['customers']:,} customers: {escape(row['reason'])}")
+
+    console.print(f"\nChecks passed: {facts['checks']['passed']:,} of {facts['checks']['run']:,}", highlight=False)
+    for row in facts["failed_checks"]:
+        console.print(f"  [yellow]warning[/] {row['table_name']}: {escape(row['observed'])}", highlight=False)
+    places = _grid()
+    places.add_row("Published file", facts["published_file"])
+    places.add_row("Report", facts["report_file"])
+    places.add_row("Dashboard", f"genome dashboard{config_argument}")
+    places.add_row("Dagster UI", f"genome ui{config_argument}")
+    console.print(places)
+
+
+def print_status(console: Console, facts: dict[str, Any]) -> None:
+    """The state of the pipeline, from :func:`genome_pipeline.inspection.pipeline_status`."""
+    console.print(_facts(facts))
+
+
+def print_inspection(console: Console, facts: dict[str, Any]) -> None:
+    """What a run would meet, from :func:`genome_pipeline.inspection.inspect_source`."""
+    console.print(f"[bold]{len(facts['files'])} source file(s)[/]: {escape(', '.join(facts['files'][:5]))}")
+    mapping = Table("Ours", "In the file", "Type", "First values", box=None)
+    for row in facts["columns"]:
+        mapping.add_row(row["ours"], escape(row["theirs"]), row["type"], escape(", ".join(row["examples"])))
+    console.print(mapping)
+    console.print(
+        f"Of the first {facts['sample_rows']:,} rows: dates from {facts['first_ordered_at']} to"
+        f" {facts['last_ordered_at']}, {facts['quarantined_rows']:,} would be quarantined.",
+        highlight=False,
+    )
+    for row in facts["quarantine"]:
+        console.print(f"  {row['reason']}: {row['row_count']:,}", highlight=False)
+    console.print("[green]✓[/] ready: `genome run` takes it from here")
+
+
+def print_card(console: Console, card: dict[str, Any]) -> None:
+    """One customer's genome, from :func:`genome_pipeline.summary.customer_card`."""
+    genome, currency = card["genome"], card["currency"]
+    horizon = f"next {card['horizon_days']} days"
+    console.print(
+        f"\n[bold]Customer {escape(genome['customer_id'])}[/] as of {genome['as_of']}: {escape(genome['segment_name'])}"
+        f" ({_percent(genome['membership_probability'])} sure)",
+        highlight=False,
+    )
+    rows = _grid()
+    rows.add_row(f"Expected spend, {horizon}", _interval(genome, "expected_spend", lambda v: _amount(v, currency)))
+    rows.add_row(f"Expected orders, {horizon}", _interval(genome, "expected_orders", _number))
+    if genome["value_abstain_reason"]:
+        rows.add_row("", f"[yellow]{escape(genome['value_abstain_reason'])}[/]")
+    rows.add_row(f"Churn probability, {horizon}", _interval(genome, "churn_probability", _percent))
+    if genome["risk_abstain_reason"]:
+        rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
+    parts = ", ".join(
+        f"{name} {_number(genome[f'{name}_confidence'])}"
+        for name in ("sufficiency", "precision", "membership", "familiarity")
+    )
+    rows.add_row("Confidence", f"{_number(genome['confidence'])} ({parts})")
+    rows.add_row("Action", f"{escape(genome['action'])}: {escape(genome['action_reason'])}")
+    rows.add_row(
+        "Orders",
+        f"{genome['order_count']:,}, first {genome['first_order_date']}, last"
+        f" {genome['last_order_date']} ({genome['days_since_last_order']} days ago)",
+    )
+    rows.add_row("Days between orders", _number(genome["order_gap_mean_days"]))
+    rows.add_row("Spend so far", _amount(genome["spend_amount"], currency))
+    rows.add_row("Average order", _amount(genome["average_order_value_amount"], currency))
+    console.print(rows)
+    neighbors = Table("Similar customers", "Similarity", "Alike in", box=None)
+    for row in card["neighbors"][:5]:
+        neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
+    console.print(neighbors)
+
+
+def _grid() -> Table:
+    grid = Table(show_header=False, box=None, pad_edge=False)
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _facts(facts: dict[str, Any]) -> Table:
+    grid = _grid()
+    for name, value in facts.items():
+        text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        grid.add_row(name.replace("_", " ").capitalize(), escape(text))
+    return grid
+
+
+def _interval(genome: dict[str, Any], name: str, form: Any) -> str:
+    point, lower, upper = (genome[key] for key in (name, f"{name}_lower", f"{name}_upper"))
+    if point is None:
+        return "-"
+    return form(point) if lower is None else f"{form(point)}  ({form(lower)} to {form(upper)})"
+
+
+def _amount(value: float | None, currency: str) -> str:
+    return "-" if value is None else f"{value:,.2f} {currency}".strip()
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,114 @@
+"""Activity of all periods up to a snapshot -> the measured genome of every customer."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.tables import TABLES
+
+
+def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horizon_days: int) -> ir.Table:
+    """Table ``customer_features`` at ``as_of`` from ``customer_activity``; later periods are ignored.
+
+    Customers without a purchase before ``as_of`` (returns only) have no genome and are left out. The recent
+    window is the number of whole periods nearest to ``horizon_days``.
+    """
+    last_period = calendar.period_start(as_of)
+    window = calendar.window_periods(horizon_days)
+    recent_start = calendar.period.shift(last_period, 1 - window)
+    previous_start = calendar.period.shift(last_period, 1 - 2 * window)
+
+    known = activity.filter(activity.period_start_date <= last_period)
+    earlier = ibis.window(group_by="customer_id", order_by=known.period_start_date, preceding=(None, 1))
+    # The latest of all earlier ones: a period with returns alone has no order date.
+    known = known.mutate(previous_order_date=known.last_order_date.max().over(earlier))
+    bought = known.purchase_day_count > 0
+    gap_days = known.first_order_date.delta(known.previous_order_date, unit="day")
+    recent = known.period_start_date >= recent_start
+    previous = (known.period_start_date >= previous_start) & ~recent
+    net = known.gross_amount - known.return_amount
+    sums = known.group_by("customer_id").agg(
+        first_order_date=known.first_order_date.min(),
+        last_order_date=known.last_order_date.max(),
+        country=known.country.argmax(known.period_start_date, where=known.country.notnull()),
+        order_count=known.order_count.sum(),
+        purchase_day_count=known.purchase_day_count.sum(),
+        active_period_count=known.count(where=bought),
+        first_period=known.period_start_date.min(where=bought),
+        weekend_days=known.weekend_purchase_day_count.sum(),
+        gross_amount=known.gross_amount.sum(),
+        return_amount=known.return_amount.sum(),
+        first_day_amount=known.first_day_amount.argmin(known.period_start_date, where=bought),
+        squared_order_amounts=known.squared_order_amount_sum.sum(),
+        squared_gaps=known.squared_gap_days_sum.sum() + (gap_days * gap_days).sum().fill_null(0),
+        item_count=known.item_count.sum(),
+        order_product_count=known.order_product_count.sum(),
+        return_line_count=known.return_line_count.sum(),
+        recent_purchase_day_count=known.purchase_day_count.sum(where=recent).fill_null(0),
+        previous_purchase_day_count=known.purchase_day_count.sum(where=previous).fill_null(0),
+        recent_spend=net.sum(where=recent),
+        previous_spend=net.sum(where=previous),
+    )
+    sums = sums.filter(sums.purchase_day_count > 0)
+    each = known.select("customer_id", category=known.categories.unnest())
+    breadth = each.group_by("customer_id").agg(category_count=each.category.nunique())
+    sums = sums.left_join(breadth, "customer_id").drop("customer_id_right")
+
+    end = ibis.date(as_of)
+    orders, gross = sums.order_count.cast("float64"), sums.gross_amount.cast("float64")
+    frequency = sums.purchase_day_count - 1
+    recency = sums.last_order_date.delta(sums.first_order_date, unit="day")
+    since_last = end.delta(sums.last_order_date, unit="day")
+    gap_mean = recency.cast("float64") / frequency.nullif(0)
+    gap_std = _std(frequency.cast("float64"), recency.cast("float64"), sums.squared_gaps.cast("float64"))
+    windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
+    zero = ibis.literal(0).cast("decimal(18,2)")
+    has_amounts = sums.gross_amount.notnull()
+    genome = sums.mutate(
+        as_of=end,
+        recent_window_days=ibis.literal((as_of - recent_start).days).cast("int64"),
+        frequency_count=frequency,
+        active_period_share=sums.active_period_count / _periods_since(sums.first_period, last_period, calendar.period),
+        recency_days=recency,
+        t_days=end.delta(sums.first_order_date, unit="day"),
+        days_since_last_order=since_last,
+        spend_amount=sums.gross_amount - sums.return_amount,
+        monetary_value_amount=(sums.gross_amount - sums.first_day_amount).cast("float64") / frequency.nullif(0),
+        average_order_value_amount=gross / orders,
+        order_value_std_amount=_std(orders, gross, sums.squared_order_amounts.cast("float64")),
+        items_per_order_count=sums.item_count.cast("float64") / orders,
+        products_per_order_count=sums.order_product_count / orders,
+        order_gap_mean_days=gap_mean,
+        order_gap_std_days=gap_std,
+        order_gap_cv_ratio=gap_std / gap_mean,
+        overdue_ratio=since_last / gap_mean,
+        weekend_share=sums.weekend_days / sums.purchase_day_count,
+        recent_spend_amount=ibis.ifelse(has_amounts, sums.recent_spend.fill_null(zero), ibis.null("decimal(38,2)")),
+        previous_spend_amount=ibis.ifelse(has_amounts, sums.previous_spend.fill_null(zero), ibis.null("decimal(38,2)")),
+        momentum_share=sums.recent_purchase_day_count / windowed.nullif(0),
+        return_share=sums.return_amount.cast("float64") / gross.nullif(0.0),
+    )
+    return genome.select(*TABLES["customer_features"].columns)
+
+
+def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingValue) -> ir.FloatingValue:
+    """Sample standard deviation from exact sums; null below two, exactly 0 where only rounding is left."""
+    variance = (squares - total * total / count.nullif(0.0)) / (count - 1.0).nullif(0.0)
+    mean_square = squares / count.nullif(0.0)
+    spread = ibis.ifelse(variance > mean_square * 1e-12, variance, 0.0).sqrt()
+    return ibis.ifelse(count >= 2.0, spread, ibis.null("float64"))
+
+
+def _periods_since(first: ir.DateValue, last: date, period: Period) -> ir.IntegerValue:
+    """Periods from ``first`` to ``last``, both included."""
+    match period:
+        case Period.MONTH:
+            return (last.year * 12 + last.month) - (first.year() * 12 + first.month()) + 1
+        case Period.WEEK:
+            return ibis.date(last).delta(first, unit="day") // 7 + 1
+        case Period.DAY:
+            return ibis.date(last).delta(first, unit="day") + 1

@@ -1,0 +1,144 @@
+"""Raw rows -> typed lines -> the valid ones, and the others with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.rules import ABSURD, Rule
+from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+
+_MONEY = dt.Decimal(18, 2)
+_IDENTITY = ("customer_id", "order_id", "product_id", "category", "country")
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))
+def _try_strptime(text: str, format_: str) -> None:
+    """The engine's own parser: null where the text does not match."""
+
+
+def period_start(moment: ir.TimestampValue, period: Period) -> ir.DateValue:
+    """First day of the period of each moment."""
+    unit = {Period.MONTH: "M", Period.WEEK: "W", Period.DAY: "D"}[period]
+    return moment.truncate(unit).date()
+
+
+def typed_lines(
+    raw: ir.Table,
+    *,
+    mapped: Sequence[str],
+    calendar: Calendar,
+    date_format: str | None = None,
+    non_product_codes: Sequence[str] = (),
+) -> ir.Table:
+    """Every raw row with its typed columns beside it, whatever is wrong with them; nothing is dropped.
+
+    Adds ``customer_id``, ``order_id``, ``ordered_at``, ``product_id``, ``category``, ``country``, ``quantity``,
+    ``unit_price``, ``amount`` (null where unreadable), ``is_return``, ``period_start_date`` (null where no
+    usable date), and the flags that rules read. ``amount`` is the mapped one, else quantity x unit price,
+    rounded half away from zero to cents; it is negative in a return.
+    """
+    lines = raw.mutate(
+        **{name: _text(raw[f"raw_{name}"]) for name in _IDENTITY},
+        ordered_at=_moment(raw.raw_ordered_at, date_format),
+        raw_ordered_at=_text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
+        quantity=_number(raw.raw_quantity, dt.Decimal(18, 3)),
+        unit_price=_number(raw.raw_unit_price, dt.Decimal(18, 4)),
+    )
+    amount_column = "raw_amount" if "amount" in mapped else "raw_unit_price"
+    line_total: ir.DecimalValue
+    if "amount" in mapped:
+        line_total = _number(raw.raw_amount, dt.Decimal(38, 7))
+    elif "quantity" in mapped:
+        line_total = lines.quantity.cast(dt.Decimal(19, 3)) * lines.unit_price.cast(dt.Decimal(19, 4))
+    else:
+        line_total = lines.unit_price.cast(dt.Decimal(38, 7))
+    lines = lines.mutate(
+        amount=ibis.ifelse(line_total.abs() < ABSURD * 1_000_000, line_total.round(2).cast(_MONEY), ibis.null(_MONEY)),
+        has_amount_text=_text(raw[amount_column]).notnull(),
+    )
+    is_return = (lines.quantity < 0).fill_null(False) | (lines.amount < 0).fill_null(False)
+    is_outside = lines.ordered_at < ibis.date(calendar.start)
+    if calendar.end is not None:
+        is_outside = is_outside | (lines.ordered_at >= ibis.date(calendar.end))
+    is_future = lines.ordered_at > lines.ingested_at
+    return lines.mutate(
+        is_return=is_return,
+        amount=ibis.ifelse(is_return, -lines.amount.abs(), lines.amount).cast(_MONEY),
+        is_outside_calendar=is_outside,
+        is_in_future=is_future,
+        is_non_product=lines.product_id.isin(list(non_product_codes)) if non_product_codes else ibis.literal(False),
+        period_start_date=ibis.ifelse(
+            is_outside | is_future, ibis.null(dt.date), period_start(lines.ordered_at, calendar.period)
+        ),
+    )
+
+
+def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
+    """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line."""
+    if any(rule.name == "exact_duplicate" for rule in rules):
+        copies = ibis.window(group_by=list(RAW_COLUMNS), order_by=[lines.source_file, lines.source_row])
+        lines = lines.mutate(copy_number=ibis.row_number().over(copies))
+    lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
+    failures = {rule.name: lines[f"fails_{rule.name}"] for rule in rules}
+    names = [ibis.ifelse(failed, name, ibis.null("string")) for name, failed in failures.items()]
+    return lines.mutate(
+        reasons=ibis.ifelse(
+            ibis.or_(*failures.values()),
+            ibis.array(names).filter(lambda name: name.notnull()),
+            ibis.null("array<string>"),
+        )
+    )
+
+
+def valid_lines(judged: ir.Table) -> ir.Table:
+    """Table ``validated_transactions`` from judged lines. Without an order id, one order per customer and day."""
+    valid = judged.filter(judged.reasons.isnull())
+    valid = valid.mutate(order_id=valid.order_id.fill_null(valid.ordered_at.date().cast("string")))
+    return valid.select(*TABLES["validated_transactions"].columns)
+
+
+def rejected_lines(judged: ir.Table) -> ir.Table:
+    """Table ``quarantined_transactions`` from judged lines: as they came (as text), with all reasons."""
+    rejected = judged.filter(judged.reasons.notnull()).mutate(line_amount=judged.amount)
+    rejected = rejected.mutate(**{name: rejected[name].cast("string") for name in RAW_COLUMNS})
+    return rejected.select(*TABLES["quarantined_transactions"].columns)
+
+
+def rejected_by_reason(quarantined: ir.Table) -> ir.Table:
+    """Table ``quarantine_reasons``: rows and amounts per period and reason."""
+    each = quarantined.select("period_start_date", "line_amount", reason=quarantined.reasons.unnest())
+    return each.group_by(["period_start_date", "reason"]).agg(
+        row_count=each.count(), amount_sum=each.line_amount.sum().cast(_MONEY)
+    )
+
+
+def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
+    """Rows and integer cents per period, the two quantities that must reconcile."""
+    cents = (lines[amount] * 100).cast("int64")
+    return lines.group_by("period_start_date").agg(row_count=lines.count(), cents=cents.sum().fill_null(0))
+
+
+def _text(column: ir.Value) -> ir.StringValue:
+    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer."""
+    if column.type().is_floating():
+        whole = (column == column.floor()).fill_null(False) & (column.abs() < 2**53)
+        return ibis.ifelse(whole, column.try_cast("int64").cast("string"), column.cast("string"))
+    text = column if column.type().is_string() else column.cast("string")
+    return text.strip().nullif("")
+
+
+def _number(column: ir.Value, type_: dt.Decimal) -> ir.DecimalValue:
+    value = _text(column) if column.type().is_string() else column
+    return value.try_cast(type_)
+
+
+def _moment(column: ir.Value, date_format: str | None) -> ir.TimestampValue:
+    if column.type().is_temporal():
+        return column.cast(dt.timestamp)
+    text = _text(column)
+    return text.try_cast(dt.timestamp) if date_format is None else _try_strptime(text, date_format)

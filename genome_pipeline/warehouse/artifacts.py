@@ -1,0 +1,39 @@
+"""Stored models and indexes: one file per kind and snapshot, whole or not there. Never pickle."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from genome_pipeline.warehouse.database import WarehouseError
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The ``artifacts/`` folder."""
+
+    folder: Path
+
+    def write(self, kind: str, as_of: date, suffix: str, content: bytes) -> str:
+        """Store ``content`` in one step; returns its name relative to the folder."""
+        name = f"{kind}/{as_of}{suffix}"
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return name
+
+    def read(self, name: str) -> bytes:
+        """The bytes stored under ``name``. Raises :class:`WarehouseError` where they are gone."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            raise WarehouseError(
+                f"stored model {name} is gone from {self.folder}: materialise its model asset again"
+            ) from None

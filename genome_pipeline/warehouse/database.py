@@ -1,0 +1,291 @@
+"""The pipeline's own DuckDB file: waiting for its lock, tables made from contracts, slices replaced whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+LOCK_WAIT_SECONDS = 600.0
+_RETRY_SECONDS = 0.2
+_LOG_EVERY_SECONDS = 10.0
+
+Slice = date | str | None
+
+
+class WarehouseError(ConfigError):
+    """The warehouse cannot be used as it is: one sentence saying why and what to do."""
+
+
+@dataclass(frozen=True)
+class WrittenSlices:
+    """What one write did: rows now in each slice, in the order asked for."""
+
+    table: str
+    row_counts: dict[Slice, int]
+
+    @property
+    def row_count(self) -> int:
+        """Rows written in all."""
+        return sum(self.row_counts.values())
+
+
+@contextmanager
+def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Backend]:
+    """Open a DuckDB file as an Ibis backend, and close it whatever happens.
+
+    While another process holds the file, waits up to ``wait_seconds``, saying so in the log. Raises
+    :class:`WarehouseError` when the wait was in vain or the file is not a usable database.
+    """
+    started = last_logged = time.monotonic()
+    while True:
+        try:
+            connection = duckdb.connect(path, read_only=read_only)
+            break
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WarehouseError(
+                    f"{path} cannot be opened ({_first_line(error)}): restore it, or delete it and run again to rebuild"
+                    " it from the source"
+                ) from None
+            waited = time.monotonic() - started
+            if waited > wait_seconds:
+                raise WarehouseError(
+                    f"{path} has been held by another process for {waited:.0f} s ({_first_line(error)}): let that"
+                    " process finish, then run again"
+                ) from None
+            if time.monotonic() - last_logged > _LOG_EVERY_SECONDS:
+                logger.warning("waiting for %s, held by another process (%.0f s so far)", path.name, waited)
+                last_logged = time.monotonic()
+            time.sleep(_RETRY_SECONDS)
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"{path} is not a database this version can read ({_first_line(error)}): restore it, or delete it and"
+                " run again to rebuild it from the source"
+            ) from None
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        yield ibis.duckdb.from_connection(connection)
+    finally:
+        connection.close()
+
+
+class Warehouse:
+    """Reads and replaces slices of the contract's tables in one DuckDB file.
+
+    ``settings_hash`` is recorded with each slice written, so that slices made under other settings are known.
+    """
+
+    def __init__(self, path: Path, settings_hash: str, identity: dict[str, str]) -> None:
+        self.path = path
+        self._settings_hash = settings_hash
+        self._identity = identity
+
+    @contextmanager
+    def open(self) -> Iterator[Backend]:
+        """The database, with every table of the contract in it. Keep it open for database work only."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(
+                f"{self.path.parent} cannot be made ({error.strerror}): set GENOME_HOME to a folder you may write"
+            ) from None
+        with open_database(self.path) as database:
+            _ensure_tables(database)
+            self._check_identity(database)
+            yield database
+
+    @contextmanager
+    def open_to_read(self) -> Iterator[Backend]:
+        """The database read-only: what else in this process reads it can open it meanwhile."""
+        with open_database(self.path, read_only=True) as database:
+            yield database
+
+    def exists(self) -> bool:
+        """Whether anything was ever ingested."""
+        return self.path.exists()
+
+    def replace_slices(
+        self,
+        database: Backend,
+        table: Table,
+        slices: Sequence[Slice],
+        rows: ir.Table | pd.DataFrame,
+        run_id: str,
+    ) -> WrittenSlices:
+        """Replace ``slices`` of ``table`` by ``rows`` in one transaction, inserted by column name.
+
+        ``rows`` must have exactly the contract's columns and belong to ``slices``. On any failure the table is
+        as it was before. Raises :class:`WarehouseError` naming what does not fit.
+        """
+        found = tuple(map(str, rows.columns))
+        if sorted(found) != sorted(table.columns):
+            missing, extra = sorted(set(table.columns) - set(found)), sorted(set(found) - set(table.columns))
+            raise WarehouseError(f"rows for {table.name} lack {missing} and have undeclared {extra}")
+        with transaction(database) as connection:
+            try:
+                connection.execute(f"DELETE FROM main.{table.name} WHERE {_in_slices(table, slices)}", _values(slices))
+                inserted = _insert(database, table, rows)
+                counts = _row_counts(connection, table, slices)
+                if sum(counts.values()) != inserted:
+                    raise WarehouseError(
+                        f"{inserted - sum(counts.values())} of {inserted} rows for {table.name} belong to none of its"
+                        f" slices {', '.join(map(_slice_key, slices))}; the table is as before"
+                    )
+                self._record(connection, table, counts, run_id)
+            except duckdb.Error as error:
+                raise WarehouseError(f"{table.name} is as before: {_first_line(error)}") from error
+        return WrittenSlices(table.name, counts)
+
+    def append(self, database: Backend, table: Table, rows: pd.DataFrame) -> None:
+        """Add rows to a table that only grows (the record of checks)."""
+        with transaction(database):
+            _insert(database, table, rows)
+
+    def stale_slices(self, database: Backend, table: Table) -> set[str]:
+        """Slices of ``table`` written under other settings than the present ones."""
+        rows = database.con.execute(
+            "SELECT slice_key FROM written_slices WHERE table_name = ? AND settings_hash <> ?",
+            [table.name, self._settings_hash],
+        ).fetchall()
+        return {key for (key,) in rows}
+
+    def _record(
+        self, connection: duckdb.DuckDBPyConnection, table: Table, counts: dict[Slice, int], run_id: str
+    ) -> None:
+        written_at = datetime.now(UTC).replace(tzinfo=None)
+        keys = [_slice_key(key) for key in counts]
+        connection.execute(
+            "DELETE FROM written_slices WHERE table_name = ? AND slice_key IN (SELECT unnest(?))", [table.name, keys]
+        )
+        connection.executemany(
+            "INSERT INTO written_slices BY NAME SELECT ? AS table_name, ? AS slice_key, ? AS row_count, ? AS run_id,"
+            " ? AS settings_hash, ? AS written_at",
+            [
+                [table.name, key, count, run_id, self._settings_hash, written_at]
+                for key, count in zip(keys, counts.values(), strict=True)
+            ],
+        )
+
+    def _check_identity(self, database: Backend) -> None:
+        known = dict(database.con.execute("SELECT setting_name, setting_value FROM warehouse_identity").fetchall())
+        if not known:
+            database.con.executemany(
+                "INSERT INTO warehouse_identity VALUES (?, ?)", [list(item) for item in self._identity.items()]
+            )
+            return
+        for name in sorted(known.keys() | self._identity.keys()):
+            if known.get(name) != self._identity.get(name):
+                raise WarehouseError(
+                    f"{self.path} was made with {name} = {known.get(name, '(none)')}, the config now says"
+                    f" {self._identity.get(name, '(none)')}: set GENOME_HOME (or home in the config) to another folder,"
+                    " or delete that one to rebuild it"
+                )
+
+
+@contextmanager
+def transaction(database: Backend) -> Iterator[duckdb.DuckDBPyConnection]:
+    """All of the block or nothing of it."""
+    connection = database.con
+    connection.execute("BEGIN")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _ensure_tables(database: Backend) -> None:
+    """Create missing tables from the contract; name those that another version of the program made differently.
+
+    ``raw_transactions`` takes its types from the first file, so ingestion makes it.
+    """
+    columns: dict[str, list[str]] = {}
+    for name, column in database.con.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
+        " ORDER BY table_name, column_index"
+    ).fetchall():
+        columns.setdefault(name, []).append(column)
+    for table in TABLES.values():
+        if table.is_made_at_publishing:
+            continue
+        if table.name not in columns:
+            if table.name != "raw_transactions":
+                database.con.execute(table.ddl())
+        elif tuple(columns[table.name]) != table.columns:
+            differing = sorted(set(columns[table.name]) ^ set(table.columns)) or ["their order"]
+            raise WarehouseError(
+                f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
+                " set GENOME_HOME to another folder, or delete the warehouse to rebuild it from the source"
+            )
+
+
+def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> int:
+    connection = database.con
+    names = ", ".join(f'"{name}"' for name in table.columns)
+    if isinstance(rows, pd.DataFrame):
+        connection.register("incoming", rows)
+        query = "SELECT * FROM incoming"
+    else:
+        query = ibis.to_sql(rows, dialect="duckdb")
+    try:
+        connection.execute(f"INSERT INTO main.{table.name} BY NAME SELECT {names} FROM ({query})")
+        inserted = connection.fetchone()
+        return int(inserted[0]) if inserted else 0
+    finally:
+        if isinstance(rows, pd.DataFrame):
+            connection.unregister("incoming")
+
+
+def _row_counts(connection: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Slice]) -> dict[Slice, int]:
+    found = dict(
+        connection.execute(
+            f"SELECT {table.slice_by}, count(*) FROM main.{table.name} WHERE {_in_slices(table, slices)} GROUP BY 1",
+            _values(slices),
+        ).fetchall()
+    )
+    return {key: found.get(key, 0) for key in slices}
+
+
+def _in_slices(table: Table, slices: Sequence[Slice]) -> str:
+    condition = f"{table.slice_by} IN (SELECT unnest(?))"
+    return f"({condition} OR {table.slice_by} IS NULL)" if None in slices else condition
+
+
+def _values(slices: Sequence[Slice]) -> list[list[Slice]]:
+    return [[key for key in slices if key is not None]]
+
+
+def _slice_key(key: Slice) -> str:
+    return "undated" if key is None else str(key)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+@contextmanager
+def stored(database: Backend, rows: ir.Table) -> Iterator[ir.Table]:
+    """``rows`` computed once into a temporary table, for use by several statements."""
+    database.con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {ibis.to_sql(rows, dialect='duckdb')}")
+    try:
+        yield database.table("stored_rows", database=("temp", "main"))
+    finally:
+        database.con.execute("DROP TABLE IF EXISTS temp.stored_rows")

@@ -1,0 +1,141 @@
+"""The published file: built beside, checked, then swapped in, so that readers never see half a snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import ibis
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline import __version__
+from genome_pipeline.contracts.dictionary import data_dictionary
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.validation import rejected_by_reason
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError
+
+STORAGE_VERSION = "v1.0.0"
+"""Oldest DuckDB storage format: every client from 1.0 on can read the file."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published."""
+
+    path: Path
+    as_of: date
+    row_counts: dict[str, int]
+    byte_count: int
+
+
+def history_name(table: Table) -> str:
+    """Name of the physical table in the published file: snapshots stand under ``<table>_history``."""
+    return f"{table.name}_history" if table.is_snapshot else table.name
+
+
+def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id: str) -> Publication:
+    """Build a new published file from the warehouse and put it in place of the old one in one step.
+
+    A reader that has the old file open keeps it, whole. On any failure the old file stays. Raises
+    :class:`WarehouseError` when there is no snapshot to publish or the new file does not hold what it should.
+    """
+    connection = database.con
+    found = connection.execute("SELECT max(as_of) FROM customer_genome").fetchone()
+    as_of = found[0] if found else None
+    if as_of is None:
+        raise WarehouseError("there is no snapshot to publish: materialise customer_genome first")
+    folder = settings.published_path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob("genome-*.duckdb*"):
+        # The warehouse is ours alone while this runs, so these are of runs that died.
+        left_over.unlink()
+    warehouse.append(database, TABLES["pipeline_runs"], _run_record(database, settings, run_id, as_of))
+    building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
+    try:
+        connection.execute(f"ATTACH '{_quoted(building)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        try:
+            counts = {table.name: _copy(database, table) for table in TABLES.values() if table.is_published}
+            for table in TABLES.values():
+                if table.is_published:
+                    _describe(database, table)
+        finally:
+            connection.execute("DETACH published")
+        os.replace(building, settings.published_path)
+    finally:
+        building.unlink(missing_ok=True)
+        building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
+    return Publication(settings.published_path, as_of, counts, settings.published_path.stat().st_size)
+
+
+def _copy(database: Backend, table: Table) -> int:
+    connection, target = database.con, f"published.{history_name(table)}"
+    connection.execute(table.ddl(target))
+    if table.name == "data_dictionary":
+        connection.register("incoming", data_dictionary())
+        source = "incoming"
+    elif table.name == "quarantine_reasons":
+        source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
+    else:
+        source = f"main.{table.name}"
+    order = ", ".join(table.key)
+    connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {source} ORDER BY {order}")
+    copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
+    expected = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
+    if copied != expected or copied is None:
+        raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
+    return int(copied[0])
+
+
+def _describe(database: Backend, table: Table) -> None:
+    """Views of the latest snapshot, and a comment on every table, view and column."""
+    connection = database.con
+    described = [("TABLE", history_name(table), table.description)]
+    if table.is_snapshot:
+        # Unqualified inside the view: a reader attaches the file under a name of its own.
+        connection.execute(
+            f"CREATE VIEW published.{table.name} AS SELECT * FROM {table.name}_history WHERE {table.slice_by} ="
+            f" (SELECT max({table.slice_by}) FROM {table.name}_history)"
+        )
+        described = [
+            ("TABLE", history_name(table), f"{table.description} All snapshots."),
+            ("VIEW", table.name, f"{table.description} Latest snapshot."),
+        ]
+    for kind, name, description in described:
+        connection.execute(f"COMMENT ON {kind} published.{name} IS '{_quoted(description)}'")
+        for column in table.fields:
+            text = f"{column.description} Unit: {column.unit}." if column.unit else column.description
+            connection.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS '{_quoted(text)}'")
+
+
+def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date) -> pd.DataFrame:
+    counts = database.con.execute(
+        "SELECT (SELECT count(*) FROM raw_transactions), (SELECT count(*) FROM validated_transactions),"
+        " (SELECT count(*) FROM quarantined_transactions)"
+    ).fetchone()
+    parameters = {
+        "horizon_days": settings.predict.horizon_days,
+        "interval_level": settings.predict.interval_level,
+        "currency": settings.source.currency,
+        "period": settings.calendar.period.value,
+        "source_name": Path(settings.source.path).name,
+        **dict(zip(("raw_row_count", "validated_row_count", "quarantined_row_count"), counts or (), strict=True)),
+    }
+    return pd.DataFrame(
+        {
+            "run_id": [run_id],
+            "as_of": [as_of],
+            "version": [__version__],
+            "settings_hash": [settings.results_hash],
+            "parameters": [json.dumps(parameters)],
+            "published_at": [datetime.now(UTC).replace(tzinfo=None)],
+        }
+    )
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")
