@@ -1,0 +1,97 @@
+"""Newline-delimited JSON: one object a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genome_pipeline.settings import SourceSettings
+from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, literal, path_literal, raw_columns
+from genome_pipeline.sources.text import compression, open_text, utf8_path
+
+_SAMPLE_LINES = 1_000
+_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+_TWICE = re.compile(r'in line (\d+): .*duplicate key "(.*?)"', re.DOTALL)
+
+
+@contextmanager
+def opened(file: SourceFile, source: SourceSettings) -> Iterator[NdjsonRows]:
+    """The file's columns and rows, readable within the context.
+
+    The columns are the keys of the first lines; where a mapped one is not among them, of all lines. Raises
+    :class:`SourceError` for a file that is no text, empty, or not one JSON object a line.
+    """
+    with utf8_path(file, source.encoding) as path:
+        names = _keys(file, path, set(source.columns.mapped.values()))
+        yield NdjsonRows(names, ("VARCHAR",) * len(names), file, path)
+
+
+@dataclass
+class NdjsonRows(QueriedRows):
+    """The rows of a UTF-8 file of newline-delimited JSON."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    file: SourceFile
+    path: Path
+
+    def query(self, chosen: Chosen) -> str:
+        """See :meth:`QueriedRows.query`."""
+        theirs = {ours: self.names[position] for ours, position in chosen.items()}
+        fields = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in theirs.values())
+        columns = raw_columns({ours: identifier(name) for ours, name in theirs.items()})
+        return (
+            f"SELECT row_number() OVER () AS source_row, {columns} FROM read_ndjson({path_literal(self.path)},"
+            f" columns={{{fields}}}, compression={literal(compression(self.path))}, hive_partitioning=false)"
+        )
+
+    def sentence(self, message: str) -> str:
+        """See :meth:`QueriedRows.sentence`."""
+        try:
+            for _ in _objects(self.file, self.path):
+                pass
+        except SourceError as error:
+            return str(error)
+        twice = _TWICE.search(message)
+        if twice:
+            return (
+                f"{self.file.name}, line {int(twice[1]):,}: key {twice[2]!r} stands twice in the object; write it once"
+            )
+        return f"{self.file.name} is not read as newline-delimited JSON ({message.splitlines()[0]}): export it again"
+
+
+def _keys(file: SourceFile, path: Path, wanted: set[str]) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    number = 0
+    for number, item in enumerate(_objects(file, path), 1):
+        names |= dict.fromkeys(item)
+        if number >= _SAMPLE_LINES and wanted <= names.keys():
+            break
+    if number == 0:
+        raise SourceError(f"{file.name} is empty: remove it, or export it again with one JSON object a line")
+    return tuple(names)
+
+
+def _objects(file: SourceFile, path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of the file. Raises :class:`SourceError` at the first line that is not one."""
+    with open_text(path) as text:
+        for number, line in enumerate(text, 1):
+            if not line.strip():
+                continue
+            try:
+                item = json.loads(line.strip())
+            except json.JSONDecodeError as error:
+                fault = f"not one whole JSON object ({error.msg.lower()} at column {error.colno:,})"
+            else:
+                # A null is taken as DuckDB takes it: a row with nothing in it.
+                if isinstance(item, dict | None):
+                    yield item or {}
+                    continue
+                fault = f"a JSON {_KINDS[type(item)]}, not an object"
+            raise SourceError(f"{file.name}, line {number:,}: {fault}; write one object on each line") from None

@@ -1,0 +1,71 @@
+"""Parquet: columns with the types they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+
+from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, path_literal, raw_columns
+from genome_pipeline.sources.text import damaged, unreadable
+
+_ROW_NUMBER = "file_row_number"
+
+
+@contextmanager
+def opened(file: SourceFile) -> Iterator[ParquetRows]:
+    """The file's columns and rows. Raises :class:`SourceError` for a file that is no whole Parquet file."""
+    try:
+        file.path.open("rb").close()
+        with duckdb.connect() as connection:
+            path = path_literal(file.path)
+            schema = connection.execute(f"SELECT name, num_children FROM parquet_schema({path})").fetchall()
+            described = connection.execute(f"DESCRIBE SELECT * FROM {_scan(file)}").fetchall()
+    except OSError as error:
+        raise SourceError(unreadable(file.path, error)) from None
+    except duckdb.Error:
+        raise SourceError(damaged(file, "Parquet")) from None
+    unique_names, types = zip(*((name, type_) for name, type_, *_ in described), strict=True)
+    yield ParquetRows(_top_level(schema), types, file, unique_names)
+
+
+@dataclass
+class ParquetRows(QueriedRows):
+    """The rows of a Parquet file. ``unique_names`` are the names by which DuckDB knows its columns."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    file: SourceFile
+    unique_names: tuple[str, ...]
+
+    def query(self, chosen: Chosen) -> str:
+        """See :meth:`QueriedRows.query`."""
+        columns = raw_columns({ours: identifier(self.unique_names[position]) for ours, position in chosen.items()})
+        # A column of the file's own hides DuckDB's number of the row.
+        is_hidden = _ROW_NUMBER in (name.lower() for name in self.names)
+        number = "row_number() OVER ()" if is_hidden else f"{_ROW_NUMBER} + 1"
+        return f"SELECT {number} AS source_row, {columns} FROM {_scan(self.file)}"
+
+    def sentence(self, message: str) -> str:
+        """See :meth:`QueriedRows.sentence`."""
+        return damaged(self.file, "Parquet")
+
+
+def _scan(file: SourceFile) -> str:
+    return f"read_parquet({path_literal(file.path)}, hive_partitioning=false)"
+
+
+def _top_level(schema: list[tuple[str, int | None]]) -> tuple[str, ...]:
+    """The names of the columns, from a schema listed depth first: DuckDB renames those that differ by case only."""
+    names = []
+    inside = 0
+    for name, children in schema[1:]:
+        if inside == 0:
+            names.append(name)
+        else:
+            inside -= 1
+        inside += children or 0
+    return tuple(names)
