@@ -1,0 +1,1 @@
+"""Is a table what its contract says: Great Expectations run inside DuckDB, and reconciliation to the cent."""

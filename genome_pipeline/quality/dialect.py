@@ -1,0 +1,47 @@
+"""The SQLAlchemy dialect through which Great Expectations reads a DuckDB file.
+
+Great Expectations has no DuckDB engine, and reads a result after it has given its connection back. The stock
+dialect rolls back at that moment, which drops the result. A validation only reads, so it needs no transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from duckdb_sqlalchemy import ConnectionWrapper, Dialect
+from sqlalchemy.dialects import registry
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import Pool, QueuePool
+
+DRIVER = "duckdb+validation"
+"""Start of the connection string; a name of its own leaves the stock ``duckdb`` dialect as it is."""
+
+
+class ValidationDialect(Dialect):
+    """DuckDB opened read-only, without transactions. The file is the connect argument ``database``."""
+
+    supports_statement_cache = True
+
+    def connect(self, *cargs: Any, **cparams: Any) -> Any:
+        """Open the file, with no setting that would part it from other read-only connections of the process."""
+        return ConnectionWrapper(duckdb.connect(cparams["database"], read_only=True))
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        """Pool connections: one that was closed would take its unread result along."""
+        return QueuePool
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Do nothing."""
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Do nothing."""
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Do nothing: a rollback would drop the result that is still to be read."""
+
+
+def register() -> None:
+    """Make :data:`DRIVER` known to SQLAlchemy."""
+    registry.register(DRIVER.replace("+", "."), __name__, ValidationDialect.__name__)

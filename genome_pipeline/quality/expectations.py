@@ -1,0 +1,190 @@
+"""What is expected of a table, made from its contract, and the Great Expectations that ask for it.
+
+Each :class:`Check` is one statement with a name of its own. Great Expectations takes about 10 ms for every
+expectation and sends a query for each, so that the hundred checks of a wide table would cost more than the stage
+that wrote it. The checks of a table are therefore bundled into few expectations, whose one query reads the table
+once and returns a row for each check that fails, with the number of rows and the first keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genome_pipeline.contracts.columns import Column
+from genome_pipeline.contracts.tables import Table
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+
+EXAMPLES = 5
+"""Keys given as examples of the rows that fail a check."""
+
+_EXAMPLE_LENGTH = 60
+_FOUND = f"CAST({{count}} AS BIGINT) AS unexpected_count, min({{text}}, {EXAMPLES}) AS examples"
+_BUNDLE = 100  # Great Expectations returns at most 200 rows of a query
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about a table.
+
+    ``description`` says what is expected. ``columns`` are those it is about. ``breach`` is an SQL condition, true
+    of a row that breaks the statement; ``None`` where the statement is not about single rows.
+    """
+
+    name: str
+    description: str
+    columns: tuple[str, ...] = ()
+    breach: str | None = None
+
+
+COLUMNS_CHECK = Check("columns", "the columns are those of the contract, in its order")
+TYPES_CHECK = Check("column_types", "every column has the type of the contract")
+KEY_CHECK = "unique_key"
+
+RELATIONS = (
+    Check(
+        "first_order_by_last_order",
+        "first_order_date is not after last_order_date",
+        ("first_order_date", "last_order_date"),
+        "first_order_date > last_order_date",
+    ),
+    Check(
+        "last_order_before_as_of",
+        "last_order_date is before as_of",
+        ("last_order_date", "as_of"),
+        "last_order_date >= as_of",
+    ),
+    Check(
+        "recency_within_t",
+        "recency_days is at most t_days",
+        ("recency_days", "t_days"),
+        "recency_days > t_days",
+    ),
+    Check(
+        "matured_after_as_of",
+        "matured_as_of is after as_of",
+        ("matured_as_of", "as_of"),
+        "matured_as_of <= as_of",
+    ),
+    Check(
+        "selection_before_as_of",
+        "selection_as_of is before as_of",
+        ("selection_as_of", "as_of"),
+        "selection_as_of >= as_of",
+    ),
+    Check(
+        "neighbor_is_another",
+        "neighbor_customer_id is not the customer",
+        ("neighbor_customer_id", "customer_id"),
+        "neighbor_customer_id = customer_id",
+    ),
+)
+"""Relations between columns, expected of every table that has all of them. A null satisfies each."""
+
+
+def checks_of(table: Table) -> tuple[Check, ...]:
+    """Every check of the table, in a stable order."""
+    not_null = [
+        Check(f"not_null_{name}", f"{name} is never null", (name,), f"{_quoted(name)} IS NULL")
+        for name in table.columns
+        if name not in table.nullable
+    ]
+    bounds = [check for column in table.fields if (check := _bounds(column))]
+    values = [_values(column, column.values) for column in table.fields if column.values]
+    intervals = [_interval(name) for name in table.columns if {f"{name}_lower", f"{name}_upper"} <= set(table.columns)]
+    relations = [check for check in RELATIONS if set(check.columns) <= set(table.columns)]
+    key = Check(KEY_CHECK, f"{', '.join(table.key)} identify a row", table.key)
+    return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, key)
+
+
+def expectations_of(table: Table, checks: Sequence[Check]) -> list[UnexpectedRowsExpectation]:
+    """Great Expectations of the row checks and the key among ``checks``.
+
+    The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name``,
+    ``unexpected_count`` and ``examples`` of those that fail, and nothing of those that hold.
+    """
+    from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+
+    row_checks = [check for check in checks if check.breach]
+    bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
+    queries = [(bundle, _rows_query(table, bundle)) for bundle in bundles]
+    queries += [([check], _key_query(table, check)) for check in checks if check.name == KEY_CHECK]
+    return [
+        UnexpectedRowsExpectation(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
+        for bundle, query in queries
+    ]
+
+
+def _bounds(column: Column) -> Check | None:
+    name = _quoted(column.name)
+    is_double = column.type == "DOUBLE"
+    low, high = column.minimum, column.maximum
+    parts = [f"isfinite({name})"] * is_double
+    words = ["finite"] * is_double
+    if low is not None:
+        parts.append(f"{name} >= {low}")
+        words.append(f"at least {low:g}")
+    if high is not None:
+        parts.append(f"{name} <= {high}")
+        words.append(f"at most {high:g}")
+    if not parts:
+        return None
+    # DuckDB holds NaN greater than any number, so that a lower bound alone would let it through.
+    breach = f"NOT ({' AND '.join(parts)})"
+    return Check(f"range_{column.name}", f"{column.name} is {' and '.join(words)}", (column.name,), breach)
+
+
+def _values(column: Column, values: tuple[str, ...]) -> Check:
+    breach = f"{_quoted(column.name)} NOT IN ({', '.join(_literal(value) for value in values)})"
+    return Check(f"values_{column.name}", f"{column.name} is one of {', '.join(values)}", (column.name,), breach)
+
+
+def _interval(name: str) -> Check:
+    low, point, high = columns = (f"{name}_lower", name, f"{name}_upper")
+    breach = f"{low} > {point} OR {point} > {high} OR {low} > {high}"
+    return Check(f"interval_{name}", f"{name} is within {low} and {high}", columns, breach)
+
+
+def _rows_query(table: Table, checks: Sequence[Check]) -> str:
+    # Rows that break nothing, the usual case, are dropped before any text is made of them.
+    broken = ", ".join(
+        f"CASE WHEN {check.breach} THEN struct_pack(check_name := {_literal(check.name)}, example := row_key"
+        + "".join(f" || ', ' || {_name_and_value(name)}" for name in check.columns if name not in table.key)
+        + ") END"
+        for check in checks
+    )
+    return (
+        f"SELECT broken.check_name AS check_name, {_FOUND.format(count='count(*)', text='broken.example')}"
+        f" FROM (SELECT unnest([{broken}]) AS broken FROM"
+        f" (SELECT *, {_row_key(table)} AS row_key FROM {{batch}}"
+        f" WHERE {' OR '.join(f'({check.breach})' for check in checks)}))"
+        " WHERE broken IS NOT NULL GROUP BY broken.check_name"
+    )
+
+
+def _key_query(table: Table, check: Check) -> str:
+    key = ", ".join(_quoted(name) for name in table.key)
+    return (
+        f"SELECT {_literal(check.name)} AS check_name, {_FOUND.format(count='sum(copies)', text=_row_key(table))}"
+        f" FROM (SELECT {key}, count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1)"
+        " HAVING count(*) > 0"
+    )
+
+
+def _row_key(table: Table) -> str:
+    return " || ', ' || ".join(_name_and_value(name) for name in table.key)
+
+
+def _name_and_value(name: str) -> str:
+    return f"'{name}=' || coalesce(left(CAST({_quoted(name)} AS VARCHAR), {_EXAMPLE_LENGTH}), 'null')"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,209 @@
+"""Ask Great Expectations, inside DuckDB, whether tables are what their contracts say.
+
+Great Expectations takes seconds to import, so it is imported only where a validation runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import duckdb
+
+from genome_pipeline.contracts.columns import AS_READ, COLUMNS
+from genome_pipeline.contracts.tables import Table
+from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of
+
+if TYPE_CHECKING:
+    from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+
+Severity = Literal["ERROR", "WARN"]
+Slices = Sequence[date | None] | None
+"""Dates of the slices to look at, ``None`` among them for the null slice; ``None`` alone for the whole table."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check of a table found.
+
+    ``observed`` says it in words: on how many rows of how many, and the first keys. ``row_count`` is the number of
+    rows looked at.
+    """
+
+    table_name: str
+    check_name: str
+    severity: Severity
+    is_passed: bool
+    observed: str
+    row_count: int
+
+
+def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
+    """Results of every check of the table on the rows of ``slices``, in the order of ``checks_of``."""
+    return validate_tables(database, [(table, slices)])
+
+
+def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> list[CheckResult]:
+    """Results of every check of several tables of one file, which is opened once, read-only.
+
+    A check that cannot run (a missing column, an error of the query) is a failed one. A file that cannot be opened
+    raises the error of DuckDB, so that the caller can wait for a lock. The key is unique among the rows looked at.
+    """
+    # Held open until the end, so that no writer gets in between the catalogue and the expectations.
+    with duckdb.connect(str(database), read_only=True) as connection, _datasource(database) as datasource:
+        return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
+
+
+@contextmanager
+def _datasource(database: Path) -> Iterator[SQLDatasource]:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations
+
+    from genome_pipeline.quality import dialect
+
+    dialect.register()
+    context = great_expectations.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    datasource = context.data_sources.add_sql(  # type: ignore[call-arg]
+        "warehouse",
+        # The path stands apart from the connection string, in which some characters have a meaning.
+        connection_string=f"{dialect.DRIVER}:///",
+        create_temp_table=False,
+        kwargs={"connect_args": {"database": str(database)}},
+    )
+    try:
+        yield datasource
+    finally:
+        # A data source keeps two engines, and each holds the file until it is disposed of.
+        datasource.get_execution_engine().close()
+        datasource.get_engine().dispose()
+
+
+def _table_results(
+    connection: duckdb.DuckDBPyConnection, datasource: SQLDatasource, table: Table, slices: Slices
+) -> list[CheckResult]:
+    types = _types(connection, table)
+    faults = _column_faults(table, types)
+    failures: dict[str, str] = {}
+    if disorder := _disorder(table, list(types)):
+        failures[COLUMNS_CHECK.name] = disorder
+    if faults:
+        failures[TYPES_CHECK.name] = "; ".join(faults.values())
+
+    checks = checks_of(table)
+    runnable = []
+    for check in checks:
+        if check in (COLUMNS_CHECK, TYPES_CHECK):
+            continue
+        # Every query reads the key and the slice.
+        needed = {*check.columns, *table.key, table.slice_by}
+        if in_the_way := [fault for name, fault in faults.items() if name in needed]:
+            failures[check.name] = f"not checked, because {'; '.join(in_the_way)}"
+        else:
+            runnable.append(check)
+
+    row_count = 0
+    if runnable:
+        rows = _rows_of(table, slices)
+        row_count = connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]
+        failures |= _failures(datasource, table, runnable, rows, row_count)
+
+    results = []
+    for check in checks:
+        passed = f"all {row_count:,} rows" if check.columns else f"all {len(types)} columns"
+        observed = f"{check.description}: {failures.get(check.name, passed)}"
+        results.append(CheckResult(table.name, check.name, "ERROR", check.name not in failures, observed, row_count))
+    return results
+
+
+def _types(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+    rows = connection.execute(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_catalog = current_database() AND table_schema = 'main' AND table_name = ?"
+        " ORDER BY ordinal_position",
+        [table.name],
+    ).fetchall()
+    return dict(rows)
+
+
+def _column_faults(table: Table, types: dict[str, str]) -> dict[str, str]:
+    """What is wrong with each column that is missing or has another type."""
+    faults = {}
+    for column in table.fields:
+        found = types.get(column.name)
+        if found is None:
+            faults[column.name] = f"{column.name} is missing"
+        elif column.type not in (AS_READ, found):
+            faults[column.name] = f"{column.name} is {found}, not {column.type}"
+    return faults
+
+
+def _disorder(table: Table, found: list[str]) -> str | None:
+    """How the columns found differ from the declared ones; ``None`` where they do not."""
+    if not found:
+        return "there is no such table"
+    if found == list(table.columns):
+        return None
+    missing = [name for name in table.columns if name not in found]
+    unknown = [name for name in found if name not in table.columns]
+    words = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("undeclared", unknown)) if names]
+    return "; ".join(words) or f"in another order: {', '.join(found)}"
+
+
+def _rows_of(table: Table, slices: Slices) -> str:
+    """Query of the rows to look at."""
+    rows = f"SELECT * FROM {table.name}"
+    if slices is None:
+        return rows
+    if table.slice_by is None or COLUMNS[table.slice_by].type != "DATE":
+        raise ValueError(f"table {table.name} has no slices by date; check it whole")
+    dates = [f"DATE '{day.isoformat()}'" for day in slices if day is not None]
+    conditions = [f"{table.slice_by} IN ({', '.join(dates)})"] * bool(dates)
+    conditions += [f"{table.slice_by} IS NULL"] * (None in slices)
+    return f"{rows} WHERE {' OR '.join(conditions) or 'false'}"
+
+
+def _failures(
+    datasource: SQLDatasource, table: Table, checks: Sequence[Check], rows: str, row_count: int
+) -> dict[str, str]:
+    """What Great Expectations found against each check that does not hold, or why it could not say."""
+    from great_expectations import ExpectationSuite
+
+    # A check counts as failed until a result says otherwise.
+    failures = {check.name: "not checked, because Great Expectations returned no result" for check in checks}
+    try:
+        asset = datasource.add_query_asset(f"{table.name} {len(datasource.assets)}", query=rows)
+        batch = asset.add_batch_definition_whole_table("rows").get_batch()
+        suite = ExpectationSuite(table.name, expectations=list(expectations_of(table, checks)))
+        results = batch.validate(suite, result_format="COMPLETE").results
+    except Exception as error:  # whatever goes wrong inside must not let a table pass
+        return dict.fromkeys(failures, f"not checked, because of an error: {_first_line(error)}")
+    for result in results:
+        names = result.expectation_config.meta["checks"]  # type: ignore[union-attr]
+        if reason := _exception(result.exception_info):
+            failures |= dict.fromkeys(names, f"not checked, because of an error: {_first_line(reason)}")
+            continue
+        unexpected = result.result["details"]["unexpected_rows"]
+        for name in names:
+            del failures[name]
+        for found in unexpected:
+            failures[found["check_name"]] = (
+                f"broken by {found['unexpected_count']:,} of {row_count:,} rows, e.g. {'; '.join(found['examples'])}"
+            )
+    return failures
+
+
+def _exception(info: dict[str, Any]) -> str | None:
+    """Why an expectation could not run: its information is one exception, or one for each metric."""
+    exceptions = [info] if "raised_exception" in info else list(info.values())
+    return next((str(each["exception_message"]) for each in exceptions if each["raised_exception"]), None)
+
+
+def _first_line(error: object) -> str:
+    # The lines after it repeat the query.
+    return (str(error).splitlines() or [repr(error)])[0]

@@ -1,0 +1,56 @@
+"""Small DuckDB files that keep, or break, the contract of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from genome_pipeline.contracts.columns import AS_READ, Column
+from genome_pipeline.contracts.tables import Table
+
+BY_NAME = {
+    "as_of": "DATE '2020-02-01'",
+    "matured_as_of": "DATE '2020-06-01'",
+    "selection_as_of": "DATE '2019-11-01'",
+    "neighbor_customer_id": "'another'",
+}
+BY_TYPE = {
+    "VARCHAR": "'x'",
+    "VARCHAR[]": "['x']",
+    "DATE": "DATE '2020-01-01'",
+    "TIMESTAMP": "TIMESTAMP '2020-01-01 12:00:00'",
+    "BOOLEAN": "true",
+    AS_READ: "'x'",
+}
+
+
+def write(
+    file: Path, table: Table, row_count: int = 20, changes: Mapping[str, str] | None = None, ddl: str | None = None
+) -> Path:
+    """Create the table with rows that keep its contract, but for the SQL expressions of ``changes``.
+
+    The expressions may use ``i``, the number of the row from 0. Nulls are let in, for the checks to find.
+    """
+    values = {column.name: _value(table, column) for column in table.fields} | dict(changes or {})
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(ddl or table.ddl().replace(" NOT NULL", ""))
+        connection.execute(
+            f"INSERT INTO {table.name} BY NAME SELECT"
+            f" {', '.join(f'{value} AS {name}' for name, value in values.items())} FROM range({row_count}) AS r(i)"
+        )
+    return file
+
+
+def _value(table: Table, column: Column) -> str:
+    is_last_of_key = column.name == [name for name in table.key if name != table.slice_by or len(table.key) == 1][-1]
+    if column.values:
+        return f"'{column.values[0]}'"
+    if is_last_of_key and column.type == "DATE":
+        return "DATE '2020-01-01' + CAST(i AS INTEGER)"
+    if is_last_of_key and column.type == "VARCHAR":
+        return "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"
+    if is_last_of_key:
+        return "i + 1"
+    return BY_NAME.get(column.name, BY_TYPE.get(column.type, "1"))
