@@ -1,10 +1,14 @@
 """Jobs and schedules: what a person launches, and what runs by itself."""
 
-from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from genome_pipeline.calendar import Period
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 _CRON = {Period.MONTH: "0 5 1 * *", Period.WEEK: "0 5 * * 1", Period.DAY: "0 5 * * *"}
 
@@ -16,7 +20,7 @@ REFRESH_JOB = "refresh"
 PUBLISH_JOB = "publish"
 
 
-def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def jobs() -> "list[UnresolvedAssetJobDefinition]":
     """``ingest`` reads the source; ``refresh`` makes everything from it, for a period or a range."""
     return [
         dg.define_asset_job(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 _MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0, "day": 1.0}
 
@@ -87,6 +88,6 @@ def observed_until(as_of: date, order_dates: list[date]) -> date:
     """
     if not order_dates:
         return as_of
-    longest = max(((b - a).days for a, b in zip(order_dates, order_dates[1:], strict=False)), default=1)
+    longest = max(((b - a).days for a, b in pairwise(order_dates)), default=1)
     day_after = order_dates[-1] + timedelta(days=1)
     return as_of if (as_of - order_dates[-1]).days <= longest else day_after

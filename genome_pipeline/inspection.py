@@ -12,7 +12,7 @@ from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
-from genome_pipeline.sources.files import find_files, read_file
+from genome_pipeline.sources.files import find_files, read_file, sniff
 from genome_pipeline.transforms.validation import judged_lines, rejected_by_reason, rejected_lines, typed_lines
 
 SAMPLE_ROWS = 10_000
@@ -29,17 +29,17 @@ def inspect_source(settings: Settings) -> dict[str, Any]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         database = ibis.duckdb.from_connection(connection)
-        types: dict[str, str] = {}
-        for file in reversed(files):
-            rows = read_file(connection, file, settings.source)
+        for file in files[1:]:
+            sniff(file, settings.source)
+        with read_file(connection, files[0], settings.source) as rows:
             types = dict(zip(rows.columns, map(str, rows.types), strict=True))
-        connection.execute(TABLES["raw_transactions"].ddl(types=types))
-        rows.limit(SAMPLE_ROWS).create_view("sample", replace=True)
-        connection.execute(
-            "INSERT INTO raw_transactions BY NAME SELECT *, ? AS source_file, now()::TIMESTAMP AS ingested_at"
-            " FROM sample",
-            [files[0].name],
-        )
+            connection.execute(TABLES["raw_transactions"].ddl(types=types))
+            rows.create_view("incoming")
+            connection.execute(
+                "INSERT INTO raw_transactions BY NAME SELECT *, ? AS source_file, now()::TIMESTAMP AS ingested_at"
+                f" FROM incoming LIMIT {SAMPLE_ROWS}",
+                [files[0].name],
+            )
         examples = connection.execute(
             f"SELECT {', '.join(f'list({name}::VARCHAR)[:3]' for name in RAW_COLUMNS)} FROM raw_transactions"
         ).fetchone()

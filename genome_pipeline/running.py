@@ -33,8 +33,9 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True)
 class Span:
-    """Snapshots asked for: both ends are ``as_of`` dates, ``None`` where open. With a first one, they are made
-    even where they are up to date.
+    """Snapshots asked for: both ends are ``as_of`` dates, ``None`` where open.
+
+    With a first one, they are made even where they are up to date.
     """
 
     first: date | None = None

@@ -137,6 +137,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file; no other source."""
         return env_settings, init_settings
 
     @property
@@ -208,7 +209,7 @@ def load_settings(config: Path | None = None) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config} is not valid TOML: {error}") from None
     source = data.get("source")
-    if isinstance(source, dict) and isinstance(source.get("path"), str):
+    if isinstance(source, dict) and isinstance(source.get("path"), str) and "://" not in source["path"]:
         source["path"] = str(config.parent.resolve() / Path(source["path"]).expanduser())
     try:
         return Settings(**data)

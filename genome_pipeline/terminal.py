@@ -81,13 +81,7 @@ class StageProgress:
 
 def print_summary(console: Console, facts: dict[str, Any], config_argument: str) -> None:
     """The summary of a run, from :func:`genome_pipeline.summary.summarise`."""
-    made = facts["snapshots_made"]
-    if not made:
-        done = "Everything is up to date"
-    elif len(made) == 1:
-        done = f"Made the snapshot of {made[0]}"
-    else:
-        done = f"Made {len(made)} snapshots, {made[0]} to {made[-1]}"
+    done = _done(facts["snapshots_made"])
     currency = facts["currency"]
     console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s. Published: as of {facts['as_of']}.", highlight=False)
 
@@ -206,6 +200,17 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     for row in card["neighbors"][:5]:
         neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
     console.print(neighbors)
+
+
+def _done(made: list[Any]) -> str:
+    match made:
+        case []:
+            return "Everything is up to date"
+        case [only]:
+            return f"Made the snapshot of {only}"
+        case [first, *_, last]:
+            return f"Made {len(made)} snapshots, {first} to {last}"
+    raise AssertionError
 
 
 def _grid() -> Table:

@@ -19,11 +19,17 @@ from genome_pipeline.resources import Pipeline
 class PredictiveModel(Protocol):
     """A fitted model with its table of candidates."""
 
-    def candidates(self, as_of: date) -> pd.DataFrame: ...
+    def candidates(self, as_of: date) -> pd.DataFrame:
+        """Rows of the model table, but for the artifact file."""
+        ...
 
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame: ...
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Rows of the prediction table."""
+        ...
 
-    def to_bytes(self) -> bytes: ...
+    def to_bytes(self) -> bytes:
+        """The model as it is stored."""
+        ...
 
 
 def fit_each_snapshot(

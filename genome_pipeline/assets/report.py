@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import dagster as dg
@@ -19,7 +18,7 @@ def _write_report(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
         asset_key="genome_report",
         metadata={
             "path": dg.MetadataValue.path(str(path)),
-            "megabytes": round(os.path.getsize(path) / 1e6, 1),
+            "megabytes": round(path.stat().st_size / 1e6, 1),
         },
     )
 

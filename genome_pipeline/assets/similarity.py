@@ -33,7 +33,7 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     for as_of in snapshots(context, pipeline):
         with warehouse.open() as database:
             index = snapshot_frame(database, "similarity_index", as_of)
-        rows = SimilarityIndex.from_bytes(pipeline.artifacts.read(index.artifact_file.iloc[0])).neighbors()
+        rows = SimilarityIndex.from_bytes(pipeline.artifacts.read(index.artifact_file.iloc[0])).neighbors(as_of)
         with warehouse.open() as database:
             written = warehouse.replace_slices(database, TABLES["customer_neighbors"], [as_of], rows, context.run_id)
         report_rows(context, pipeline, written)

@@ -1,6 +1,8 @@
-"""How a stage of the flow becomes a Dagster asset: declared here once, the same for all."""
+"""How a stage of the flow becomes a Dagster asset: declared here once, the same for all.
 
-from __future__ import annotations
+Dagster reads annotations at run time, so this module does not postpone them.
+"""
+
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ class Stage:
         """Names of the assets made."""
         return tuple(spec.key.to_user_string() for spec in self.specs)
 
-    def build(self, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetsDefinition:
+    def build(self, partitions: "dg.PartitionsDefinition[Any]") -> dg.AssetsDefinition:
         """The Dagster definition, cut by ``partitions`` where the stage has periods."""
 
         @dg.multi_asset(

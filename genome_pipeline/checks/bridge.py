@@ -1,6 +1,5 @@
 """How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
 
-from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -93,7 +92,7 @@ def _record(
     periods = period_starts(context) if has_periods else []
     rows = pd.DataFrame(
         {
-            "run_id": context.run_id,
+            "run_id": context.run.run_id,
             "checked_at": datetime.now(UTC).replace(tzinfo=None),
             "table_name": [result.table_name for result in results],
             "check_name": [result.check_name for result in results],

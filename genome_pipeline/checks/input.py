@@ -55,7 +55,17 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
         ):
             wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
             totals.append(row_and_cent_totals(wanted, amount).to_pandas())
-    return reconcile(*totals)
+    return [
+        CheckResult(
+            "quarantined_transactions",
+            "nothing_lost_in_total" if found.is_total else f"nothing_lost_{found.period_start_date or 'undated'}",
+            "ERROR",
+            found.is_passed,
+            found.observed,
+            found.raw.row_count,
+        )
+        for found in reconcile(*totals)
+    ]
 
 
 @check(

@@ -109,7 +109,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "exact_duplicate",
         "The row repeats an earlier one in every mapped column.",
-        lambda t: t.copy_number > 0,
+        lambda t: t.is_repeated,
         needs=("order_id",),
         is_optional=True,
     ),

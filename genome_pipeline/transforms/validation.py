@@ -81,8 +81,7 @@ def typed_lines(
 def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line."""
     if any(rule.name == "exact_duplicate" for rule in rules):
-        copies = ibis.window(group_by=list(RAW_COLUMNS), order_by=[lines.source_file, lines.source_row])
-        lines = lines.mutate(copy_number=ibis.row_number().over(copies))
+        lines = _with_repeats_marked(lines)
     lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
     failures = {rule.name: lines[f"fails_{rule.name}"] for rule in rules}
     names = [ibis.ifelse(failed, name, ibis.null("string")) for name, failed in failures.items()]
@@ -121,6 +120,23 @@ def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
     """Rows and integer cents per period, the two quantities that must reconcile."""
     cents = (lines[amount] * 100).cast("int64")
     return lines.group_by("period_start_date").agg(row_count=lines.count(), cents=cents.sum().fill_null(0))
+
+
+def _with_repeats_marked(lines: ir.Table) -> ir.Table:
+    """Adds ``is_repeated``: an earlier row (by file and position) is the same in every raw column.
+
+    Rows are compared in full only where their hashes meet, which spares a sort of the whole log.
+    """
+    place = ["source_file", "source_row"]
+    rows = lines.select(*place, *RAW_COLUMNS)
+    rows = rows.mutate(row_hash=ibis.struct({name: rows[name].cast("string") for name in RAW_COLUMNS}).hash())
+    counted = rows.group_by("row_hash").agg(row_count=rows.count())
+    alike = rows.semi_join(counted.filter(counted.row_count > 1), "row_hash")
+    copies = ibis.window(group_by=list(RAW_COLUMNS), order_by=[alike.source_file, alike.source_row])
+    numbered = alike.select(*place, copy_number=ibis.row_number().over(copies))
+    repeats = numbered.filter(numbered.copy_number > 0).select(*place, is_repeated=True)
+    marked = lines.left_join(repeats, place).drop("source_file_right", "source_row_right")
+    return marked.mutate(is_repeated=marked.is_repeated.fill_null(False))
 
 
 def _text(column: ir.Value) -> ir.StringValue:

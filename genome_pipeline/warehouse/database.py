@@ -96,6 +96,7 @@ class Warehouse:
         self.path = path
         self._settings_hash = settings_hash
         self._identity = identity
+        self._prepared_file: int | None = None
 
     @contextmanager
     def open(self) -> Iterator[Backend]:
@@ -107,8 +108,11 @@ class Warehouse:
                 f"{self.path.parent} cannot be made ({error.strerror}): set GENOME_HOME to a folder you may write"
             ) from None
         with open_database(self.path) as database:
-            _ensure_tables(database)
-            self._check_identity(database)
+            file = self.path.stat().st_ino
+            if file != self._prepared_file:
+                _ensure_tables(database)
+                self._check_identity(database)
+                self._prepared_file = file
             yield database
 
     @contextmanager

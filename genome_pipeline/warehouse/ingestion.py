@@ -75,23 +75,20 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
 
 def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> int:
     connection = database.con
-    rows = read_file(connection, file, settings.source)
-    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
-    raw_types = {name: types[name] for name in RAW_COLUMNS}
-    _check_types(connection, file, raw_types, settings)
-    connection.execute(_RAW.ddl(types=raw_types).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
-    rows.create_view("incoming", replace=True)
-    try:
+    with read_file(connection, file, settings.source) as rows:
+        types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+        raw_types = {name: types[name] for name in RAW_COLUMNS}
+        _check_types(connection, file, raw_types, settings)
+        connection.execute(_RAW.ddl(types=raw_types).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+        rows.create_view("incoming", replace=True)
         connection.execute(
-            "INSERT INTO raw_transactions BY NAME SELECT *, ? AS source_file, ? AS ingested_at FROM incoming",
+            "INSERT INTO raw_transactions BY NAME"
+            " SELECT *, ? AS source_file, ?::TIMESTAMP AS ingested_at FROM incoming",
             [file.name, ingested_at],
         )
         inserted = connection.fetchone()
-        row_count = int(inserted[0]) if inserted else 0
-    except duckdb.Error as error:
-        raise SourceError(f"{file.name} cannot be read: {str(error).strip().splitlines()[0]}") from None
-    finally:
-        connection.execute("DROP VIEW IF EXISTS incoming")
+        connection.execute("DROP VIEW incoming")
+    row_count = int(inserted[0]) if inserted else 0
     _check_dates(database, settings, file)
     connection.execute(
         f"INSERT INTO {_FILES.name} BY NAME SELECT ? AS source_file, ? AS content_hash, ? AS row_count,"

@@ -1,0 +1,247 @@
+"""Whole runs on a small shop: no look-ahead, same results however made, nothing half done."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_every_source_row_is_validated_or_quarantined(shop_run: Settings) -> None:
+    ((raw, kept, aside),) = query(
+        shop_run.warehouse_path,
+        "SELECT (SELECT count(*) FROM raw_transactions), (SELECT count(*) FROM validated_transactions),"
+        " (SELECT count(*) FROM quarantined_transactions)",
+    )
+    assert raw == kept + aside  # type: ignore[operator]
+    assert aside == 3
+
+
+def test_every_snapshot_table_has_every_customer(shop_run: Settings) -> None:
+    for table in ("customer_segments", "customer_value", "customer_risk", "customer_confidence", "customer_genome"):
+        missing = query(
+            shop_run.warehouse_path,
+            f"SELECT as_of, customer_id FROM customer_features ANTI JOIN {table} USING (as_of, customer_id)",
+        )
+        assert missing == [], table
+
+
+def test_all_checks_that_must_pass_have_passed(shop_run: Settings) -> None:
+    failed = query(
+        shop_run.published_path, "SELECT table_name, check_name, observed FROM data_quality"
+        " WHERE NOT is_passed AND severity = 'ERROR'"
+    )
+    assert failed == []
+    checked = {name for (name,) in query(shop_run.published_path, "SELECT DISTINCT table_name FROM data_quality")}
+    assert {"raw_transactions", "validated_transactions", "quarantined_transactions", "customer_genome"} <= checked
+
+
+def test_rows_after_the_snapshot_change_nothing_in_it(shop_run: Settings, tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    lines = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    before = [line for line in lines if not line.split(",")[2] >= "2020-06-01" or line.startswith("customer,")]
+    assert len(before) < len(lines)
+    (tmp_path / "log.csv").write_text("".join(before), encoding="utf-8")
+    settings, outcome = make(config, "2020-06-01", "2020-06-01")
+    assert outcome.as_of[-1] == date(2020, 6, 1)
+    as_of = date(2020, 6, 1)
+    assert_same(tables(settings.warehouse_path, as_of), tables(shop_run.warehouse_path, as_of))
+
+
+def test_one_period_after_the_other_equals_all_at_once(shop_run: Settings, tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    settings = shop_run
+    for month in range(2, 9):
+        settings, _ = make(config, f"2020-{month:02}-01", f"2020-{month:02}-01")
+    assert_same(tables(settings.warehouse_path), tables(shop_run.warehouse_path))
+    make(config, "2020-04-01", "2020-05-01")
+    assert_same(tables(settings.warehouse_path), tables(shop_run.warehouse_path))
+
+
+def test_the_order_of_rows_changes_no_customer_table(shop_run: Settings, tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    header, *lines = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "log.csv").write_text(header + "".join(reversed(lines)), encoding="utf-8")
+    settings, _ = make(config)
+    rows = ("raw_transactions", "validated_transactions", "quarantined_transactions")
+    assert_same(tables(settings.warehouse_path), tables(shop_run.warehouse_path), skip=rows)
+
+
+def test_a_second_run_finds_nothing_to_do(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    _, first = make(config, "2020-03-01", "2020-03-01")
+    _, second = make(config, None, "2020-03-01")
+    assert (len(first.as_of), second.as_of) == (2, ())
+
+
+def test_a_changed_file_makes_its_period_and_those_after_it_anew(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    settings, _ = make(config, None, "2020-04-01")
+    with (tmp_path / "log.csv").open("a", encoding="utf-8") as log:
+        log.write("c0001,late,2020-02-10 10:00:00,p1,food,1,2.00\n")
+    _, outcome = make(config, None, "2020-04-01")
+    # The file holds rows of every month, so every month has changed.
+    assert outcome.as_of == (date(2020, 2, 1), date(2020, 3, 1), date(2020, 4, 1))
+    late = query(settings.warehouse_path, "SELECT count(*) FROM validated_transactions WHERE order_id = 'late'")
+    assert late == [(1,)]
+
+
+def test_a_reader_keeps_the_published_file_it_opened(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    settings, _ = make(config, None, "2020-04-01")
+    reader = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(
+                """
+                import duckdb, sys
+                connection = duckdb.connect(sys.argv[1], read_only=True)
+                for _ in sys.stdin:
+                    print(*connection.execute("SELECT max(as_of), count(*) FROM customer_genome").fetchone(), flush=True)
+                """
+            ),
+            str(settings.published_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+
+        def ask() -> str:
+            print("?", file=reader.stdin, flush=True)
+            return reader.stdout.readline()  # type: ignore[union-attr]
+
+        before = ask()
+        make(config, "2020-05-01", "2020-05-01")
+        assert ask() == before
+    finally:
+        reader.stdin.close()  # type: ignore[union-attr]
+        reader.wait(timeout=30)
+    assert query(settings.published_path, "SELECT max(as_of) FROM customer_genome") == [(date(2020, 5, 1),)]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "message"),
+    [
+        ("2020-03-15", "2020-03-15 is not the end of a month: the nearest are 2020-03-01 and 2020-04-01"),
+        ("2021-01-01", "snapshot 2021-01-01 is outside the data, which run from 2020-01-0. to 2020-07-3.:"),
+    ],
+)
+def test_a_snapshot_that_cannot_be_made_is_named(shop_run: Settings, as_of: str, message: str) -> None:
+    config = shop_run.home.with_suffix(".toml")
+    before = shop_run.published_path.stat().st_mtime_ns
+    with pytest.raises(ConfigError, match=message):
+        make(config, as_of, as_of)
+    assert shop_run.published_path.stat().st_mtime_ns == before
+
+
+def test_a_broken_file_changes_neither_warehouse_nor_published_file(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    settings, _ = make(config, None, "2020-03-01")
+    warehouse, published = tables(settings.warehouse_path), settings.published_path.read_bytes()
+    (tmp_path / "log.csv").write_text("customer,order,date,sku,department,units\n1,1,x,p,f,1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"log.csv has no column 'price' \(source.columns.unit_price\)"):
+        make(config, None, "2020-03-01")
+    (tmp_path / "log.csv").write_text(
+        "customer,order,date,sku,department,units,price\n1,1,13/02/2020,p,f,1,2\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"none of 1 values in column 'date' is a date .* such as '13/02/2020'"):
+        make(config, None, "2020-03-01")
+    assert_same(tables(settings.warehouse_path), warehouse)
+    assert settings.published_path.read_bytes() == published
+
+
+def test_a_failed_check_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage gone wrong writes what its contract forbids; the run stops there."""
+    from genome_pipeline.assets import features
+    from genome_pipeline.running import RunFailed
+
+    config = shop(tmp_path)
+    settings, _ = make(config, None, "2020-03-01")
+    published = settings.published_path.read_bytes()
+    honest = features.features.customer_features
+
+    def wrong(*arguments: object) -> object:
+        return honest(*arguments).mutate(days_since_last_order=-1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features.features, "customer_features", wrong)
+    with pytest.raises(RunFailed, match="check contract of customer_features failed: .*days_since_last_order"):
+        make(config, "2020-04-01", "2020-04-01")
+    assert settings.published_path.read_bytes() == published
+
+
+def test_too_few_customers_abstain_with_a_reason(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    lines = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    few = [line for line in lines if line.startswith(("customer,", "c000"))]
+    (tmp_path / "log.csv").write_text("".join(few), encoding="utf-8")
+    settings, _ = make(config)
+    rows = query(
+        settings.published_path,
+        "SELECT DISTINCT expected_spend IS NULL, value_abstain_reason IS NOT NULL, churn_probability IS NULL,"
+        " risk_abstain_reason IS NOT NULL FROM customer_genome",
+    )
+    assert rows == [(True, True, True, True)]
+
+
+def test_a_log_of_customers_and_dates_alone_is_enough(tmp_path: Path) -> None:
+    shop(tmp_path)
+    config = shop_config(tmp_path)
+    kept = ("customer_id", "ordered_at")
+    text = config.read_text(encoding="utf-8")
+    for column in ("order_id", "product_id", "category", "quantity", "unit_price"):
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(f"{column} "))
+    config.write_text(text, encoding="utf-8")
+    settings, _ = make(config)
+    assert tuple(settings.source.columns.mapped) == kept
+    ((orders, churn, spend, reason),) = query(
+        settings.published_path,
+        "SELECT count(expected_orders) > 100, count(churn_probability) > 100, count(expected_spend),"
+        " any_value(value_abstain_reason) FROM customer_genome",
+    )
+    assert (orders, churn, spend) == (True, True, 0)
+    assert "no amounts" in str(reason)
+
+
+def test_the_command_runs_quietly_and_speaks_json(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
+    genome = [sys.executable, "-m", "genome_pipeline.cli"]
+    done = subprocess.run(
+        [*genome, "run", "--config", config, "--as-of", "2020-03-01", "--json"],
+        capture_output=True, text=True, env=environment, check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    facts = json.loads(done.stdout)
+    assert (facts["as_of"], facts["snapshots_made"]) == ("2020-03-01", ["2020-02-01", "2020-03-01"])
+    wrong = subprocess.run(
+        [*genome, "run", "--config", config, "--as-of", "2020-03-02", "--quiet"],
+        capture_output=True, text=True, env=environment, check=False,
+    )
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("genome: snapshot 2020-03-02 is not the end of a month")
+
+
+def test_every_table_of_the_contract_is_filled(shop_run: Settings) -> None:
+    for table in TABLES.values():
+        if table.is_made_at_publishing:
+            continue
+        assert query(shop_run.warehouse_path, f"SELECT count(*) > 0 FROM {table.name}") == [(True,)], table.name

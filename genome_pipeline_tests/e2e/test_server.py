@@ -1,0 +1,163 @@
+"""The code location as Dagster's own tools and its running server see it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genome_pipeline.assets import STAGES
+from genome_pipeline.instance import prepare_home
+from genome_pipeline.settings import load_settings
+from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
+    return {**kept, **more}
+
+
+@pytest.mark.parametrize(
+    "command", [("dagster", "definitions", "validate", "-w", "workspace.yaml"), ("dg", "check", "defs")], ids=" ".join
+)
+def test_the_code_location_loads_without_a_warning(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        cwd=ROOT,
+        env=environment(DAGSTER_HOME=str(tmp_path), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "warning" not in output.lower(), output
+
+
+@contextmanager
+def server(config: Path) -> Iterator[str]:
+    """A Dagster webserver and daemon on loopback; yields the GraphQL address."""
+    settings = load_settings(config)
+    home = prepare_home(settings)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (home / "server.log").open("w")
+    process = subprocess.Popen(
+        [BIN / "dagster", "dev", "-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=ROOT,
+        env=environment(DAGSTER_HOME=str(home), GENOME_CONFIG=str(config), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}/graphql"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                repositories = ask(address, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+                if repositories["repositoriesOrError"]["nodes"]:
+                    break
+            except (urllib.error.URLError, ConnectionError):
+                pass
+            assert process.poll() is None, (home / "server.log").read_text()
+            assert time.monotonic() < deadline, (home / "server.log").read_text()
+            time.sleep(0.5)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
+
+
+def ask(address: str, query: str, **variables: Any) -> Any:
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+_LAUNCH = """
+mutation Launch($parameters: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $parameters) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on Error { message }
+  }
+}
+"""
+_STATUS = """
+query Status($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status numPartitions error { message } runs(limit: 20) { id status tags { key value } } }
+    ... on PythonError { message }
+  }
+}
+"""
+_ASSETS = """
+{ assetNodes {
+    assetKey { path } description groupName kinds isPartitioned owners { ... on TeamAssetOwner { team } }
+    metadataEntries { __typename label }
+    hasAssetChecks
+} }
+"""
+
+
+def test_a_backfill_of_three_months_from_the_server_succeeds(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    months = ["2020-01-01", "2020-02-01", "2020-03-01"]
+    with server(config) as address:
+        nodes = ask(address, _ASSETS)["assetNodes"]
+        names = {node["assetKey"]["path"][-1] for node in nodes}
+        assert names == {name for stage in STAGES for name in stage.asset_names}
+        for node in nodes:
+            assert node["description"], node
+            assert node["groupName"] != "default", node
+            assert node["kinds"], node
+            assert node["owners"] == [{"team": "customer-genome"}], node
+            if node["assetKey"]["path"][-1] != "genome_report":
+                assert "dagster/column_schema" in {entry["label"] for entry in node["metadataEntries"]}, node
+        launched = ask(
+            address,
+            _LAUNCH,
+            parameters={
+                "assetSelection": [{"path": node["assetKey"]["path"]} for node in nodes],
+                "partitionNames": months,
+                "title": "three months",
+            },
+        )["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        deadline = time.monotonic() + 300
+        while True:
+            status = ask(address, _STATUS, id=launched["backfillId"])["partitionBackfillOrError"]
+            if status["status"] not in ("REQUESTED", "IN_PROGRESS"):
+                break
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+        assert status["status"] == "COMPLETED_SUCCESS", status
+        assert {run["status"] for run in status["runs"]} == {"SUCCESS"}, status
+    settings = load_settings(config)
+    assert settings.published_path.exists()
+    other, _ = make(shop_config(tmp_path, home="other"), None, "2020-04-01")
+    assert_same(tables(settings.warehouse_path), tables(other.warehouse_path))

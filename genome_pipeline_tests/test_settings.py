@@ -1,0 +1,91 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from genome_pipeline.settings import ConfigError, load_settings
+
+GOOD = """
+[source]
+path = "landing/*.csv"
+[source.columns]
+customer_id = "Customer"
+ordered_at = "Date"
+[calendar]
+start = 2020-01-01
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "genome.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GENOME_HOME", "GENOME_CONFIG", "GENOME_SOURCE__PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, GOOD))
+    assert settings.home == Path(".genome")
+    assert settings.source.path == str(tmp_path / "landing" / "*.csv")
+    assert (settings.predict.horizon_days, settings.predict.interval_level) == (90, 0.8)
+    assert settings.time.start == date(2020, 1, 1)
+
+
+def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENOME_HOME", "/elsewhere")
+    monkeypatch.setenv("GENOME_SOURCE__PATH", "other.parquet")
+    settings = load_settings(write(tmp_path, GOOD))
+    assert (settings.home, settings.source.path) == (Path("/elsewhere"), "other.parquet")
+    assert settings.source.columns.customer_id == "Customer"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "start = 2020",
+            "begin = 2020",
+            "unknown key 'calendar.begin'; known here: period, start, end; .*calendar.start is missing"
+            "|calendar.start is missing.*unknown key 'calendar.begin'",
+        ),
+        ("[calendar]", "[calender]", r"unknown key 'calender' \(did you mean 'calendar'\?\)"),
+        ('customer_id = "Customer"', "", "source.columns.customer_id is missing; add it"),
+        ("2020-01-01", "2020-01-15", "start = 2020-01-15 is not the start of a month; use 2020-01-01"),
+        ("2020-01-01", '"soon"', "calendar.start = 'soon' is wrong"),
+        ('ordered_at = "Date"', 'ordered_at = "Customer"', "column 'Customer' is mapped twice"),
+        ("[calendar]", "[calendar", "is not valid TOML"),
+        ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
+        (
+            "[calendar]",
+            '[rules]\ndisabled = ["zero_amounts"]\n[calendar]',
+            r"no rule 'zero_amounts' can be switched off \(did you mean 'zero_amount'\?\)",
+        ),
+    ],
+)
+def test_every_mistake_is_one_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_config_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no config file .*nowhere.toml: copy examples/genome.toml"):
+        load_settings(tmp_path / "nowhere.toml")
+
+
+def test_what_results_depend_on_is_fingerprinted(tmp_path: Path) -> None:
+    one = load_settings(write(tmp_path, GOOD))
+    same = load_settings(write(tmp_path, GOOD.replace("landing", "inbox")))
+    other = load_settings(write(tmp_path, GOOD + "[predict]\nhorizon_days = 28\n"))
+    assert one.results_hash == same.results_hash != other.results_hash
+
+
+@pytest.mark.parametrize("example", sorted((Path(__file__).parents[1] / "examples").glob("*.toml")), ids=lambda p: p.name)
+def test_the_examples_are_valid(example: Path) -> None:
+    load_settings(example)

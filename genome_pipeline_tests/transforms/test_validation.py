@@ -1,0 +1,129 @@
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.rules import RULES, active_rules
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.transforms.validation import (
+    judged_lines,
+    rejected_by_reason,
+    rejected_lines,
+    row_and_cent_totals,
+    valid_lines,
+)
+from genome_pipeline_tests.logs import engine, raw, reasons, typed
+
+GOOD = {"customer_id": "7", "order_id": "A1", "ordered_at": "2020-02-03 10:00:00", "quantity": "2", "unit_price": "1.25"}
+
+
+def test_a_good_row_has_no_reason() -> None:
+    assert reasons([GOOD]) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"customer_id": None}, "missing_customer"),
+        ({"customer_id": "  "}, "missing_customer"),
+        ({"ordered_at": None}, "missing_date"),
+        ({"ordered_at": "2020-02-31"}, "unreadable_date"),
+        ({"ordered_at": "soon"}, "unreadable_date"),
+        ({"ordered_at": "2019-12-31"}, "outside_calendar"),
+        ({"ordered_at": "2030-01-01"}, "future_date"),
+        ({"quantity": "two"}, "unreadable_number"),
+        ({"unit_price": "1,25"}, "unreadable_number"),
+        ({"quantity": "1e12"}, "absurd_number"),
+        ({"unit_price": None}, "missing_amount"),
+        ({"unit_price": "-1"}, "negative_price"),
+        ({"unit_price": "0"}, "zero_amount"),
+        ({"quantity": "0"}, "zero_quantity"),
+    ],
+)
+def test_each_rule_names_what_is_wrong(change: dict[str, Any], reason: str) -> None:
+    assert reason in reasons([{**GOOD, **change}])[0]
+
+
+def test_a_row_has_all_its_reasons() -> None:
+    assert reasons([{**GOOD, "customer_id": None, "unit_price": "0"}]) == [["missing_customer", "zero_amount"]]
+
+
+def test_a_repeated_row_is_a_duplicate_of_the_first() -> None:
+    assert reasons([GOOD, GOOD, {**GOOD, "quantity": "3"}]) == [[], ["exact_duplicate"], []]
+
+
+def test_without_order_ids_equal_rows_may_both_be_real() -> None:
+    row = {"customer_id": "7", "ordered_at": "2020-02-03", "amount": "5"}
+    assert reasons([row, row]) == [[], []]
+
+
+def test_a_non_product_code_is_set_aside() -> None:
+    rows = [{**GOOD, "product_id": "POST"}, {**GOOD, "product_id": "22423"}]
+    assert reasons(rows, non_product_codes=["POST"]) == [["non_product_code"], []]
+
+
+def test_a_disabled_rule_does_not_fire() -> None:
+    assert reasons([{**GOOD, "unit_price": "0"}], disabled=["zero_amount"]) == [[]]
+
+
+def test_the_end_of_the_calendar_is_exclusive() -> None:
+    calendar = Calendar(Period.MONTH, date(2020, 1, 1), date(2020, 3, 1))
+    rows = [{**GOOD, "ordered_at": "2020-02-29 23:59:59"}, {**GOOD, "ordered_at": "2020-03-01 00:00:00"}]
+    assert reasons(rows, calendar=calendar) == [[], ["outside_calendar"]]
+
+
+def test_a_date_format_is_taken_at_its_word() -> None:
+    assert reasons([{**GOOD, "ordered_at": "03/02/2020"}], date_format="%d/%m/%Y") == [[]]
+
+
+def test_valid_lines_are_typed() -> None:
+    database = engine()
+    row = {**GOOD, "order_id": None, "quantity": "-3", "unit_price": "0.335", "product_id": " 22423 "}
+    lines = typed(raw(database, [row]), list(row))
+    (line,) = valid_lines(judged_lines(lines, active_rules(list(row), []))).to_pyarrow().to_pylist()
+    assert line["period_start_date"] == date(2020, 2, 1)
+    assert line["ordered_at"] == datetime(2020, 2, 3, 10)
+    assert line["order_id"] == "2020-02-03"
+    assert line["product_id"] == "22423"
+    assert line["amount"] == Decimal("-1.01")
+    assert line["is_return"] is True
+    assert tuple(line) == TABLES["validated_transactions"].columns
+
+
+def test_a_mapped_amount_prevails_and_is_negative_in_a_return() -> None:
+    database = engine()
+    row = {**GOOD, "quantity": "-1", "amount": "9.99"}
+    lines = typed(raw(database, [row]), list(row))
+    (line,) = valid_lines(judged_lines(lines, active_rules(list(row), []))).to_pyarrow().to_pylist()
+    assert line["amount"] == Decimal("-9.99")
+
+
+def test_rejected_rows_stay_as_they_came_with_reasons_and_amounts() -> None:
+    database = engine()
+    rows = [{**GOOD, "customer_id": ""}, {**GOOD, "ordered_at": "?", "unit_price": "x"}]
+    judged = judged_lines(typed(raw(database, rows), list(GOOD)), active_rules(list(GOOD), []))
+    first, second = rejected_lines(judged).order_by("source_row").to_pyarrow().to_pylist()
+    assert (first["reasons"], first["line_amount"]) == (["missing_customer"], Decimal("2.50"))
+    assert (second["reasons"], second["raw_unit_price"]) == (["unreadable_date", "unreadable_number"], "x")
+    assert second["period_start_date"] is None
+    by_reason = rejected_by_reason(rejected_lines(judged)).order_by("reason").to_pyarrow().to_pylist()
+    assert [(row["reason"], row["row_count"], row["amount_sum"]) for row in by_reason] == [
+        ("missing_customer", 1, Decimal("2.50")),
+        ("unreadable_date", 1, None),
+        ("unreadable_number", 1, None),
+    ]
+
+
+def test_totals_are_in_rows_and_integer_cents() -> None:
+    database = engine()
+    lines = typed(raw(database, [GOOD, {**GOOD, "unit_price": "x"}]), list(GOOD))
+    assert row_and_cent_totals(lines, "amount").to_pyarrow().to_pylist() == [
+        {"period_start_date": date(2020, 2, 1), "row_count": 2, "cents": 250}
+    ]
+
+
+def test_every_rule_says_what_it_means() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.description.endswith(".") for rule in RULES)

@@ -1,0 +1,132 @@
+import multiprocessing
+import time
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
+
+MIGRATIONS = TABLES["segment_migrations"]
+JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
+
+
+def migrations(as_of: date, *counts: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            # Not in the contract's order: columns go by name.
+            "customer_count": counts,
+            "as_of": as_of,
+            "from_segment_id": range(1, len(counts) + 1),
+            "to_segment_id": 1,
+            "from_segment_name": "a",
+            "to_segment_name": "b",
+            "recent_spend_amount": 1.5,
+        }
+    )
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "warehouse.duckdb", "hash", {"calendar.period": "month"})
+
+
+def rows(warehouse: Warehouse) -> list[tuple[date, int]]:
+    with warehouse.open() as database:
+        return database.con.execute("SELECT as_of, customer_count FROM segment_migrations ORDER BY ALL").fetchall()
+
+
+def write(warehouse: Warehouse, slices: list[date], frame: pd.DataFrame) -> None:
+    with warehouse.open() as database:
+        warehouse.replace_slices(database, MIGRATIONS, slices, frame, "run")
+
+
+def test_a_slice_is_replaced_whole_and_the_others_stay(warehouse: Warehouse) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1, 2))
+    write(warehouse, [FEB], migrations(FEB, 3))
+    write(warehouse, [JAN], migrations(JAN, 4))
+    assert rows(warehouse) == [(JAN, 4), (FEB, 3)]
+
+
+def test_an_empty_slice_is_written_too(warehouse: Warehouse) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1))
+    write(warehouse, [JAN], migrations(JAN)[:0])
+    assert rows(warehouse) == []
+    with warehouse.open() as database:
+        written = database.con.execute("SELECT slice_key, row_count FROM written_slices").fetchall()
+    assert written == [("2020-01-01", 0)]
+
+
+def test_rows_of_another_slice_are_refused_and_nothing_changes(warehouse: Warehouse) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1))
+    with pytest.raises(WarehouseError, match="1 of 1 rows for segment_migrations belong to none of its slices"):
+        write(warehouse, [JAN], migrations(FEB, 2))
+    assert rows(warehouse) == [(JAN, 1)]
+
+
+def test_a_null_where_none_may_be_is_refused_and_nothing_changes(warehouse: Warehouse) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1))
+    with pytest.raises(WarehouseError, match="segment_migrations is as before: .*to_segment_name"):
+        write(warehouse, [JAN], migrations(JAN, 2).assign(to_segment_name=None))
+    assert rows(warehouse) == [(JAN, 1)]
+
+
+def test_undeclared_and_missing_columns_are_named(warehouse: Warehouse) -> None:
+    frame = migrations(JAN, 1).rename(columns={"customer_count": "customers"})
+    with pytest.raises(WarehouseError, match=r"lack \['customer_count'\] and have undeclared \['customers'\]"):
+        write(warehouse, [JAN], frame)
+
+
+def test_other_settings_of_identity_are_refused(warehouse: Warehouse, tmp_path: Path) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1))
+    other = Warehouse(warehouse.path, "hash", {"calendar.period": "week"})
+    with (
+        pytest.raises(WarehouseError, match=r"made with calendar.period = month, the config now says week"),
+        other.open(),
+    ):
+        pass
+
+
+def test_a_table_made_by_another_version_is_named(warehouse: Warehouse) -> None:
+    with warehouse.open() as database:
+        database.con.execute("ALTER TABLE customer_value DROP COLUMN expected_spend")
+    with (
+        pytest.raises(WarehouseError, match="another version: its table customer_value differs in expected_spend"),
+        warehouse.open(),
+    ):
+        pass
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(WarehouseError, match="delete it and run again"), open_database(path):
+        pass
+
+
+def _hold(path: str, seconds: float) -> None:
+    with duckdb.connect(path):
+        time.sleep(seconds)
+
+
+def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    duckdb.connect(str(path)).close()
+    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(str(path), 3.0))
+    holder.start()
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with open_database(path, wait_seconds=0):
+                    assert time.monotonic() < deadline, "the other process never took the file"
+            except WarehouseError as error:
+                assert "held by another process" in str(error)
+                break
+        with open_database(path, wait_seconds=60) as database:
+            assert database.con.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        holder.join()
