@@ -1,0 +1,313 @@
+"""The Dash application: the shell around the pages, and the URL as its only state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import dash_mantine_components as dmc
+import duckdb
+import flask
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from genome_pipeline.dashboard import formats, queries
+from genome_pipeline.dashboard.components import empty_state, labelled, notice
+from genome_pipeline.dashboard.pages import customer, data_quality, overview, segments
+from genome_pipeline.dashboard.pages.request import PageRequest, url
+from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
+
+_LOGGER = logging.getLogger(__name__)
+
+PAGES = {page.PATH: page for page in (overview, segments, customer, data_quality)}
+DEFAULT_PORT = 8050
+
+_THEME_COOKIE = "color_scheme"
+_PRIMARY = [
+    "#e6f3fb",
+    "#cfe5f5",
+    "#9fcbe9",
+    "#6cb0dd",
+    "#429ad3",
+    "#2b8ccd",
+    "#0072b2",
+    "#00649d",
+    "#005586",
+    "#00456e",
+]
+_DARK_SHADES = [
+    "#e7ebf0",
+    "#c3ccd6",
+    "#a3aebb",
+    "#7d8a98",
+    "#3d4855",
+    "#323b46",
+    "#232c36",
+    "#1b222b",
+    "#151b22",
+    "#12171d",
+]
+
+
+def create_app(published_path: Path) -> Dash:
+    """The dashboard of one published file; every page is made anew from the file as it is at that moment."""
+    published = PublishedFile(published_path)
+    app = Dash(
+        __name__,
+        title="Customer Genome",
+        update_title="",
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        enable_mcp=False,
+    )
+    icon = f'<link rel="icon" type="image/svg+xml" href="{app.get_asset_url("favicon.svg")}">'
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%favicon%}", icon)
+    app.layout = _shell
+    _register_callbacks(app, published)
+    return app
+
+
+def serve(published_path: Path, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+    """Serve the dashboard until interrupted. Raises :class:`OSError` when the port is taken."""
+    app = create_app(published_path)
+    server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Does not log requests: their URLs name customers."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+
+def _shell() -> Component:
+    """What stays in place while pages change."""
+    scheme = theme_of(flask.request.cookies.get(_THEME_COOKIE) if flask.has_request_context() else None).color_scheme
+    shell: Component = dmc.MantineProvider(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Store(id="page-title"),
+            dmc.AppShell(
+                [
+                    dmc.AppShellHeader(
+                        html.Div(
+                            [
+                                dcc.Link(
+                                    [html.Span(className="brand-mark"), html.Span("Customer Genome")],
+                                    href="/",
+                                    className="brand",
+                                ),
+                                html.Div(
+                                    [
+                                        html.Div(id="snapshot-tools", className="snapshot-tools"),
+                                        dmc.ActionIcon(
+                                            html.Span(className="icon icon-theme"),
+                                            id="theme-toggle",
+                                            variant="default",
+                                            size="lg",
+                                            n_clicks=0,
+                                            **labelled("Switch between light and dark"),
+                                        ),
+                                    ],
+                                    className="header-tools",
+                                ),
+                            ],
+                            className="header",
+                        )
+                    ),
+                    dmc.AppShellNavbar(html.Nav(id="navigation", **labelled("Pages")), p="sm"),
+                    dmc.AppShellMain(
+                        dcc.Loading(
+                            html.Main(id="page"),
+                            delay_show=400,
+                            overlay_style={"visibility": "visible", "opacity": 0.5},
+                            custom_spinner=dmc.Loader(type="bars", color="genome.6"),
+                        )
+                    ),
+                ],
+                header={"height": 60},
+                navbar={"width": 208, "breakpoint": "sm", "collapsed": {"mobile": False}},
+                padding="lg",
+            ),
+        ],
+        id="provider",
+        forceColorScheme=scheme,
+        theme={
+            "primaryColor": "genome",
+            "primaryShade": {"light": 6, "dark": 4},
+            "colors": {"genome": _PRIMARY, "dark": _DARK_SHADES},
+            "fontFamily": FONT_FAMILY,
+            "defaultRadius": "md",
+        },
+    )
+    return shell
+
+
+def _register_callbacks(app: Dash, published: PublishedFile) -> None:
+    @app.callback(
+        Output("page", "children"),
+        Output("navigation", "children"),
+        Output("snapshot-tools", "children"),
+        Output("page-title", "data"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("provider", "forceColorScheme"),
+    )
+    def show_page(pathname: str | None, search: str | None, color_scheme: str | None) -> tuple[Any, ...]:
+        return render(published, pathname or "/", search or "", color_scheme)
+
+    @app.callback(
+        Output(customer.SEARCH, "data"),
+        Input(customer.SEARCH, "searchValue"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def suggest_customers(prefix: str | None, search: str | None) -> Any:
+        try:
+            with published.connect() as connection:
+                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                return queries.customer_ids(connection, as_of, prefix or "")
+        except (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError):
+            return no_update
+
+    # What only changes the URL, or the window, is done in the browser: see assets/genome.js.
+    for name, chooser in (("chooseSnapshot", "snapshot"), ("chooseCustomer", customer.SEARCH)):
+        app.clientside_callback(  # type: ignore[no-untyped-call]
+            ClientsideFunction("genome", name),
+            Output("url", "search", allow_duplicate=True),
+            Input(chooser, "value"),
+            State("url", "search"),
+            prevent_initial_call=True,
+        )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("genome", "toggleColorScheme"),
+        Output("provider", "forceColorScheme"),
+        Input("theme-toggle", "n_clicks"),
+        State("provider", "forceColorScheme"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("genome", "setTitle"),
+        Output("page-title", "modified_timestamp"),
+        Input("page-title", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def render(
+    published: PublishedFile, pathname: str, search: str, color_scheme: str | None
+) -> tuple[Component, list[Component], Component | None, str]:
+    """Page, navigation, snapshot selector and window title of a URL; what cannot be shown becomes a friendly page."""
+    parameters = _parameters(search)
+    navigation = _navigation(pathname, parameters)
+    try:
+        with published.connect() as connection:
+            run, snapshots = queries.run(connection), queries.snapshots(connection)
+            as_of, is_known = _chosen_snapshot(snapshots, parameters)
+            tools = _snapshot_tools(run, snapshots, as_of, follows_latest="as_of" not in parameters or not is_known)
+            page = PAGES.get(pathname)
+            if page is None:
+                return (
+                    empty_state("There is no such page", "Choose one from the list on the left."),
+                    navigation,
+                    tools,
+                    "Not found",
+                )
+            request = PageRequest(connection, run, snapshots, as_of, parameters, theme_of(color_scheme))
+            content = page.layout(request)
+            if not is_known:
+                content = html.Div([_unknown_snapshot(parameters["as_of"], as_of), content])
+            return content, navigation, tools, page.TITLE
+    except PublishedFileMissing:
+        return (
+            empty_state(
+                "Nothing has been published yet",
+                ["Run ", html.Code("genome run"), " to make the first snapshot; this page shows it once it is there."],
+                ["It will be read from ", html.Code(str(published.path)), "."],
+            ),
+            navigation,
+            None,
+            "No snapshot yet",
+        )
+    except (PublishedFileUnreadable, duckdb.Error, LookupError, ValueError):
+        _LOGGER.exception("the published file cannot be shown")
+        return (
+            empty_state(
+                "The published file cannot be read",
+                "It may come from another version of the program, or be damaged.",
+                ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong."],
+            ),
+            navigation,
+            None,
+            "Unreadable file",
+        )
+
+
+def _parameters(search: str | None) -> dict[str, str]:
+    return dict(parse_qsl((search or "").removeprefix("?")))
+
+
+def _chosen_snapshot(snapshots: list[date], parameters: Mapping[str, str]) -> tuple[date, bool]:
+    """The snapshot of the URL, else the latest; and whether the URL's is one of the file's."""
+    if not snapshots:
+        raise LookupError("the published file has no snapshot")
+    asked = parameters.get("as_of")
+    for snapshot in snapshots:
+        if asked == snapshot.isoformat():
+            return snapshot, True
+    return snapshots[0], asked is None
+
+
+def _unknown_snapshot(asked: str, as_of: date) -> Component:
+    return notice(
+        "No such snapshot",
+        ["There is no snapshot of ", html.Code(asked), f"; this is the latest one, of {formats.day(as_of)}."],
+        "warning",
+    )
+
+
+def _navigation(pathname: str, parameters: Mapping[str, str]) -> list[Component]:
+    kept = {"as_of": parameters["as_of"]} if "as_of" in parameters else {}
+    return [
+        dmc.NavLink(
+            label=page.TITLE,
+            href=url(path, kept),
+            active=path == pathname,
+            leftSection=html.Span(className=f"icon icon-{page.TITLE.lower().replace(' ', '-')}"),
+            className="nav-link",
+            **({"aria-current": "page"} if path == pathname else {}),
+        )
+        for path, page in PAGES.items()
+    ]
+
+
+def _snapshot_tools(run: queries.Run, snapshots: list[date], as_of: date, *, follows_latest: bool) -> Component:
+    choices = [
+        {"value": "latest", "label": f"Latest: {formats.day(snapshots[0])}"},
+        *[{"value": snapshot.isoformat(), "label": formats.day(snapshot)} for snapshot in snapshots],
+    ]
+    return html.Div(
+        [
+            html.Span(f"{run.source_name} · published {formats.moment(run.published_at)}", className="freshness"),
+            dmc.Select(
+                id="snapshot",
+                data=choices,
+                value="latest" if follows_latest else as_of.isoformat(),
+                allowDeselect=False,
+                searchable=False,
+                w=190,
+                **labelled("Snapshot"),
+            ),
+        ],
+        className="snapshot",
+    )

@@ -1,0 +1,830 @@
+"""Frame in, Plotly figure out: no figure reads a file, and every page and the report draw with these.
+
+Each figure carries its title in ``layout.title.text`` and how to read it in ``layout.title.subtitle.text``; where it
+is shown, both become text above the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from genome_pipeline.dashboard.formats import (
+    NOTHING,
+    column_value,
+    compact_money,
+    currency_prefix,
+    day,
+    integer,
+    is_missing,
+    money,
+    percent,
+)
+from genome_pipeline.dashboard.glossary import label, plot_text
+from genome_pipeline.dashboard.theme import LIGHT, MARKERS, PATTERNS, Theme
+
+PROFILE_COLUMNS = (
+    "median_spend_amount",
+    "median_average_order_value_amount",
+    "median_frequency_count",
+    "median_order_gap_mean_days",
+    "median_days_since_last_order",
+    "median_t_days",
+    "median_momentum_share",
+)
+CONFIDENCE_PARTS = (
+    "sufficiency_confidence",
+    "precision_confidence",
+    "membership_confidence",
+    "familiarity_confidence",
+)
+RISK_BANDS = ("low", "medium", "high")
+
+
+def _figure(title: str, reading: str, theme: Theme, height: int = 300) -> go.Figure:
+    figure = go.Figure()
+    _describe(figure, title, reading, theme, height)
+    return figure
+
+
+def _describe(figure: go.Figure, title: str, reading: str, theme: Theme, height: int) -> None:
+    figure.update_layout(template=theme.template, height=height, title={"text": title, "subtitle": {"text": reading}})
+
+
+def _wrapped(text: object, width: int = 24) -> str:
+    """Text from data on at most two lines, made literal."""
+    words, lines = str(text).split(" "), [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    if len(lines) > 2:
+        lines = [lines[0], f"{' '.join(lines[1:])[: width - 1]}…"]
+    return "<br>".join(plot_text(line) for line in lines)
+
+
+def _band(
+    figure: go.Figure, x: pd.Series, lower: pd.Series, upper: pd.Series, color: str, name: str, opacity: float = 0.22
+) -> None:
+    figure.add_scatter(
+        x=x, y=upper, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", legendgroup=name
+    )
+    figure.add_scatter(
+        x=x,
+        y=lower,
+        mode="lines",
+        line={"width": 0},
+        fill="tonexty",
+        fillcolor=_translucent(color, opacity),
+        name=name,
+        legendgroup=name,
+        hoverinfo="skip",
+    )
+
+
+def _translucent(color: str, opacity: float) -> str:
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def _period_axis(figure: go.Figure, starts: pd.Series) -> None:
+    """Ticks at starts of periods, at most eight of them."""
+    days = sorted(starts.unique())
+    has_whole_months = all(pd.Timestamp(start).day == 1 for start in days)
+    figure.update_xaxes(
+        tickvals=days[:: math.ceil(len(days) / 8) or 1],
+        tickformat="%b<br>%Y" if has_whole_months else "%-d %b<br>%Y",
+        tickangle=0,
+    )
+
+
+def _snapshot_axis(figure: go.Figure, snapshots: Sequence[date]) -> None:
+    """One tick per snapshot while there is room for them; fewer labels after that."""
+    if len(snapshots) <= 6:
+        figure.update_xaxes(tickvals=list(snapshots), tickformat="%-d %b<br>%Y")
+    else:
+        figure.update_xaxes(nticks=7, tickformat="%-d %b<br>%Y")
+
+
+# Overview
+
+
+def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Customers, and those active in the recent window, at each snapshot."""
+    figure = _figure(
+        "Customers known and active at each snapshot",
+        "Active: at least one purchase in the recent window before the snapshot.",
+        theme,
+    )
+    series = (
+        ("customer_count", "All customers", theme.actual, "dot", MARKERS[2]),
+        ("active_customer_count", "Active customers", theme.model, "solid", MARKERS[0]),
+    )
+    for column, name, color, dash, marker in series:
+        figure.add_scatter(
+            x=trend["as_of"],
+            y=trend[column],
+            name=name,
+            mode="lines+markers",
+            line={"color": color, "dash": dash, "width": 2.5},
+            marker={"symbol": marker, "size": 8},
+            hovertemplate="%{x|%-d %b %Y}<br>%{y:,} customers<extra>" + name + "</extra>",
+        )
+    figure.update_yaxes(rangemode="tozero", tickformat=",~s", title="Customers")
+    _snapshot_axis(figure, trend["as_of"].tolist())
+    return figure
+
+
+def expected_and_realised_spend(
+    trend: pd.DataFrame, realised: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Total spend expected within the horizon of each snapshot, beside the baseline and what was realised."""
+    figure = _figure(
+        "Expected and realised spend",
+        f"In the {horizon_days} days after each snapshot; one without a bar has not matured yet.",
+        theme,
+    )
+    prefix = currency_prefix(currency)
+    hover = f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.0f}}"
+    figure.add_bar(
+        x=realised["as_of"],
+        y=realised["actual_spend"],
+        name="Realised",
+        marker={"color": _translucent(theme.actual, 0.18), "line": {"color": theme.actual, "width": 1}},
+        hovertemplate=hover + "<extra>Realised</extra>",
+    )
+    figure.add_scatter(
+        x=realised["as_of"],
+        y=realised["naive_expected_spend"],
+        name="Naive baseline",
+        mode="lines+markers",
+        line={"color": theme.naive, "dash": "dot", "width": 2},
+        marker={"symbol": "x", "size": 8},
+        hovertemplate=hover + "<extra>Naive baseline</extra>",
+    )
+    figure.add_scatter(
+        x=trend["as_of"],
+        y=trend["expected_spend"],
+        name="Expected",
+        mode="lines+markers",
+        line={"color": theme.model, "width": 2.5},
+        marker={"symbol": "circle", "size": 8},
+        hovertemplate=hover + "<extra>Expected</extra>",
+    )
+    figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend of all customers")
+    _snapshot_axis(figure, trend["as_of"].tolist())
+    return figure
+
+
+def spend_by_risk_band(
+    bands: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Expected spend at each snapshot, by the risk band of those who would spend it."""
+    figure = _figure(
+        "Expected spend by risk of churn",
+        f"Spend expected in the next {horizon_days} days, split by the risk band of the customers it rests on.",
+        theme,
+    )
+    prefix = currency_prefix(currency)
+    colors = dict(zip(RISK_BANDS, (theme.model, theme.low, theme.warning), strict=True))
+    patterns = dict(zip(RISK_BANDS, ("", "/", "x"), strict=True))
+    for band in RISK_BANDS:
+        rows = bands[bands["risk_band"] == band]
+        name = f"{band.capitalize()} risk"
+        figure.add_bar(
+            x=rows["as_of"],
+            y=rows["expected_spend"],
+            customdata=rows["customer_count"],
+            name=name,
+            marker={
+                "color": colors[band],
+                "pattern": {
+                    "shape": patterns[band],
+                    "fillmode": "overlay",
+                    "fgcolor": theme.surface,
+                    "fgopacity": 0.6,
+                    "size": 6,
+                },
+            },
+            hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.0f}} from %{{customdata:,}} customers"
+            f"<extra>{name}</extra>",
+        )
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(tickprefix=prefix, tickformat=",~s", title="Expected spend")
+    _snapshot_axis(figure, sorted(bands["as_of"].unique().tolist()))
+    return figure
+
+
+def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Mean confidence at each snapshot, with the middle half of customers."""
+    figure = _figure(
+        "Confidence in the predictions at each snapshot",
+        "Line: mean over customers. Band: the middle half of customers. 1 is full confidence.",
+        theme,
+    )
+    _band(
+        figure,
+        trend["as_of"],
+        trend["confidence_lower_quartile"],
+        trend["confidence_upper_quartile"],
+        theme.model,
+        "Middle half of customers",
+    )
+    figure.add_scatter(
+        x=trend["as_of"],
+        y=trend["mean_confidence"],
+        customdata=trend[["confidence_lower_quartile", "confidence_upper_quartile"]],
+        name="Mean",
+        mode="lines+markers",
+        line={"color": theme.model, "width": 2.5},
+        marker={"size": 8},
+        hovertemplate="%{x|%-d %b %Y}<br>mean %{y:.2f}<br>middle half %{customdata[0]:.2f} to %{customdata[1]:.2f}"
+        "<extra></extra>",
+    )
+    figure.update_yaxes(range=[0, 1], tickformat=".1f", title="Confidence (0 to 1)")
+    _snapshot_axis(figure, trend["as_of"].tolist())
+    return figure
+
+
+def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """Customers per recommended action, with the revenue at stake."""
+    figure = _figure(
+        "Recommended actions and what is at stake",
+        "Bars: customers. At stake: what they are expected to spend within the horizon.",
+        theme,
+        height=90 + 44 * len(actions),
+    )
+    rows = actions.iloc[::-1]
+    stakes = [
+        f"{integer(count)} customers · {compact_money(stake, currency)} at stake"
+        if not is_missing(stake)
+        else f"{integer(count)} customers"
+        for count, stake in zip(rows["customer_count"], rows["revenue_at_stake_amount"], strict=True)
+    ]
+    _labelled_bars(figure, [_wrapped(action) for action in rows["action"]], rows["customer_count"], stakes, theme)
+    figure.update_xaxes(title="Customers")
+    return figure
+
+
+def _labelled_bars(
+    figure: go.Figure, names: Sequence[str], lengths: pd.Series, texts: Sequence[str], theme: Theme
+) -> None:
+    figure.add_bar(
+        x=lengths,
+        y=list(names),
+        orientation="h",
+        marker={"color": theme.model},
+        text=[f" {text}" for text in texts],
+        textposition="outside",
+        cliponaxis=False,
+        textfont={"color": theme.ink, "size": 12},
+        hovertemplate="%{y}<br>%{text}<extra></extra>",
+    )
+    longest = float(lengths.max()) if len(lengths) else 1.0
+    # Room for the text beyond the longest bar.
+    figure.update_xaxes(range=[0, max(longest, 1.0) * 1.6], tickformat=",~s", nticks=5)
+    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+
+
+def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """How many customers there are at each confidence."""
+    figure = _figure(
+        "Customers by confidence",
+        "Low below 1/3, high from 2/3 on: the further right, the further the predictions can be trusted.",
+        theme,
+        height=260,
+    )
+    figure.add_bar(
+        x=distribution["lower_bound"] + 0.025,
+        y=distribution["customer_count"],
+        width=0.046,
+        customdata=distribution[["lower_bound"]].assign(upper=distribution["lower_bound"] + 0.05),
+        marker={"color": theme.model},
+        hovertemplate="%{y:,} customers at confidence<br>%{customdata[0]:.2f} to %{customdata[1]:.2f}<extra></extra>",
+    )
+    for bound in (1 / 3, 2 / 3):
+        figure.add_vline(x=bound, line={"color": theme.muted, "dash": "dot", "width": 1})
+    for middle, name in ((1 / 6, "low"), (1 / 2, "medium"), (5 / 6, "high")):
+        figure.add_annotation(
+            x=middle, y=1, yref="paper", yanchor="bottom", text=name, showarrow=False, font={"color": theme.muted}
+        )
+    figure.update_layout(margin={"t": 26})
+    figure.update_xaxes(range=[0, 1], tickformat=".1f", title="Confidence")
+    figure.update_yaxes(tickformat=",~s", title="Customers")
+    return figure
+
+
+# Segments
+
+
+def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Each segment's share of customers beside its share of recent spend."""
+    figure = _figure(
+        "Share of customers beside share of spend",
+        "A segment whose diamond lies right of its circle brings more than its share of recent spend.",
+        theme,
+        height=110 + 48 * len(profiles),
+    )
+    rows = profiles.iloc[::-1]
+    names = [_wrapped(name) for name in rows["segment_name"]]
+    for name, customers, spend in zip(names, rows["customer_share"], rows["spend_share"], strict=True):
+        if not is_missing(spend):
+            figure.add_scatter(
+                x=[customers, spend],
+                y=[name, name],
+                mode="lines",
+                line={"color": theme.grid, "width": 6},
+                showlegend=False,
+                hoverinfo="skip",
+            )
+    series = (
+        ("customer_share", "Share of customers", theme.actual, MARKERS[0], "customer_count", ":,", " customers"),
+        ("spend_share", "Share of recent spend", theme.model, MARKERS[1], "recent_spend_amount", ":,.0f", " spent"),
+    )
+    for column, name, color, marker, amount, amount_format, amount_unit in series:
+        figure.add_scatter(
+            x=rows[column],
+            y=names,
+            customdata=rows[amount],
+            name=name,
+            mode="markers",
+            marker={"color": color, "symbol": marker, "size": 13},
+            cliponaxis=False,
+            hovertemplate=f"%{{y}}<br>%{{x:.1%}} · %{{customdata{amount_format}}}{amount_unit}<extra>{name}</extra>",
+        )
+    figure.update_xaxes(rangemode="tozero", tickformat=".0%", title="Share of the total")
+    figure.update_yaxes(type="category", tickfont={"color": theme.ink})
+    return figure
+
+
+def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """Median genes of each segment: the numbers themselves, coloured by where they stand among segments."""
+    figure = _figure(
+        "What each segment is like: median customer",
+        "Numbers are medians. Blue is above, orange below the middle of the segments in that column.",
+        theme,
+        height=90 + 54 * len(profiles),
+    )
+    rows = profiles.iloc[::-1]
+    values = rows[list(PROFILE_COLUMNS)].astype(float)
+    # Ranks, not values: one extreme segment would wash out all differences among the others.
+    ranks = values.rank(axis=0)
+    positions = (ranks - 1) / (ranks.max(axis=0) - 1).where(lambda last: last > 0) * 2 - 1
+    positions = positions.fillna(0.0).where(values.notna())
+    texts = [
+        [column_value(column, row[column], currency) for column in PROFILE_COLUMNS] for _, row in values.iterrows()
+    ]
+    figure.add_heatmap(
+        x=[label(column).replace(" ", "<br>", 1) for column in PROFILE_COLUMNS],
+        y=[_wrapped(name) for name in rows["segment_name"]],
+        z=positions,
+        zmin=-1,
+        zmax=1,
+        colorscale=[(position, color) for position, color in theme.diverging],
+        opacity=0.6,
+        text=texts,
+        texttemplate="%{text}",
+        textfont={"color": theme.ink, "size": 13},
+        xgap=3,
+        ygap=3,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
+    )
+    figure.update_xaxes(side="top", showgrid=False)
+    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+    return figure
+
+
+def segment_value(
+    profiles: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
+) -> go.Figure:
+    """What customers of each segment are expected to spend: median, and the middle 80% of customers."""
+    figure = _figure(
+        f"Expected spend per customer in the next {horizon_days} days",
+        "Mark: median customer of the segment. Line: the middle 80% of its customers.",
+        theme,
+        height=90 + 48 * len(profiles),
+    )
+    prefix = currency_prefix(currency)
+    rows = profiles.iloc[::-1]
+    median = rows["expected_spend_median"]
+    figure.add_scatter(
+        x=median,
+        y=[_wrapped(name) for name in rows["segment_name"]],
+        mode="markers",
+        marker={"color": theme.model, "size": 12, "symbol": "diamond"},
+        cliponaxis=False,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": rows["expected_spend_last_decile"] - median,
+            "arrayminus": median - rows["expected_spend_first_decile"],
+            "color": theme.model,
+            "thickness": 3,
+            "width": 0,
+        },
+        customdata=rows[["expected_spend_first_decile", "expected_spend_last_decile", "expected_spend"]],
+        hovertemplate=f"%{{y}}<br>median {prefix}%{{x:,.2f}}"
+        f"<br>middle 80% {prefix}%{{customdata[0]:,.2f}} to {prefix}%{{customdata[1]:,.2f}}"
+        f"<br>all together {prefix}%{{customdata[2]:,.0f}}<extra></extra>",
+    )
+    figure.update_xaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Expected spend per customer")
+    figure.update_yaxes(type="category", tickfont={"color": theme.ink})
+    return figure
+
+
+def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = LIGHT) -> go.Figure:
+    """Customers flowing between segments from the previous snapshot to this one."""
+    figure = _figure(
+        f"Where customers moved since {day(since)}",
+        "Left: segment then. Right: segment now. Width: customers; coloured bands are those who moved.",
+        theme,
+        height=420,
+    )
+    origins = _named_totals(migrations, "from_segment")
+    destinations = _named_totals(migrations, "to_segment")
+    origin_position = {segment_id: position for position, segment_id in enumerate(origins["segment_id"])}
+    destination_position = {
+        segment_id: len(origins) + position for position, segment_id in enumerate(destinations["segment_id"])
+    }
+    nodes = pd.concat([origins, destinations])
+    labels = [
+        f"{plot_text(name)} · {integer(count)}"
+        for name, count in zip(nodes["segment_name"], nodes["customer_count"], strict=True)
+    ]
+    color_of = {
+        segment_id: theme.series[position % len(theme.series)]
+        for position, segment_id in enumerate(sorted(destination_position))
+    }
+    stayed = migrations["from_segment_id"] == migrations["to_segment_id"]
+    figure.add_sankey(
+        arrangement="snap",
+        node={
+            "label": labels,
+            "color": [color_of.get(segment_id, theme.naive) for segment_id in nodes["segment_id"]],
+            "pad": 18,
+            "thickness": 14,
+            "line": {"width": 0},
+            "hovertemplate": "%{label}<extra></extra>",
+        },
+        link={
+            "source": [origin_position[origin] for origin in migrations["from_segment_id"]],
+            "target": [destination_position[destination] for destination in migrations["to_segment_id"]],
+            "value": migrations["customer_count"],
+            "color": [
+                _translucent(theme.naive, 0.22) if same else _translucent(color_of[destination], 0.5)
+                for same, destination in zip(stayed, migrations["to_segment_id"], strict=True)
+            ],
+            "hovertemplate": "%{source.label}<br>to %{target.label}<br>%{value:,} customers<extra></extra>",
+        },
+        textfont={"color": theme.ink, "size": 12},
+    )
+    figure.update_layout(margin={"t": 12, "b": 16})
+    return figure
+
+
+def _named_totals(migrations: pd.DataFrame, side: str) -> pd.DataFrame:
+    names = {f"{side}_id": "segment_id", f"{side}_name": "segment_name"}
+    renamed = migrations.rename(columns=names)
+    return renamed.groupby(list(names.values()), as_index=False).agg(customer_count=("customer_count", "sum"))
+
+
+# Customer
+
+
+def prediction_interval(
+    value: float,
+    lower: float | None,
+    upper: float | None,
+    naive: float | None,
+    *,
+    title: str,
+    reading: str,
+    tickprefix: str = "",
+    tickformat: str = ",~g",
+    maximum: float | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """One prediction on its scale: the interval as a bar, the prediction in it, and the naive baseline."""
+    figure = _figure(title, reading, theme, height=96)
+    known = [number for number in (value, lower, upper, naive) if number is not None and not is_missing(number)]
+    end = maximum if maximum is not None else max(known) * 1.08 or 1.0
+    number = f"{tickprefix}%{{x:{'.1%' if tickformat.endswith('%') else ',.2f'}}}"
+    if lower is not None and upper is not None and not is_missing(lower) and not is_missing(upper):
+        figure.add_scatter(
+            x=[lower, upper],
+            y=[0, 0],
+            mode="lines",
+            line={"color": _translucent(theme.model, 0.35), "width": 12},
+            hovertemplate=number + "<extra>Interval</extra>",
+        )
+    if naive is not None and not is_missing(naive):
+        figure.add_scatter(
+            x=[naive],
+            y=[0],
+            mode="markers",
+            marker={"color": theme.ink, "symbol": "x-thin", "size": 10, "line": {"width": 2, "color": theme.muted}},
+            hovertemplate=number + "<extra>Naive baseline</extra>",
+        )
+    figure.add_scatter(
+        x=[value],
+        y=[0],
+        mode="markers",
+        marker={"color": theme.model, "size": 14, "line": {"color": theme.surface, "width": 2}},
+        hovertemplate=number + "<extra>Prediction</extra>",
+    )
+    figure.update_layout(showlegend=False, margin={"l": 12, "r": 16, "t": 4, "b": 26}, hovermode="closest")
+    figure.update_xaxes(range=[-end * 0.02, end * 1.02], tickprefix=tickprefix, tickformat=tickformat, nticks=5)
+    figure.update_yaxes(visible=False, range=[-1, 1])
+    return figure
+
+
+def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
+    """The parts that make up a customer's confidence."""
+    figure = _figure(
+        "What the confidence is made of",
+        "Each part from 0 to 1; the weakest one says what would have to improve.",
+        theme,
+        height=200,
+    )
+    columns = CONFIDENCE_PARTS[::-1]
+    names = [label(column).removesuffix(" confidence") for column in columns]
+    values = [parts[column] for column in columns]
+    figure.add_bar(
+        x=[1] * len(columns),
+        y=names,
+        orientation="h",
+        marker={"color": theme.neutral, "line": {"color": theme.grid, "width": 1}},
+        hoverinfo="skip",
+    )
+    figure.add_bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker={"color": theme.model},
+        text=[NOTHING if is_missing(value) else f"{value:.2f}" for value in values],
+        textposition="auto",
+        insidetextfont={"color": theme.surface},
+        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+    )
+    figure.update_layout(barmode="overlay", showlegend=False, bargap=0.4)
+    figure.update_xaxes(range=[0, 1], tickformat=".1f", showgrid=False)
+    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+    return figure
+
+
+def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """Where the customer stands among all customers, gene by gene, beside the segment's median."""
+    figure = _figure(
+        "Genome fingerprint: percentile among all customers",
+        "Circle: this customer, with the value. Diamond: median of the segment. 50 is the middle of all customers.",
+        theme,
+        height=90 + 27 * len(genes),
+    )
+    rows = genes.iloc[::-1]
+    names = [label(gene) for gene in rows["gene"]]
+    values = [column_value(gene, value, currency) for gene, value in zip(rows["gene"], rows["value"], strict=True)]
+    medians = [
+        column_value(gene, value, currency) for gene, value in zip(rows["gene"], rows["segment_median"], strict=True)
+    ]
+    percentiles = rows["percentile"] * 100
+    figure.add_bar(
+        x=percentiles - 50,
+        base=50,
+        y=names,
+        orientation="h",
+        marker={"color": _translucent(theme.model, 0.25)},
+        width=0.28,
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=rows["segment_percentile"] * 100,
+        y=names,
+        customdata=medians,
+        name=f"Median of {plot_text(segment_name)}",
+        mode="markers",
+        marker={"color": theme.low, "symbol": "diamond-open", "size": 10, "line": {"width": 2}},
+        hovertemplate="%{y}: segment median %{customdata}<br>percentile %{x:.0f}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=percentiles,
+        y=names,
+        customdata=values,
+        name="This customer",
+        mode="markers",
+        marker={"color": theme.model, "symbol": "circle", "size": 11},
+        hovertemplate="%{y}: %{customdata}<br>percentile %{x:.0f}<extra></extra>",
+    )
+    for name, value in zip(names, values, strict=True):
+        figure.add_annotation(
+            x=1.01, xref="paper", xanchor="left", y=name, text=value, showarrow=False, font={"size": 12}
+        )
+    figure.add_vline(x=50, line={"color": theme.muted, "dash": "dot", "width": 1})
+    figure.update_layout(margin={"r": 96})
+    figure.update_xaxes(range=[-2, 102], tickvals=[0, 25, 50, 75, 100], title="Percentile among all customers")
+    figure.update_yaxes(type="category", tickfont={"color": theme.ink})
+    return figure
+
+
+def activity_timeline(activity: pd.DataFrame, currency: str | None, period: str, *, theme: Theme = LIGHT) -> go.Figure:
+    """A customer's purchases period by period, silent periods included."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
+    _describe(
+        figure,
+        f"Purchases by {period}",
+        "Above: purchases and returns. Below: days with a purchase. Gaps are silent periods.",
+        theme,
+        300,
+    )
+    prefix = currency_prefix(currency)
+    figure.add_bar(
+        x=activity["period_start_date"],
+        y=activity["gross_amount"],
+        name="Purchases",
+        marker={"color": theme.model},
+        hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.2f}}<extra>Purchases</extra>",
+        row=1,
+        col=1,
+    )
+    if (activity["return_amount"] > 0).any():
+        figure.add_bar(
+            x=activity["period_start_date"],
+            y=-activity["return_amount"],
+            name="Returns",
+            marker={
+                "color": theme.warning,
+                "pattern": {"shape": "/", "fillmode": "overlay", "fgcolor": theme.surface, "size": 6},
+            },
+            hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.2f}}<extra>Returns</extra>",
+            row=1,
+            col=1,
+        )
+    figure.add_bar(
+        x=activity["period_start_date"],
+        y=activity["purchase_day_count"],
+        name="Purchase days",
+        marker={"color": theme.accent},
+        hovertemplate="%{x|%-d %b %Y}<br>%{y} purchase days<extra></extra>",
+        row=2,
+        col=1,
+    )
+    figure.update_layout(barmode="relative", bargap=0.2)
+    _period_axis(figure, activity["period_start_date"])
+    figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
+    figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
+    return figure
+
+
+def customer_value_history(
+    predictions: pd.DataFrame, currency: str | None, horizon_days: int, interval_level: float, *, theme: Theme = LIGHT
+) -> go.Figure:
+    """What the customer was expected to spend at each snapshot, with the interval, and what was realised."""
+    figure = _figure(
+        f"Spend in the {horizon_days} days after each snapshot",
+        f"Band: the {percent(interval_level, 0)} interval; about that share of the squares should fall in it.",
+        theme,
+        height=260,
+    )
+    prefix = currency_prefix(currency)
+    name = f"{percent(interval_level, 0)} interval"
+    _band(
+        figure,
+        predictions["as_of"],
+        predictions["expected_spend_lower"],
+        predictions["expected_spend_upper"],
+        theme.model,
+        name,
+    )
+    hover = f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.2f}}"
+    figure.add_scatter(
+        x=predictions["as_of"],
+        y=predictions["expected_spend"],
+        customdata=predictions[["expected_spend_lower", "expected_spend_upper"]],
+        name="Expected",
+        mode="lines+markers",
+        line={"color": theme.model, "width": 2.5},
+        marker={"size": 8},
+        hovertemplate=hover + f"<br>interval {prefix}%{{customdata[0]:,.2f}} to {prefix}%{{customdata[1]:,.2f}}"
+        "<extra>Expected</extra>",
+    )
+    figure.add_scatter(
+        x=predictions["as_of"],
+        y=predictions["actual_spend"],
+        name="Realised",
+        mode="markers",
+        marker={"color": theme.actual, "symbol": "square", "size": 9},
+        cliponaxis=False,
+        hovertemplate=hover + "<extra>Realised</extra>",
+    )
+    figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend")
+    _snapshot_axis(figure, predictions["as_of"].tolist())
+    return figure
+
+
+def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, theme: Theme = LIGHT) -> go.Figure:
+    """The customer's churn probability at each snapshot, with its interval, and what happened."""
+    figure = _figure(
+        "Churn probability at each snapshot",
+        f"No purchase within {horizon_days} days. Band: interval. Squares: what happened, at 0% they bought again.",
+        theme,
+        height=260,
+    )
+    _band(
+        figure,
+        predictions["as_of"],
+        predictions["churn_probability_lower"],
+        predictions["churn_probability_upper"],
+        theme.model,
+        "Interval",
+    )
+    figure.add_scatter(
+        x=predictions["as_of"],
+        y=predictions["churn_probability"],
+        customdata=predictions[["churn_probability_lower", "churn_probability_upper"]],
+        name="Churn probability",
+        mode="lines+markers",
+        line={"color": theme.model, "width": 2.5},
+        marker={"size": 8},
+        hovertemplate="%{x|%-d %b %Y}<br>%{y:.1%}<br>interval %{customdata[0]:.1%} to %{customdata[1]:.1%}"
+        "<extra></extra>",
+    )
+    matured = predictions[predictions["has_churned"].notna()]
+    figure.add_scatter(
+        x=matured["as_of"],
+        y=matured["has_churned"].astype(float),
+        name="What happened",
+        mode="markers",
+        marker={"color": theme.actual, "symbol": "square", "size": 9},
+        text=["no purchase" if churned else "bought again" for churned in matured["has_churned"]],
+        hovertemplate="%{x|%-d %b %Y}<br>%{text}<extra></extra>",
+    )
+    figure.update_yaxes(range=[-0.05, 1.05], tickformat=".0%", title="Probability")
+    _snapshot_axis(figure, predictions["as_of"].tolist())
+    return figure
+
+
+# Data quality
+
+
+def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """Rows set aside, by the rule they failed, with their amounts."""
+    figure = _figure(
+        "Rows set aside, by reason",
+        "A row that failed two rules counts under both. Text: rows and their amount, where one could be read.",
+        theme,
+        height=90 + 40 * max(len(reasons), 1),
+    )
+    rows = reasons.iloc[::-1]
+    texts = [
+        f"{integer(count)} rows · {money(amount, currency)}"
+        for count, amount in zip(rows["row_count"], rows["amount_sum"], strict=True)
+    ]
+    _labelled_bars(figure, [_reason(reason) for reason in rows["reason"]], rows["row_count"], texts, theme)
+    figure.update_xaxes(title="Rows")
+    return figure
+
+
+def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Rows set aside period by period, by reason; rows without a readable date are not in it."""
+    figure = _figure(
+        "Rows set aside over time",
+        "By period; rows outside the calendar or without a readable date have none. A jump: the source changed.",
+        theme,
+    )
+    dated = periods[periods["period_start_date"].notna()]
+    totals = dated.groupby("reason")["row_count"].sum().sort_values(ascending=False)
+    for position, reason in enumerate(totals.index):
+        rows = dated[dated["reason"] == reason]
+        name = _reason(reason)
+        figure.add_bar(
+            x=rows["period_start_date"],
+            y=rows["row_count"],
+            name=name,
+            marker={
+                "color": theme.series[position % len(theme.series)],
+                "pattern": {
+                    "shape": PATTERNS[position % len(PATTERNS)],
+                    "fillmode": "overlay",
+                    "fgcolor": theme.surface,
+                    "fgopacity": 0.6,
+                    "size": 6,
+                },
+            },
+            hovertemplate="%{x|%-d %b %Y}<br>%{y:,} rows<extra>" + name + "</extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.2)
+    _period_axis(figure, dated["period_start_date"])
+    figure.update_yaxes(tickformat=",~s", title="Rows")
+    return figure
+
+
+def _reason(reason: object) -> str:
+    return plot_text(str(reason).replace("_", " ").capitalize())

@@ -1,0 +1,1 @@
+"""The pages: each module answers one question about the snapshot, and draws with figures and components only."""

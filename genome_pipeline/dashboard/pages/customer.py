@@ -1,0 +1,357 @@
+"""Customer: who is this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+import pandas as pd
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard.components import (
+    badge,
+    bare_chart,
+    chart_panel,
+    columns_of,
+    empty_state,
+    hint,
+    labelled,
+    notice,
+    page,
+    panel,
+    table,
+)
+from genome_pipeline.dashboard.glossary import description
+from genome_pipeline.dashboard.pages.request import PageRequest
+from genome_pipeline.dashboard.theme import Theme
+
+PATH = "/customer"
+TITLE = "Customer"
+QUESTION = "Who is this, what will they do next, and how sure are we?"
+SEARCH = "customer-search"
+
+_TONES = {"low": "good", "medium": "plain", "high": "bad"}
+_CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
+
+
+def layout(request: PageRequest) -> Component:
+    """The search, and the card of the customer in the URL."""
+    customer_id = request.parameters.get("customer_id", "")
+    search = _search(request, customer_id)
+    if not customer_id:
+        return page(TITLE, QUESTION, _suggestions(request), tools=search)
+    found = queries.customer(request.connection, request.as_of, customer_id)
+    if found.empty:
+        return page(TITLE, QUESTION, _unknown(request, customer_id), _suggestions(request), tools=search)
+    return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
+
+
+def _search(request: PageRequest, customer_id: str) -> Component:
+    known = queries.customer_ids(request.connection, request.as_of, customer_id)
+    search: Component = dmc.Select(
+        id=SEARCH,
+        placeholder="Find a customer: type the beginning of an id",
+        data=known,
+        value=customer_id if customer_id in known else None,
+        searchable=True,
+        clearable=False,
+        allowDeselect=False,
+        nothingFoundMessage="No customer id begins like this at this snapshot",
+        limit=20,
+        w=380,
+        className="customer-search",
+        **labelled("Find a customer by id"),
+    )
+    return search
+
+
+def _unknown(request: PageRequest, customer_id: str) -> Component:
+    return notice(
+        "No such customer",
+        [
+            "No customer has the id ",
+            html.Code(customer_id),
+            f" at the snapshot of {formats.day(request.as_of)}. The id may be misspelt, or their first purchase came"
+            " later: search above, or choose another snapshot.",
+        ],
+        "warning",
+    )
+
+
+def _suggestions(request: PageRequest) -> Component:
+    currency = request.run.currency
+    customers = queries.most_at_stake(request.connection, request.as_of)
+    if customers.empty:
+        return empty_state("Search for a customer", "Type the beginning of a customer id in the field above.")
+    rows = [
+        [
+            customer_link(request, row["customer_id"]),
+            row["segment_name"],
+            formats.money(row["expected_spend"], currency),
+            formats.percent(row["churn_probability"]),
+            formats.decimal(row["confidence"]),
+            row["action"],
+            formats.money(row["revenue_at_stake_amount"], currency),
+        ]
+        for _, row in customers.iterrows()
+    ]
+    return panel(
+        table(
+            ("Customer", "Segment", "Expected spend", "Churn", "Confidence", "Action", "At stake"),
+            rows,
+            numeric=(2, 3, 4, 6),
+        ),
+        title="Where most is at stake",
+        reading="A place to start: the customers expected to spend most within the horizon.",
+        columns=("revenue_at_stake_amount", "expected_spend", "churn_probability", "confidence"),
+    )
+
+
+def customer_link(request: PageRequest, customer_id: str) -> Component:
+    """A link to the card of a customer, at the same snapshot."""
+    return dcc.Link(customer_id, href=request.link(PATH, {"customer_id": customer_id}), className="customer-link")
+
+
+def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
+    connection, as_of, run, theme = request.connection, request.as_of, request.run, request.theme
+    genes = queries.fingerprint(connection, as_of, customer_id)
+    activity = queries.customer_activity(connection, as_of, customer_id, run.period)
+    predictions = queries.customer_predictions(connection, as_of, customer_id)
+    return [
+        _identity(customer_id, genome),
+        _action(genome, run.currency),
+        html.Div(_predictions(request, genome), className="predictions"),
+        columns_of(
+            chart_panel(
+                figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
+                queries.FINGERPRINT_GENES,
+            ),
+            html.Div(
+                [
+                    chart_panel(
+                        figures.activity_timeline(activity, run.currency, run.period, theme=theme),
+                        ("gross_amount", "return_amount", "purchase_day_count"),
+                    ),
+                    _confidence(genome, theme),
+                ],
+                className="stack",
+            ),
+        ),
+        columns_of(
+            chart_panel(
+                figures.customer_value_history(
+                    predictions, run.currency, run.horizon_days, run.interval_level, theme=theme
+                ),
+                ("expected_spend", "expected_spend_lower", "expected_spend_upper", "actual_spend"),
+            ),
+            chart_panel(
+                figures.customer_churn_history(predictions, run.horizon_days, theme=theme),
+                ("churn_probability", "churn_probability_lower", "churn_probability_upper", "has_churned"),
+            ),
+        ),
+        _neighbors(request, customer_id),
+    ]
+
+
+def _identity(customer_id: str, genome: pd.Series) -> Component:
+    facts = [
+        ("First purchase", formats.day(genome["first_order_date"])),
+        ("Last purchase", formats.day(genome["last_order_date"])),
+        ("Purchase days", formats.integer(genome["purchase_day_count"])),
+        ("Country", genome["country"] if not formats.is_missing(genome["country"]) else None),
+    ]
+    badges = [
+        badge(f"{genome['segment_name']} · membership {formats.percent(genome['membership_probability'], 0)}"),
+        badge(f"{genome['risk_band']} churn risk", _TONES[genome["risk_band"]])
+        if not formats.is_missing(genome["risk_band"])
+        else badge("no churn prediction", "warning"),
+        badge(f"{genome['confidence_band']} confidence", _CONFIDENCE_TONES[genome["confidence_band"]])
+        if not formats.is_missing(genome["confidence_band"])
+        else badge("no confidence", "warning"),
+    ]
+    if genome["has_moved"] is True or str(genome["has_moved"]) == "True":
+        badges.append(badge(f"moved from segment {genome['previous_segment_id']:.0f}"))
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.Div("Customer", className="kpi-title"),
+                    html.H2(customer_id, className="customer-name", id="customer-name"),
+                    html.Div(badges, className="badges"),
+                ]
+            ),
+            html.Dl(
+                [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts if value is not None],
+                className="identity-facts",
+            ),
+        ],
+        className="panel identity",
+    )
+
+
+def _action(genome: pd.Series, currency: str | None) -> Component:
+    stake = genome["revenue_at_stake_amount"]
+    at_stake = "" if formats.is_missing(stake) else f" At stake: {formats.money(stake, currency)}."
+    return notice(
+        f"Recommended: {genome['action']}",
+        f"{str(genome['action_reason']).rstrip('.')}.{at_stake} Rule: {str(genome['action_rule']).replace('_', ' ')}.",
+        "action",
+    )
+
+
+def _predictions(request: PageRequest, genome: pd.Series) -> list[Component]:
+    run, theme = request.run, request.theme
+    level = formats.percent(run.interval_level, 0)
+    within = f"next {run.horizon_days} days"
+    prefix = formats.currency_prefix(run.currency)
+
+    def amount(value: float | None) -> str:
+        return formats.money(value, run.currency)
+
+    return [
+        _prediction(
+            genome,
+            "expected_spend",
+            f"Expected spend, {within}",
+            amount,
+            f"{level} interval",
+            genome["naive_expected_spend"],
+            genome["value_abstain_reason"],
+            lambda value, lower, upper, naive: figures.prediction_interval(
+                value, lower, upper, naive, title="Expected spend", reading="", tickprefix=prefix, theme=theme
+            ),
+        ),
+        _prediction(
+            genome,
+            "expected_orders",
+            f"Expected orders, {within}",
+            formats.decimal,
+            f"{level} interval",
+            genome["naive_expected_orders"],
+            genome["value_abstain_reason"],
+            lambda value, lower, upper, naive: figures.prediction_interval(
+                value, lower, upper, naive, title="Expected orders", reading="", theme=theme
+            ),
+        ),
+        _prediction(
+            genome,
+            "churn_probability",
+            f"Churn probability, {within}",
+            formats.percent,
+            "interval",
+            genome["naive_churn_probability"],
+            genome["risk_abstain_reason"],
+            lambda value, lower, upper, naive: figures.prediction_interval(
+                value,
+                lower,
+                upper,
+                naive,
+                title="Churn probability",
+                reading="",
+                tickformat=".0%",
+                maximum=1.0,
+                theme=theme,
+            ),
+        ),
+    ]
+
+
+def _prediction(
+    genome: pd.Series,
+    column: str,
+    title: str,
+    written: Any,
+    interval_name: str,
+    naive: float | None,
+    abstain_reason: str | None,
+    draw: Any,
+) -> Component:
+    value, lower, upper = genome[column], genome[f"{column}_lower"], genome[f"{column}_upper"]
+    head = html.Div([html.Span(title, className="kpi-title"), hint(description(column), title)], className="kpi-head")
+    if formats.is_missing(value):
+        return html.Section(
+            [
+                head,
+                html.Div("No prediction", className="kpi-value kpi-absent", id=f"card-{column}"),
+                html.P(f"Why: {_reason(abstain_reason)}", className="kpi-note"),
+                html.P(f"Naive baseline: {written(naive)}", className="kpi-note"),
+            ],
+            className="kpi",
+        )
+    interval = (
+        f"{interval_name} {written(lower)} to {written(upper)}"
+        if not formats.is_missing(lower)
+        else f"no interval: {_reason(abstain_reason)}"
+    )
+    figure: go.Figure = draw(value, lower, upper, naive)
+    return html.Section(
+        [
+            head,
+            html.Div(written(value), className="kpi-value", id=f"card-{column}"),
+            html.Div(interval, className="kpi-note"),
+            bare_chart(figure),
+            html.Div(f"● prediction   ▬ interval   \u00d7 naive: {written(naive)}", className="kpi-legend"),
+        ],
+        className="kpi",
+    )
+
+
+def _reason(abstain_reason: str | None) -> str:
+    if abstain_reason is None or formats.is_missing(abstain_reason):
+        return "the data do not carry one"
+    return abstain_reason.replace("_", " ")
+
+
+def _confidence(genome: pd.Series, theme: Theme) -> Component:
+    value = genome["confidence"]
+    if formats.is_missing(value):
+        return panel(
+            html.P(f"Why: {_reason(genome['value_abstain_reason'])}"),
+            title="Confidence: none",
+            reading="Without a prediction there is nothing to be confident of.",
+            columns=("confidence",),
+        )
+    figure = figures.confidence_parts(genome, theme=theme)
+    reading = figure.layout.title.subtitle.text
+    return panel(
+        bare_chart(figure),
+        title=f"Confidence {formats.decimal(value)}: {genome['confidence_band']}",
+        reading=reading,
+        columns=("confidence", *figures.CONFIDENCE_PARTS),
+    )
+
+
+def _neighbors(request: PageRequest, customer_id: str) -> Component:
+    currency = request.run.currency
+    neighbors = queries.neighbors(request.connection, request.as_of, customer_id)
+    if neighbors.empty:
+        return panel(
+            title="Who resembles this customer",
+            reading="No neighbours were found at this snapshot: there were too few customers to compare with.",
+        )
+    rows = [
+        [
+            formats.integer(row["neighbor_rank"]),
+            customer_link(request, row["neighbor_customer_id"]),
+            formats.decimal(row["similarity"], 3),
+            row["shared_traits"],
+            row["segment_name"],
+            formats.money(row["expected_spend"], currency),
+            formats.percent(row["churn_probability"]),
+        ]
+        for _, row in neighbors.iterrows()
+    ]
+    return panel(
+        table(
+            ("Rank", "Customer", "Similarity", "Shared traits", "Segment", "Expected spend", "Churn"),
+            rows,
+            numeric=(0, 2, 5, 6),
+        ),
+        title="Who resembles this customer",
+        reading="The closest genomes by cosine similarity; 1 is the same direction in every gene.",
+        columns=("similarity", "shared_traits"),
+        name="neighbors",
+    )

@@ -1,0 +1,175 @@
+"""Data quality: can the input be trusted."""
+
+from __future__ import annotations
+
+import pandas as pd
+from dash import html
+from dash.development.base_component import Component
+
+from genome_pipeline.contracts.rules import RULES
+from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard.components import badge, chart_panel, columns_of, grid, kpi, page, panel, table
+from genome_pipeline.dashboard.pages.request import PageRequest
+
+PATH = "/data-quality"
+TITLE = "Data quality"
+QUESTION = "Can the input be trusted, and what was set aside?"
+
+_RULE_DESCRIPTIONS = {rule.name: rule.description for rule in RULES}
+
+
+def layout(request: PageRequest) -> Component:
+    """Rows in, kept and set aside, with the reasons; every check; the source files."""
+    connection, run = request.connection, request.run
+    reasons = queries.quarantine_by_reason(connection)
+    return page(
+        TITLE,
+        f"{QUESTION} This page is about the whole published file, whichever snapshot is chosen.",
+        html.Div(_kpis(request), className="kpis kpis-4"),
+        columns_of(
+            chart_panel(
+                figures.quarantine_by_reason(reasons, run.currency, theme=request.theme),
+                ("reason", "row_count", "amount_sum"),
+            ),
+            chart_panel(
+                figures.quarantine_by_period(queries.quarantine_by_period(connection), theme=request.theme),
+                ("period_start_date", "reason", "row_count"),
+            ),
+        )
+        if not reasons.empty
+        else panel(title="Rows set aside", reading="None: every source row passed every rule."),
+        _reason_table(reasons, run.currency) if not reasons.empty else None,
+        _check_grid(queries.checks(connection)),
+        _files(queries.source_files(connection)),
+    )
+
+
+def _kpis(request: PageRequest) -> list[Component]:
+    run = request.run
+    summary = queries.check_summary(request.connection)
+    total, passed = int(summary["check_count"].sum()), int(summary["passed_check_count"].sum())
+    pending = run.raw_row_count - run.validated_row_count - run.quarantined_row_count
+    of_all = max(run.raw_row_count, 1)
+    return [
+        kpi(
+            "Source rows in",
+            formats.integer(run.raw_row_count),
+            name="raw-rows",
+            explanation="Every row of every source file.",
+            change=badge("✓ every row accounted for", "good")
+            if pending == 0
+            else badge(f"{formats.integer(pending)} in periods not built yet", "warning"),
+        ),
+        kpi(
+            "Rows kept",
+            formats.integer(run.validated_row_count),
+            name="validated-rows",
+            explanation="Rows that passed every rule; returns are flagged and kept.",
+            note=f"{formats.percent(run.validated_row_count / of_all, 2)} of all",
+        ),
+        kpi(
+            "Rows set aside",
+            formats.integer(run.quarantined_row_count),
+            name="quarantined-rows",
+            explanation="Rows that failed at least one rule; they are kept with all their reasons.",
+            note=f"{formats.percent(run.quarantined_row_count / of_all, 2)} of all",
+        ),
+        kpi(
+            "Checks passed",
+            f"{formats.integer(passed)} of {formats.integer(total)}",
+            name="checks-passed",
+            explanation="Checks of the last run that checked anything.",
+            change=badge("✓ all passed", "good")
+            if passed == total
+            else badge(f"✗ {formats.integer(total - passed)} failed", "warning"),
+        ),
+    ]
+
+
+def _reason_table(reasons: pd.DataFrame, currency: str | None) -> Component:
+    rows = [
+        [
+            html.Strong(row["reason"]),
+            _RULE_DESCRIPTIONS.get(row["reason"], ""),
+            formats.integer(row["row_count"]),
+            formats.money(row["amount_sum"], currency),
+        ]
+        for _, row in reasons.iterrows()
+    ]
+    return panel(
+        table(("Reason", "What it means", "Rows", "Amount"), rows, numeric=(2, 3)),
+        title="What the reasons mean",
+        reading="Amounts are of lines whose amount could be read; returns count as negative.",
+        columns=("reason", "row_count", "amount_sum"),
+        name="quarantine-reasons",
+    )
+
+
+def _check_grid(checks: pd.DataFrame) -> Component:
+    shown = checks.assign(
+        is_passed=checks["is_passed"].map({True: "✓ passed", False: "✗ failed"}),
+        period_start_date=checks["period_start_date"].map(_iso_day),
+        period_end_date=checks["period_end_date"].map(_iso_day),
+    )
+    failed = shown["is_passed"] == "✗ failed"
+    reading = (
+        f"{formats.integer(failed.sum())} of {formats.integer(len(shown))} failed; failures come first."
+        if failed.any()
+        else f"All {formats.integer(len(shown))} passed."
+    )
+    return panel(
+        grid(
+            shown,
+            [
+                {
+                    "field": "is_passed",
+                    "width": 110,
+                    "cellClassRules": {
+                        "check-failed": "params.value === '✗ failed'",
+                        "check-passed": "params.value === '✓ passed'",
+                    },
+                },
+                {"field": "severity", "width": 95},
+                {"field": "table_name", "flex": 3},
+                {"field": "check_name", "flex": 3},
+                {"field": "observed", "flex": 4},
+                {"field": "period_start_date", "width": 108},
+                {"field": "period_end_date", "width": 108},
+            ],
+            name="check-grid",
+        ),
+        title="Checks",
+        reading=f"{reading} A failed ERROR stops the run, a failed WARN is reported.",
+        columns=("severity", "is_passed", "observed"),
+    )
+
+
+def _iso_day(value: object) -> str:
+    return "" if formats.is_missing(value) else f"{value:%Y-%m-%d}"
+
+
+def _files(files: pd.DataFrame) -> Component:
+    # Twelve digits tell two files apart; nobody reads sixty-four.
+    shown = files.assign(
+        ingested_at=files["ingested_at"].map(formats.moment), content_hash=files["content_hash"].str[:12]
+    )
+    return panel(
+        grid(
+            shown,
+            [
+                {"field": "source_file", "flex": 1},
+                {
+                    "field": "row_count",
+                    "width": 120,
+                    "type": "rightAligned",
+                    "valueFormatter": {"function": "d3.format(',')(params.value)"},
+                },
+                {"field": "ingested_at", "width": 200},
+                {"field": "content_hash", "width": 160},
+            ],
+            name="file-grid",
+        ),
+        title="Source files",
+        reading="What was read, and the fingerprint by which a changed file is noticed.",
+        columns=("source_file", "row_count", "ingested_at", "content_hash"),
+    )

@@ -1,0 +1,44 @@
+"""What a page is asked for: everything in it comes from the URL and the published file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import urlencode
+
+import duckdb
+
+from genome_pipeline.dashboard.queries import Run
+from genome_pipeline.dashboard.theme import Theme
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """One request for a page, at one snapshot of one version of the file.
+
+    ``snapshots`` has the latest one first.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    run: Run
+    snapshots: Sequence[date]
+    as_of: date
+    parameters: Mapping[str, str]
+    theme: Theme
+
+    @property
+    def previous_as_of(self) -> date | None:
+        """The snapshot before this one."""
+        earlier = [snapshot for snapshot in self.snapshots if snapshot < self.as_of]
+        return earlier[0] if earlier else None
+
+    def link(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
+        """URL of a page at the same snapshot."""
+        kept = {"as_of": self.parameters["as_of"]} if "as_of" in self.parameters else {}
+        return url(path, {**kept, **(parameters or {})})
+
+
+def url(path: str, parameters: Mapping[str, str]) -> str:
+    """URL of a page; without ``as_of`` among the parameters it follows the latest snapshot."""
+    return f"{path}?{urlencode(parameters)}" if parameters else path

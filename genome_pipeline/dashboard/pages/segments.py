@@ -1,0 +1,122 @@
+"""Segments: how customers group, and where they move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from dash import html
+from dash.development.base_component import Component
+
+from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard.components import chart_panel, columns_of, empty_state, page, panel, table
+from genome_pipeline.dashboard.pages.request import PageRequest
+
+PATH = "/segments"
+TITLE = "Segments"
+QUESTION = "How do customers group, what is each group worth, and who moved?"
+
+
+def layout(request: PageRequest) -> Component:
+    """Sizes and shares, the profile with real medians, value, and migrations since the previous snapshot."""
+    connection, as_of, theme = request.connection, request.as_of, request.theme
+    currency, horizon_days = request.run.currency, request.run.horizon_days
+    profiles = queries.segment_profiles(connection, as_of)
+    if profiles.empty:
+        return page(
+            TITLE,
+            QUESTION,
+            empty_state("No segments at this snapshot", "There were too few customers to form groups that hold."),
+        )
+    return page(
+        TITLE,
+        QUESTION,
+        panel(
+            _segment_table(profiles, currency),
+            title=f"{len(profiles)} segments at {formats.day(as_of)}",
+            reading="The number stays with a segment from one snapshot to the next; why it has its name is said below.",
+            columns=("segment_name", "spend_share", "expected_spend", "churn_probability", "confidence"),
+            name="segment-table",
+        ),
+        columns_of(
+            chart_panel(figures.segment_sizes(profiles, theme=theme), ("customer_share", "spend_share")),
+            chart_panel(figures.segment_value(profiles, currency, horizon_days, theme=theme), ("expected_spend",)),
+        ),
+        chart_panel(figures.segment_profile_heatmap(profiles, currency, theme=theme), figures.PROFILE_COLUMNS),
+        panel(
+            table(
+                ("Segment", "Why it has this name"),
+                [[html.Strong(row["segment_name"]), row["naming_rule"]] for _, row in profiles.iterrows()],
+            ),
+            title="How the segments got their names",
+            reading="By stated rules on the profile, never by hand.",
+            columns=("segment_name", "naming_rule"),
+        ),
+        _migrations(request),
+    )
+
+
+def _segment_table(profiles: pd.DataFrame, currency: str | None) -> Component:
+    headings = (
+        "Segment",
+        "Customers",
+        "Share",
+        "Recent spend",
+        "Share of spend",
+        "Expected spend",
+        "Mean churn",
+        "Mean confidence",
+    )
+    rows = [
+        [
+            html.Strong(f"{row['segment_id']} · {row['segment_name']}"),
+            formats.integer(row["customer_count"]),
+            formats.percent(row["customer_share"]),
+            formats.money(row["recent_spend_amount"], currency),
+            formats.percent(row["spend_share"]),
+            formats.money(row["expected_spend"], currency),
+            formats.percent(row["churn_probability"]),
+            formats.decimal(row["confidence"]),
+        ]
+        for _, row in profiles.iterrows()
+    ]
+    return table(headings, rows, numeric=range(1, 8))
+
+
+def _migrations(request: PageRequest) -> Component:
+    currency = request.run.currency
+    previous = request.previous_as_of
+    migrations = queries.segment_migrations(request.connection, request.as_of)
+    if previous is None or migrations.empty:
+        return panel(
+            html.P("Movements appear from the second snapshot on."),
+            title="Where customers moved",
+            reading="There is no earlier snapshot to compare this one with.",
+        )
+    is_old = migrations["from_segment_id"] > 0
+    moved = migrations[is_old & (migrations["from_segment_id"] != migrations["to_segment_id"])]
+    moved = moved.sort_values("customer_count", ascending=False)
+    total, mover_count = migrations.loc[is_old, "customer_count"].sum(), moved["customer_count"].sum()
+    rows: list[list[Any]] = [
+        [
+            html.Span([row["from_segment_name"], html.Br(), "→ ", html.Strong(row["to_segment_name"])]),
+            formats.integer(row["customer_count"]),
+            formats.money(row["recent_spend_amount"], currency),
+        ]
+        for _, row in moved.head(8).iterrows()
+    ]
+    share = formats.percent(mover_count / total) if total else formats.NOTHING
+    return columns_of(
+        chart_panel(
+            figures.segment_migrations(migrations, previous, theme=request.theme),
+            ("from_segment_name", "to_segment_name", "customer_count"),
+        ),
+        panel(
+            table(("From → to", "Customers", "Recent spend"), rows, numeric=(1, 2)),
+            title="Largest movements",
+            reading=f"{formats.integer(mover_count)} of {formats.integer(total)} earlier customers ({share})"
+            " changed segment.",
+            columns=("from_segment_name", "to_segment_name", "recent_spend_amount"),
+        ),
+        wide="3fr 2fr",
+    )

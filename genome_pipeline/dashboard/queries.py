@@ -1,0 +1,484 @@
+"""Every question the pages and the report ask of the published file.
+
+Each function takes a connection on the file (see :mod:`genome_pipeline.dashboard.published`) and returns a small
+frame: DuckDB aggregates, values are bound as parameters, and identifiers put into SQL come from this module or the
+contracts only. A question about a snapshot sees only what was known at that snapshot.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import duckdb
+import pandas as pd
+
+FINGERPRINT_GENES = (
+    "frequency_count",
+    "active_period_share",
+    "t_days",
+    "days_since_last_order",
+    "overdue_ratio",
+    "order_gap_mean_days",
+    "order_gap_cv_ratio",
+    "momentum_share",
+    "spend_amount",
+    "recent_spend_amount",
+    "average_order_value_amount",
+    "items_per_order_count",
+    "products_per_order_count",
+    "category_count",
+    "weekend_share",
+    "return_share",
+)
+"""Genes that set customers apart, without those that say the same thing twice."""
+
+_PERIOD_STEPS = {"month": "1 month", "week": "7 days", "day": "1 day"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that made the file."""
+
+    run_id: str
+    as_of: date
+    version: str
+    published_at: datetime
+    horizon_days: int
+    interval_level: float
+    currency: str | None
+    period: str
+    raw_row_count: int
+    validated_row_count: int
+    quarantined_row_count: int
+    source_name: str
+
+
+def run(connection: duckdb.DuckDBPyConnection) -> Run:
+    """The run that made the file, with the parameters it was given."""
+    row = connection.execute(
+        "SELECT run_id, as_of, version, published_at, parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        raise LookupError("the published file has no row in pipeline_runs")
+    parameters = json.loads(row[4])
+    return Run(
+        run_id=row[0],
+        as_of=row[1],
+        version=row[2],
+        published_at=row[3],
+        horizon_days=int(parameters["horizon_days"]),
+        interval_level=float(parameters["interval_level"]),
+        currency=parameters["currency"],
+        period=parameters["period"],
+        raw_row_count=int(parameters["raw_row_count"]),
+        validated_row_count=int(parameters["validated_row_count"]),
+        quarantined_row_count=int(parameters["quarantined_row_count"]),
+        source_name=parameters["source_name"],
+    )
+
+
+def snapshots(connection: duckdb.DuckDBPyConnection) -> list[date]:
+    """Every snapshot in the file, latest first."""
+    rows = connection.execute("SELECT DISTINCT as_of FROM customer_genome_history ORDER BY as_of DESC").fetchall()
+    return [row[0] for row in rows]
+
+
+# Overview
+
+
+def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per snapshot up to ``as_of``: the headline figures.
+
+    Customers at risk are those of medium and high risk, whose churn probability is a third or more.
+    """
+    return connection.execute(
+        """
+        SELECT
+            as_of,
+            count(*) AS customer_count,
+            count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
+            sum(recent_spend_amount) AS recent_spend_amount,
+            sum(expected_spend) AS expected_spend,
+            sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
+            count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
+            avg(confidence) AS mean_confidence,
+            approx_quantile(confidence, 0.25) AS confidence_lower_quartile,
+            approx_quantile(confidence, 0.75) AS confidence_upper_quartile
+        FROM customer_genome_history
+        WHERE as_of <= ?
+        GROUP BY as_of
+        ORDER BY as_of
+        """,
+        [as_of],
+    ).df()
+
+
+def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per snapshot that had matured by ``as_of``: spend predicted, by the baseline too, and realised."""
+    return connection.execute(
+        """
+        SELECT
+            as_of,
+            count(*) AS customer_count,
+            sum(expected_spend) AS expected_spend,
+            sum(naive_expected_spend) AS naive_expected_spend,
+            sum(actual_spend) AS actual_spend
+        FROM prediction_outcomes_history
+        WHERE matured_as_of <= ? AND expected_spend IS NOT NULL
+        GROUP BY as_of
+        ORDER BY as_of
+        """,
+        [as_of],
+    ).df()
+
+
+def risk_band_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per snapshot up to ``as_of`` and risk band: customers and what they are expected to spend."""
+    return connection.execute(
+        """
+        SELECT as_of, risk_band, count(*) AS customer_count, sum(expected_spend) AS expected_spend
+        FROM customer_genome_history
+        WHERE as_of <= ? AND risk_band IS NOT NULL
+        GROUP BY as_of, risk_band
+        ORDER BY as_of, risk_band
+        """,
+        [as_of],
+    ).df()
+
+
+def performance(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per target and metric, over all customers of the last snapshot that had matured by ``as_of``."""
+    return connection.execute(
+        """
+        WITH matured AS (
+            SELECT * FROM model_performance_history WHERE matured_as_of <= ? AND slice_name = 'all'
+        )
+        SELECT
+            as_of,
+            target,
+            metric,
+            any_value(metric_value) FILTER (predictor = 'model') AS model,
+            any_value(metric_value) FILTER (predictor = 'naive') AS naive,
+            max(customer_count) AS customer_count
+        FROM matured
+        WHERE as_of = (SELECT max(as_of) FROM matured)
+        GROUP BY as_of, target, metric
+        ORDER BY target, metric
+        """,
+        [as_of],
+    ).df()
+
+
+def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per recommended action: customers and revenue at stake, most at stake first."""
+    return connection.execute(
+        """
+        SELECT action, count(*) AS customer_count, sum(revenue_at_stake_amount) AS revenue_at_stake_amount
+        FROM customer_genome_history
+        WHERE as_of = ?
+        GROUP BY action
+        ORDER BY revenue_at_stake_amount DESC NULLS LAST, customer_count DESC, action
+        """,
+        [as_of],
+    ).df()
+
+
+def abstentions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per model and reason: customers for whom no prediction, or no interval, is offered."""
+    return connection.execute(
+        """
+        SELECT 'value' AS target, value_abstain_reason AS reason, count(*) AS customer_count
+        FROM customer_genome_history WHERE as_of = $as_of AND value_abstain_reason IS NOT NULL GROUP BY ALL
+        UNION ALL
+        SELECT 'risk', risk_abstain_reason, count(*)
+        FROM customer_genome_history WHERE as_of = $as_of AND risk_abstain_reason IS NOT NULL GROUP BY ALL
+        ORDER BY customer_count DESC, target, reason
+        """,
+        {"as_of": as_of},
+    ).df()
+
+
+def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """Customers by confidence, in twenty steps of 0.05."""
+    return connection.execute(
+        """
+        SELECT least(floor(confidence * 20), 19) / 20 AS lower_bound, count(*) AS customer_count
+        FROM customer_genome_history
+        WHERE as_of = ? AND confidence IS NOT NULL
+        GROUP BY lower_bound
+        ORDER BY lower_bound
+        """,
+        [as_of],
+    ).df()
+
+
+# Segments
+
+
+def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per segment: its profile, and what its customers are expected to do."""
+    return connection.execute(
+        """
+        WITH prediction AS (
+            SELECT
+                segment_id,
+                sum(expected_spend) AS expected_spend,
+                quantile_cont(expected_spend, [0.1, 0.5, 0.9]) AS expected_spend_deciles,
+                avg(churn_probability) AS churn_probability,
+                avg(confidence) AS confidence
+            FROM customer_genome_history
+            WHERE as_of = $as_of
+            GROUP BY segment_id
+        )
+        SELECT
+            profile.* EXCLUDE (as_of),
+            prediction.expected_spend,
+            prediction.expected_spend_deciles[1] AS expected_spend_first_decile,
+            prediction.expected_spend_deciles[2] AS expected_spend_median,
+            prediction.expected_spend_deciles[3] AS expected_spend_last_decile,
+            prediction.churn_probability,
+            prediction.confidence
+        FROM segment_profiles_history AS profile
+        LEFT JOIN prediction USING (segment_id)
+        WHERE profile.as_of = $as_of
+        ORDER BY profile.spend_share DESC NULLS LAST, profile.customer_count DESC, segment_id
+        """,
+        {"as_of": as_of},
+    ).df()
+
+
+def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per pair of segments: customers who were in the first at the previous snapshot, in the second now."""
+    return connection.execute(
+        """
+        SELECT from_segment_id, from_segment_name, to_segment_id, to_segment_name, customer_count, recent_spend_amount
+        FROM segment_migrations_history
+        WHERE as_of = ?
+        ORDER BY from_segment_id, to_segment_id
+        """,
+        [as_of],
+    ).df()
+
+
+# Customer
+
+
+def customer_ids(connection: duckdb.DuckDBPyConnection, as_of: date, prefix: str, limit: int = 20) -> list[str]:
+    """Customers of the snapshot whose id starts with ``prefix``, whatever the case."""
+    rows = connection.execute(
+        """
+        SELECT customer_id FROM customer_genome_history
+        WHERE as_of = ? AND starts_with(lower(customer_id), lower(?))
+        ORDER BY customer_id
+        LIMIT ?
+        """,
+        [as_of, prefix, limit],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int = 8) -> pd.DataFrame:
+    """The customers with the most revenue at stake."""
+    return connection.execute(
+        """
+        SELECT customer_id, segment_name, expected_spend, churn_probability, confidence, action, revenue_at_stake_amount
+        FROM customer_genome_history
+        WHERE as_of = ? AND revenue_at_stake_amount IS NOT NULL
+        ORDER BY revenue_at_stake_amount DESC, customer_id
+        LIMIT ?
+        """,
+        [as_of, limit],
+    ).df()
+
+
+def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customer's genome: one row, or none."""
+    return connection.execute(
+        "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+    ).df()
+
+
+def customer_predictions(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """One row per snapshot up to ``as_of``: what was predicted for the customer, and what had happened by then."""
+    return connection.execute(
+        """
+        SELECT
+            genome.as_of,
+            genome.segment_name,
+            genome.expected_spend, genome.expected_spend_lower, genome.expected_spend_upper,
+            genome.churn_probability, genome.churn_probability_lower, genome.churn_probability_upper,
+            genome.confidence,
+            outcome.actual_spend,
+            outcome.has_churned
+        FROM customer_genome_history AS genome
+        LEFT JOIN prediction_outcomes_history AS outcome
+            ON outcome.as_of = genome.as_of
+            AND outcome.customer_id = genome.customer_id
+            AND outcome.matured_as_of <= $as_of
+        WHERE genome.as_of <= $as_of AND genome.customer_id = $customer_id
+        ORDER BY genome.as_of
+        """,
+        {"as_of": as_of, "customer_id": customer_id},
+    ).df()
+
+
+def customer_activity(
+    connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str, period: str
+) -> pd.DataFrame:
+    """One row per period from the customer's first one up to ``as_of``, silent periods included."""
+    step = _PERIOD_STEPS[period]
+    return connection.execute(
+        f"""
+        WITH activity AS (
+            SELECT * FROM customer_activity WHERE customer_id = $customer_id AND period_start_date < $as_of
+        ),
+        calendar AS (
+            SELECT unnest(generate_series(
+                (SELECT min(period_start_date) FROM activity)::TIMESTAMP,
+                $as_of::TIMESTAMP - INTERVAL 1 DAY,
+                INTERVAL {step}
+            ))::DATE AS period_start_date
+        )
+        SELECT
+            period_start_date,
+            coalesce(purchase_day_count, 0) AS purchase_day_count,
+            coalesce(order_count, 0) AS order_count,
+            coalesce(gross_amount, 0) AS gross_amount,
+            coalesce(return_amount, 0) AS return_amount
+        FROM calendar
+        LEFT JOIN activity USING (period_start_date)
+        ORDER BY period_start_date
+        """,
+        {"as_of": as_of, "customer_id": customer_id},
+    ).df()
+
+
+def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """One row per gene: the customer's value and the segment's median, and where both stand among all customers.
+
+    A percentile is the share of customers with a smaller value, plus half of those with the same one. A gene that is
+    null for the customer has no row.
+    """
+    medians = ", ".join(f"median({gene}) AS {gene}" for gene in FINGERPRINT_GENES)
+    measures = ", ".join(
+        f"""
+        any_value(subject.{gene}) AS {gene}__value,
+        any_value(segment.{gene}) AS {gene}__segment_median,
+        avg({_mid_rank(f"population.{gene}", f"subject.{gene}")}) AS {gene}__percentile,
+        avg({_mid_rank(f"population.{gene}", f"segment.{gene}")}) AS {gene}__segment_percentile
+        """
+        for gene in FINGERPRINT_GENES
+    )
+    row = connection.execute(
+        f"""
+        WITH population AS (SELECT * FROM customer_genome_history WHERE as_of = $as_of),
+        subject AS (SELECT * FROM population WHERE customer_id = $customer_id),
+        segment AS (SELECT {medians} FROM population WHERE segment_id = (SELECT segment_id FROM subject))
+        SELECT {measures} FROM population, subject, segment
+        """,
+        {"as_of": as_of, "customer_id": customer_id},
+    ).df()
+    genes = pd.DataFrame(
+        [
+            {
+                "gene": gene,
+                **{
+                    measure: row.at[0, f"{gene}__{measure}"]
+                    for measure in ("value", "segment_median", "percentile", "segment_percentile")
+                },
+            }
+            for gene in FINGERPRINT_GENES
+        ]
+    )
+    return genes.dropna(subset=["value", "percentile"]).reset_index(drop=True)
+
+
+def _mid_rank(column: str, value: str) -> str:
+    return (
+        f"CASE WHEN {column} < {value} THEN 1.0 WHEN {column} = {value} THEN 0.5 WHEN {column} > {value} THEN 0.0 END"
+    )
+
+
+def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customers most like this one, with what is expected of them."""
+    return connection.execute(
+        """
+        SELECT
+            neighbor.neighbor_rank,
+            neighbor.neighbor_customer_id,
+            neighbor.similarity,
+            neighbor.shared_traits,
+            genome.segment_name,
+            genome.expected_spend,
+            genome.churn_probability,
+            genome.action
+        FROM customer_neighbors_history AS neighbor
+        LEFT JOIN customer_genome_history AS genome
+            ON genome.as_of = neighbor.as_of AND genome.customer_id = neighbor.neighbor_customer_id
+        WHERE neighbor.as_of = ? AND neighbor.customer_id = ?
+        ORDER BY neighbor.neighbor_rank
+        """,
+        [as_of, customer_id],
+    ).df()
+
+
+# Data quality
+
+
+def quarantine_by_reason(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """One row per reason, over all periods; a row with two reasons counts under both."""
+    return connection.execute(
+        """
+        SELECT reason, sum(row_count)::BIGINT AS row_count, sum(amount_sum) AS amount_sum
+        FROM quarantine_reasons
+        GROUP BY reason
+        ORDER BY row_count DESC, reason
+        """
+    ).df()
+
+
+def quarantine_by_period(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """One row per period and reason; rows without a readable date have no period."""
+    return connection.execute(
+        """
+        SELECT period_start_date, reason, row_count, amount_sum
+        FROM quarantine_reasons
+        ORDER BY period_start_date NULLS LAST, reason
+        """
+    ).df()
+
+
+# A run that only publishes checks nothing: the checks shown are those of the last run that did.
+_LATEST_CHECKS = "SELECT * FROM data_quality WHERE run_id = (SELECT arg_max(run_id, checked_at) FROM data_quality)"
+
+
+def checks(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The checks of the last run that checked anything, failures first."""
+    return connection.execute(
+        f"""
+        SELECT table_name, check_name, severity, is_passed, observed, period_start_date, period_end_date
+        FROM ({_LATEST_CHECKS})
+        ORDER BY is_passed, severity, table_name, check_name, period_start_date
+        """
+    ).df()
+
+
+def check_summary(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """One row per severity: checks of the last run that checked anything, and how many passed."""
+    return connection.execute(
+        f"""
+        SELECT severity, count(*) AS check_count, count(*) FILTER (is_passed) AS passed_check_count
+        FROM ({_LATEST_CHECKS})
+        GROUP BY severity
+        ORDER BY severity
+        """
+    ).df()
+
+
+def source_files(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The files taken in."""
+    return connection.execute(
+        "SELECT source_file, row_count, ingested_at, content_hash FROM source_files ORDER BY source_file"
+    ).df()

@@ -1,0 +1,249 @@
+"""The report: the dashboard's figures of one snapshot as a single HTML file, to mail or archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import date
+from html import escape
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard.performance import compare, no_performance
+from genome_pipeline.dashboard.published import PublishedFile
+from genome_pipeline.dashboard.theme import FONT_FAMILY
+
+_STYLE = f"""
+:root {{ color-scheme: light; }}
+body {{ margin: 0; background: #f4f6f8; color: #1c2733; font: 15px/1.55 {FONT_FAMILY}; }}
+main {{ max-width: 980px; margin: 0 auto; padding: 40px 24px 64px; }}
+header {{ border-bottom: 1px solid #d5dce3; padding-bottom: 20px; margin-bottom: 28px; }}
+h1 {{ margin: 0; font-size: 32px; letter-spacing: -0.02em; line-height: 1.2; }}
+h2 {{ margin: 48px 0 4px; font-size: 22px; letter-spacing: -0.01em; }}
+h3 {{ margin: 0; font-size: 15px; }}
+p {{ margin: 6px 0 14px; max-width: 74ch; }}
+.muted, figcaption p {{ color: #5b6775; }}
+figcaption p {{ margin: 2px 0 10px; font-size: 13px; }}
+figure, .card {{ margin: 0 0 16px; background: #fff; border: 1px solid #e1e6eb; border-radius: 12px;
+  padding: 16px 18px; break-inside: avoid; overflow-x: auto; }}
+.numbers {{ display: grid; grid-template-columns: repeat(3, 1fr); gap: 12px; margin: 16px 0; }}
+.numbers .card {{ margin: 0; }}
+.numbers span {{ display: block; color: #5b6775; font-size: 13px; }}
+.numbers strong {{ display: block; font-size: 26px; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }}
+table {{ width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }}
+th {{ text-align: left; color: #5b6775; font-weight: 600; font-size: 13px; border-bottom: 1px solid #d5dce3; }}
+th, td {{ padding: 7px 10px 7px 0; vertical-align: top; }}
+td {{ border-top: 1px solid #eef1f4; overflow-wrap: break-word; }}
+.number {{ text-align: right; white-space: nowrap; }}
+footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; color: #5b6775; font-size: 13px; }}
+@media print {{ body {{ background: #fff; }} main {{ padding: 0; }} }}
+"""
+
+
+def write_report(published_path: Path, report_path: Path) -> Path:
+    """Write the report of the latest snapshot; an older report stays whole until the new one takes its place."""
+    with PublishedFile(published_path).connect() as connection:
+        document = build_report(connection)
+    report_path.parent.mkdir(parents=True, exist_ok=True)
+    building = report_path.with_suffix(".building")
+    building.write_text(document, encoding="utf-8")
+    os.replace(building, report_path)
+    return report_path
+
+
+def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = None) -> str:
+    """The report as one HTML document that asks for nothing else; of the latest snapshot unless told otherwise."""
+    run = queries.run(connection)
+    snapshot = as_of or queries.snapshots(connection)[0]
+    trend = queries.snapshot_trend(connection, snapshot)
+    sections = (
+        *_headlines(connection, run, snapshot, trend),
+        *_segments(connection, run, snapshot),
+        *_value_and_risk(connection, run, snapshot, trend),
+        *_confidence(connection, snapshot, trend),
+        *_data_quality(connection, run),
+    )
+    title = f"Customer Genome: {run.source_name} at {formats.day(snapshot)}"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+<main>
+<header>
+<h1>{escape(title)}</h1>
+<p class="muted">What was known before {formats.day(snapshot)}, and what is expected in the {run.horizon_days} days
+from then on. Intervals are meant to hold what happens {formats.percent(run.interval_level, 0)} of the time.</p>
+</header>
+{"".join(_numbered(sections))}
+<footer>Published {formats.moment(run.published_at)} by Customer Genome {escape(run.version)},
+run {escape(run.run_id)}.</footer>
+</main>
+</body>
+</html>
+"""
+
+
+def _numbered(sections: Iterable[str | go.Figure]) -> Iterable[str]:
+    """Sections as HTML; the ids of figures are numbers, so that the same snapshot gives the same document."""
+    for number, section in enumerate(sections):
+        yield section if isinstance(section, str) else _figure(section, f"figure-{number}")
+
+
+def _figure(figure: go.Figure, name: str) -> str:
+    title, reading = figure.layout.title.text, figure.layout.title.subtitle.text
+    figure.update_layout(title=None)
+    picture = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage"]]},
+    )
+    return f"<figure><figcaption><h3>{escape(title)}</h3><p>{escape(reading)}</p></figcaption>{picture}</figure>\n"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = ()) -> str:
+    def cells(tag: str, items: Sequence[str]) -> str:
+        return "".join(
+            f"<{tag}{' class=number' if position in numeric else ''}>{escape(item)}</{tag}>"
+            for position, item in enumerate(items)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return (
+        f'<div class="card"><table><thead><tr>{cells("th", headings)}</tr></thead><tbody>{body}</tbody></table></div>\n'
+    )
+
+
+def _headlines(
+    connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date, trend: pd.DataFrame
+) -> Iterable[str | go.Figure]:
+    now = trend.iloc[-1]
+    numbers = (
+        ("Customers", formats.integer(now["customer_count"])),
+        ("Active customers", formats.integer(now["active_customer_count"])),
+        ("Recent revenue", formats.compact_money(now["recent_spend_amount"], run.currency)),
+        (f"Expected spend, next {run.horizon_days} days", formats.compact_money(now["expected_spend"], run.currency)),
+        ("Revenue at risk", formats.compact_money(now["revenue_at_risk_amount"], run.currency)),
+        ("Mean confidence", formats.decimal(now["mean_confidence"])),
+    )
+    cards = "".join(
+        f'<div class="card"><span>{escape(name)}</span><strong>{escape(value)}</strong></div>'
+        for name, value in numbers
+    )
+    yield (
+        "<h2>Headlines</h2><p>Active customers bought in the recent window before the snapshot. Revenue at risk is what"
+        " customers of medium and high churn risk are expected to spend within the horizon.</p>"
+        f"<div class='numbers'>{cards}</div>\n"
+    )
+    yield figures.customers_over_time(trend)
+    yield figures.recommended_actions(queries.actions(connection, as_of), run.currency)
+
+
+def _segments(connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date) -> Iterable[str | go.Figure]:
+    profiles = queries.segment_profiles(connection, as_of)
+    yield "<h2>Segments</h2><p>Groups of customers who behave alike, named by stated rules from what they do.</p>\n"
+    if profiles.empty:
+        yield "<p>No segments at this snapshot: there were too few customers to form groups that hold.</p>\n"
+        return
+    yield _table(
+        ("Segment", "Customers", "Share", "Share of spend", "Expected spend"),
+        [
+            (
+                row["segment_name"],
+                formats.integer(row["customer_count"]),
+                formats.percent(row["customer_share"]),
+                formats.percent(row["spend_share"]),
+                formats.money(row["expected_spend"], run.currency),
+            )
+            for _, row in profiles.iterrows()
+        ],
+        numeric=(1, 2, 3, 4),
+    )
+    yield figures.segment_sizes(profiles)
+    yield figures.segment_profile_heatmap(profiles, run.currency)
+    yield figures.segment_value(profiles, run.currency, run.horizon_days)
+    yield _table(
+        ("Segment", "Why it has this name"),
+        [(row["segment_name"], row["naming_rule"]) for _, row in profiles.iterrows()],
+    )
+    migrations = queries.segment_migrations(connection, as_of)
+    earlier = [snapshot for snapshot in queries.snapshots(connection) if snapshot < as_of]
+    if earlier and not migrations.empty:
+        yield figures.segment_migrations(migrations, earlier[0])
+
+
+def _value_and_risk(
+    connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date, trend: pd.DataFrame
+) -> Iterable[str | go.Figure]:
+    performance = queries.performance(connection, as_of)
+    realised = queries.realised_spend(connection, as_of)
+    yield "<h2>Value and risk, beside the naive baseline</h2>"
+    if performance.empty:
+        yield f"<p>{no_performance(bool(len(realised)))}</p>\n"
+    else:
+        yield (
+            f"<p>Predictions made on {formats.day(performance['as_of'].iloc[0])} for"
+            f" {formats.integer(performance['customer_count'].max())} customers, held against what happened in the"
+            f" {run.horizon_days} days after. The naive baseline takes the recent window as the forecast.</p>\n"
+        )
+        yield _table(
+            ("Target", "Measure", "What it says", "Model", "Naive", "Verdict"),
+            [
+                (line.target, line.measure, line.description, line.model, line.naive, line.verdict)
+                for line in compare(performance, run.currency, run.interval_level)
+            ],
+            numeric=(3, 4),
+        )
+    yield figures.expected_and_realised_spend(trend, realised, run.currency, run.horizon_days)
+    yield figures.spend_by_risk_band(queries.risk_band_trend(connection, as_of), run.currency, run.horizon_days)
+
+
+def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | go.Figure]:
+    yield f"<h2>Confidence</h2><p>{escape(COLUMNS['confidence'].description)}</p>\n"
+    yield figures.confidence_distribution(queries.confidence_distribution(connection, as_of))
+    yield figures.confidence_over_time(trend)
+    abstentions = queries.abstentions(connection, as_of)
+    if abstentions.empty:
+        yield "<p>A prediction with its interval is offered for every customer.</p>\n"
+    else:
+        yield "<p>Where the data do not carry a prediction or its interval, none is offered:</p>\n"
+        yield _table(
+            ("Prediction", "Reason", "Customers"),
+            [
+                (row["target"], row["reason"], formats.integer(row["customer_count"]))
+                for _, row in abstentions.iterrows()
+            ],
+            numeric=(2,),
+        )
+
+
+def _data_quality(connection: duckdb.DuckDBPyConnection, run: queries.Run) -> Iterable[str | go.Figure]:
+    summary = queries.check_summary(connection)
+    yield (
+        f"<h2>Data quality</h2><p>Of {formats.integer(run.raw_row_count)} source rows,"
+        f" {formats.integer(run.validated_row_count)} were kept and {formats.integer(run.quarantined_row_count)} set"
+        f" aside with their reasons. {formats.integer(summary['passed_check_count'].sum())} of"
+        f" {formats.integer(summary['check_count'].sum())} checks passed.</p>\n"
+    )
+    reasons = queries.quarantine_by_reason(connection)
+    if not reasons.empty:
+        yield figures.quarantine_by_reason(reasons, run.currency)
+    checks = queries.checks(connection)
+    failed = checks[~checks["is_passed"].astype(bool)]
+    if not failed.empty:
+        yield _table(
+            ("Failed check", "Table", "Severity", "What was found"),
+            [(row["check_name"], row["table_name"], row["severity"], row["observed"]) for _, row in failed.iterrows()],
+        )

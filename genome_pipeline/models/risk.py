@@ -1,0 +1,345 @@
+"""Probability that a customer buys nothing within the horizon, calibrated, with its interval.
+
+Candidates and how they are compared: :mod:`genome_pipeline.models.selection`. Each gives a score on the last matured
+snapshot, as it would have been fitted at that date; Venn-Abers turns scores into probabilities by what happened
+there. The criterion is log loss, a proper score. A calibrator is never judged on the customers it learned from: the
+selection snapshot's customers are dealt into folds, and each fold is scored by the calibrator of the others. The one
+that is kept learns from all of them.
+
+Venn-Abers: Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V.
+(2015), "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.boosting import dump_artifact, fit_probability, load_artifact, predict_probability, settings
+from genome_pipeline.models.btyd import BgNbd, fit_bg_nbd
+from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.selection import (
+    CandidateRow,
+    Fits,
+    Part,
+    Trial,
+    abstention,
+    candidate_table,
+    choose,
+    mean_prediction,
+)
+from genome_pipeline.models.snapshots import (
+    MINIMUM_CUSTOMERS,
+    LabelledSnapshot,
+    model_matrix,
+    pooled_rows,
+    purchase_history,
+    snapshot_date,
+    usable_snapshots,
+)
+
+Floats = NDArray[np.float64]
+
+CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
+"""Simplest first. The naive score has no scale that could be averaged with a probability."""
+
+NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
+
+_FOLDS = 5
+_SCORE_GROUPS = 100
+_SMALLEST_PROBABILITY = 1e-6
+"""Probabilities count as at least this, and at most 1 less this, in log loss."""
+
+
+@dataclass(frozen=True)
+class VennAbers:
+    """Inductive Venn-Abers calibrator of scores that rise with the probability of an event.
+
+    Scores fall into groups (of equal frequency in the calibration data), as a score is only used by its rank.
+
+    Attributes:
+        edges: inner edges of the groups, increasing, shape (groups - 1,).
+        lower: probability of the event if the new customer counts as a non-event, shape (groups,), in [0, 1].
+        upper: the same if it counts as an event; at least ``lower``.
+    """
+
+    edges: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, scores: ArrayLike, is_event: ArrayLike) -> VennAbers:
+        """Fit on the scores and outcomes of customers the scoring model did not learn from, each of shape (n,).
+
+        For each group, isotonic regression is run with one more row in it, once as a non-event and once as an event.
+        Its value there is max over i <= g of min over j >= g of the mean outcome of groups i..j (Robertson, T.,
+        Wright, F. T. and Dykstra, R. L. (1988), "Order Restricted Statistical Inference", eq. 1.4.1).
+        """
+        values = np.asarray(scores, dtype=np.float64)
+        outcomes = np.asarray(is_event, dtype=np.float64)
+        edges = np.unique(np.quantile(values, np.arange(1, _SCORE_GROUPS) / _SCORE_GROUPS))
+        group = np.searchsorted(edges, values, side="right")
+        count = np.concatenate([[0.0], np.cumsum(np.bincount(group, minlength=edges.size + 1))])
+        events = np.concatenate([[0.0], np.cumsum(np.bincount(group, outcomes, minlength=edges.size + 1))])
+        bounds: list[list[float]] = [[], []]
+        for g in range(edges.size + 1):
+            rows = count[g + 1 :] - count[: g + 1, np.newaxis] + 1
+            happened = events[g + 1 :] - events[: g + 1, np.newaxis]
+            for outcome in (0, 1):
+                bounds[outcome].append(float(((happened + outcome) / rows).min(axis=1).max()))
+        return cls(tuple(edges.tolist()), tuple(bounds[0]), tuple(bounds[1]))
+
+    def apply(self, scores: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Probability, lower and upper bound of each score; lower <= probability <= upper.
+
+        The probability is p1 / (1 - p0 + p1), which minimises the largest regret in log loss (Vovk and Petej 2014,
+        section 4).
+        """
+        group = np.searchsorted(self.edges, np.asarray(scores, dtype=np.float64), side="right")
+        lower, upper = np.asarray(self.lower)[group], np.asarray(self.upper)[group]
+        return np.clip(upper / (1 - lower + upper), lower, upper), lower, upper
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return {"edges": list(self.edges), "lower": list(self.lower), "upper": list(self.upper)}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> VennAbers:
+        """Inverse of :meth:`to_dict`."""
+        return cls(tuple(state["edges"]), tuple(state["lower"]), tuple(state["upper"]))
+
+
+@dataclass(frozen=True)
+class NaiveRisk:
+    """The baseline score: 1 without a purchase in the recent window, else 0."""
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Scores, shape (customers,)."""
+        return np.where(numbers(features["recent_purchase_day_count"]) > 0, 0.0, 1.0)
+
+    def parameters(self) -> None:
+        """There are none."""
+
+
+@dataclass(frozen=True)
+class BtydRisk:
+    """BG/NBD: the probability of no purchase within the horizon, from the purchase history alone."""
+
+    purchases: BgNbd
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame) -> BtydRisk:
+        """Fit on ``customer_features`` of one snapshot. Raises :class:`NotEnoughData`."""
+        return cls(fit_bg_nbd(*purchase_history(features)))
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Probability of no purchase within the horizon, shape (customers,), in [0, 1]."""
+        return np.asarray(1.0 - self.purchases.purchase_probability(*purchase_history(features), horizon_days))
+
+    def parameters(self) -> dict[str, Any]:
+        """The fitted parameters, as JSON can hold them."""
+        return self.purchases.to_dict()
+
+
+@dataclass(frozen=True)
+class BoostingRisk:
+    """Gradient boosting of the churn outcome."""
+
+    churn: HistGradientBoostingClassifier
+
+    @classmethod
+    def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
+        """Fit on matured snapshots, pooled. Raises :class:`NotEnoughData`."""
+        features, outcomes = pooled_rows(snapshots, seed)
+        return cls(fit_probability(model_matrix(features), outcomes["has_churned"].to_numpy(bool), seed))
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Uncalibrated probability of no purchase within the horizon trained on, shape (customers,), in [0, 1]."""
+        return predict_probability(self.churn, model_matrix(features))
+
+    def parameters(self) -> dict[str, Any]:
+        """The settings of the fit; the trees are in the artifact."""
+        return settings(self.churn)
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """The candidates tried at a snapshot and the chosen one, ready to predict.
+
+    Attributes:
+        parts: make up the chosen candidate; without any the model abstains.
+        calibrator: None where no snapshot has matured.
+        naive_shares: churned share of the selection snapshot's customers with and without a purchase in the recent
+            window; None where no snapshot has matured.
+        btyd: source of ``p_alive``; None where BG/NBD cannot be fitted.
+        abstain_reason: why a probability or its interval is not offered.
+        rows: the rows of the model table.
+    """
+
+    horizon_days: int
+    parts: Mapping[str, Part]
+    calibrator: VennAbers | None
+    naive_shares: tuple[float, float] | None
+    btyd: BgNbd | None
+    abstain_reason: str | None
+    rows: tuple[CandidateRow, ...]
+
+    def candidates(self, as_of: date) -> pd.DataFrame:
+        """Rows of contract table ``risk_model``, without ``artifact_file``."""
+        return candidate_table("risk_model", as_of, self.rows)
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Rows of contract table ``customer_risk`` for rows of ``customer_features``, sorted by customer."""
+        features = by_customer(features)
+        unknown = np.full(len(features), np.nan)
+        probability = lower = upper = unknown
+        if self.parts and len(features):
+            probability = mean_prediction(self.parts.values(), features, self.horizon_days)
+            if self.calibrator is not None:
+                probability, lower, upper = self.calibrator.apply(probability)
+        naive = unknown
+        if self.naive_shares is not None:
+            naive = np.asarray(self.naive_shares)[NaiveRisk().predict(features, self.horizon_days).astype(int)]
+        return pd.DataFrame(
+            {
+                "as_of": features["as_of"],
+                "customer_id": features["customer_id"],
+                "churn_probability": probability,
+                "churn_probability_lower": lower,
+                "churn_probability_upper": upper,
+                "p_alive": unknown if self.btyd is None else self.btyd.p_alive(*purchase_history(features)),
+                "risk_band": risk_band(probability),
+                "naive_churn_probability": naive,
+                "abstain_reason": pd.Series([self.abstain_reason] * len(features), dtype="object"),
+            },
+            columns=list(TABLES["customer_risk"].columns),
+        )
+
+    def to_bytes(self) -> bytes:
+        """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
+        plain = {
+            "horizon_days": self.horizon_days,
+            "parts": {name: part.parameters() for name, part in self.parts.items()},
+            "calibrator": None if self.calibrator is None else self.calibrator.to_dict(),
+            "naive_shares": None if self.naive_shares is None else list(self.naive_shares),
+            "btyd": None if self.btyd is None else self.btyd.to_dict(),
+            "abstain_reason": self.abstain_reason,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+        boosting = self.parts.get("boosting")
+        trees = {"churn": boosting.churn} if isinstance(boosting, BoostingRisk) else {}
+        return dump_artifact({"plain": json.dumps(plain), **trees})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RiskModel:
+        """Inverse of :meth:`to_bytes`; refuses bytes that hold a type no model needs."""
+        state = load_artifact(data)
+        plain = json.loads(state["plain"])
+        load: dict[str, Callable[[dict[str, Any]], Part]] = {
+            "naive": lambda parameters: NaiveRisk(),
+            "btyd": lambda parameters: BtydRisk(BgNbd.from_dict(parameters)),
+            "boosting": lambda parameters: BoostingRisk(state["churn"]),
+        }
+        return cls(
+            plain["horizon_days"],
+            {name: load[name](parameters) for name, parameters in plain["parts"].items()},
+            None if plain["calibrator"] is None else VennAbers.from_dict(plain["calibrator"]),
+            None if plain["naive_shares"] is None else tuple(plain["naive_shares"]),
+            None if plain["btyd"] is None else BgNbd.from_dict(plain["btyd"]),
+            plain["abstain_reason"],
+            tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
+        )
+
+
+def fit_risk_model(
+    current: pd.DataFrame, matured: Sequence[LabelledSnapshot], horizon_days: int, seed: int
+) -> RiskModel:
+    """Fit candidates at one snapshot, choose the best, and calibrate it on the last matured snapshot.
+
+    The calibrator learns from the scores the chosen candidate would have given there; the candidate itself is then
+    fitted on everything known now. Data that cannot carry a model make it abstain, not raise.
+
+    Args:
+        current: ``customer_features`` of the snapshot.
+        matured: earlier snapshots whose horizon has passed.
+        horizon_days: length of the horizon.
+        seed: seed of everything random.
+
+    Raises:
+        ValueError: a snapshot in ``matured`` has not matured by now.
+    """
+    current = by_customer(current)
+    if len(current) < MINIMUM_CUSTOMERS:
+        reason = f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}"
+        return RiskModel(horizon_days, {}, None, None, None, reason, abstention(CANDIDATES, reason))
+    snapshots = usable_snapshots(matured, snapshot_date(current), horizon_days)
+
+    def fits(features: pd.DataFrame, training: Sequence[LabelledSnapshot]) -> Fits:
+        return {
+            "naive": NaiveRisk,
+            "btyd": lambda: BtydRisk.fit(features),
+            "boosting": lambda: BoostingRisk.fit(training, seed),
+        }
+
+    choice = choose(
+        CANDIDATES, current, snapshots, horizon_days, fits, lambda selection, scores: _try_out(selection, scores, seed)
+    )
+    part = choice.fitted.get("btyd")
+    btyd = part.purchases if isinstance(part, BtydRisk) else None
+    if choice.selection is None:
+        reason = choice.abstain_reason or NOT_CALIBRATED
+        return RiskModel(horizon_days, choice.parts, None, None, btyd, reason, choice.rows)
+    features, has_churned = choice.selection.features, choice.selection.outcomes["has_churned"].to_numpy(bool)
+    calibrator = VennAbers.fit(mean_prediction(choice.trial_parts.values(), features, horizon_days), has_churned)
+    naive_shares = _naive_shares(features, has_churned)
+    return RiskModel(horizon_days, choice.parts, calibrator, naive_shares, btyd, None, choice.rows)
+
+
+def risk_band(churn_probability: Floats) -> pd.Series[Any]:
+    """``low`` below 1/3, ``medium`` below 2/3, else ``high``; null where the probability is."""
+    names = np.array(["low", "medium", "high"], dtype=object)
+    bands = names[np.searchsorted([1 / 3, 2 / 3], churn_probability, side="right")]
+    bands[np.isnan(churn_probability)] = None
+    return pd.Series(bands, dtype="object")
+
+
+def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
+    """Mean negative log likelihood of the outcomes, with probabilities kept 1e-6 from 0 and 1."""
+    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    return float(-np.mean(np.log(np.where(is_event, p, 1 - p))))
+
+
+def _try_out(selection: LabelledSnapshot, scores: Floats, seed: int) -> Trial:
+    """Errors of the calibrated scores on the selection snapshot, each customer calibrated by others."""
+    has_churned = selection.outcomes["has_churned"].to_numpy(bool)
+    fold = np.random.default_rng(seed).permutation(scores.size) % _FOLDS
+    probability = np.empty_like(scores)
+    for held_out in range(_FOLDS):
+        is_held_out = fold == held_out
+        calibrator = VennAbers.fit(scores[~is_held_out], has_churned[~is_held_out])
+        probability[is_held_out] = calibrator.apply(scores[is_held_out])[0]
+    loss = log_loss(probability, has_churned)
+    is_one_class = has_churned.all() or not has_churned.any()
+    errors: dict[str, float | None] = {
+        "brier_score": float(np.mean((probability - has_churned) ** 2)),
+        "log_loss": loss,
+        "auc": None if is_one_class else float(roc_auc_score(has_churned, probability)),
+    }
+    return Trial(-loss, f"Log loss {loss:.4f}", errors)
+
+
+def _naive_shares(features: pd.DataFrame, has_churned: NDArray[np.bool_]) -> tuple[float, float]:
+    """Churned share of customers with and without a purchase in the recent window; of all, where there are none."""
+    is_recent = numbers(features["recent_purchase_day_count"]) > 0
+    shares = [has_churned[cell].mean() if cell.any() else has_churned.mean() for cell in (is_recent, ~is_recent)]
+    return float(shares[0]), float(shares[1])

@@ -1,0 +1,506 @@
+"""A small published file made from the contracts: seeded, plausible, with the awkward cases pages have to survive."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from genome_pipeline.contracts.tables import GENES, TABLES
+
+SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
+HOSTILE_ID = "<script>alert(1)</script>"
+"""A customer id that must never run."""
+ABSTAINED_ID = "C0003"
+"""A customer with neither prediction nor confidence."""
+HORIZON_DAYS = 28
+
+_PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
+_SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
+_ACTIONS = {1: "Reward", 2: "Cross-sell", 3: "Activate", 4: "Win back"}
+_NOW = datetime(2018, 1, 2, 6, 30)
+
+
+def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7, as_of: date = SNAPSHOTS[-1]) -> Path:
+    """Write a published file whose latest snapshot is ``as_of``."""
+    rng = np.random.default_rng(seed)
+    snapshots = [snapshot for snapshot in SNAPSHOTS if snapshot <= as_of]
+    activity = _activity(rng, customer_count)
+    genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True)
+    genome = _with_previous_segments(genome, snapshots)
+    outcomes = _outcomes(rng, genome, snapshots)
+    frames = {
+        "customer_activity": activity,
+        "customer_features": genome.assign(recent_window_days=30),
+        "customer_genome": genome,
+        "customer_segments": genome,
+        "customer_value": genome.assign(abstain_reason=genome["value_abstain_reason"]),
+        "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
+        "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
+        "customer_actions": genome,
+        "customer_neighbors": _neighbors(genome),
+        "segment_profiles": _profiles(genome),
+        "segment_migrations": _migrations(genome, snapshots),
+        "segment_model": _segment_model(snapshots),
+        "value_model": _prediction_model(snapshots, orders_mae=1.1, spend_mae_amount=21.0),
+        "risk_model": _prediction_model(snapshots, brier_score=0.14, log_loss=0.42, auc=0.81),
+        "similarity_index": pd.DataFrame(
+            {
+                "as_of": snapshots,
+                "method": "exact cosine",
+                "customer_count": customer_count,
+                "gene_count": 16,
+                "artifact_file": "similarity.npz",
+            }
+        ),
+        "prediction_outcomes": outcomes,
+        "model_performance": _performance(outcomes),
+        "quarantine_reasons": _quarantine(),
+        "data_quality": _data_quality(),
+        "source_files": _source_files(),
+        "pipeline_runs": _pipeline_runs(snapshots[-1]),
+        "data_dictionary": _data_dictionary(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        for table in TABLES.values():
+            if not table.is_published:
+                continue
+            stored = f"{table.name}_history" if table.is_snapshot else table.name
+            connection.execute(table.ddl(stored))
+            rows = frames[table.name][list(table.columns)]
+            connection.register("rows", rows)
+            connection.execute(f"INSERT INTO {stored} BY NAME SELECT * FROM rows")
+            connection.unregister("rows")
+            if table.is_snapshot:
+                connection.execute(
+                    f"CREATE VIEW {table.name} AS SELECT * FROM {stored}"
+                    f" WHERE {table.slice_by} = (SELECT max({table.slice_by}) FROM {stored})"
+                )
+    return path
+
+
+def _activity(rng: np.random.Generator, customer_count: int) -> pd.DataFrame:
+    ids = [f"C{number:04d}" for number in range(1, customer_count)] + [HOSTILE_ID]
+    rows = []
+    for index, customer_id in enumerate(ids):
+        first = int(rng.integers(0, 9)) if index else 0
+        rate = rng.gamma(1.2, 1.6)
+        basket = rng.lognormal(3.3, 0.6)
+        leaves = rng.random() < 0.3
+        for position in range(first, 12):
+            fading = 0.5 ** (position - first) if leaves else 1.0
+            days = int(min(rng.poisson(rate * fading), 20)) if position > first else 1 + int(rng.poisson(rate))
+            if days == 0:
+                continue
+            start = _PERIODS[position]
+            gross = round(float(basket * days * rng.lognormal(0, 0.2)), 2)
+            first_day = int(rng.integers(0, 8))
+            last_day = first_day if days == 1 else min(27, first_day + int(rng.integers(days, 20)))
+            rows.append(
+                {
+                    "period_start_date": start,
+                    "customer_id": customer_id,
+                    "first_order_date": start + timedelta(days=first_day),
+                    "last_order_date": start + timedelta(days=last_day),
+                    "order_count": days,
+                    "purchase_day_count": days,
+                    "line_count": days * 6,
+                    "order_product_count": days * 5,
+                    "item_count": days * 8,
+                    "weekend_purchase_day_count": int(rng.binomial(days, 0.3)),
+                    "categories": ["DAIRY", "GROCERY"][: 1 + days % 2],
+                    "gross_amount": gross,
+                    "return_amount": round(gross * 0.1, 2) if rng.random() < 0.05 else 0.0,
+                    "first_day_amount": round(gross / days, 2),
+                    "squared_order_amount_sum": gross**2 / days,
+                    "squared_gap_days_sum": float(days * 9),
+                    "return_line_count": 0,
+                    "country": ["United Kingdom", "France", None][index % 3],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    known = activity[activity["period_start_date"] < as_of].sort_values(["customer_id", "period_start_date"])
+    by_customer = known.groupby("customer_id")
+    recent_start, previous_start = _shifted(as_of, 1), _shifted(as_of, 2)
+    recent = known[known["period_start_date"] == recent_start].set_index("customer_id")
+    previous = known[known["period_start_date"] == previous_start].set_index("customer_id")
+    frame = pd.DataFrame(
+        {
+            "first_order_date": by_customer["first_order_date"].min(),
+            "last_order_date": by_customer["last_order_date"].max(),
+            "country": by_customer["country"].first(),
+            "order_count": by_customer["order_count"].sum(),
+            "purchase_day_count": by_customer["purchase_day_count"].sum(),
+            "active_period_count": by_customer.size(),
+            "return_amount": by_customer["return_amount"].sum(),
+            "return_line_count": by_customer["return_line_count"].sum(),
+            "gross": by_customer["gross_amount"].sum(),
+        }
+    )
+    size = len(frame)
+    frame["as_of"] = as_of
+    frame["spend_amount"] = (frame["gross"] - frame["return_amount"]).round(2)
+    frame["frequency_count"] = frame["purchase_day_count"] - 1
+    frame["t_days"] = [(as_of - first).days for first in frame["first_order_date"]]
+    frame["days_since_last_order"] = [(as_of - last).days for last in frame["last_order_date"]]
+    frame["recency_days"] = frame["t_days"] - frame["days_since_last_order"]
+    frame["active_period_share"] = (frame["active_period_count"] / np.ceil(frame["t_days"] / 31)).clip(upper=1)
+    repeat = frame["frequency_count"] > 0
+    frame["average_order_value_amount"] = frame["gross"] / frame["order_count"]
+    frame["monetary_value_amount"] = frame["average_order_value_amount"].where(repeat)
+    frame["order_value_std_amount"] = (frame["average_order_value_amount"] * 0.4).where(repeat)
+    frame["items_per_order_count"] = 8 * rng.lognormal(0, 0.3, size)
+    frame["products_per_order_count"] = 5 * rng.lognormal(0, 0.3, size)
+    frame["category_count"] = rng.integers(1, 20, size)
+    frame["order_gap_mean_days"] = (frame["recency_days"] / frame["frequency_count"].where(repeat)).where(repeat)
+    frame["order_gap_std_days"] = (frame["order_gap_mean_days"] * 0.6).where(frame["frequency_count"] > 1)
+    frame["order_gap_cv_ratio"] = frame["order_gap_std_days"] / frame["order_gap_mean_days"].replace(0, np.nan)
+    frame["overdue_ratio"] = frame["days_since_last_order"] / frame["order_gap_mean_days"].replace(0, np.nan)
+    frame["weekend_share"] = rng.beta(2, 5, size)
+    frame["recent_purchase_day_count"] = recent["purchase_day_count"].reindex(frame.index).fillna(0).astype(int)
+    frame["previous_purchase_day_count"] = previous["purchase_day_count"].reindex(frame.index).fillna(0).astype(int)
+    frame["recent_spend_amount"] = recent["gross_amount"].reindex(frame.index).fillna(0).round(2)
+    frame["previous_spend_amount"] = previous["gross_amount"].reindex(frame.index).fillna(0).round(2)
+    days = frame["recent_purchase_day_count"] + frame["previous_purchase_day_count"]
+    frame["momentum_share"] = (frame["recent_purchase_day_count"] / days.where(days > 0)).astype(float)
+    frame["return_share"] = frame["return_amount"] / frame["gross"]
+
+    is_recent = frame["days_since_last_order"] <= 31
+    is_big = frame["spend_amount"] >= frame["spend_amount"].quantile(0.8)
+    frame["segment_id"] = np.select([is_recent & is_big, is_recent, repeat], [1, 2, 3], 4)
+    frame["segment_name"] = frame["segment_id"].map(_SEGMENTS)
+    frame["membership_probability"] = rng.uniform(0.5, 1, size)
+
+    frame["churn_probability"] = (frame["days_since_last_order"] / 180 + rng.uniform(0, 0.15, size)).clip(0.02, 0.98)
+    frame["churn_probability_lower"] = (frame["churn_probability"] - 0.07).clip(lower=0)
+    frame["churn_probability_upper"] = (frame["churn_probability"] + 0.09).clip(upper=1)
+    frame["naive_churn_probability"] = np.where(frame["recent_purchase_day_count"] > 0, 0.2, 0.7)
+    frame["p_alive"] = (1 - frame["churn_probability"] * 0.8).clip(0, 1)
+    frame["risk_band"] = np.select(
+        [frame["churn_probability"] < 1 / 3, frame["churn_probability"] < 2 / 3], ["low", "medium"], "high"
+    )
+    pace = frame["purchase_day_count"] / frame["t_days"] * HORIZON_DAYS
+    frame["expected_orders"] = pace * (1 - frame["churn_probability"])
+    frame["expected_orders_lower"] = frame["expected_orders"] * 0.4
+    frame["expected_orders_upper"] = frame["expected_orders"] * 1.8 + 1
+    frame["naive_expected_orders"] = frame["recent_purchase_day_count"] * HORIZON_DAYS / 31
+    frame["expected_spend"] = frame["expected_orders"] * frame["average_order_value_amount"]
+    frame["expected_spend_lower"] = frame["expected_spend"] * 0.3
+    frame["expected_spend_upper"] = frame["expected_spend"] * 2 + 10
+    frame["naive_expected_spend"] = frame["recent_spend_amount"] * HORIZON_DAYS / 31
+    parts = {
+        "sufficiency_confidence": (frame["purchase_day_count"] / 20).clip(upper=1).astype(float),
+        "precision_confidence": pd.Series(rng.uniform(0.3, 0.9, size), frame.index),
+        "membership_confidence": frame["membership_probability"],
+        "familiarity_confidence": pd.Series(rng.uniform(0.4, 1, size), frame.index),
+    }
+    frame = frame.assign(**parts)
+    frame["confidence"] = frame[list(parts)].mean(axis=1)
+    frame["confidence_band"] = np.select(
+        [frame["confidence"] < 1 / 3, frame["confidence"] < 2 / 3], ["low", "medium"], "high"
+    )
+    frame["action"] = frame["segment_id"].map(_ACTIONS)
+    frame["action_rule"] = frame["action"].str.lower().str.replace(" ", "_")
+    frame["action_reason"] = [f"last order {days} days ago" for days in frame["days_since_last_order"]]
+    frame["revenue_at_stake_amount"] = frame["expected_spend"]
+    frame["value_abstain_reason"] = pd.Series(None, frame.index, dtype=object)
+    frame["risk_abstain_reason"] = pd.Series(None, frame.index, dtype=object)
+    abstained = [customer_id for position, customer_id in enumerate(sorted(frame.index)) if position % 40 == 3]
+    _abstain(frame, [*abstained, *([ABSTAINED_ID] if ABSTAINED_ID in frame.index else [])])
+    return frame.reset_index()
+
+
+def _abstain(frame: pd.DataFrame, ids: list[str]) -> None:
+    predictions = [
+        column
+        for column in frame.columns
+        if column.startswith(("expected_", "churn_")) or column.endswith("_confidence")
+    ]
+    frame.loc[ids, [*predictions, "p_alive", "confidence", "revenue_at_stake_amount"]] = np.nan
+    frame.loc[ids, ["risk_band", "confidence_band"]] = None
+    frame.loc[ids, ["value_abstain_reason", "risk_abstain_reason"]] = "fewer than two purchase days"
+
+
+def _shifted(as_of: date, months: int) -> date:
+    return (pd.Timestamp(as_of) - pd.DateOffset(months=months)).date()
+
+
+def _with_previous_segments(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
+    earlier = {later: earlier for earlier, later in pairwise(snapshots)}
+    segment_of = genome.set_index(["as_of", "customer_id"])["segment_id"].to_dict()
+    previous = [
+        segment_of.get((earlier.get(as_of), customer_id))
+        for as_of, customer_id in zip(genome["as_of"], genome["customer_id"], strict=True)
+    ]
+    moved = [None if was is None else was != now for was, now in zip(previous, genome["segment_id"], strict=True)]
+    return genome.assign(
+        previous_segment_id=pd.array(previous, dtype="Int64"), has_moved=pd.array(moved, dtype="boolean")
+    )
+
+
+def _neighbors(genome: pd.DataFrame) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    for as_of, snapshot in genome.groupby("as_of"):
+        ids = snapshot["customer_id"].tolist()
+        for position, customer_id in enumerate(ids):
+            rows.extend(
+                {
+                    "as_of": as_of,
+                    "customer_id": customer_id,
+                    "neighbor_rank": rank,
+                    "neighbor_customer_id": ids[(position + rank) % len(ids)],
+                    "similarity": 1 - rank * 0.03,
+                    "shared_traits": "high spend, short gaps",
+                }
+                for rank in range(1, 6)
+            )
+    return pd.DataFrame(rows)
+
+
+def _profiles(genome: pd.DataFrame) -> pd.DataFrame:
+    grouped = genome.groupby(["as_of", "segment_id", "segment_name"])
+    profile = grouped.agg(
+        customer_count=("customer_id", "size"),
+        recent_spend_amount=("recent_spend_amount", "sum"),
+        median_spend_amount=("spend_amount", "median"),
+        median_average_order_value_amount=("average_order_value_amount", "median"),
+        median_frequency_count=("frequency_count", "median"),
+        median_days_since_last_order=("days_since_last_order", "median"),
+        median_t_days=("t_days", "median"),
+        median_order_gap_mean_days=("order_gap_mean_days", "median"),
+        median_momentum_share=("momentum_share", "median"),
+    ).reset_index()
+    totals = profile.groupby("as_of")[["customer_count", "recent_spend_amount"]].transform("sum")
+    return profile.assign(
+        naming_rule="highest median spend and shortest days since last order",
+        customer_share=profile["customer_count"] / totals["customer_count"],
+        spend_share=profile["recent_spend_amount"] / totals["recent_spend_amount"],
+    )
+
+
+def _migrations(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
+    moved = genome[genome["as_of"] > snapshots[0]] if len(snapshots) > 1 else genome
+    moved = moved.assign(from_segment_id=moved["previous_segment_id"].fillna(0).astype(int))
+    counts = (
+        moved.groupby(["as_of", "from_segment_id", "segment_id"])
+        .agg(customer_count=("customer_id", "size"), recent_spend_amount=("recent_spend_amount", "sum"))
+        .reset_index()
+        .rename(columns={"segment_id": "to_segment_id"})
+    )
+    return counts.assign(
+        from_segment_name=counts["from_segment_id"].map({0: "New customers", **_SEGMENTS}),
+        to_segment_name=counts["to_segment_id"].map(_SEGMENTS),
+    )
+
+
+def _segment_model(snapshots: list[date]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "as_of": as_of,
+                "candidate": f"k-means, {segment_count} segments",
+                "is_chosen": segment_count == 4,
+                "choice_reason": "highest silhouette" if segment_count == 4 else "lower silhouette",
+                "method": "k-means",
+                "segment_count": segment_count,
+                "silhouette_score": 0.5 - abs(segment_count - 4) * 0.05,
+                "training_row_count": 290,
+                "parameters": None,
+                "artifact_file": None,
+            }
+            for as_of in snapshots
+            for segment_count in (3, 4, 5)
+        ]
+    )
+
+
+def _prediction_model(snapshots: list[date], **scores: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "as_of": as_of,
+                "candidate": candidate,
+                "is_chosen": candidate == "gradient_boosting",
+                "choice_reason": "smallest error" if candidate == "gradient_boosting" else "larger error",
+                "selection_as_of": _shifted(as_of, 1),
+                "training_snapshot_count": 3,
+                "training_row_count": 800,
+                "parameters": None,
+                "artifact_file": None,
+                **{name: score * (1.0 if candidate == "gradient_boosting" else 1.2) for name, score in scores.items()},
+            }
+            for as_of in snapshots
+            for candidate in ("gradient_boosting", "naive")
+        ]
+    )
+
+
+def _outcomes(rng: np.random.Generator, genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
+    matured = []
+    for as_of, matured_as_of in pairwise(snapshots):
+        snapshot = genome[genome["as_of"] == as_of]
+        noise = rng.lognormal(0, 0.4, len(snapshot))
+        churned = rng.random(len(snapshot)) < snapshot["churn_probability"].fillna(0.5)
+        kept = np.where(churned, 0, 1)
+        matured.append(
+            snapshot.assign(
+                matured_as_of=matured_as_of,
+                has_churned=churned,
+                actual_orders=np.ceil(snapshot["expected_orders"].fillna(1) * noise) * kept,
+                actual_spend=(snapshot["expected_spend"].fillna(20) * noise * kept * 1.3).round(2),
+            )
+        )
+    return (
+        pd.concat(matured, ignore_index=True)
+        if matured
+        else genome.head(0).assign(matured_as_of=[], has_churned=[], actual_orders=[], actual_spend=[])
+    )
+
+
+def _performance(outcomes: pd.DataFrame) -> pd.DataFrame:
+    scores = {
+        ("orders", "mae"): (1.05, 1.31),
+        ("orders", "coverage"): (0.82, None),
+        ("spend", "mae"): (21.3, 26.8),
+        ("spend", "gini"): (0.74, 0.69),
+        ("spend", "bias"): (-0.8, 2.4),
+        ("churn", "brier"): (0.142, 0.171),
+        ("churn", "log_loss"): (0.44, 0.52),
+        ("churn", "auc"): (0.83, 0.74),
+        ("churn", "ece"): (0.021, 0.017),
+        ("churn", "base_rate"): (0.24, 0.24),
+    }
+    return pd.DataFrame(
+        [
+            {
+                "matured_as_of": matured_as_of,
+                "as_of": as_of,
+                "target": target,
+                "predictor": predictor,
+                "slice_name": "all",
+                "slice_value": "all",
+                "metric": metric,
+                "metric_value": value,
+                "customer_count": len(snapshot),
+            }
+            for (matured_as_of, as_of), snapshot in outcomes.groupby(["matured_as_of", "as_of"])
+            for (target, metric), pair in scores.items()
+            for predictor, value in zip(("model", "naive"), pair, strict=True)
+        ],
+        columns=list(TABLES["model_performance"].columns),
+    )
+
+
+def _quarantine() -> pd.DataFrame:
+    rows = [
+        {
+            "period_start_date": period,
+            "reason": reason,
+            "row_count": count + position,
+            "amount_sum": None if reason == "missing_customer" and position == 0 else (count + position) * 12.34,
+        }
+        for position, period in enumerate(_PERIODS)
+        for reason, count in (("missing_customer", 40), ("exact_duplicate", 12), ("non_product_code", 3))
+    ]
+    rows.append({"period_start_date": None, "reason": "unreadable_date", "row_count": 5, "amount_sum": None})
+    return pd.DataFrame(rows)
+
+
+def _data_quality() -> pd.DataFrame:
+    checks = [
+        ("validated_transactions", "rows_reconcile", "ERROR", True, "raw = validated + quarantined: 0 rows apart"),
+        ("validated_transactions", "amounts_reconcile", "ERROR", True, "0 cents apart"),
+        ("customer_features", "columns_within_bounds", "ERROR", True, "0 of 300 rows outside"),
+        ("customer_value", "interval_coverage", "WARN", False, "0.71 of outcomes in an 80% interval"),
+        ("customer_segments", "segment_sizes", "WARN", True, "smallest segment 6% of customers"),
+    ]
+    return pd.DataFrame(
+        [
+            {
+                "run_id": run_id,
+                "checked_at": checked_at,
+                "table_name": table_name,
+                "check_name": check_name,
+                "period_start_date": _PERIODS[0],
+                "period_end_date": SNAPSHOTS[-1],
+                "severity": severity,
+                # The older run failed; only the latest result counts.
+                "is_passed": is_passed and run_id == "run-2",
+                "observed": observed,
+            }
+            for run_id, checked_at in (("run-1", _NOW - timedelta(days=1)), ("run-2", _NOW))
+            for table_name, check_name, severity, is_passed, observed in checks
+        ]
+    )
+
+
+def _source_files() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "source_file": name,
+                "content_hash": f"{position:064x}",
+                "row_count": 10_000 + position,
+                "raw_types": "{}",
+                "ingested_at": _NOW,
+            }
+            for position, name in enumerate(("sales_2017_h1.csv", "sales_2017_h2.csv"))
+        ]
+    )
+
+
+def _pipeline_runs(as_of: date) -> pd.DataFrame:
+    parameters = {
+        "horizon_days": HORIZON_DAYS,
+        "interval_level": 0.8,
+        "currency": "USD",
+        "period": "month",
+        "raw_row_count": 20_001,
+        "validated_row_count": 19_200,
+        "quarantined_row_count": 801,
+        "source_name": "Synthetic shop",
+    }
+    return pd.DataFrame(
+        [
+            {
+                "run_id": "run-2",
+                "as_of": as_of,
+                "version": "0.1.0",
+                "settings_hash": "0" * 64,
+                "parameters": json.dumps(parameters),
+                "published_at": _NOW,
+            }
+        ]
+    )
+
+
+def _data_dictionary() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "table_name": table.name,
+                "column_name": column.name,
+                "column_type": column.type,
+                "unit": column.unit,
+                "minimum": None,
+                "maximum": None,
+                "grain": table.grain,
+                "description": column.description,
+            }
+            for table in TABLES.values()
+            if table.is_published
+            for column in table.fields
+        ]
+    )
+
+
+assert set(GENES) <= set(TABLES["customer_genome"].columns)

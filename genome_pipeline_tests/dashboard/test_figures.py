@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import duckdb
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from genome_pipeline.dashboard import figures, queries
+from genome_pipeline.dashboard.theme import DARK, LIGHT, Theme
+from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
+
+LATEST = SNAPSHOTS[-1]
+
+Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], go.Figure]
+
+FIGURES: Mapping[str, Draw] = {
+    "customers_over_time": lambda c, d, t: figures.customers_over_time(queries.snapshot_trend(c, d), theme=t),
+    "expected_and_realised_spend": lambda c, d, t: figures.expected_and_realised_spend(
+        queries.snapshot_trend(c, d), queries.realised_spend(c, d), "USD", 28, theme=t
+    ),
+    "spend_by_risk_band": lambda c, d, t: figures.spend_by_risk_band(queries.risk_band_trend(c, d), "USD", 28, theme=t),
+    "confidence_over_time": lambda c, d, t: figures.confidence_over_time(queries.snapshot_trend(c, d), theme=t),
+    "recommended_actions": lambda c, d, t: figures.recommended_actions(queries.actions(c, d), "USD", theme=t),
+    "confidence_distribution": lambda c, d, t: figures.confidence_distribution(
+        queries.confidence_distribution(c, d), theme=t
+    ),
+    "segment_sizes": lambda c, d, t: figures.segment_sizes(queries.segment_profiles(c, d), theme=t),
+    "segment_profile_heatmap": lambda c, d, t: figures.segment_profile_heatmap(
+        queries.segment_profiles(c, d), "USD", theme=t
+    ),
+    "segment_value": lambda c, d, t: figures.segment_value(queries.segment_profiles(c, d), "USD", 28, theme=t),
+    "segment_migrations": lambda c, d, t: figures.segment_migrations(
+        queries.segment_migrations(c, d), SNAPSHOTS[0], theme=t
+    ),
+    "confidence_parts": lambda c, d, t: figures.confidence_parts(queries.customer(c, d, "C0010").iloc[0], theme=t),
+    "fingerprint": lambda c, d, t: figures.fingerprint(
+        queries.fingerprint(c, d, "C0010"), "Occasional <b>visitors</b>", "USD", theme=t
+    ),
+    "activity_timeline": lambda c, d, t: figures.activity_timeline(
+        queries.customer_activity(c, d, "C0010", "month"), "USD", "month", theme=t
+    ),
+    "customer_value_history": lambda c, d, t: figures.customer_value_history(
+        queries.customer_predictions(c, d, "C0010"), "USD", 28, 0.8, theme=t
+    ),
+    "customer_churn_history": lambda c, d, t: figures.customer_churn_history(
+        queries.customer_predictions(c, d, "C0010"), 28, theme=t
+    ),
+    "quarantine_by_reason": lambda c, d, t: figures.quarantine_by_reason(
+        queries.quarantine_by_reason(c), "USD", theme=t
+    ),
+    "quarantine_by_period": lambda c, d, t: figures.quarantine_by_period(queries.quarantine_by_period(c), theme=t),
+}
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_says_what_it_shows_and_has_no_markup_from_data(
+    connection: duckdb.DuckDBPyConnection, name: str, theme: Theme
+) -> None:
+    figure = FIGURES[name](connection, LATEST, theme)
+    assert figure.data
+    assert figure.layout.title.text
+    assert figure.layout.title.subtitle.text
+    assert figure.layout.height
+    assert figure.layout.template == go.Figure(layout={"template": theme.template}).layout.template
+    assert "<b>" not in str(figure.to_dict())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_draws_at_the_first_snapshot_too(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    assert FIGURES[name](connection, SNAPSHOTS[0], LIGHT).layout.title.text
+
+
+def test_the_heat_map_shows_the_medians_themselves(connection: duckdb.DuckDBPyConnection) -> None:
+    profiles = queries.segment_profiles(connection, LATEST)
+    figure = figures.segment_profile_heatmap(profiles, "USD")
+    median = profiles["median_days_since_last_order"].iloc[-1]
+    column = figures.PROFILE_COLUMNS.index("median_days_since_last_order")
+    # The last segment stands at the bottom, where the first row of a heat map is.
+    assert figure.data[0].text[0][column] == f"{median:,.0f} days"
+
+
+def test_the_flow_carries_every_customer(connection: duckdb.DuckDBPyConnection) -> None:
+    migrations = queries.segment_migrations(connection, LATEST)
+    flow = figures.segment_migrations(migrations, SNAPSHOTS[2]).data[0]
+    assert sum(flow.link.value) == migrations["customer_count"].sum()
+    assert max(flow.link.source) < min(flow.link.target)
+
+
+def test_an_interval_without_bounds_or_baseline_still_shows_the_prediction() -> None:
+    figure = figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="")
+    assert [tuple(trace.x) for trace in figure.data] == [(3.0,)]
+
+
+def test_a_prediction_of_zero_has_an_axis() -> None:
+    figure = figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="")
+    assert figure.layout.xaxis.range[1] > 0
+
+
+def test_nothing_set_aside_over_time_is_an_empty_chart() -> None:
+    empty = pd.DataFrame({"period_start_date": [], "reason": [], "row_count": [], "amount_sum": []})
+    assert not figures.quarantine_by_period(empty).data

@@ -1,0 +1,194 @@
+"""Every aggregate beside a literal query, written the plainest way, on the same file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from genome_pipeline.dashboard import queries
+from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS
+
+LATEST = SNAPSHOTS[-1]
+
+
+def _value(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:
+    row = connection.execute(query, list(values)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_run_reads_the_parameters_of_the_file(connection: duckdb.DuckDBPyConnection) -> None:
+    run = queries.run(connection)
+    assert (run.horizon_days, run.interval_level, run.currency, run.period) == (28, 0.8, "USD", "month")
+    assert (run.raw_row_count, run.validated_row_count, run.quarantined_row_count) == (20_001, 19_200, 801)
+    assert run.as_of == LATEST
+
+
+def test_snapshots_come_latest_first(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.snapshots(connection) == list(reversed(SNAPSHOTS))
+
+
+@pytest.mark.parametrize(
+    ("column", "expression"),
+    [
+        ("customer_count", "count(*)"),
+        ("active_customer_count", "sum(CASE WHEN recent_purchase_day_count > 0 THEN 1 ELSE 0 END)"),
+        ("recent_spend_amount", "sum(recent_spend_amount)"),
+        ("expected_spend", "sum(expected_spend)"),
+        ("revenue_at_risk_amount", "sum(CASE WHEN risk_band <> 'low' THEN revenue_at_stake_amount END)"),
+        ("mean_confidence", "avg(confidence)"),
+    ],
+)
+def test_headline_figures_equal_plain_sql(connection: duckdb.DuckDBPyConnection, column: str, expression: str) -> None:
+    trend = queries.snapshot_trend(connection, LATEST).set_index("as_of")
+    assert len(trend) == 4
+    assert trend[column].iloc[-1] == pytest.approx(
+        float(_value(connection, f"SELECT {expression} FROM customer_genome"))
+    )
+
+
+def test_a_trend_ends_at_the_snapshot_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    trend = queries.snapshot_trend(connection, SNAPSHOTS[1])
+    assert [moment.date() for moment in trend["as_of"]] == list(SNAPSHOTS[:2])
+
+
+def test_outcomes_are_known_only_once_matured(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.realised_spend(connection, SNAPSHOTS[0]).empty
+    assert queries.performance(connection, SNAPSHOTS[0]).empty
+    realised = queries.realised_spend(connection, SNAPSHOTS[2])
+    assert [moment.date() for moment in realised["as_of"]] == list(SNAPSHOTS[:2])
+    assert realised["actual_spend"].iloc[-1] == pytest.approx(
+        float(
+            _value(
+                connection,
+                "SELECT sum(actual_spend) FROM prediction_outcomes_history"
+                " WHERE as_of = ? AND expected_spend IS NOT NULL",
+                SNAPSHOTS[1],
+            )
+        )
+    )
+
+
+def test_performance_pairs_model_and_naive_on_the_last_matured_snapshot(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    performance = queries.performance(connection, LATEST).set_index(["target", "metric"])
+    assert performance["as_of"].unique().tolist() == [pd.Timestamp(SNAPSHOTS[2])]
+    assert list(performance.loc[("spend", "mae"), ["model", "naive"]]) == [21.3, 26.8]
+    assert performance["naive"].isna().loc[("orders", "coverage")]
+
+
+def test_segment_profiles_carry_what_is_expected_of_their_customers(connection: duckdb.DuckDBPyConnection) -> None:
+    profiles = queries.segment_profiles(connection, LATEST).set_index("segment_id")
+    assert profiles["customer_count"].sum() == _value(connection, "SELECT count(*) FROM customer_genome")
+    for column, expression in (
+        ("expected_spend", "sum(expected_spend)"),
+        ("expected_spend_median", "median(expected_spend)"),
+        ("churn_probability", "avg(churn_probability)"),
+    ):
+        expected = _value(connection, f"SELECT {expression} FROM customer_genome WHERE segment_id = 2")
+        assert profiles.loc[2, column] == pytest.approx(float(expected))
+
+
+def test_migrations_are_those_into_the_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
+    migrations = queries.segment_migrations(connection, LATEST)
+    assert migrations["customer_count"].sum() == _value(connection, "SELECT count(*) FROM customer_genome")
+
+
+def test_search_is_by_prefix_whatever_the_case_and_takes_text_literally(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    assert queries.customer_ids(connection, LATEST, "c001") == [f"C001{digit}" for digit in range(10)]
+    assert queries.customer_ids(connection, LATEST, "<") == [HOSTILE_ID]
+    assert queries.customer_ids(connection, LATEST, "' OR 1 = 1 --") == []
+    assert queries.customer_ids(connection, LATEST, "%") == []
+    assert len(queries.customer_ids(connection, LATEST, "", limit=7)) == 7
+
+
+def test_a_customer_is_one_row_or_none(connection: duckdb.DuckDBPyConnection) -> None:
+    assert len(queries.customer(connection, LATEST, HOSTILE_ID)) == 1
+    assert queries.customer(connection, LATEST, "nobody").empty
+
+
+def test_fingerprint_percentiles_are_mid_ranks(connection: duckdb.DuckDBPyConnection) -> None:
+    genes = queries.fingerprint(connection, LATEST, "C0010").set_index("gene")
+    rank = _value(
+        connection,
+        """
+        SELECT (count(*) FILTER (spend_amount < mine) + count(*) FILTER (spend_amount = mine) / 2) / count(*)
+        FROM customer_genome, (SELECT spend_amount AS mine FROM customer_genome WHERE customer_id = 'C0010')
+        """,
+    )
+    assert genes.loc["spend_amount", "percentile"] == pytest.approx(rank)
+    assert genes["percentile"].between(0, 1).all()
+    median = _value(
+        connection,
+        "SELECT median(t_days) FROM customer_genome WHERE segment_id ="
+        " (SELECT segment_id FROM customer_genome WHERE customer_id = 'C0010')",
+    )
+    assert genes.loc["t_days", "segment_median"] == median
+
+
+def test_fingerprint_leaves_out_genes_that_are_null_and_unknown_customers(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    one_timer = _value(connection, "SELECT min(customer_id) FROM customer_genome WHERE order_gap_mean_days IS NULL")
+    assert "order_gap_mean_days" not in queries.fingerprint(connection, LATEST, one_timer)["gene"].tolist()
+    assert queries.fingerprint(connection, LATEST, "nobody").empty
+
+
+def test_activity_shows_silent_periods_and_nothing_after_the_snapshot(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    activity = queries.customer_activity(connection, SNAPSHOTS[1], "C0001", "month")
+    assert activity["period_start_date"].iloc[0].month == 1
+    assert activity["period_start_date"].iloc[-1].month == 10
+    assert len(activity) == 10
+    assert activity["gross_amount"].sum() == pytest.approx(
+        float(
+            _value(
+                connection,
+                "SELECT sum(gross_amount) FROM customer_activity WHERE customer_id = 'C0001' AND period_start_date < ?",
+                SNAPSHOTS[1],
+            )
+        )
+    )
+    assert queries.customer_activity(connection, LATEST, "nobody", "month").empty
+
+
+def test_predictions_of_a_customer_show_outcomes_only_once_known(connection: duckdb.DuckDBPyConnection) -> None:
+    predictions = queries.customer_predictions(connection, SNAPSHOTS[2], "C0010")
+    assert len(predictions) == 3
+    assert predictions["actual_spend"].notna().tolist() == [True, True, False]
+
+
+def test_neighbors_come_by_rank(connection: duckdb.DuckDBPyConnection) -> None:
+    neighbors = queries.neighbors(connection, LATEST, "C0010")
+    assert neighbors["neighbor_rank"].tolist() == [1, 2, 3, 4, 5]
+    assert neighbors["similarity"].is_monotonic_decreasing
+
+
+def test_abstentions_name_their_reason(connection: duckdb.DuckDBPyConnection) -> None:
+    abstentions = queries.abstentions(connection, LATEST)
+    assert set(abstentions["target"]) == {"value", "risk"}
+    assert abstentions["customer_count"].iloc[0] == _value(
+        connection, "SELECT count(*) FROM customer_genome WHERE value_abstain_reason IS NOT NULL"
+    )
+    assert queries.customer(connection, LATEST, ABSTAINED_ID)["expected_spend"].isna().all()
+
+
+def test_quarantine_sums_over_periods_undated_ones_included(connection: duckdb.DuckDBPyConnection) -> None:
+    reasons = queries.quarantine_by_reason(connection).set_index("reason")
+    assert reasons["row_count"].sum() == _value(connection, "SELECT sum(row_count) FROM quarantine_reasons")
+    assert reasons.loc["unreadable_date", "row_count"] == 5
+
+
+def test_only_the_last_run_that_checked_counts(connection: duckdb.DuckDBPyConnection) -> None:
+    summary = queries.check_summary(connection).set_index("severity")
+    assert summary["check_count"].sum() == 5
+    assert summary.loc["ERROR", "passed_check_count"] == 3
+    checks = queries.checks(connection)
+    assert checks["is_passed"].tolist() == [False, True, True, True, True]

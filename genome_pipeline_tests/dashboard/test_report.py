@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from genome_pipeline.dashboard import formats, queries
+from genome_pipeline.dashboard.report import build_report, write_report
+from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
+
+
+@pytest.fixture(scope="module")
+def document(published_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = write_report(published_path, tmp_path_factory.mktemp("reports") / "deep" / "report.html")
+    assert path.stat().st_size < 6_000_000
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    return path.read_text(encoding="utf-8")
+
+
+def _without_plotly(document: str) -> str:
+    """The document without the library, whose source names addresses it never calls here."""
+    start = document.index("<script>")
+    return document[:start] + document[document.index("</script>", start) :]
+
+
+def test_the_report_asks_for_nothing_else(document: str) -> None:
+    own = _without_plotly(document)
+    assert not re.search(r"(?:src|href)\s*=", own)
+    assert not re.search(r"@import|url\(", own)
+    assert document.count("plotly.js v") == 1
+
+
+def test_the_report_shows_the_numbers_of_the_snapshot(document: str, connection: duckdb.DuckDBPyConnection) -> None:
+    trend = queries.snapshot_trend(connection, SNAPSHOTS[-1]).iloc[-1]
+    for text in (
+        formats.integer(trend["customer_count"]),
+        formats.compact_money(trend["expected_spend"], "USD"),
+        "20,001",
+        "4 of 5 checks passed",
+        "Mean absolute error",
+    ):
+        assert text in document
+
+
+def test_text_from_data_is_escaped(document: str) -> None:
+    assert "<b>visitors</b>" not in _without_plotly(document)
+    assert "Occasional &lt;b&gt;visitors&lt;/b&gt;" in document
+
+
+def test_the_same_snapshot_gives_the_same_document(connection: duckdb.DuckDBPyConnection) -> None:
+    assert build_report(connection) == build_report(connection)
+
+
+def test_a_first_snapshot_has_a_report_too(connection: duckdb.DuckDBPyConnection) -> None:
+    assert "No snapshot had matured yet" in build_report(connection, SNAPSHOTS[0])

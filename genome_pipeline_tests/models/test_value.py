@@ -1,0 +1,215 @@
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from threadpoolctl import threadpool_limits
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.snapshots import LabelledSnapshot, horizon_split, model_matrix, usable_snapshots
+from genome_pipeline.models.value import ValueModel, deviance_explained, fit_value_model, naive_value
+from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
+from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
+
+NOW = START + timedelta(days=390)
+REGULAR = 30.0  # shape of the gaps between purchases
+MONETARY = ("spend_amount", "monetary_value_amount", "average_order_value_amount", "recent_spend_amount")
+
+
+def fit(current: pd.DataFrame, matured: list[LabelledSnapshot], level: float = 0.8) -> ValueModel:
+    return fit_value_model(current, matured, HORIZON_DAYS, level, seed=0)
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    return fit(history().features(NOW), history().matured(NOW))
+
+
+@pytest.fixture(scope="module")
+def regular_model() -> ValueModel:
+    return fit(history(REGULAR).features(NOW), history(REGULAR).matured(NOW))
+
+
+def chosen(model: ValueModel) -> str:
+    table = model.candidates(NOW)
+    (name,) = table.loc[table["is_chosen"], "candidate"]
+    return str(name)
+
+
+def test_naive_scales_the_recent_window() -> None:
+    features = customers(["a", "b", "c"], recent_window_days=[45, 45, 0], recent_spend_amount=[30.0, -5.0, 0.0])
+    orders, spend = naive_value(features, 90)
+    assert list(orders) == [6.0, 6.0, 0.0]
+    assert list(spend) == [60.0, 0.0, 0.0]
+
+
+def test_deviance_explained() -> None:
+    actual = np.array([0.0, 1.0, 2.0, 5.0])
+    assert deviance_explained(actual, np.full(4, 2.0)) == pytest.approx(0)
+    assert deviance_explained(actual, actual) == pytest.approx(1, abs=0.01)
+    assert deviance_explained(actual, np.array([5.0, 2.0, 1.0, 0.0])) < 0
+    assert np.isnan(deviance_explained(np.zeros(4), actual))
+
+
+def test_predictions_and_candidates_keep_the_contract(model: ValueModel) -> None:
+    features = history().features(NOW)
+    predictions = model.predict(features)
+    assert_keeps_contract("customer_value", predictions)
+    assert predictions["abstain_reason"].isna().all()
+    assert predictions["customer_id"].is_monotonic_increasing
+    assert len(predictions) == len(features)
+    for target in ("expected_orders", "expected_spend"):
+        assert (predictions[f"{target}_lower"] <= predictions[target]).all()
+        assert (predictions[target] <= predictions[f"{target}_upper"]).all()
+        assert (predictions[f"{target}_lower"] >= 0).all()
+    table = model.candidates(NOW)
+    assert_keeps_contract("value_model", table.assign(artifact_file=None)[list(TABLES["value_model"].columns)])
+    assert list(table["candidate"][:3]) == ["naive", "btyd", "boosting"]
+    assert table["is_chosen"].sum() == 1
+    assert table[["orders_mae", "spend_mae_amount"]].notna().all(axis=None)
+
+
+def test_the_model_beats_the_baseline_and_its_intervals_hold_on_new_outcomes(model: ValueModel) -> None:
+    future = history().snapshot(NOW)
+    predictions = model.predict(future.features)
+    actual = future.outcomes["actual_spend"]
+    error = (predictions["expected_spend"] - actual) ** 2
+    assert error.mean() < 0.9 * ((predictions["naive_expected_spend"] - actual) ** 2).mean()
+    covered = actual.between(predictions["expected_spend_lower"], predictions["expected_spend_upper"])
+    assert 0.75 < covered.mean() < 0.95
+
+
+def test_training_for_selection_is_what_had_matured_by_then() -> None:
+    days = [date(2024, 1, 1), date(2024, 2, 1), date(2024, 4, 1), date(2024, 5, 1)]
+    ids = customers([str(number) for number in range(40)])
+    nothing = ids[["customer_id"]].assign(actual_orders=0.0, actual_spend=0.0, has_churned=True)
+    snapshots = [LabelledSnapshot(day, ids, nothing) for day in reversed(days)]
+    training, selection = horizon_split(snapshots, 90)
+    assert selection is not None
+    assert selection.as_of == days[-1]
+    assert [snapshot.as_of for snapshot in training] == days[:2]  # 2024-02-01 + 90 days is 2024-05-01
+    assert horizon_split([], 90) == ([], None)
+    with pytest.raises(ValueError, match="2024-05-01 has not matured by 2024-07-29"):
+        usable_snapshots(snapshots, date(2024, 7, 29), 90)
+
+
+def test_features_and_outcomes_must_match() -> None:
+    features = customers(["a", "b"])
+    outcomes = pd.DataFrame({"customer_id": ["a", "c"]})
+    with pytest.raises(ValueError, match="same customers"):
+        LabelledSnapshot(NOW, features, outcomes)
+
+
+def test_decimals_and_nulls_in_the_design_matrix() -> None:
+    features = customers(["a", "b"], momentum_share=None)
+    features["spend_amount"] = pd.Series([Decimal("1.50"), None], dtype="object")
+    matrix = model_matrix(features)
+    assert matrix.dtype == np.float64
+    assert np.isnan(matrix).sum() == 3
+    assert 1.5 in matrix[0]
+
+
+def test_without_a_matured_snapshot_btyd_predicts_without_intervals() -> None:
+    model = fit(history().features(NOW), [])
+    predictions = model.predict(history().features(NOW))
+    assert_keeps_contract("customer_value", predictions)
+    assert chosen(model) == "btyd"
+    assert set(predictions["abstain_reason"]) == {"no snapshot has matured yet: intervals need one"}
+    assert predictions["expected_spend"].notna().all()
+    assert predictions["expected_spend_upper"].isna().all()
+    assert model.candidates(NOW)["selection_as_of"].isna().all()
+
+
+def test_boosting_is_not_compared_where_nothing_had_matured_to_train_on() -> None:
+    now = START + timedelta(days=150)
+    model = fit(history().features(now), history().matured(now))
+    table = model.candidates(now).set_index("candidate")
+    assert table.loc["boosting", "choice_reason"] == ("Not compared: no snapshot had matured early enough to train on.")
+    assert table["orders_mae"].notna().to_dict() == {name: "boosting" not in name for name in table.index}
+
+
+def test_too_few_customers_abstain_with_the_baseline_still_given() -> None:
+    few = customers([str(number) for number in range(29)])
+    model = fit(few, [])
+    predictions = model.predict(few)
+    assert_keeps_contract("customer_value", predictions)
+    assert predictions["expected_orders"].isna().all()
+    assert predictions["naive_expected_orders"].notna().all()
+    assert set(predictions["abstain_reason"]) == {"only 29 customers: a value model needs 30"}
+    assert not model.candidates(NOW)["is_chosen"].any()
+
+
+def test_customers_who_never_bought_again_abstain() -> None:
+    once = customers([str(number) for number in range(50)], frequency_count=0, recency_days=0)
+    predictions = fit(once, []).predict(once)
+    assert predictions["expected_orders"].isna().all()
+    assert predictions["abstain_reason"].iloc[0].startswith("only 0 of 50 customers bought again")
+
+
+def test_no_customers_at_all() -> None:
+    nobody = customers([])
+    model = fit(nobody, [])
+    assert model.predict(nobody).empty
+    assert len(model.candidates(NOW)) > 0
+
+
+def test_without_amounts_orders_alone_are_predicted() -> None:
+    def without_amounts(features: pd.DataFrame) -> pd.DataFrame:
+        return features.assign(**dict.fromkeys(MONETARY, np.nan))
+
+    matured = [
+        LabelledSnapshot(s.as_of, without_amounts(s.features), s.outcomes.assign(actual_spend=None))
+        for s in history().matured(NOW)
+    ]
+    current = without_amounts(history().features(NOW))
+    model = fit(current, matured)
+    predictions = ValueModel.from_bytes(model.to_bytes()).predict(current)
+    assert_keeps_contract("customer_value", predictions)
+    assert predictions[["expected_orders", "expected_orders_upper"]].notna().all(axis=None)
+    assert predictions[["expected_spend", "expected_spend_upper", "naive_expected_spend"]].isna().all(axis=None)
+    assert set(predictions["abstain_reason"]) == {"no amounts in the source: spend is not predicted"}
+    assert model.candidates(NOW)["spend_mae_amount"].isna().all()
+
+
+def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: ValueModel) -> None:
+    table = regular_model.candidates(NOW).set_index("candidate")
+    assert table.loc["boosting", "is_chosen"]
+    assert table.loc["boosting", "training_snapshot_count"] == 9
+    assert table.loc["boosting", "spend_mae_amount"] < table.loc["btyd", "spend_mae_amount"]
+
+
+def test_row_order_and_threads_do_not_matter(regular_model: ValueModel) -> None:
+    features = history(REGULAR).features(NOW)
+    shuffled = [
+        LabelledSnapshot(s.as_of, s.features.sample(frac=1, random_state=1), s.outcomes.sample(frac=1, random_state=2))
+        for s in reversed(history(REGULAR).matured(NOW))
+    ]
+    with threadpool_limits(1):
+        again = fit(features.sample(frac=1, random_state=3), shuffled)
+    pd.testing.assert_frame_equal(again.predict(features), regular_model.predict(features), check_exact=True)
+    pd.testing.assert_frame_equal(again.candidates(NOW), regular_model.candidates(NOW), check_exact=True)
+
+
+def test_a_subset_is_predicted_as_in_the_whole(regular_model: ValueModel) -> None:
+    features = history(REGULAR).features(NOW)
+    part = regular_model.predict(features.iloc[10:20]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, regular_model.predict(features).iloc[10:20].reset_index(drop=True))
+
+
+def test_bytes_predict_identically(model: ValueModel, regular_model: ValueModel) -> None:
+    """With trees, without, and abstaining."""
+    features = history(REGULAR).features(NOW)
+    for fitted in (regular_model, model, fit(customers(["a"]), [])):
+        again = ValueModel.from_bytes(fitted.to_bytes())
+        pd.testing.assert_frame_equal(again.predict(features), fitted.predict(features), check_exact=True)
+        pd.testing.assert_frame_equal(again.candidates(NOW), fitted.candidates(NOW), check_exact=True)
+
+
+def test_bytes_with_anything_else_are_refused() -> None:
+    class Foreign:
+        pass
+
+    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
+        ValueModel.from_bytes(skops.io.dumps({"plain": "{}", "orders": Foreign()}))
