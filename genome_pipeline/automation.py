@@ -1,11 +1,10 @@
 """Jobs and schedules: what a person launches, and what runs by itself."""
 
-
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from genome_pipeline.calendar import Period
+from genome_pipeline.calendar import Calendar, Period
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -41,8 +40,9 @@ def jobs() -> "list[UnresolvedAssetJobDefinition]":
     ]
 
 
-def schedules(period: Period, partitions: dg.TimeWindowPartitionsDefinition) -> list[dg.ScheduleDefinition]:
+def schedules(calendar: Calendar) -> list[dg.ScheduleDefinition]:
     """Refresh the period that has just ended, early in the morning (UTC)."""
+    period = calendar.period
 
     @dg.schedule(
         name=f"{REFRESH_JOB}_each_{period}",
@@ -51,7 +51,10 @@ def schedules(period: Period, partitions: dg.TimeWindowPartitionsDefinition) -> 
         description=f"Refresh the {period} that has just ended and publish.",
     )
     def refresh_last_period(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        key = partitions.get_last_partition_key(context.scheduled_execution_time.replace(tzinfo=None))
-        return dg.RunRequest(partition_key=key) if key else dg.SkipReason("no period of the calendar has ended yet")
+        today = context.scheduled_execution_time.date()
+        ended = period.shift(period.start_of(today), -1)
+        if ended < calendar.start or (calendar.end is not None and ended >= calendar.end):
+            return dg.SkipReason(f"the {period} from {ended} is outside the calendar")
+        return dg.RunRequest(partition_key=str(ended))
 
     return [refresh_last_period]

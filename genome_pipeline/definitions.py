@@ -19,7 +19,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=[stage.build(partitions) for stage in STAGES],
         asset_checks=build_checks(partitions),
         jobs=jobs(),
-        schedules=schedules(settings.calendar.period, partitions),
+        schedules=schedules(settings.time),
         resources={"pipeline": Pipeline.of(settings)},
         executor=IN_ONE_PROCESS,
     )

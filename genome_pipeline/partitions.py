@@ -4,33 +4,53 @@ from __future__ import annotations
 
 import warnings
 from datetime import date, datetime
+from enum import Enum, auto
 
 import dagster as dg
 
 from genome_pipeline.calendar import Calendar, Period
 
-_MANY = 10_000
-
-up_to_this_period = dg.TimeWindowPartitionMapping(start_offset=-_MANY, end_offset=0)
-"""A snapshot reads every period up to its own: no look-ahead."""
-
-with warnings.catch_warnings():
-    # The first period has nothing before it; that this is allowed is said with a parameter still in beta.
-    warnings.simplefilter("ignore", dg.BetaWarning)
-
-    periods_before = dg.TimeWindowPartitionMapping(
-        start_offset=-_MANY, end_offset=-1, allow_nonexistent_upstream_partitions=True
-    )
-    """A snapshot reads every snapshot before its own."""
-
-    previous_period = dg.TimeWindowPartitionMapping(
-        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
-    )
-    """A snapshot reads the one before it."""
+_LATER_PERIODS = 1_000
+"""Periods that may end while a code location stays loaded."""
 
 
-all_periods = dg.AllPartitionMapping()
-"""What is made once from the whole history."""
+class Reads(Enum):
+    """Which periods of an upstream asset a period reads."""
+
+    SAME = auto()
+    """Its own."""
+    UP_TO_THIS = auto()
+    """Every one up to its own: no look-ahead."""
+    BEFORE = auto()
+    """Every one before its own."""
+    PREVIOUS = auto()
+    """The one before its own."""
+    ALL = auto()
+    """The whole history, for what is made once."""
+
+    def mapping(self, partitions: dg.TimeWindowPartitionsDefinition) -> dg.PartitionMapping | None:
+        """As Dagster says it. Offsets reach to the first period and no further: Dagster walks them one by one."""
+        first = -partitions.get_num_partitions() - (_LATER_PERIODS if partitions.end is None else 0)
+        match self:
+            case Reads.SAME:
+                return None
+            case Reads.UP_TO_THIS:
+                return dg.TimeWindowPartitionMapping(start_offset=first, end_offset=0)
+            case Reads.BEFORE:
+                return _before(first)
+            case Reads.PREVIOUS:
+                return _before(-1)
+            case Reads.ALL:
+                return dg.AllPartitionMapping()
+
+
+def _before(start_offset: int) -> dg.TimeWindowPartitionMapping:
+    with warnings.catch_warnings():
+        # The first period has nothing before it; that this is allowed is said with a parameter still in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.TimeWindowPartitionMapping(
+            start_offset=start_offset, end_offset=-1, allow_nonexistent_upstream_partitions=True
+        )
 
 
 def period_partitions(calendar: Calendar) -> dg.TimeWindowPartitionsDefinition:

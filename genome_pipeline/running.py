@@ -201,10 +201,9 @@ def _progress_logger(progress: Progress) -> dg.LoggerDefinition:
             if event is not None and event.event_type in states and event.step_key:
                 progress(event.step_key, states[event.event_type])
 
-    @dg.logger(description="Progress of a run on the command line.")
     def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger(_LOGGER)
         logger.addHandler(_Handler())
         return logger
 
-    return progress_logger
+    return dg.LoggerDefinition(progress_logger, description="Progress of a run on the command line.")

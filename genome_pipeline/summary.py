@@ -60,7 +60,8 @@ def summarise(settings: Settings) -> dict[str, Any]:
         )
         totals = published.row(
             "SELECT count(*) AS customers, sum(expected_spend) AS expected_spend,"
-            " sum(revenue_at_stake_amount) AS revenue_at_stake, avg(churn_probability) AS churn_probability,"
+            " sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk,"
+            " avg(churn_probability) AS churn_probability,"
             " avg(confidence) AS confidence FROM customer_genome"
         )
         abstentions = published.rows(

@@ -83,7 +83,7 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     """The summary of a run, from :func:`genome_pipeline.summary.summarise`."""
     done = _done(facts["snapshots_made"])
     currency = facts["currency"]
-    console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s. Published: as of {facts['as_of']}.", highlight=False)
+    console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s.\nPublished as of {facts['as_of']}.", highlight=False)
 
     rows = _grid()
     rows.add_row("Rows in", f"{facts['raw_rows']:,}")
@@ -95,7 +95,7 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
         rows.add_row(f"  {row['reason']}", f"{row['row_count']:,}")
     rows.add_row("Customers", f"{facts['customers']:,}")
     rows.add_row(f"Expected spend, next {facts['horizon_days']} days", _amount(facts["expected_spend"], currency))
-    rows.add_row("Revenue at stake", _amount(facts["revenue_at_stake"], currency))
+    rows.add_row("Revenue at risk (medium or high)", _amount(facts["revenue_at_risk"], currency))
     rows.add_row("Mean churn probability", _percent(facts["churn_probability"]))
     rows.add_row("Mean confidence", _number(facts["confidence"]))
     console.print(rows)

@@ -18,7 +18,9 @@ def test_weeks_start_on_monday() -> None:
 
 def test_a_date_inside_a_period_is_no_snapshot() -> None:
     calendar = Calendar(Period.MONTH, date(2017, 1, 1))
-    with pytest.raises(ValueError, match="2018-01-15 is not the end of a month: the nearest are 2018-01-01 and 2018-02-01"):
+    with pytest.raises(
+        ValueError, match="2018-01-15 is not the end of a month: the nearest are 2018-01-01 and 2018-02-01"
+    ):
         calendar.period_start(date(2018, 1, 15))
 
 

@@ -86,6 +86,8 @@ def test_what_results_depend_on_is_fingerprinted(tmp_path: Path) -> None:
     assert one.results_hash == same.results_hash != other.results_hash
 
 
-@pytest.mark.parametrize("example", sorted((Path(__file__).parents[1] / "examples").glob("*.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "example", sorted((Path(__file__).parents[1] / "examples").glob("*.toml")), ids=lambda p: p.name
+)
 def test_the_examples_are_valid(example: Path) -> None:
     load_settings(example)

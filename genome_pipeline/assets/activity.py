@@ -6,12 +6,12 @@ import dagster as dg
 
 from genome_pipeline.assets.stage import report_rows, table_stage
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.partitions import period_starts
+from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms import activity
 
 
-@table_stage("customer_activity", reads={"validated_transactions": None}, kinds={"ibis"})
+@table_stage("customer_activity", reads={"validated_transactions": Reads.SAME}, kinds={"ibis"})
 def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up what each customer did in the run's periods."""
     periods = period_starts(context)

@@ -8,12 +8,13 @@ from genome_pipeline.assets.frames import snapshot_frame
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.confidence import score_confidence
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 _INPUTS = ("customer_features", "customer_value", "customer_risk", "customer_segments", "customer_neighbors")
 
 
-@table_stage("customer_confidence", reads=dict.fromkeys(_INPUTS), kinds={"pandas"})
+@table_stage("customer_confidence", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"pandas"})
 def customer_confidence(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Score how far each customer's predictions can be trusted at each snapshot."""
     warehouse = pipeline.warehouse

@@ -6,12 +6,12 @@ import dagster as dg
 
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.partitions import up_to_this_period
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms import features
 
 
-@table_stage("customer_features", reads={"customer_activity": up_to_this_period}, kinds={"ibis"})
+@table_stage("customer_features", reads={"customer_activity": Reads.UP_TO_THIS}, kinds={"ibis"})
 def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Measure every customer's genome at each snapshot of the run."""
     settings, warehouse = pipeline.settings, pipeline.warehouse

@@ -29,7 +29,7 @@ def snapshot_frame(database: Backend, table: str, as_of: date) -> pd.DataFrame:
 
     Raises :class:`WarehouseError` when the snapshot has never been written.
     """
-    frame = database.con.execute(
+    frame: pd.DataFrame = database.con.execute(
         f"SELECT * FROM {table} WHERE {TABLES[table].slice_by} = ? ORDER BY {', '.join(TABLES[table].key)}", [as_of]
     ).df()
     if frame.empty and not was_written(database, table, as_of):
@@ -98,4 +98,6 @@ def _bounded(database: Backend, customers: ir.Table) -> ir.Table:
 
 
 def _frame(database: Backend, rows: ir.Table) -> pd.DataFrame:
-    return database.con.execute(f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY customer_id").df()
+    query = f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY customer_id"
+    frame: pd.DataFrame = database.con.execute(query).df()
+    return frame

@@ -7,6 +7,7 @@ import ibis
 
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms import genome
 
@@ -20,7 +21,7 @@ _INPUTS = (
 )
 
 
-@table_stage("customer_genome", reads=dict.fromkeys(_INPUTS), kinds={"ibis"})
+@table_stage("customer_genome", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"ibis"})
 def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Join everything known of each customer into one row."""
     dates = snapshots(context, pipeline)

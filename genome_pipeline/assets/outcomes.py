@@ -11,7 +11,7 @@ from genome_pipeline.assets.frames import matured_dates, snapshot_frame
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.performance import measure
-from genome_pipeline.partitions import periods_before, up_to_this_period
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.outcomes import matured_predictions, realised_outcomes
 
@@ -20,7 +20,7 @@ _PREDICTED = ("customer_features", "customer_segments", "customer_value", "custo
 
 @table_stage(
     "prediction_outcomes",
-    reads={"validated_transactions": up_to_this_period, **dict.fromkeys(_PREDICTED, periods_before)},
+    reads={"validated_transactions": Reads.UP_TO_THIS, **dict.fromkeys(_PREDICTED, Reads.BEFORE)},
     kinds={"ibis"},
 )
 def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -44,7 +44,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         report_rows(context, pipeline, written, matured_snapshots=", ".join(map(str, matured)) or "none")
 
 
-@table_stage("model_performance", reads={"prediction_outcomes": None}, kinds={"pandas"})
+@table_stage("model_performance", reads={"prediction_outcomes": Reads.SAME}, kinds={"pandas"})
 def model_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Measure the predictions that matured in each period, beside the naive baselines."""
     warehouse, table = pipeline.warehouse, TABLES["model_performance"]

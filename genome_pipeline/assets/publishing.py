@@ -8,7 +8,7 @@ import dagster as dg
 
 from genome_pipeline.assets.stage import OWNERS, Stage
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.partitions import all_periods
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.warehouse.publishing import publish
 
@@ -47,7 +47,6 @@ published_genome = Stage(
             group_name="publishing",
             owners=list(OWNERS),
             kinds={"duckdb"},
-            deps=[dg.AssetDep(name, partition_mapping=all_periods) for name in _SOURCES],
             metadata={
                 "dagster/column_schema": dg.TableSchema(
                     columns=[
@@ -59,6 +58,7 @@ published_genome = Stage(
             },
         ),
     ),
+    reads=dict.fromkeys(_SOURCES, Reads.ALL),
     is_partitioned=False,
     body=_publish,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from genome_pipeline.assets.stage import OWNERS, Stage
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 
@@ -32,9 +33,9 @@ genome_report = Stage(
             group_name="publishing",
             owners=list(OWNERS),
             kinds={"plotly", "html"},
-            deps=["published_genome"],
         ),
     ),
+    reads={"published_genome": Reads.SAME},
     is_partitioned=False,
     body=_write_report,
 )

@@ -7,13 +7,13 @@ import dagster as dg
 from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
-from genome_pipeline.partitions import up_to_this_period
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 
 @table_stage(
     "risk_model",
-    reads={"customer_features": up_to_this_period, "validated_transactions": up_to_this_period},
+    reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
     kinds={"scikitlearn"},
 )
 def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -27,7 +27,7 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
-@table_stage("customer_risk", reads={"customer_features": None, "risk_model": None}, kinds={"scikitlearn"})
+@table_stage("customer_risk", reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME}, kinds={"scikitlearn"})
 def customer_risk(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's probability of churn at each snapshot."""
     predict_each_snapshot(context, pipeline, "risk_model", "customer_risk", RiskModel.from_bytes)

@@ -11,13 +11,13 @@ from genome_pipeline.assets.frames import snapshot_frame, was_written
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.segments import SegmentModel, fit_segments, segment_customers
-from genome_pipeline.partitions import previous_period
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 
 @table_stage(
     "segment_model",
-    reads={"customer_features": None, "segment_model": previous_period},
+    reads={"customer_features": Reads.SAME, "segment_model": Reads.PREVIOUS},
     kinds={"scikitlearn"},
 )
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -43,7 +43,7 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
     "customer_segments",
     "segment_profiles",
     "segment_migrations",
-    reads={"customer_features": None, "segment_model": None, "customer_segments": previous_period},
+    reads={"customer_features": Reads.SAME, "segment_model": Reads.SAME, "customer_segments": Reads.PREVIOUS},
     kinds={"scikitlearn"},
     name="segments",
 )

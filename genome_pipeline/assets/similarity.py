@@ -8,10 +8,11 @@ from genome_pipeline.assets.frames import snapshot_frame
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.similarity import SimilarityIndex
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 
-@table_stage("similarity_index", reads={"customer_features": None}, kinds={"numpy"})
+@table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"numpy"})
 def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Index the scaled genes of every customer at each snapshot."""
     warehouse = pipeline.warehouse
@@ -26,7 +27,7 @@ def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         report_rows(context, pipeline, written)
 
 
-@table_stage("customer_neighbors", reads={"similarity_index": None}, kinds={"numpy"})
+@table_stage("customer_neighbors", reads={"similarity_index": Reads.SAME}, kinds={"numpy"})
 def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find the customers most similar to each one at each snapshot."""
     warehouse = pipeline.warehouse

@@ -3,7 +3,6 @@
 Dagster reads annotations at run time, so this module does not postpone them.
 """
 
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +12,7 @@ import dagster as dg
 
 from genome_pipeline.contracts.columns import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.partitions import period_starts
+from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
@@ -30,11 +29,12 @@ Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any]
 class Stage:
     """A function that makes one or several assets, with what Dagster has to know of them.
 
-    ``reads`` maps each upstream asset to its partition mapping, ``None`` for the same period.
+    ``reads`` says which periods of each upstream asset are read.
     """
 
     name: str
     specs: tuple[dg.AssetSpec, ...]
+    reads: Mapping[str, Reads]
     is_partitioned: bool
     body: Body
 
@@ -43,12 +43,12 @@ class Stage:
         """Names of the assets made."""
         return tuple(spec.key.to_user_string() for spec in self.specs)
 
-    def build(self, partitions: "dg.PartitionsDefinition[Any]") -> dg.AssetsDefinition:
+    def build(self, partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetsDefinition:
         """The Dagster definition, cut by ``partitions`` where the stage has periods."""
 
         @dg.multi_asset(
             name=self.name,
-            specs=list(self.specs),
+            specs=[spec.replace_attributes(deps=self._deps(spec, partitions)) for spec in self.specs],
             partitions_def=partitions if self.is_partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
             pool=WAREHOUSE_POOL,
@@ -62,12 +62,18 @@ class Stage:
 
         return _compute
 
+    def _deps(self, spec: dg.AssetSpec, partitions: dg.TimeWindowPartitionsDefinition) -> list[dg.AssetDep]:
+        own = spec.key.to_user_string()
+        made_here = set(self.asset_names) - {own}
+        return [
+            dg.AssetDep(upstream, partition_mapping=reads.mapping(partitions))
+            for upstream, reads in self.reads.items()
+            if upstream not in made_here
+        ]
+
 
 def table_stage(
-    *tables: str,
-    reads: Mapping[str, dg.PartitionMapping | None],
-    kinds: set[str],
-    name: str | None = None,
+    *tables: str, reads: Mapping[str, Reads], kinds: set[str], name: str | None = None
 ) -> Callable[[Callable[[dg.AssetExecutionContext, Pipeline], None]], Stage]:
     """Declare a stage that writes ``tables`` of the contract; description, columns and group come from there."""
     declared = [TABLES[table] for table in tables]
@@ -80,7 +86,8 @@ def table_stage(
 
         return Stage(
             name=name or tables[0],
-            specs=tuple(_spec(table, reads, kinds) for table in declared),
+            specs=tuple(_spec(table, kinds) for table in declared),
+            reads=reads,
             is_partitioned=declared[0].slice_by in ("period_start_date", "as_of", "matured_as_of"),
             body=body,
         )
@@ -88,18 +95,13 @@ def table_stage(
     return decorate
 
 
-def _spec(table: Table, reads: Mapping[str, dg.PartitionMapping | None], kinds: set[str]) -> dg.AssetSpec:
+def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
         table.name,
         description=f"{table.description}\n\nOne row per {table.grain}; key: {', '.join(table.key)}.",
         group_name=table.group,
         owners=list(OWNERS),
         kinds={"duckdb", *kinds},
-        deps=[
-            dg.AssetDep(upstream, partition_mapping=mapping)
-            for upstream, mapping in reads.items()
-            if upstream != table.name or mapping is not None
-        ],
         metadata={"dagster/table_name": table.name, "dagster/column_schema": column_schema(table)},
     )
 

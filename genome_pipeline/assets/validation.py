@@ -7,7 +7,7 @@ import dagster as dg
 from genome_pipeline.assets.stage import report_rows, table_stage
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.partitions import period_starts
+from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
 from genome_pipeline.warehouse.database import stored
@@ -17,7 +17,7 @@ from genome_pipeline.warehouse.ingestion import typed_raw
 @table_stage(
     "validated_transactions",
     "quarantined_transactions",
-    reads={"raw_transactions": None},
+    reads={"raw_transactions": Reads.SAME},
     kinds={"ibis"},
     name="validation",
 )

@@ -7,13 +7,13 @@ import dagster as dg
 from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.value import ValueModel, fit_value_model
-from genome_pipeline.partitions import up_to_this_period
+from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 
 @table_stage(
     "value_model",
-    reads={"customer_features": up_to_this_period, "validated_transactions": up_to_this_period},
+    reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
     kinds={"scikitlearn"},
 )
 def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -29,7 +29,9 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
-@table_stage("customer_value", reads={"customer_features": None, "value_model": None}, kinds={"scikitlearn"})
+@table_stage(
+    "customer_value", reads={"customer_features": Reads.SAME, "value_model": Reads.SAME}, kinds={"scikitlearn"}
+)
 def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's orders and spend at each snapshot."""
     predict_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes)

@@ -1,6 +1,5 @@
 """How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
 
-
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

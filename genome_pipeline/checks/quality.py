@@ -27,7 +27,8 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
             "SELECT as_of, target, max(metric_value) FILTER (predictor = 'model') AS model,"
             " max(metric_value) FILTER (predictor = 'naive') AS naive, max(customer_count) AS customer_count"
             " FROM model_performance WHERE slice_name = 'all' AND matured_as_of IN (SELECT unnest(?))"
-            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY ALL ORDER BY ALL",
+            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY as_of, target"
+            " HAVING model IS NOT NULL AND naive IS NOT NULL ORDER BY as_of, target",
             [dates, _HEADLINE],
         ).fetchall()
     return [
@@ -35,7 +36,7 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
             "model_performance",
             f"beats_naive_{target}_{as_of}",
             "WARN",
-            model is not None and naive is not None and model <= naive,
+            model <= naive,
             f"{target} at {as_of}: {_HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
             count,
         )

@@ -264,9 +264,7 @@ _DICTIONARY = (
     _text("action", "Recommended action."),
     _text("action_rule", "Rule of the playbook that recommended it."),
     _text("action_reason", "The facts that made the rule fire."),
-    _currency(
-        "revenue_at_stake_amount", "expected_spend of the customer: what the action is about.", 0
-    ),
+    _currency("revenue_at_stake_amount", "expected_spend of the customer: what the action is about.", 0),
     # Bookkeeping
     _text("table_name", "Table."),
     _text("column_name", "Column."),

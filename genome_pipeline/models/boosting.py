@@ -2,9 +2,6 @@
 
 scikit-learn's histogram gradient boosting takes missing genes as they are. Early stopping is off, so that a fit does
 not depend on a random hold-out.
-
-Fits use one thread: the estimator waits for all its threads at every split, which on a busy machine costs far more
-than they save. So do predictions for few rows. Results do not depend on it.
 """
 
 from __future__ import annotations
@@ -53,8 +50,7 @@ def fit_mean(matrix: Floats, target: Floats, exposure: Floats, seed: int) -> His
     estimator = HistGradientBoostingRegressor(
         loss="poisson", min_samples_leaf=_leaf_rows(len(target)), random_state=seed, **_SETTINGS
     )
-    with threadpool_limits(1, "openmp"):
-        return estimator.fit(_coarse(matrix), target / exposure, sample_weight=exposure / exposure.mean())
+    return estimator.fit(_coarse(matrix), target / exposure, sample_weight=exposure / exposure.mean())
 
 
 def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> HistGradientBoostingClassifier:
@@ -68,8 +64,7 @@ def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> H
     estimator = HistGradientBoostingClassifier(
         min_samples_leaf=_leaf_rows(len(is_event)), random_state=seed, **_SETTINGS
     )
-    with threadpool_limits(1, "openmp"):
-        return estimator.fit(_coarse(matrix), is_event)
+    return estimator.fit(_coarse(matrix), is_event)
 
 
 def predict_mean(estimator: HistGradientBoostingRegressor, matrix: Floats) -> Floats:
@@ -132,5 +127,5 @@ def _leaf_rows(row_count: int) -> int:
 
 
 def _threads(row_count: int) -> int | None:
-    """Threads to predict so many rows with; None leaves the choice to the library."""
+    """Threads to predict so many rows with: few are not worth waiting for; None leaves the choice to the library."""
     return 1 if row_count < 100_000 else None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from datetime import date
 from typing import Any
 
@@ -160,8 +161,7 @@ class BoostingRisk:
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
         """Fit on matured snapshots, pooled. Raises :class:`NotEnoughData`."""
-        features, outcomes = pooled_rows(snapshots, seed)
-        return cls(fit_probability(model_matrix(features), outcomes["has_churned"].to_numpy(bool), seed))
+        return _fit_boosting(tuple(snapshots), seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Uncalibrated probability of no purchase within the horizon trained on, shape (customers,), in [0, 1]."""
@@ -303,6 +303,13 @@ def fit_risk_model(
     calibrator = VennAbers.fit(mean_prediction(choice.trial_parts.values(), features, horizon_days), has_churned)
     naive_shares = _naive_shares(features, has_churned)
     return RiskModel(horizon_days, choice.parts, calibrator, naive_shares, btyd, None, choice.rows)
+
+
+@lru_cache(maxsize=2)
+def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> BoostingRisk:
+    # Kept, as each snapshot of a range compares candidates as they were fitted for the snapshot before.
+    features, outcomes = pooled_rows(snapshots, seed)
+    return BoostingRisk(fit_probability(model_matrix(features), outcomes["has_churned"].to_numpy(bool), seed))
 
 
 def risk_band(churn_probability: Floats) -> pd.Series[Any]:

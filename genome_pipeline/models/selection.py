@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.btyd import NotEnoughData
@@ -122,7 +123,8 @@ def choose(
 ) -> Choice:
     """Compare candidates on the last matured snapshot, and fit the best of them on everything known now.
 
-    Without a matured snapshot BTYD is chosen, which needs none.
+    Without a matured snapshot BTYD is chosen, which needs none. One thread does it all: optimisers and boosting wait
+    for their threads thousands of times, which on a busy machine costs far more than threads save.
 
     Args:
         candidates: names, simplest first, among them ``naive``, which can always be used.
@@ -132,6 +134,18 @@ def choose(
         fits: how to fit parts, given the features to predict and the matured snapshots to learn from.
         try_out: how to judge predictions made at the selection snapshot.
     """
+    with threadpool_limits(1):
+        return _choose(candidates, current, snapshots, horizon_days, fits, try_out)
+
+
+def _choose(
+    candidates: Sequence[str],
+    current: pd.DataFrame,
+    snapshots: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    fits: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], Fits],
+    try_out: Callable[[LabelledSnapshot, Floats], Trial],
+) -> Choice:
     training, selection = horizon_split(snapshots, horizon_days)
     then: dict[str, Part] = {}
     not_compared = dict.fromkeys(candidates, "no snapshot has matured yet")

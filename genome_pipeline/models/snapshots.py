@@ -23,9 +23,11 @@ MAXIMUM_TRAINING_ROWS = 200_000
 """Rows that boosting trains on at most; more are sampled."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledSnapshot:
     """One matured snapshot. Both frames are put in order of ``customer_id``, so that rows correspond.
+
+    Snapshots are compared by identity, so that a fit on the very same ones can be kept.
 
     Attributes:
         as_of: the date; features know only what happened before it, outcomes what happened from it on.

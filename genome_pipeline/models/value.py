@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from datetime import date
 from typing import Any
 
@@ -175,21 +176,7 @@ class BoostingValue:
         cls, snapshots: Sequence[LabelledSnapshot], horizon_days: int, has_amounts: bool, seed: int
     ) -> BoostingValue:
         """Fit on matured snapshots, pooled. Raises :class:`NotEnoughData`."""
-        features, outcomes = pooled_rows(snapshots, seed)
-        matrix = model_matrix(features)
-        days = numbers(features["purchase_day_count"]).sum()
-        mean_gap_days = float(numbers(features["t_days"]).sum() / days)
-        mean_amount = float(_positive_spend(features).sum() / days)
-        orders_rate, spend_rate = _lifetime_value(features, horizon_days, mean_gap_days, mean_amount)
-        orders = fit_mean(matrix, numbers(outcomes["actual_orders"]), orders_rate, seed)
-        spend = None
-        if has_amounts:
-            if mean_amount == 0:
-                raise NotEnoughData("nothing was spent before the matured snapshots")
-            actual = numbers(outcomes["actual_spend"])
-            is_known = np.isfinite(actual)
-            spend = fit_mean(matrix[is_known], actual[is_known], spend_rate[is_known], seed)
-        return cls(orders, spend, mean_gap_days, mean_amount)
+        return _fit_boosting(tuple(snapshots), horizon_days, has_amounts, seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Expected orders and spend over the horizon trained on, shape (2, customers); spend is NaN without amounts."""
@@ -205,6 +192,28 @@ class BoostingValue:
             "mean_gap_days": self.mean_gap_days,
             "mean_amount": self.mean_amount,
         }
+
+
+@lru_cache(maxsize=2)
+def _fit_boosting(
+    snapshots: tuple[LabelledSnapshot, ...], horizon_days: int, has_amounts: bool, seed: int
+) -> BoostingValue:
+    # Kept, as each snapshot of a range compares candidates as they were fitted for the snapshot before.
+    features, outcomes = pooled_rows(snapshots, seed)
+    matrix = model_matrix(features)
+    days = numbers(features["purchase_day_count"]).sum()
+    mean_gap_days = float(numbers(features["t_days"]).sum() / days)
+    mean_amount = float(_positive_spend(features).sum() / days)
+    orders_rate, spend_rate = _lifetime_value(features, horizon_days, mean_gap_days, mean_amount)
+    orders = fit_mean(matrix, numbers(outcomes["actual_orders"]), orders_rate, seed)
+    spend = None
+    if has_amounts:
+        if mean_amount == 0:
+            raise NotEnoughData("nothing was spent before the matured snapshots")
+        actual = numbers(outcomes["actual_spend"])
+        is_known = np.isfinite(actual)
+        spend = fit_mean(matrix[is_known], actual[is_known], spend_rate[is_known], seed)
+    return BoostingValue(orders, spend, mean_gap_days, mean_amount)
 
 
 def _positive_spend(features: pd.DataFrame) -> Floats:

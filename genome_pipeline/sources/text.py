@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from genome_pipeline.sources import SourceError, SourceFile
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS

@@ -16,7 +16,7 @@ _MONEY = dt.Decimal(18, 2)
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country")
 
 
-@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
 def _try_strptime(text: str, format_: str) -> None:
     """The engine's own parser: null where the text does not match."""
 

@@ -102,7 +102,9 @@ def _check_types(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, raw_types: dict[str, str], settings: Settings
 ) -> None:
     other = connection.execute("SELECT source_file, raw_types FROM source_files LIMIT 1").fetchone()
-    for name, known in json.loads(other[1]).items() if other else ():
+    if other is None:
+        return
+    for name, known in json.loads(other[1]).items():
         if raw_types[name] != known:
             theirs = settings.source.columns.mapped[name.removeprefix("raw_")]
             raise SourceError(

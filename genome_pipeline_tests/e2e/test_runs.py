@@ -7,6 +7,7 @@ import sys
 import textwrap
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -42,8 +43,8 @@ def test_every_snapshot_table_has_every_customer(shop_run: Settings) -> None:
 
 def test_all_checks_that_must_pass_have_passed(shop_run: Settings) -> None:
     failed = query(
-        shop_run.published_path, "SELECT table_name, check_name, observed FROM data_quality"
-        " WHERE NOT is_passed AND severity = 'ERROR'"
+        shop_run.published_path,
+        "SELECT table_name, check_name, observed FROM data_quality WHERE NOT is_passed AND severity = 'ERROR'",
     )
     assert failed == []
     checked = {name for (name,) in query(shop_run.published_path, "SELECT DISTINCT table_name FROM data_quality")}
@@ -112,7 +113,8 @@ def test_a_reader_keeps_the_published_file_it_opened(tmp_path: Path) -> None:
                 import duckdb, sys
                 connection = duckdb.connect(sys.argv[1], read_only=True)
                 for _ in sys.stdin:
-                    print(*connection.execute("SELECT max(as_of), count(*) FROM customer_genome").fetchone(), flush=True)
+                    found = connection.execute("SELECT max(as_of), count(*) FROM customer_genome").fetchone()
+                    print(*found, flush=True)
                 """
             ),
             str(settings.published_path),
@@ -171,19 +173,19 @@ def test_a_broken_file_changes_neither_warehouse_nor_published_file(tmp_path: Pa
 
 def test_a_failed_check_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage gone wrong writes what its contract forbids; the run stops there."""
-    from genome_pipeline.assets import features
     from genome_pipeline.running import RunFailed
+    from genome_pipeline.transforms import features
 
     config = shop(tmp_path)
     settings, _ = make(config, None, "2020-03-01")
     published = settings.published_path.read_bytes()
-    honest = features.features.customer_features
+    honest = features.customer_features
 
-    def wrong(*arguments: object) -> object:
-        return honest(*arguments).mutate(days_since_last_order=-1)  # type: ignore[arg-type]
+    def wrong(*arguments: Any) -> Any:
+        return honest(*arguments).mutate(days_since_last_order=-1)
 
-    monkeypatch.setattr(features.features, "customer_features", wrong)
-    with pytest.raises(RunFailed, match="check contract of customer_features failed: .*days_since_last_order"):
+    monkeypatch.setattr(features, "customer_features", wrong)
+    with pytest.raises(RunFailed, match=r"check contract of customer_features failed: .*days_since_last_order"):
         make(config, "2020-04-01", "2020-04-01")
     assert settings.published_path.read_bytes() == published
 
@@ -227,14 +229,20 @@ def test_the_command_runs_quietly_and_speaks_json(tmp_path: Path) -> None:
     genome = [sys.executable, "-m", "genome_pipeline.cli"]
     done = subprocess.run(
         [*genome, "run", "--config", config, "--as-of", "2020-03-01", "--json"],
-        capture_output=True, text=True, env=environment, check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     facts = json.loads(done.stdout)
     assert (facts["as_of"], facts["snapshots_made"]) == ("2020-03-01", ["2020-02-01", "2020-03-01"])
     wrong = subprocess.run(
         [*genome, "run", "--config", config, "--as-of", "2020-03-02", "--quiet"],
-        capture_output=True, text=True, env=environment, check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("genome: snapshot 2020-03-02 is not the end of a month")

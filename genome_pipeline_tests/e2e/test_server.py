@@ -59,7 +59,9 @@ def server(config: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [BIN / "dagster", "dev", "-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)],
         cwd=ROOT,
-        env=environment(DAGSTER_HOME=str(home), GENOME_CONFIG=str(config), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"),
+        env=environment(
+            DAGSTER_HOME=str(home), GENOME_CONFIG=str(config), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        ),
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -69,7 +71,9 @@ def server(config: Path) -> Iterator[str]:
         deadline = time.monotonic() + 120
         while True:
             try:
-                repositories = ask(address, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+                repositories = ask(
+                    address, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+                )
                 if repositories["repositoriesOrError"]["nodes"]:
                     break
             except (urllib.error.URLError, ConnectionError):

@@ -157,7 +157,7 @@ def test_customers_who_never_bought_again_abstain() -> None:
 def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: RiskModel) -> None:
     table = regular_model.candidates(NOW).set_index("candidate")
     assert table.loc["boosting", "is_chosen"]
-    assert table.loc["boosting", "log_loss"] < table.loc["btyd", "log_loss"]
+    assert table["log_loss"]["boosting"] < table["log_loss"]["btyd"]
 
 
 def test_row_order_and_threads_do_not_matter(regular_model: RiskModel) -> None:

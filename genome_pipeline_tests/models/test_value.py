@@ -177,7 +177,7 @@ def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: ValueModel
     table = regular_model.candidates(NOW).set_index("candidate")
     assert table.loc["boosting", "is_chosen"]
     assert table.loc["boosting", "training_snapshot_count"] == 9
-    assert table.loc["boosting", "spend_mae_amount"] < table.loc["btyd", "spend_mae_amount"]
+    assert table["spend_mae_amount"]["boosting"] < table["spend_mae_amount"]["btyd"]
 
 
 def test_row_order_and_threads_do_not_matter(regular_model: ValueModel) -> None:

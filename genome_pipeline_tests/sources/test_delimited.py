@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 import pytest
 
 from genome_pipeline.settings import SourceColumns

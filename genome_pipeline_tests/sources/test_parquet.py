@@ -4,8 +4,8 @@ import os
 from datetime import datetime
 from decimal import Decimal
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff

@@ -16,7 +16,13 @@ from genome_pipeline.transforms.validation import (
 )
 from genome_pipeline_tests.logs import engine, raw, reasons, typed
 
-GOOD = {"customer_id": "7", "order_id": "A1", "ordered_at": "2020-02-03 10:00:00", "quantity": "2", "unit_price": "1.25"}
+GOOD = {
+    "customer_id": "7",
+    "order_id": "A1",
+    "ordered_at": "2020-02-03 10:00:00",
+    "quantity": "2",
+    "unit_price": "1.25",
+}
 
 
 def test_a_good_row_has_no_reason() -> None:

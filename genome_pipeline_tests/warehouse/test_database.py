@@ -36,7 +36,10 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 def rows(warehouse: Warehouse) -> list[tuple[date, int]]:
     with warehouse.open() as database:
-        return database.con.execute("SELECT as_of, customer_count FROM segment_migrations ORDER BY ALL").fetchall()
+        found: list[tuple[date, int]] = database.con.execute(
+            "SELECT as_of, customer_count FROM segment_migrations ORDER BY ALL"
+        ).fetchall()
+    return found
 
 
 def write(warehouse: Warehouse, slices: list[date], frame: pd.DataFrame) -> None:
@@ -69,7 +72,7 @@ def test_rows_of_another_slice_are_refused_and_nothing_changes(warehouse: Wareho
 
 def test_a_null_where_none_may_be_is_refused_and_nothing_changes(warehouse: Warehouse) -> None:
     write(warehouse, [JAN], migrations(JAN, 1))
-    with pytest.raises(WarehouseError, match="segment_migrations is as before: .*to_segment_name"):
+    with pytest.raises(WarehouseError, match=r"segment_migrations is as before: .*to_segment_name"):
         write(warehouse, [JAN], migrations(JAN, 2).assign(to_segment_name=None))
     assert rows(warehouse) == [(JAN, 1)]
 
