@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.instance import PID_TAG, prepare_home, release_dead_runs
+from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 from genome_pipeline.warehouse.ingestion import typed_raw
@@ -62,6 +64,8 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
         build_definitions(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
     )
     prepare_home(settings)
+    # The first check needs it seconds from now, and the stages before it leave a core idle.
+    Thread(target=load_great_expectations, daemon=True).start()
     with DagsterInstance.get() as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})

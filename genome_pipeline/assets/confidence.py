@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from genome_pipeline.assets.frames import snapshot_frame
-from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
@@ -17,11 +16,10 @@ _INPUTS = ("customer_features", "customer_value", "customer_risk", "customer_seg
 @table_stage("customer_confidence", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"pandas"})
 def customer_confidence(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Score how far each customer's predictions can be trusted at each snapshot."""
-    warehouse = pipeline.warehouse
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            frames = [snapshot_frame(database, name, as_of) for name in _INPUTS]
-        rows = score_confidence(*frames)
-        with warehouse.open() as database:
-            written = warehouse.replace_slices(database, TABLES["customer_confidence"], [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written)
+    make_snapshots(
+        context,
+        pipeline,
+        ["customer_confidence"],
+        read_frames(*_INPUTS),
+        lambda as_of, frames: [score_confidence(*frames)],
+    )

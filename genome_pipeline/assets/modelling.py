@@ -8,10 +8,10 @@ from typing import Protocol
 
 import dagster as dg
 import pandas as pd
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import MaturedSnapshots, snapshot_frame
-from genome_pipeline.assets.stage import report_rows, snapshots
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.resources import Pipeline
 
@@ -39,17 +39,17 @@ def fit_each_snapshot(
     fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], PredictiveModel],
 ) -> None:
     """Fit, store and record a model at each snapshot of the run, from what had matured by then."""
-    warehouse = pipeline.warehouse
     matured = MaturedSnapshots(pipeline)
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            features, past = snapshot_frame(database, "customer_features", as_of), matured.at(database, as_of)
-        model = fit(features, past)
+
+    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, list[LabelledSnapshot]]:
+        return snapshot_frame(database, "customer_features", as_of), matured.at(database, as_of)
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
+        model = fit(*inputs)
         stored = pipeline.artifacts.write(model_table, as_of, ".skops", model.to_bytes())
-        rows = model.candidates(as_of).assign(artifact_file=stored)
-        with warehouse.open() as database:
-            written = warehouse.replace_slices(database, TABLES[model_table], [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written, matured_snapshots=len(past))
+        return [model.candidates(as_of).assign(artifact_file=stored)]
+
+    make_snapshots(context, pipeline, [model_table], read, make)
 
 
 def predict_each_snapshot(
@@ -60,11 +60,9 @@ def predict_each_snapshot(
     load: Callable[[bytes], PredictiveModel],
 ) -> None:
     """Load the model stored at each snapshot of the run and predict for all its customers."""
-    warehouse = pipeline.warehouse
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            features, models = (snapshot_frame(database, name, as_of) for name in ("customer_features", model_table))
-        rows = load(pipeline.artifacts.read(models.artifact_file.iloc[0])).predict(features)
-        with warehouse.open() as database:
-            written = warehouse.replace_slices(database, TABLES[prediction_table], [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written)
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        features, models = inputs
+        return [load(pipeline.artifacts.read(models.artifact_file.iloc[0])).predict(features)]
+
+    make_snapshots(context, pipeline, [prediction_table], read_frames("customer_features", model_table), make)

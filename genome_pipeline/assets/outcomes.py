@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import dagster as dg
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from genome_pipeline.assets.frames import matured_dates, snapshot_frame
+from genome_pipeline.assets.frames import matured_dates
+from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.performance import measure
@@ -28,11 +31,11 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     settings, warehouse = pipeline.settings, pipeline.warehouse
     calendar = settings.time
     table = TABLES["prediction_outcomes"]
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
+    with warehouse.open() as database:
+        lines = database.table("validated_transactions")
+        for as_of in snapshots(context, pipeline):
             known_before = set(matured_dates(database, settings, calendar.period_start(as_of)))
             matured = [day for day in matured_dates(database, settings, as_of) if day not in known_before]
-            lines = database.table("validated_transactions")
             parts: list[ir.Table] = []
             for day in matured:
                 predicted = [database.table(name) for name in _PREDICTED]
@@ -41,18 +44,17 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
                 parts.append(matured_predictions(as_of, outcomes, *predicted))
             rows = ibis.union(*parts) if parts else pd.DataFrame(columns=list(table.columns))
             written = warehouse.replace_slices(database, table, [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written, matured_snapshots=", ".join(map(str, matured)) or "none")
+            report_rows(context, pipeline, written, matured_snapshots=", ".join(map(str, matured)) or "none")
 
 
 @table_stage("model_performance", reads={"prediction_outcomes": Reads.SAME}, kinds={"pandas"})
 def model_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Measure the predictions that matured in each period, beside the naive baselines."""
-    warehouse, table = pipeline.warehouse, TABLES["model_performance"]
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            outcomes = snapshot_frame(database, "prediction_outcomes", as_of)
-        parts = [measure(part, pipeline.settings.predict.interval_level) for _, part in outcomes.groupby("as_of")]
-        rows = pd.concat(parts) if parts else pd.DataFrame(columns=list(table.columns))
-        with warehouse.open() as database:
-            written = warehouse.replace_slices(database, table, [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written)
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        (outcomes,) = inputs
+        level = pipeline.settings.predict.interval_level
+        parts = [measure(part, level) for _, part in outcomes.groupby("as_of")]
+        return [pd.concat(parts) if parts else pd.DataFrame(columns=list(TABLES["model_performance"].columns))]
+
+    make_snapshots(context, pipeline, ["model_performance"], read_frames("prediction_outcomes"), make)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 
 import dagster as dg
+import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import snapshot_frame, was_written
-from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.segments import SegmentModel, fit_segments, segment_customers
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
@@ -22,21 +23,22 @@ from genome_pipeline.resources import Pipeline
 )
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
-    warehouse, calendar = pipeline.warehouse, pipeline.settings.time
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            features = snapshot_frame(database, "customer_features", as_of)
-            previous = _model_file(database, calendar.period_start(as_of))
-        model = fit_segments(
-            features,
-            SegmentModel.from_bytes(pipeline.artifacts.read(previous)) if previous else None,
-            pipeline.settings.predict.seed,
-        )
-        stored = pipeline.artifacts.write("segment_model", as_of, ".json", model.to_bytes())
-        rows = model.candidates(as_of).assign(artifact_file=stored)
-        with warehouse.open() as database:
-            written = warehouse.replace_slices(database, TABLES["segment_model"], [as_of], rows, context.run_id)
-        report_rows(context, pipeline, written)
+    fitted: dict[date, SegmentModel] = {}
+
+    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, str | None]:
+        before = pipeline.settings.time.period_start(as_of)
+        return snapshot_frame(database, "customer_features", as_of), _model_file(database, before)
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
+        features, stored_before = inputs
+        previous = fitted.pop(pipeline.settings.time.period_start(as_of), None)
+        if previous is None and stored_before is not None:
+            previous = SegmentModel.from_bytes(pipeline.artifacts.read(stored_before))
+        fitted[as_of] = fit_segments(features, previous, pipeline.settings.predict.seed)
+        stored = pipeline.artifacts.write("segment_model", as_of, ".json", fitted[as_of].to_bytes())
+        return [fitted[as_of].candidates(as_of).assign(artifact_file=stored)]
+
+    make_snapshots(context, pipeline, ["segment_model"], read, make)
 
 
 @table_stage(
@@ -49,24 +51,24 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 )
 def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Assign every customer to a segment at each snapshot, and tell who moved since the one before."""
-    warehouse, calendar = pipeline.warehouse, pipeline.settings.time
-    for as_of in snapshots(context, pipeline):
-        with warehouse.open() as database:
-            features = snapshot_frame(database, "customer_features", as_of)
-            models = snapshot_frame(database, "segment_model", as_of)
-            before = calendar.period_start(as_of)
-            has_before = was_written(database, "customer_segments", before)
-            previous = snapshot_frame(database, "customer_segments", before) if has_before else None
+    assigned: dict[date, pd.DataFrame] = {}
+    read_inputs = read_frames("customer_features", "segment_model")
+
+    def read(database: Backend, as_of: date) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
+        before = pipeline.settings.time.period_start(as_of)
+        is_there = was_written(database, "customer_segments", before)
+        previous = snapshot_frame(database, "customer_segments", before) if is_there else None
+        return read_inputs(database, as_of), previous
+
+    def make(as_of: date, inputs: tuple[list[pd.DataFrame], pd.DataFrame | None]) -> list[pd.DataFrame]:
+        (features, models), stored_before = inputs
         model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
+        previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
         found = segment_customers(model, features, previous)
-        with warehouse.open() as database:
-            for table, rows in (
-                ("customer_segments", found.customers),
-                ("segment_profiles", found.profiles),
-                ("segment_migrations", found.migrations),
-            ):
-                written = warehouse.replace_slices(database, TABLES[table], [as_of], rows, context.run_id)
-                report_rows(context, pipeline, written)
+        assigned[as_of] = found.customers
+        return [found.customers, found.profiles, found.migrations]
+
+    make_snapshots(context, pipeline, ["customer_segments", "segment_profiles", "segment_migrations"], read, make)
 
 
 def _model_file(database: Backend, as_of: date) -> str | None:

@@ -1,0 +1,71 @@
+"""How a stage makes its snapshots: read, compute with the warehouse closed, write; several small ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import TypeVar
+
+import dagster as dg
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.assets.frames import snapshot_frame
+from genome_pipeline.assets.stage import report_rows, snapshots
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.resources import Pipeline
+
+BATCH_ROWS = 250_000
+"""Customers, over all snapshots of a batch, whose rows are held in memory together."""
+
+Inputs = TypeVar("Inputs")
+
+
+def make_snapshots(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    tables: Sequence[str],
+    read: Callable[[Backend, date], Inputs],
+    make: Callable[[date, Inputs], Sequence[pd.DataFrame]],
+) -> None:
+    """Make the rows of ``tables`` at every snapshot of the run, in order.
+
+    ``read`` gets what a snapshot needs while the warehouse is open; ``make`` gives the rows of each table, in the
+    order of ``tables``, while it is closed for others to use.
+    """
+    warehouse = pipeline.warehouse
+    for batch in _batches(pipeline, snapshots(context, pipeline)):
+        with warehouse.open() as database:
+            inputs = [read(database, as_of) for as_of in batch]
+        made = [make(as_of, given) for as_of, given in zip(batch, inputs, strict=True)]
+        with warehouse.open() as database:
+            for table, frames in zip(tables, zip(*made, strict=True), strict=True):
+                rows = pd.concat(frames, ignore_index=True)
+                report_rows(
+                    context,
+                    pipeline,
+                    warehouse.replace_slices(database, TABLES[table], batch, rows, context.run_id),
+                )
+
+
+def read_frames(*tables: str) -> Callable[[Backend, date], list[pd.DataFrame]]:
+    """A ``read`` that takes the rows of the snapshot in each of ``tables``."""
+    return lambda database, as_of: [snapshot_frame(database, table, as_of) for table in tables]
+
+
+def _batches(pipeline: Pipeline, dates: Sequence[date]) -> Iterator[list[date]]:
+    with pipeline.warehouse.open() as database:
+        customers = dict(
+            database.con.execute(
+                "SELECT slice_key, row_count FROM written_slices WHERE table_name = 'customer_features'"
+            ).fetchall()
+        )
+    batch: list[date] = []
+    rows = 0
+    for as_of in dates:
+        rows += customers.get(str(as_of), 0)
+        if batch and rows > BATCH_ROWS:
+            yield batch
+            batch, rows = [], customers.get(str(as_of), 0)
+        batch.append(as_of)
+    yield batch
