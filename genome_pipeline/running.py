@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from threading import Thread
@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 
+from genome_pipeline.assets import STAGES
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
@@ -74,7 +75,9 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
             return Outcome((), None)
         if periods:
             tags = dict(zip(_RANGE_TAGS, (str(periods[0]), str(periods[-1])), strict=True))
-            run_id = _execute(definitions, REFRESH_JOB, instance, tags)
+            # The source has just been read.
+            made = [name for stage in STAGES[1:] for name in stage.asset_names]
+            run_id = _execute(definitions, REFRESH_JOB, instance, tags, made)
         else:
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
     return Outcome(tuple(map(settings.time.as_of, periods)), run_id)
@@ -155,12 +158,19 @@ def _stale(pipeline: Pipeline, database: Any, periods: Iterable[date]) -> set[da
     return stale
 
 
-def _execute(definitions: dg.Definitions, job: str, instance: DagsterInstance, tags: dict[str, str]) -> str:
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: DagsterInstance,
+    tags: dict[str, str],
+    assets: Sequence[str] | None = None,
+) -> str:
     result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         run_config={"loggers": {_LOGGER: {}}},
         tags={**tags, PID_TAG: str(os.getpid())},
         raise_on_error=False,
+        asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
     )
     if result.success:
         return result.run_id

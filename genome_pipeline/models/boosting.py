@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
@@ -88,6 +87,8 @@ def settings(estimator: HistGradientBoostingRegressor | HistGradientBoostingClas
 
 def dump_artifact(state: dict[str, Any]) -> bytes:
     """Plain values and fitted estimators as bytes, in the format of skops."""
+    import skops.io  # two seconds: only where models are stored
+
     return bytes(skops.io.dumps(state))
 
 
@@ -97,6 +98,8 @@ def load_artifact(data: bytes) -> dict[str, Any]:
     Raises:
         skops.io.exceptions.UntrustedTypesFoundException: the bytes hold a type that is not in :data:`TRUSTED_TYPES`.
     """
+    import skops.io
+
     state: dict[str, Any] = skops.io.loads(data, trusted=list(TRUSTED_TYPES))
     return state
 

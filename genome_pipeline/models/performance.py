@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from sklearn import config_context
 from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
@@ -56,12 +57,14 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
     if len(outcomes[["matured_as_of", "as_of"]].drop_duplicates()) > 1:
         raise ValueError("expected the outcomes of one snapshot")
     outcomes = by_customer(outcomes)
-    records = [
-        (target, predictor, slice_name, slice_value, metric, value, customer_count)
-        for slice_name, slice_value, rows in _slices(outcomes)
-        for target, predictor, customer_count, metrics in _targets(outcomes.iloc[rows], interval_level)
-        for metric, value in metrics.items()
-    ]
+    # Called hundreds of times on small slices of checked frames.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        records = [
+            (target, predictor, slice_name, slice_value, metric, value, customer_count)
+            for slice_name, slice_value, rows in _slices(outcomes)
+            for target, predictor, customer_count, metrics in _targets(outcomes.iloc[rows], interval_level)
+            for metric, value in metrics.items()
+        ]
     performance = pd.DataFrame(records, columns=columns[2:])
     performance.insert(0, "as_of", outcomes["as_of"].iloc[0])
     performance.insert(0, "matured_as_of", outcomes["matured_as_of"].iloc[0])

@@ -55,7 +55,7 @@ MINIMUM_OVERLAP = 0.25
 """Jaccard overlap from which a segment continues a previous one; below it the segment is new."""
 
 _FIT_ROWS = 20_000
-_SILHOUETTE_ROWS = 2_000
+_SILHOUETTE_ROWS = 1_000
 _MIXTURE_COUNT = 2  # segment counts for which a mixture is tried beside k-means
 
 

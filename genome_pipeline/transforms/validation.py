@@ -13,6 +13,7 @@ from genome_pipeline.contracts.rules import ABSURD, Rule
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 
 _MONEY = dt.Decimal(18, 2)
+_TYPED = TABLES["validated_transactions"].columns
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country")
 
 
@@ -85,13 +86,14 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
     failures = {rule.name: lines[f"fails_{rule.name}"] for rule in rules}
     names = [ibis.ifelse(failed, name, ibis.null("string")) for name, failed in failures.items()]
-    return lines.mutate(
+    judged = lines.mutate(
         reasons=ibis.ifelse(
             ibis.or_(*failures.values()),
             ibis.array(names).filter(lambda name: name.notnull()),
             ibis.null("array<string>"),
         )
     )
+    return judged.select(*_TYPED, *RAW_COLUMNS, "reasons")
 
 
 def valid_lines(judged: ir.Table) -> ir.Table:
