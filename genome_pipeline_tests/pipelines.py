@@ -39,8 +39,7 @@ def write_shop_log(path: Path, customers: int = 220, seed: int = 1) -> None:
         lives_until = moment + timedelta(days=generator.uniform(60, 400) if kind < 2 else 500)
         while moment < min(end, lives_until):
             order += 1
-            for _ in range(generator.randint(1, 3)):
-                product = generator.randrange(30)
+            for product in generator.sample(range(30), generator.randint(1, 3)):
                 line = [f"c{number:04d}", f"o{order}", moment.isoformat(sep=" ", timespec="seconds"), f"p{product}"]
                 line += [("food", "drink", "home")[product % 3], str(generator.randint(1, 4)), f"{2 + product / 3:.2f}"]
                 rows.append(tuple(line))

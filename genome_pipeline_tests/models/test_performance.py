@@ -3,6 +3,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.performance import decile, expected_calibration_error, measure, normalised_gini
@@ -117,3 +118,14 @@ def test_calibrated_probabilities_have_no_calibration_error() -> None:
     # Ten groups of 20,000: the standard error of each share is below .0036.
     assert expected_calibration_error(probability, is_event) < 0.01
     assert expected_calibration_error(np.full(200_000, 0.9), is_event) == pytest.approx(0.4, abs=0.01)
+
+
+def test_auc_is_that_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    frame = outcomes()
+    many = pd.concat([frame] * 50, ignore_index=True)
+    many["customer_id"] = [f"c{number:03}" for number in range(len(many))]
+    many["churn_probability"] = generator.integers(0, 9, len(many)) / 10
+    many["has_churned"] = generator.uniform(size=len(many)) < 0.3
+    expected = roc_auc_score(many["has_churned"], many["churn_probability"])
+    assert metric(measure(many, 0.8), "churn", "model", "auc") == pytest.approx(expected)
