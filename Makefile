@@ -27,10 +27,10 @@ demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
 	$(BIN)/genome run --config $(DEMO)
 
 test: .venv/.installed  ## the tests (minutes)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: .venv/.installed  ## the tests, the long ones too
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: .venv/.installed  ## format, style and types
 	$(BIN)/ruff format --check .

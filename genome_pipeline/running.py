@@ -145,12 +145,19 @@ def _stale(pipeline: Pipeline, database: Any, periods: Iterable[date]) -> set[da
             "SELECT slice_key, written_at, settings_hash FROM written_slices WHERE table_name = ?", [table]
         ).fetchall()
     }
+    activity = {
+        key
+        for (key,) in connection.execute(
+            "SELECT slice_key FROM written_slices WHERE table_name = 'customer_activity'"
+        ).fetchall()
+    }
     changed = dict(connection.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
     stale = set()
     for start in periods:
         written_at, settings_hash = written.get(pipeline.settings.time.as_of(start), (None, None))
         if (
             written_at is None
+            or str(start) not in activity
             or settings_hash != pipeline.settings.results_hash
             or changed.get(start, written_at) > written_at
         ):
