@@ -120,5 +120,5 @@ def tables(database: Path, as_of: date | None = None) -> dict[str, pd.DataFrame]
 def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:
     """Integers, decimals, dates and labels identical, doubles to 1e-9."""
     assert one.keys() == other.keys()
-    for name in one:
-        pandas.testing.assert_frame_equal(one[name], other[name], rtol=1e-9, atol=1e-9, obj=name)
+    for name, frame in one.items():
+        pandas.testing.assert_frame_equal(frame, other[name], rtol=1e-9, atol=1e-9, obj=name)
