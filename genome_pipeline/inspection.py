@@ -54,7 +54,7 @@ def inspect_source(settings: Settings) -> dict[str, Any]:
             f"SELECT min(ordered_at), max(ordered_at), count(*), count(ordered_at) FROM ({ibis.to_sql(lines)})"
         ).fetchone()
         judged = judged_lines(lines, active_rules(list(mapped), settings.rules.disabled))
-        rejected = rejected_lines(judged)
+        rejected = rejected_lines(judged, database.table("raw_transactions"))
         rejected_count = int(rejected.count().execute())
         reasons = rejected_by_reason(rejected)
         by_reason = connection.execute(

@@ -34,7 +34,11 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
                 database, TABLES["validated_transactions"], periods, valid_lines(judged), context.run_id
             )
             rejected = warehouse.replace_slices(
-                database, TABLES["quarantined_transactions"], [*periods, None], rejected_lines(judged), context.run_id
+                database,
+                TABLES["quarantined_transactions"],
+                [*periods, None],
+                rejected_lines(judged, database.table("raw_transactions")),
+                context.run_id,
             )
     report_rows(context, pipeline, valid)
     report_rows(context, pipeline, rejected, undated_row_count=rejected.row_counts[None])

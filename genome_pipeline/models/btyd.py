@@ -13,6 +13,7 @@ Sources:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -150,6 +151,17 @@ def fit_bg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> BgNbd:
         ValueError: a value is negative or not finite, or a recency exceeds its T.
     """
     x, t_x, t_ = _history(frequency, recency, t)
+    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest()
+    if key not in _FITTED:
+        _FITTED[key] = _fit_bg_nbd(x, t_x, t_)
+    return _FITTED[key]
+
+
+_FITTED: dict[bytes, BgNbd] = {}
+"""Fits by the histories they were made on: value and risk of a snapshot, and of the one after it, ask for the same."""
+
+
+def _fit_bg_nbd(x: Floats, t_x: Floats, t_: Floats) -> BgNbd:
     repeat_count = int(np.count_nonzero(x))
     if repeat_count < MINIMUM_REPEAT_CUSTOMERS:
         raise NotEnoughData(

@@ -93,7 +93,7 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
             ibis.null("array<string>"),
         )
     )
-    return judged.select(*_TYPED, *RAW_COLUMNS, "reasons")
+    return judged.select(*_TYPED, "reasons")
 
 
 def valid_lines(judged: ir.Table) -> ir.Table:
@@ -103,9 +103,11 @@ def valid_lines(judged: ir.Table) -> ir.Table:
     return valid.select(*TABLES["validated_transactions"].columns)
 
 
-def rejected_lines(judged: ir.Table) -> ir.Table:
-    """Table ``quarantined_transactions`` from judged lines: as they came (as text), with all reasons."""
-    rejected = judged.filter(judged.reasons.notnull()).mutate(line_amount=judged.amount)
+def rejected_lines(judged: ir.Table, raw: ir.Table) -> ir.Table:
+    """Table ``quarantined_transactions`` from judged lines: the raw rows as they came (as text), with all reasons."""
+    failed = judged.filter(judged.reasons.notnull())
+    failed = failed.select("source_file", "source_row", "period_start_date", "reasons", line_amount=failed.amount)
+    rejected = failed.inner_join(raw, ["source_file", "source_row"])
     rejected = rejected.mutate(**{name: rejected[name].cast("string") for name in RAW_COLUMNS})
     return rejected.select(*TABLES["quarantined_transactions"].columns)
 
@@ -146,8 +148,7 @@ def _text(column: ir.Value) -> ir.StringValue:
     if column.type().is_floating():
         whole = (column == column.floor()).fill_null(False) & (column.abs() < 2**53)
         return ibis.ifelse(whole, column.try_cast("int64").cast("string"), column.cast("string"))
-    text = column if column.type().is_string() else column.cast("string")
-    return text.strip().nullif("")
+    return column.strip().nullif("") if column.type().is_string() else column.cast("string")
 
 
 def _number(column: ir.Value, type_: dt.Decimal) -> ir.DecimalValue:

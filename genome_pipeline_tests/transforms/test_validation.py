@@ -109,12 +109,13 @@ def test_a_mapped_amount_prevails_and_is_negative_in_a_return() -> None:
 def test_rejected_rows_stay_as_they_came_with_reasons_and_amounts() -> None:
     database = engine()
     rows = [{**GOOD, "customer_id": ""}, {**GOOD, "ordered_at": "?", "unit_price": "x"}]
-    judged = judged_lines(typed(raw(database, rows), list(GOOD)), active_rules(list(GOOD), []))
-    first, second = rejected_lines(judged).order_by("source_row").to_pyarrow().to_pylist()
+    source = raw(database, rows)
+    judged = judged_lines(typed(source, list(GOOD)), active_rules(list(GOOD), []))
+    first, second = rejected_lines(judged, source).order_by("source_row").to_pyarrow().to_pylist()
     assert (first["reasons"], first["line_amount"]) == (["missing_customer"], Decimal("2.50"))
     assert (second["reasons"], second["raw_unit_price"]) == (["unreadable_date", "unreadable_number"], "x")
     assert second["period_start_date"] is None
-    by_reason = rejected_by_reason(rejected_lines(judged)).order_by("reason").to_pyarrow().to_pylist()
+    by_reason = rejected_by_reason(rejected_lines(judged, source)).order_by("reason").to_pyarrow().to_pylist()
     assert [(row["reason"], row["row_count"], row["amount_sum"]) for row in by_reason] == [
         ("missing_customer", 1, Decimal("2.50")),
         ("unreadable_date", 1, None),
