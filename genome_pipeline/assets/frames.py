@@ -74,30 +74,37 @@ class MaturedSnapshots:
     def at(self, database: Backend, as_of: date) -> list[LabelledSnapshot]:
         """What a model may train on at ``as_of``: the latest matured snapshots, oldest first."""
         dates = matured_dates(database, self._settings, as_of)[-TRAINING_SNAPSHOTS:]
-        for day in dates:
-            if day not in self._read:
-                self._read[day] = self._labelled(database, day)
+        missing = [day for day in dates if day not in self._read]
+        if missing:
+            self._read |= self._labelled(database, missing)
         return [self._read[day] for day in dates]
 
-    def _labelled(self, database: Backend, as_of: date) -> LabelledSnapshot:
-        features = database.table("customer_features")
-        features = _bounded(database, features.filter(features.as_of == ibis.date(as_of)))
-        outcomes = realised_outcomes(
-            database.table("validated_transactions"), features, as_of, self._settings.predict.horizon_days
-        )
-        return LabelledSnapshot(as_of, _frame(database, features), _frame(database, outcomes))
+    def _labelled(self, database: Backend, dates: list[date]) -> dict[date, LabelledSnapshot]:
+        chosen = _bounded(database, dates)
+        lines, horizon_days = database.table("validated_transactions"), self._settings.predict.horizon_days
+        outcomes = _by_snapshot(database, realised_outcomes(lines, chosen, horizon_days))
+        return {
+            day: LabelledSnapshot(day, frame, outcomes[day].drop(columns="as_of"))
+            for day, frame in _by_snapshot(database, chosen).items()
+        }
 
 
-def _bounded(database: Backend, customers: ir.Table) -> ir.Table:
-    """All customers, or a fixed sample of them by hash, so that training fits in memory."""
-    count = int(customers.count().execute())
+def _bounded(database: Backend, dates: list[date]) -> ir.Table:
+    """Features of the snapshots: all customers, or a fixed sample of them by hash, so that training fits in memory."""
+    features = database.table("customer_features")
+    chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
     limit = TRAINING_ROWS // TRAINING_SNAPSHOTS
-    if count <= limit:
-        return customers
-    return customers.filter(customers.customer_id.hash().abs() % 1_000_000 < round(1_000_000 * limit / count))
+    counts = database.con.execute(
+        "SELECT as_of, count(*) FROM customer_features WHERE as_of IN (SELECT unnest(?)) GROUP BY 1", [dates]
+    ).fetchall()
+    per_million = [(as_of, round(1_000_000 * limit / count)) for as_of, count in counts if count > limit]
+    if not per_million:
+        return chosen
+    bounds = ibis.cases(*((chosen.as_of == ibis.date(as_of), bound) for as_of, bound in per_million), else_=1_000_000)
+    return chosen.filter(chosen.customer_id.hash().abs() % 1_000_000 < bounds)
 
 
-def _frame(database: Backend, rows: ir.Table) -> pd.DataFrame:
-    query = f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY customer_id"
+def _by_snapshot(database: Backend, rows: ir.Table) -> dict[date, pd.DataFrame]:
+    query = f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY as_of, customer_id"
     frame: pd.DataFrame = database.con.execute(query).df()
-    return frame
+    return {pd.Timestamp(str(day)).date(): part.reset_index(drop=True) for day, part in frame.groupby("as_of")}

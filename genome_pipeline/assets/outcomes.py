@@ -6,13 +6,13 @@ from datetime import date
 
 import dagster as dg
 import ibis
-import ibis.expr.types as ir
 import pandas as pd
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import matured_dates
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.models.performance import measure
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
@@ -28,23 +28,17 @@ _PREDICTED = ("customer_features", "customer_segments", "customer_value", "custo
 )
 def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Set what happened beside what was predicted, for the snapshots that matured in each period."""
-    settings, warehouse = pipeline.settings, pipeline.warehouse
-    calendar = settings.time
-    table = TABLES["prediction_outcomes"]
+    settings, warehouse, table = pipeline.settings, pipeline.warehouse, TABLES["prediction_outcomes"]
+    dates = snapshots(context, pipeline)
     with warehouse.open() as database:
-        lines = database.table("validated_transactions")
-        for as_of in snapshots(context, pipeline):
-            known_before = set(matured_dates(database, settings, calendar.period_start(as_of)))
-            matured = [day for day in matured_dates(database, settings, as_of) if day not in known_before]
-            parts: list[ir.Table] = []
-            for day in matured:
-                predicted = [database.table(name) for name in _PREDICTED]
-                predicted = [frame.filter(frame.as_of == ibis.date(day)) for frame in predicted]
-                outcomes = realised_outcomes(lines, predicted[0], day, settings.predict.horizon_days)
-                parts.append(matured_predictions(as_of, outcomes, *predicted))
-            rows = ibis.union(*parts) if parts else pd.DataFrame(columns=list(table.columns))
-            written = warehouse.replace_slices(database, table, [as_of], rows, context.run_id)
-            report_rows(context, pipeline, written, matured_snapshots=", ".join(map(str, matured)) or "none")
+        matured = {day: as_of for as_of in dates for day in _newly_matured(database, pipeline, as_of)}
+        predicted = [database.table(name) for name in _PREDICTED]
+        predicted = [frame.filter(frame.as_of.isin([*map(ibis.date, matured)])) for frame in predicted]
+        outcomes = realised_outcomes(
+            database.table("validated_transactions"), predicted[0], settings.predict.horizon_days
+        )
+        rows = matured_predictions(matured, outcomes, *predicted) if matured else _no_rows(table)
+        report_rows(context, pipeline, warehouse.replace_slices(database, table, dates, rows, context.run_id))
 
 
 @table_stage("model_performance", reads={"prediction_outcomes": Reads.SAME}, kinds={"pandas"})
@@ -55,6 +49,17 @@ def model_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         (outcomes,) = inputs
         level = pipeline.settings.predict.interval_level
         parts = [measure(part, level) for _, part in outcomes.groupby("as_of")]
-        return [pd.concat(parts) if parts else pd.DataFrame(columns=list(TABLES["model_performance"].columns))]
+        return [pd.concat(parts) if parts else _no_rows(TABLES["model_performance"])]
 
     make_snapshots(context, pipeline, ["model_performance"], read_frames("prediction_outcomes"), make)
+
+
+def _newly_matured(database: Backend, pipeline: Pipeline, as_of: date) -> list[date]:
+    """Snapshots whose horizon passed within the period that ends at ``as_of``."""
+    settings = pipeline.settings
+    before = matured_dates(database, settings, settings.time.period_start(as_of))
+    return [day for day in matured_dates(database, settings, as_of) if day not in before]
+
+
+def _no_rows(table: Table) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(table.columns))

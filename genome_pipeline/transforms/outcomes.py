@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import date
 
 import ibis
 import ibis.expr.types as ir
@@ -10,24 +11,30 @@ import ibis.expr.types as ir
 from genome_pipeline.contracts.tables import TABLES
 
 
-def realised_outcomes(lines: ir.Table, customers: ir.Table, as_of: date, horizon_days: int) -> ir.Table:
-    """Outcomes of ``customers`` (a table with ``customer_id``) within ``[as_of, as_of + horizon_days)``.
+def realised_outcomes(lines: ir.Table, customers: ir.Table, horizon_days: int) -> ir.Table:
+    """Outcomes of ``customers`` (``as_of``, ``customer_id``) within ``[as_of, as_of + horizon_days)``.
 
-    Columns: ``customer_id``, ``actual_orders`` (purchase days), ``actual_spend`` (purchases less returns, so
-    possibly negative; null where the log has no amounts) and ``has_churned`` (no purchase).
+    Columns: ``as_of``, ``customer_id``, ``actual_orders`` (purchase days), ``actual_spend`` (purchases less returns,
+    so possibly negative; null where the log has no amounts) and ``has_churned`` (no purchase).
     """
-    within = lines.filter(
-        (lines.ordered_at >= ibis.date(as_of)) & (lines.ordered_at < ibis.date(as_of + timedelta(days=horizon_days)))
+    keys = ["as_of", "customer_id"]
+    days = customers.select("as_of").distinct()
+    within = lines.inner_join(
+        days,
+        [
+            lines.ordered_at >= days.as_of.cast("timestamp"),
+            lines.ordered_at < days.as_of.cast("timestamp") + ibis.interval(days=horizon_days),
+        ],
     )
-    done = within.group_by("customer_id").agg(
+    done = within.group_by(keys).agg(
         days=within.ordered_at.date().nunique(where=~within.is_return), spend=within.amount.sum()
     )
     # A log has amounts or it has none; a customer without lines spent nothing only in the first case.
     has_amounts = lines.aggregate(has_amounts=lines.amount.notnull().any())
-    joined = customers.select("customer_id").left_join(done, "customer_id").drop("customer_id_right")
+    joined = customers.select(*keys).left_join(done, keys).drop("as_of_right", "customer_id_right")
     joined = joined.cross_join(has_amounts)
     return joined.select(
-        "customer_id",
+        *keys,
         actual_orders=joined.days.fill_null(0).cast("float64"),
         actual_spend=ibis.ifelse(joined.has_amounts, joined.spend.fill_null(0), ibis.null("decimal(38,2)")).cast(
             "decimal(18,2)"
@@ -37,7 +44,7 @@ def realised_outcomes(lines: ir.Table, customers: ir.Table, as_of: date, horizon
 
 
 def matured_predictions(
-    matured_as_of: date,
+    matured: Mapping[date, date],
     outcomes: ir.Table,
     features: ir.Table,
     segments: ir.Table,
@@ -45,9 +52,14 @@ def matured_predictions(
     risk: ir.Table,
     confidence: ir.Table,
 ) -> ir.Table:
-    """Table ``prediction_outcomes``: the predictions of one earlier snapshot beside its ``outcomes``."""
+    """Table ``prediction_outcomes``: predictions of earlier snapshots beside their ``outcomes``.
+
+    ``matured`` maps the ``as_of`` of each of them to the snapshot by which its horizon had passed.
+    """
+    keys = ["as_of", "customer_id"]
     rows = outcomes
     for part in (features, segments, value, risk, confidence):
-        fresh = [name for name in part.columns if name == "customer_id" or name not in rows.columns]
-        rows = rows.inner_join(part.select(*fresh), "customer_id")
-    return rows.mutate(matured_as_of=ibis.date(matured_as_of)).select(*TABLES["prediction_outcomes"].columns)
+        fresh = [name for name in part.columns if name not in rows.columns]
+        rows = rows.inner_join(part.select(*keys, *fresh), keys)
+    cases = [(rows.as_of == ibis.date(as_of), ibis.date(by)) for as_of, by in matured.items()]
+    return rows.mutate(matured_as_of=ibis.cases(*cases)).select(*TABLES["prediction_outcomes"].columns)

@@ -96,10 +96,10 @@ def test_outcomes_are_those_within_the_horizon_net_of_returns() -> None:
     database = engine()
     lines = valid_lines(judged_lines(typed(raw(database, LOG), COLUMNS), active_rules(COLUMNS, [])))
     features = customer_features(customer_activity(lines), CALENDAR, AS_OF, HORIZON_DAYS)
-    outcomes = realised_outcomes(lines, features, AS_OF, HORIZON_DAYS).order_by("customer_id").to_pyarrow().to_pylist()
+    outcomes = realised_outcomes(lines, features, HORIZON_DAYS).order_by("customer_id").to_pyarrow().to_pylist()
     assert [tuple(row.values()) for row in outcomes] == [
-        ("ann", 1.0, Decimal("0.00"), False),
-        ("bob", 0.0, Decimal("0.00"), True),
+        (AS_OF, "ann", 1.0, Decimal("0.00"), False),
+        (AS_OF, "bob", 0.0, Decimal("0.00"), True),
     ]
 
 
@@ -112,5 +112,5 @@ def test_a_log_without_amounts_has_no_spend() -> None:
     (ann,) = features.to_pyarrow().to_pylist()
     assert ann["order_count"] == 2
     assert {ann[gene] for gene in ("spend_amount", "recent_spend_amount", "average_order_value_amount")} == {None}
-    (outcome,) = realised_outcomes(lines, features, AS_OF, HORIZON_DAYS).to_pyarrow().to_pylist()
+    (outcome,) = realised_outcomes(lines, features, HORIZON_DAYS).to_pyarrow().to_pylist()
     assert outcome["actual_spend"] is None
