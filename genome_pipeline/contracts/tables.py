@@ -229,7 +229,7 @@ _ALL = (
     ),
     Table(
         "customer_activity",
-        "genome",
+        "features",
         "customer x period",
         "Mergeable sums of what each customer did in a period, so that no later stage rereads all lines.",
         ("period_start_date", "customer_id", *_ACTIVITY),
@@ -253,7 +253,7 @@ _ALL = (
     ),
     Table(
         "customer_features",
-        "genome",
+        "features",
         "customer x snapshot",
         "The measured genome: activity, spend, duration, breadth, rhythm, momentum and returns of every customer"
         " with a purchase before as_of.",
