@@ -79,6 +79,7 @@ def test_one_period_after_the_other_equals_all_at_once(shop_run: Settings, tmp_p
     compare(settings)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_no_customer_table(shop_run: Settings, tmp_path: Path) -> None:
     config = shop(tmp_path)
     header, *lines = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -210,6 +211,7 @@ def test_too_few_customers_abstain_with_a_reason(tmp_path: Path) -> None:
     assert rows == [(True, True, True, True)]
 
 
+@pytest.mark.slow
 def test_a_log_of_customers_and_dates_alone_is_enough(tmp_path: Path) -> None:
     shop(tmp_path)
     config = shop_config(tmp_path)
