@@ -1,6 +1,7 @@
 import multiprocessing
-import time
+import threading
 from datetime import date
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import duckdb
@@ -110,26 +111,25 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         pass
 
 
-def _hold(path: str, seconds: float) -> None:
+def _hold(path: str, is_held: Event, is_enough: Event) -> None:
     with duckdb.connect(path):
-        time.sleep(seconds)
+        is_held.set()
+        is_enough.wait(60)
 
 
 def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
-    duckdb.connect(str(path)).close()
-    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(str(path), 3.0))
+    spawn = multiprocessing.get_context("spawn")
+    is_held, is_enough = spawn.Event(), spawn.Event()
+    holder = spawn.Process(target=_hold, args=(str(path), is_held, is_enough))
     holder.start()
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                with open_database(path, wait_seconds=0):
-                    assert time.monotonic() < deadline, "the other process never took the file"
-            except WarehouseError as error:
-                assert "held by another process" in str(error)
-                break
+        assert is_held.wait(60)
+        with pytest.raises(WarehouseError, match="held by another process"), open_database(path, wait_seconds=0):
+            pass
+        threading.Timer(0.5, is_enough.set).start()
         with open_database(path, wait_seconds=60) as database:
             assert database.con.execute("SELECT 1").fetchone() == (1,)
     finally:
+        is_enough.set()
         holder.join()
