@@ -48,6 +48,7 @@ def inspect_source(settings: Settings) -> dict[str, Any]:
             mapped=list(mapped),
             calendar=settings.time,
             date_format=settings.source.date_format,
+            currency=settings.source.currency,
             non_product_codes=settings.rules.non_product_codes,
         )
         dates = connection.execute(

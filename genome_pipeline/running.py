@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from threading import Thread
-from typing import Any
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets import STAGES
+from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
+from genome_pipeline.assets.stage import Stage
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.calendar import Calendar
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.instance import PID_TAG, prepare_home, release_dead_runs
 from genome_pipeline.quality.validation import load_great_expectations
@@ -70,17 +71,38 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     with DagsterInstance.get() as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
-        periods = _periods_to_make(pipeline, span)
-        if not periods and settings.published_path.exists():
-            return Outcome((), None)
+        lines, periods = _periods_to_make(pipeline, span)
+        if lines != periods:
+            # Late or changed rows: their own periods are judged and summed up again, and no others.
+            for stretch in _stretches(settings.time, lines):
+                _execute(definitions, REFRESH_JOB, instance, _range(stretch), _names(LINE_STAGES))
         if periods:
-            tags = dict(zip(_RANGE_TAGS, (str(periods[0]), str(periods[-1])), strict=True))
-            # The source has just been read.
-            made = [name for stage in STAGES[1:] for name in stage.asset_names]
-            run_id = _execute(definitions, REFRESH_JOB, instance, tags, made)
-        else:
+            stages = (LINE_STAGES if lines == periods else ()) + SNAPSHOT_STAGES
+            run_id = _execute(definitions, REFRESH_JOB, instance, _range(periods), _names(stages))
+        elif lines or not settings.published_path.exists():
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
+        else:
+            return Outcome((), None)
     return Outcome(tuple(map(settings.time.as_of, periods)), run_id)
+
+
+def _range(periods: Sequence[date]) -> dict[str, str]:
+    return dict(zip(_RANGE_TAGS, (str(periods[0]), str(periods[-1])), strict=True))
+
+
+def _names(stages: Iterable[Stage]) -> list[str]:
+    return [name for stage in stages for name in stage.asset_names]
+
+
+def _stretches(calendar: Calendar, periods: Sequence[date]) -> list[list[date]]:
+    """The periods, in order, cut where one is not the next of the other."""
+    stretches: list[list[date]] = []
+    for period in periods:
+        if stretches and calendar.as_of(stretches[-1][-1]) == period:
+            stretches[-1].append(period)
+        else:
+            stretches.append([period])
+    return stretches
 
 
 def _check_boundaries(settings: Settings, span: Span) -> None:
@@ -94,8 +116,11 @@ def _check_boundaries(settings: Settings, span: Span) -> None:
         raise ConfigError(f"--from {span.first} is after --to {span.last}: swap them")
 
 
-def _periods_to_make(pipeline: Pipeline, span: Span) -> list[date]:
-    """Starts of the periods to make: one contiguous range, as each snapshot builds on those before it."""
+def _periods_to_make(pipeline: Pipeline, span: Span) -> tuple[list[date], list[date]]:
+    """Starts of the periods whose lines have to be judged again, and of those whose snapshots have to be made.
+
+    The latter are one contiguous range, as each snapshot builds on those before it.
+    """
     settings, calendar = pipeline.settings, pipeline.settings.time
     with pipeline.warehouse.open() as database:
         lines = typed_raw(database, settings)
@@ -126,43 +151,45 @@ def _periods_to_make(pipeline: Pipeline, span: Span) -> list[date]:
                     f"snapshot {day} is outside the data, which run from {first_day.date()} to {last_day.date()}:"
                     f" choose one from {calendar.as_of(known[0])} to {calendar.as_of(known[-1])}"
                 )
-        stale = _stale(pipeline, database, known)
-    if span.last is not None:
-        known = [start for start in known if calendar.as_of(start) <= span.last]
-    wanted = [start for start in known if start in stale]
-    if span.first is not None:
-        wanted.append(calendar.period_start(span.first))
-    return [start for start in known if start >= min(wanted)] if wanted else []
+        if span.last is not None:
+            known = [start for start in known if calendar.as_of(start) <= span.last]
+        lines, stale = _stale(pipeline, database, known)
+    if span.first is None:
+        return lines, stale
+    again = [start for start in known if start >= calendar.period_start(span.first)]
+    return sorted({*lines, *again}), max(stale, again, key=len)
 
 
-def _stale(pipeline: Pipeline, database: Any, periods: Iterable[date]) -> set[date]:
-    """Periods never made, made under other settings, or made before their source rows changed."""
-    connection = database.con
-    table = TABLES["customer_genome"].name
-    written = {
-        date.fromisoformat(key): (written_at, settings_hash)
-        for key, written_at, settings_hash in connection.execute(
-            "SELECT slice_key, written_at, settings_hash FROM written_slices WHERE table_name = ?", [table]
-        ).fetchall()
-    }
-    activity = {
-        key
-        for (key,) in connection.execute(
-            "SELECT slice_key FROM written_slices WHERE table_name = 'customer_activity'"
-        ).fetchall()
-    }
-    changed = dict(connection.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
-    stale = set()
-    for start in periods:
-        written_at, settings_hash = written.get(pipeline.settings.time.as_of(start), (None, None))
-        if (
-            written_at is None
-            or str(start) not in activity
-            or settings_hash != pipeline.settings.results_hash
-            or changed.get(start, written_at) > written_at
-        ):
-            stale.add(start)
-    return stale
+def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> tuple[list[date], list[date]]:
+    """Periods with stale lines, and those with a stale snapshot.
+
+    Lines are stale that were never judged, or under other settings, or before their source rows changed; rows
+    without a date are judged with any period, here the last. A snapshot is stale that was never made, or under other
+    settings, or before the lines of its own period or an earlier one.
+    """
+    lines, snapshots = (
+        dict(
+            database.con.execute(
+                "SELECT slice_key, written_at FROM written_slices WHERE table_name = ? AND settings_hash = ?",
+                [table, pipeline.settings.results_hash],
+            ).fetchall()
+        )
+        for table in ("customer_activity", "customer_genome")
+    )
+    changed = dict(database.con.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
+    stale_lines = [
+        start for start in periods if str(start) not in lines or changed.get(start, datetime.min) > lines[str(start)]
+    ]
+    if not stale_lines and None in changed and changed[None] > max(lines.values()):
+        stale_lines = list(periods[-1:])
+        return stale_lines, []
+    made_at = datetime.min
+    for number, start in enumerate(periods):
+        as_of = str(pipeline.settings.time.as_of(start))
+        made_at = max(made_at, lines.get(str(start), made_at))
+        if start in stale_lines or as_of not in snapshots or snapshots[as_of] < made_at:
+            return stale_lines, list(periods[number:])
+    return stale_lines, []
 
 
 def _execute(

@@ -42,6 +42,7 @@ class SourceColumns(_Section):
     unit_price: str | None = None
     amount: str | None = None
     country: str | None = None
+    currency: str | None = None
 
     @property
     def mapped(self) -> dict[str, str]:
@@ -67,7 +68,7 @@ class SourceSettings(_Section):
 
     path: str
     columns: SourceColumns
-    currency: str = Field(default="", max_length=3, description="ISO code, for display; amounts are never converted.")
+    currency: str = Field(default="", max_length=3, description="ISO code of the amounts, which are never converted.")
     date_format: str | None = Field(default=None, description="strptime format of ordered_at, where it is not ISO.")
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
@@ -103,7 +104,8 @@ class RuleSettings(_Section):
     """Row rules that are off, and what some of them look for."""
 
     disabled: tuple[str, ...] = ()
-    non_product_codes: tuple[str, ...] = ()
+    non_product_codes: tuple[str, ...] = Field(default=(), description="Codes, or patterns with * and ?; any case.")
+    outlier_amount: float = Field(default=100_000, gt=0, description="Line totals from here on are warned of.")
 
     @field_validator("disabled")
     @classmethod

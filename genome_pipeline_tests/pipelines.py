@@ -89,6 +89,19 @@ def shop_config(folder: Path, path: str = "log.csv", home: str = "home", more: s
     return config
 
 
+def split_by_month(folder: Path) -> Path:
+    """The shop's log as a file for each month, the rows without one in the first; returns their folder."""
+    header, *lines = (folder / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    months: dict[str, list[str]] = {f"2020-{month:02d}": [] for month in range(1, SHOP_MONTHS + 1)}
+    for line in lines:
+        months.get(line.split(",")[2][:7], months["2020-01"]).append(line)
+    landing = folder / "landing"
+    landing.mkdir()
+    for month, rows in months.items():
+        (landing / f"{month}.csv").write_text(header + "".join(rows), encoding="utf-8")
+    return landing
+
+
 def make(config: Path, first: str | None = None, last: str | None = None) -> tuple[Settings, Outcome]:
     """Run the pipeline; dates are ``as_of``."""
     settings = load_settings(config)

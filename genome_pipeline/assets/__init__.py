@@ -18,10 +18,10 @@ from genome_pipeline.assets.stage import Stage
 from genome_pipeline.assets.validation import validation
 from genome_pipeline.assets.value import customer_value, value_model
 
-STAGES: tuple[Stage, ...] = (
-    raw_transactions,
-    validation,
-    customer_activity,
+LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
+"""The stages of which a period needs only its own rows."""
+
+SNAPSHOT_STAGES: tuple[Stage, ...] = (
     customer_features,
     segment_model,
     segments,
@@ -39,4 +39,7 @@ STAGES: tuple[Stage, ...] = (
     published_genome,
     genome_report,
 )
+"""The stages of which a period needs those before it too, and what is made of all."""
+
+STAGES: tuple[Stage, ...] = (raw_transactions, *LINE_STAGES, *SNAPSHOT_STAGES)
 """The flow, in the order of the data."""

@@ -22,7 +22,9 @@ def raw_transactions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             "files_read": len(taken_in.read),
             "files_unchanged": len(taken_in.unchanged),
             "files_removed": len(taken_in.removed),
-            "changed_periods": ", ".join(map(str, sorted(taken_in.changed_periods))) or "none",
+            "files_left_out_as_copies": len(taken_in.copies),
+            "changed_periods": ", ".join(sorted(str(period or "undated") for period in taken_in.changed_periods))
+            or "none",
         },
         asset_key="raw_transactions",
     )

@@ -8,7 +8,14 @@ import dagster as dg
 
 from genome_pipeline.assets import STAGES
 from genome_pipeline.checks.contract import contract_check
-from genome_pipeline.checks.input import covers_period, nothing_lost, rows_counted
+from genome_pipeline.checks.input import (
+    covers_period,
+    files_differ,
+    lines_in_bounds,
+    nothing_lost,
+    returns_within_purchases,
+    rows_counted,
+)
 from genome_pipeline.checks.published import published_is_whole
 from genome_pipeline.checks.quality import beats_naive, confidence_means_something
 from genome_pipeline.contracts.tables import TABLES
@@ -24,8 +31,11 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
     ]
     others = [
         rows_counted.build(None),
+        files_differ.build(None),
         nothing_lost.build(partitions),
         covers_period.build(partitions),
+        lines_in_bounds.build(partitions),
+        returns_within_purchases.build(partitions),
         beats_naive.build(partitions),
         confidence_means_something.build(partitions),
         published_is_whole.build(None),

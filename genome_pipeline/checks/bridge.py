@@ -11,7 +11,6 @@ import pandas as pd
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError
@@ -48,7 +47,7 @@ class Check:
             ) -> dg.AssetCheckResult:
                 try:
                     results = self.body(context, pipeline)
-                    _record(context, pipeline, results, partitions is not None)
+                    _record(context, pipeline, results)
                 except ConfigError as error:
                     raise dg.Failure(description=str(error), allow_retries=False) from None
                 return _evaluation(results)
@@ -72,10 +71,19 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
     if failed:
         metadata["failures"] = dg.TableMetadataValue(
             records=[
-                dg.TableRecord({"check": result.check_name, "severity": result.severity, "observed": result.observed})
+                dg.TableRecord(
+                    {
+                        "check": result.check_name,
+                        "period": str(result.period_start_date or ""),
+                        "severity": result.severity,
+                        "observed": result.observed,
+                    }
+                )
                 for result in failed
             ],
-            schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in ("check", "severity", "observed")]),
+            schema=dg.TableSchema(
+                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed")]
+            ),
         )
     return dg.AssetCheckResult(
         passed=not failed,
@@ -85,18 +93,14 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
     )
 
 
-def _record(
-    context: dg.AssetCheckExecutionContext, pipeline: Pipeline, results: Sequence[CheckResult], has_periods: bool
-) -> None:
-    periods = period_starts(context) if has_periods else []
+def _record(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, results: Sequence[CheckResult]) -> None:
     rows = pd.DataFrame(
         {
             "run_id": context.run.run_id,
             "checked_at": datetime.now(UTC).replace(tzinfo=None),
             "table_name": [result.table_name for result in results],
             "check_name": [result.check_name for result in results],
-            "period_start_date": periods[0] if periods else None,
-            "period_end_date": pipeline.settings.time.as_of(periods[-1]) if periods else None,
+            "period_start_date": [result.period_start_date for result in results],
             "severity": [result.severity for result in results],
             "is_passed": [result.is_passed for result in results],
             "observed": [result.observed for result in results],

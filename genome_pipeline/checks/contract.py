@@ -11,7 +11,7 @@ import dagster as dg
 from genome_pipeline.checks.bridge import Check
 from genome_pipeline.contracts.tables import Table
 from genome_pipeline.partitions import period_starts
-from genome_pipeline.quality.validation import CheckResult, validate_table
+from genome_pipeline.quality.validation import CheckResult, Slices, validate_table
 from genome_pipeline.resources import Pipeline
 
 
@@ -36,10 +36,10 @@ def _slices(
     pipeline: Pipeline,
     table: Table,
     partitions: dg.PartitionsDefinition[Any] | None,
-) -> list[date | None] | None:
+) -> Slices:
     if partitions is None:
         return None
-    periods = period_starts(context)
+    periods: list[date | None] = [*period_starts(context)]
     if table.is_snapshot:
-        return [pipeline.settings.time.as_of(start) for start in periods]
-    return [*periods, None] if table.slice_by in table.nullable else list(periods)
+        return {pipeline.settings.time.as_of(start): start for start in periods if start}
+    return {start: start for start in ([*periods, None] if table.slice_by in table.nullable else periods)}

@@ -1,19 +1,25 @@
-"""Nothing lost between the source and the validated lines, and what period the log covers."""
+"""Nothing lost between the source and the validated lines, and what in the lines is worth a person's look."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
 
 import dagster as dg
+import ibis
 
 from genome_pipeline.assets.frames import observed_at
 from genome_pipeline.checks.bridge import check
+from genome_pipeline.contracts.rules import Rule, active_rules
 from genome_pipeline.partitions import period_starts
-from genome_pipeline.quality.reconciliation import reconcile
+from genome_pipeline.quality.reconciliation import Tally, balances, difference, tallies, total
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.transforms.validation import row_and_cent_totals
+from genome_pipeline.transforms.validation import recounted_by_reason, rejected_by_reason, row_and_cent_totals
+from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import typed_raw
+
+_EXAMPLES = 5
 
 
 @check(
@@ -29,59 +35,182 @@ def rows_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
             " (SELECT source_file, count(*) AS row_count FROM raw_transactions GROUP BY 1) r USING (source_file)"
             " WHERE f.row_count IS DISTINCT FROM coalesce(r.row_count, 0)"
         ).fetchall()
-        total = int(database.table("raw_transactions").count().execute())
-    observed = "; ".join(f"{name}: {read} rows read, {stored} stored" for name, read, stored in differing)
+        row_count = int(database.table("raw_transactions").count().execute())
+    observed = "; ".join(f"{name}: {read} rows read, {kept} stored" for name, read, kept in differing)
     return [
         CheckResult(
-            "raw_transactions", "rows_counted", "ERROR", not differing, observed or f"{total:,} rows stored", total
+            "raw_transactions",
+            "rows_counted",
+            "ERROR",
+            not differing,
+            observed or f"{row_count:,} rows stored",
+            row_count,
         )
     ]
+
+
+@check(
+    "raw_transactions",
+    description="No source file holds the same as another; a copy is left out, so that nothing counts twice.",
+    is_blocking=False,
+)
+def files_differ(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Name the files that were left out as copies."""
+    with pipeline.warehouse.open() as database:
+        files = database.con.execute(
+            "SELECT source_file, copy_of_source_file FROM source_files ORDER BY source_file"
+        ).fetchall()
+    copies = [f"{name} holds the same as {other} and is left out" for name, other in files if other is not None]
+    observed = "; ".join(copies) or f"all {len(files):,} files differ"
+    return [CheckResult("raw_transactions", "files_differ", "WARN", not copies, observed, len(files))]
 
 
 @check(
     "quarantined_transactions",
-    description="Every source row is either validated or quarantined: rows and cents reconcile per period and in all.",
+    description="Every source row is either validated or quarantined: rows and cents reconcile per period, file and"
+    " reason, and in all.",
     is_blocking=True,
 )
 def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
     """Reconcile the run's periods, and the rows that belong to none."""
-    periods = period_starts(context)
+    settings, periods = pipeline.settings, period_starts(context)
+    rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     with pipeline.warehouse.open() as database:
-        totals = []
-        for lines, amount in (
-            (typed_raw(database, pipeline.settings), "amount"),
-            (database.table("validated_transactions"), "amount"),
-            (database.table("quarantined_transactions"), "line_amount"),
-        ):
-            wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
-            totals.append(row_and_cent_totals(wanted, amount).to_pandas())
+        lines = typed_raw(database, settings)
+        wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
+        with stored(database, wanted) as raw:
+            sides = [row_and_cent_totals(raw, "amount").to_pandas()]
+            recounted = recounted_by_reason(raw, rules).to_pandas()
+        for name, amount in (("validated_transactions", "amount"), ("quarantined_transactions", "line_amount")):
+            table = database.table(name)
+            kept = table.filter(table.period_start_date.isin(periods) | table.period_start_date.isnull())
+            sides.append(row_and_cent_totals(kept, amount).to_pandas())
+        by_reason = rejected_by_reason(kept)
+        rejected = by_reason.mutate(cents=(by_reason.amount_sum * 100).cast("int64")).to_pandas()
+    by_period, by_file = (balances(sides[0], sides[1], sides[2], key) for key in ("period_start_date", "source_file"))
+    whole = total(by_period)
+    differing = [balance for balance in by_file if not balance.is_passed]
+    in_files = "; ".join(f"{balance.key}: {balance.observed}" for balance in differing)
     return [
-        CheckResult(
-            "quarantined_transactions",
-            "nothing_lost_in_total" if found.is_total else f"nothing_lost_{found.period_start_date or 'undated'}",
-            "ERROR",
-            found.is_passed,
-            found.observed,
-            found.raw.row_count,
-        )
-        for found in reconcile(*totals)
+        *(
+            _balance("nothing_lost", balance.is_passed, balance.observed, balance.raw.row_count, balance.key)
+            for balance in by_period
+        ),
+        *_reasons_balance(
+            tallies(recounted, "period_start_date", "reason"),
+            tallies(rejected, "period_start_date", "reason"),
+            [*periods, None],
+        ),
+        _balance(
+            "nothing_lost_in_files", not differing, in_files or f"all {len(by_file):,} files", whole.raw.row_count
+        ),
+        _balance("nothing_lost_in_total", whole.is_passed, whole.observed, whole.raw.row_count),
     ]
+
+
+def _balance(name: str, is_passed: bool, observed: str, row_count: int, period: date | None = None) -> CheckResult:
+    return CheckResult("quarantined_transactions", name, "ERROR", is_passed, observed, row_count, period)
+
+
+def _reasons_balance(
+    expected: dict[tuple[object, ...], Tally], found: dict[tuple[object, ...], Tally], periods: Sequence[date | None]
+) -> Iterator[CheckResult]:
+    """Per period: the quarantined rows of each reason against the source rows counted anew."""
+    for period in periods:
+        reasons = sorted(str(reason) for day, reason in {*expected, *found} if day == period)
+        pairs = [(r, found.get((period, r), Tally()), expected.get((period, r), Tally())) for r in reasons]
+        wrong = [f"{reason}: {difference(kept, raw)} counted in raw" for reason, kept, raw in pairs if kept != raw]
+        right = ", ".join(f"{reason} {kept.row_count:,} rows" for reason, kept, _ in pairs) or "no reason"
+        row_count = sum(raw.row_count for _, _, raw in pairs)
+        yield _balance("nothing_lost_by_reason", not wrong, "; ".join(wrong) or right, row_count, period)
 
 
 @check(
     "validated_transactions",
-    description="The log reaches the end of the last period; otherwise recency is overstated at that snapshot.",
+    description="The log reaches the end of the period; otherwise recency is overstated at that snapshot.",
     is_blocking=False,
 )
 def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """Compare the log's last day with the end of the run's last period."""
-    as_of = pipeline.settings.time.as_of(period_starts(context)[-1])
+    """Compare the log's last day before each snapshot with its date."""
+    results = []
     with pipeline.warehouse.open() as database:
-        until = observed_at(database, as_of)
-    missing = (as_of - until).days
-    observed = (
-        f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"
-        if missing
-        else f"the log reaches {as_of}"
+        for period in period_starts(context):
+            as_of = pipeline.settings.time.as_of(period)
+            missing = (as_of - observed_at(database, as_of)).days
+            observed = (
+                f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"
+                if missing
+                else f"the log reaches {as_of}"
+            )
+            results.append(
+                CheckResult("validated_transactions", "covers_period", "WARN", not missing, observed, 0, period)
+            )
+    return results
+
+
+@check(
+    "validated_transactions",
+    description="No line that was kept breaks a row rule of severity WARN.",
+    is_blocking=False,
+)
+def lines_in_bounds(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Count the lines of each period that such a rule speaks of, and name the largest."""
+    settings, periods = pipeline.settings, period_starts(context)
+    rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
+    results = []
+    with pipeline.warehouse.open() as database:
+        kept = database.table("validated_transactions")
+        lines = kept.filter(kept.period_start_date.isin(periods)).mutate(outlier_amount=settings.rules.outlier_amount)
+        for rule in rules:
+            if rule.severity == "WARN":
+                failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
+                rows = database.con.execute(
+                    "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(source_file || ' row ' ||"
+                    f" source_row || ': ' || left(customer_id, 60) || ', ' || amount, abs(amount), {_EXAMPLES})"
+                    f" FILTER (is_failing) FROM ({failing}) GROUP BY 1 ORDER BY 1"
+                ).fetchall()
+                results += [_warning(rule, *row) for row in rows]
+    return results
+
+
+def _warning(rule: Rule, period: date, count: int, failing: int, examples: list[str]) -> CheckResult:
+    observed = f"{failing:,} of {count:,} lines, e.g. {'; '.join(examples)}" if failing else f"none of {count:,} lines"
+    return CheckResult(
+        "validated_transactions", rule.name, "WARN", not failing, f"{rule.description} {observed}", count, period
     )
-    return [CheckResult("validated_transactions", "covers_period", "WARN", missing == 0, observed, 0)]
+
+
+@check(
+    "customer_activity",
+    description="No customer has returned more than they bought: purchases before the log began, or returns booked"
+    " to the wrong customer. They are kept, and their spend is negative.",
+    is_blocking=False,
+)
+def returns_within_purchases(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Compare, for customers with a return in a period, what they returned until its end with what they bought."""
+    periods = period_starts(context)
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "WITH so_far AS (SELECT period_start_date, customer_id, return_amount, sum(gross_amount) OVER until AS"
+            " bought, sum(return_amount) OVER until AS returned FROM customer_activity WINDOW until AS"
+            " (PARTITION BY customer_id ORDER BY period_start_date))"
+            " SELECT period_start_date, count(*), count(*) FILTER (returned > bought), max_by(left(customer_id, 60) ||"
+            " ': bought ' || bought || ', returned ' || returned, returned - bought, ?) FILTER (returned > bought)"
+            " FROM so_far WHERE period_start_date IN (SELECT unnest(?)) AND return_amount > 0 GROUP BY 1 ORDER BY 1",
+            [_EXAMPLES, periods],
+        ).fetchall()
+    return [
+        CheckResult(
+            "customer_activity",
+            "returns_within_purchases",
+            "WARN",
+            not beyond,
+            f"{beyond:,} of {count:,} customers with a return have returned more than they bought, e.g."
+            f" {'; '.join(examples)}"
+            if beyond
+            else f"all {count:,} customers with a return",
+            count,
+            period,
+        )
+        for period, count, beyond, examples in rows
+    ]

@@ -24,23 +24,24 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
     dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
     with pipeline.warehouse.open() as database:
         rows = database.con.execute(
-            "SELECT as_of, target, max(metric_value) FILTER (predictor = 'model') AS model,"
+            "SELECT matured_as_of, as_of, target, max(metric_value) FILTER (predictor = 'model') AS model,"
             " max(metric_value) FILTER (predictor = 'naive') AS naive, max(customer_count) AS customer_count"
             " FROM model_performance WHERE slice_name = 'all' AND matured_as_of IN (SELECT unnest(?))"
-            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY as_of, target"
+            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY matured_as_of, as_of, target"
             " HAVING model IS NOT NULL AND naive IS NOT NULL ORDER BY as_of, target",
             [dates, _HEADLINE],
         ).fetchall()
     return [
         CheckResult(
             "model_performance",
-            f"beats_naive_{target}_{as_of}",
+            f"beats_naive_{target}",
             "WARN",
             model <= naive,
             f"{target} at {as_of}: {_HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
             count,
+            pipeline.settings.time.period_start(matured_as_of),
         )
-        for as_of, target, model, naive, count in rows
+        for matured_as_of, as_of, target, model, naive, count in rows
     ]
 
 
@@ -54,24 +55,27 @@ def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline:
     dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
     with pipeline.warehouse.open() as database:
         rows = database.con.execute(
-            "WITH scored AS (SELECT as_of, power(churn_probability - has_churned::INT, 2) AS error,"
+            "WITH scored AS (SELECT matured_as_of, as_of, power(churn_probability - has_churned::INT, 2) AS error,"
             " ntile(10) OVER (PARTITION BY as_of ORDER BY confidence, customer_id) AS decile FROM prediction_outcomes"
             " WHERE matured_as_of IN (SELECT unnest(?)) AND confidence IS NOT NULL AND churn_probability IS NOT NULL),"
-            " deciles AS (SELECT as_of, decile, avg(error) AS error, count(*) AS customers FROM scored GROUP BY ALL),"
+            " deciles AS (SELECT matured_as_of, as_of, decile, avg(error) AS error, count(*) AS customers FROM scored"
+            " GROUP BY ALL),"
             " ranked AS (SELECT *, rank() OVER (PARTITION BY as_of ORDER BY error) AS error_rank FROM deciles)"
-            " SELECT as_of, corr(decile, error_rank), sum(customers) FROM ranked GROUP BY as_of ORDER BY as_of",
+            " SELECT matured_as_of, as_of, corr(decile, error_rank), sum(customers) FROM ranked GROUP BY ALL"
+            " ORDER BY as_of",
             [dates],
         ).fetchall()
     return [
         CheckResult(
             "prediction_outcomes",
-            f"confidence_means_something_{as_of}",
+            "confidence_means_something",
             "WARN",
             rank is not None and rank < 0,
             f"at {as_of}: rank correlation of confidence decile and Brier score {_number(rank)}",
             int(count),
+            pipeline.settings.time.period_start(matured_as_of),
         )
-        for as_of, rank, count in rows
+        for matured_as_of, as_of, rank, count in rows
     ]
 
 

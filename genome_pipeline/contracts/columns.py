@@ -109,7 +109,6 @@ _DICTIONARY = (
     _date("matured_as_of", "Snapshot at which the horizon of the prediction had passed and its outcome became known."),
     _date("selection_as_of", "Matured snapshot on which the candidates were compared, out of time."),
     _date("period_start_date", "First day of the period."),
-    _date("period_end_date", "Day after the last day of the period."),
     _text("customer_id", "Customer, as named in the source (surrounding blanks removed)."),
     _text("run_id", "Pipeline run that wrote the row."),
     # Source rows
@@ -125,7 +124,9 @@ _DICTIONARY = (
     _raw("raw_unit_price", "Price of one unit, as it came."),
     _raw("raw_amount", "Line total, as it came."),
     _raw("raw_country", "Country, as it came."),
+    _raw("raw_currency", "Currency of the amounts, as it came."),
     _text("content_hash", "SHA-256 of the file's bytes."),
+    _text("copy_of_source_file", "File with the same content that was taken in instead; null where none is."),
     _text("raw_types", "Types of the mapped columns as read, as JSON."),
     _count("row_count", "Rows."),
     # Transaction lines

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -23,6 +23,8 @@ class Rule:
 
     ``needs`` lists the source columns of which at least one must be mapped for the rule to apply.
     ``is_optional`` rules can be switched off in ``genome.toml``; the others guard what the pipeline is built on.
+    A row that fails a rule of severity ERROR is quarantined; one of severity WARN is kept, and warned of. A rule of
+    severity WARN takes validated lines, with its bound from ``genome.toml`` as a column beside them.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Rule:
     fails: Callable[[ir.Table], ir.BooleanValue]
     needs: tuple[str, ...] = ()
     is_optional: bool = False
+    severity: Literal["ERROR", "WARN"] = "ERROR"
 
 
 def _unreadable(lines: ir.Table, *columns: str) -> ir.BooleanValue:
@@ -101,10 +104,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "non_product_code",
-        "The product code is one of rules.non_product_codes (postage, fees, adjustments).",
+        "The product code matches one of rules.non_product_codes (postage, fees, adjustments).",
         lambda t: t.is_non_product.fill_null(False),
         needs=("product_id",),
         is_optional=True,
+    ),
+    Rule(
+        "other_currency",
+        "The amount is in another currency than source.currency, or in none that is named.",
+        lambda t: t.is_other_currency,
+        needs=("currency",),
     ),
     Rule(
         "exact_duplicate",
@@ -112,6 +121,14 @@ RULES: tuple[Rule, ...] = (
         lambda t: t.is_repeated,
         needs=("order_id",),
         is_optional=True,
+    ),
+    Rule(
+        "outlying_amount",
+        "The line total is rules.outlier_amount or more, in either direction: a large order, or a slip of the pen.",
+        lambda t: (t.amount.abs() >= t.outlier_amount).fill_null(False),
+        needs=("unit_price", "amount"),
+        is_optional=True,
+        severity="WARN",
     ),
 )
 
@@ -125,3 +142,8 @@ def active_rules(mapped: Sequence[str], disabled: Sequence[str]) -> tuple[Rule, 
         for rule in RULES
         if rule.name not in disabled and (not rule.needs or any(column in mapped for column in rule.needs))
     )
+
+
+def quarantining(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Those that set a row aside."""
+    return tuple(rule for rule in rules if rule.severity == "ERROR")

@@ -31,7 +31,6 @@ _LABELS = {
     "overdue_ratio": "Overdue",
     "p_alive": "Still active (BTYD)",
     "period_start_date": "From",
-    "period_end_date": "To",
     "products_per_order_count": "Products per order",
     "recent_spend_amount": "Recent spend",
     "row_count": "Rows",

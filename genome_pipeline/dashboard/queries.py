@@ -458,7 +458,7 @@ def checks(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """The checks of the last run that checked anything, failures first."""
     return connection.execute(
         f"""
-        SELECT table_name, check_name, severity, is_passed, observed, period_start_date, period_end_date
+        SELECT table_name, check_name, severity, is_passed, observed, period_start_date
         FROM ({_LATEST_CHECKS})
         ORDER BY is_passed, severity, table_name, check_name, period_start_date
         """

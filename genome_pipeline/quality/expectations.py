@@ -3,7 +3,7 @@
 Each :class:`Check` is one statement with a name of its own. Great Expectations takes about 10 ms for every
 expectation and sends a query for each, so that the hundred checks of a wide table would cost more than the stage
 that wrote it. The checks of a table are therefore bundled into few expectations, whose one query reads the table
-once and returns a row for each check that fails, with the number of rows and the first keys.
+once and returns a row for each check that fails, with the number of rows and the first keys in each slice.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ EXAMPLES = 5
 
 _EXAMPLE_LENGTH = 60
 _FOUND = f"CAST({{count}} AS BIGINT) AS unexpected_count, min({{text}}, {EXAMPLES}) AS examples"
+# One row a check, whatever the number of slices: Great Expectations returns few rows.
+_BY_CHECK = (
+    "SELECT check_name, list(struct_pack(slice := slice, unexpected_count := unexpected_count, examples := examples))"
+    " AS slices FROM ({found}) GROUP BY check_name"
+)
 _BUNDLE = 100  # Great Expectations returns at most 200 rows of a query
 
 
@@ -100,18 +105,20 @@ def checks_of(table: Table) -> tuple[Check, ...]:
     return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, key)
 
 
-def expectations_of(table: Table, checks: Sequence[Check]) -> list[UnexpectedRowsExpectation]:
+def expectations_of(table: Table, checks: Sequence[Check], *, by_slice: bool) -> list[UnexpectedRowsExpectation]:
     """Great Expectations of the row checks and the key among ``checks``.
 
-    The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name``,
-    ``unexpected_count`` and ``examples`` of those that fail, and nothing of those that hold.
+    The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name`` and ``slices`` (the
+    ``slice`` as text, null unless ``by_slice``; its ``unexpected_count`` and ``examples``) of those that fail, and
+    nothing of those that hold.
     """
     from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
 
     row_checks = [check for check in checks if check.breach]
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
-    queries = [(bundle, _rows_query(table, bundle)) for bundle in bundles]
-    queries += [([check], _key_query(table, check)) for check in checks if check.name == KEY_CHECK]
+    slice_ = f"CAST({_quoted(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
+    queries = [(bundle, _rows_query(table, bundle, slice_)) for bundle in bundles]
+    queries += [([check], _key_query(table, check, slice_)) for check in checks if check.name == KEY_CHECK]
     return [
         UnexpectedRowsExpectation(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
         for bundle, query in queries
@@ -148,7 +155,7 @@ def _interval(name: str) -> Check:
     return Check(f"interval_{name}", f"{name} is within {low} and {high}", columns, breach)
 
 
-def _rows_query(table: Table, checks: Sequence[Check]) -> str:
+def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
     # Rows that break nothing, the usual case, are dropped before any text is made of them.
     broken = ", ".join(
         f"CASE WHEN {check.breach} THEN struct_pack(check_name := {_literal(check.name)}, example := row_key"
@@ -156,22 +163,24 @@ def _rows_query(table: Table, checks: Sequence[Check]) -> str:
         + ") END"
         for check in checks
     )
-    return (
-        f"SELECT broken.check_name AS check_name, {_FOUND.format(count='count(*)', text='broken.example')}"
-        f" FROM (SELECT unnest([{broken}]) AS broken FROM"
-        f" (SELECT *, {_row_key(table)} AS row_key FROM {{batch}}"
+    found = (
+        f"SELECT broken.check_name AS check_name, slice, {_FOUND.format(count='count(*)', text='broken.example')}"
+        f" FROM (SELECT unnest([{broken}]) AS broken, slice FROM"
+        f" (SELECT *, {_row_key(table)} AS row_key, {slice_} AS slice FROM {{batch}}"
         f" WHERE {' OR '.join(f'({check.breach})' for check in checks)}))"
-        " WHERE broken IS NOT NULL GROUP BY broken.check_name"
+        " WHERE broken IS NOT NULL GROUP BY broken.check_name, slice"
     )
+    return _BY_CHECK.format(found=found)
 
 
-def _key_query(table: Table, check: Check) -> str:
+def _key_query(table: Table, check: Check, slice_: str) -> str:
     key = ", ".join(_quoted(name) for name in table.key)
-    return (
-        f"SELECT {_literal(check.name)} AS check_name, {_FOUND.format(count='sum(copies)', text=_row_key(table))}"
-        f" FROM (SELECT {key}, count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1)"
-        " HAVING count(*) > 0"
+    found = (
+        f"SELECT {_literal(check.name)} AS check_name, slice,"
+        f" {_FOUND.format(count='sum(copies)', text=_row_key(table))} FROM (SELECT {key}, max({slice_}) AS slice,"
+        f" count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1) GROUP BY slice"
     )
+    return _BY_CHECK.format(found=found)
 
 
 def _row_key(table: Table) -> str:

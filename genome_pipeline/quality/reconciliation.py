@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -21,11 +21,10 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Reconciliation:
-    """The balance of one period, of the rows without one (``period_start_date`` is ``None``), or of all rows."""
+class Balance:
+    """What came in against what was kept and set aside, under one ``key`` (a period, a file; None: no period)."""
 
-    period_start_date: date | None
-    is_total: bool
+    key: Any
     raw: Tally
     validated: Tally
     quarantined: Tally
@@ -38,12 +37,9 @@ class Reconciliation:
     @property
     def observed(self) -> str:
         """What was found, in words."""
-        kept = self.validated + self.quarantined
-        rows, cents = kept.row_count - self.raw.row_count, kept.cents - self.raw.cents
-        differences = [_difference(rows, "rows", self.raw.row_count)] * bool(rows)
-        differences += [_difference(cents, "cents", self.raw.cents)] * bool(cents)
+        differences = difference(self.validated + self.quarantined, self.raw)
         if differences:
-            return f"validated and quarantined have {' and '.join(differences)} of raw"
+            return f"validated and quarantined have {differences} of raw"
         return (
             f"raw {self.raw.row_count:,} rows and {self.raw.cents:,} cents ="
             f" validated {self.validated.row_count:,} and {self.validated.cents:,}"
@@ -51,25 +47,47 @@ class Reconciliation:
         )
 
 
-def reconcile(raw: pd.DataFrame, validated: pd.DataFrame, quarantined: pd.DataFrame) -> list[Reconciliation]:
-    """Balance of every period that any of the frames has, those without a date after them, the total last.
+def balances(raw: pd.DataFrame, validated: pd.DataFrame, quarantined: pd.DataFrame, by: str) -> list[Balance]:
+    """The balance under every value of column ``by`` that any of the frames has, in order, null last.
 
-    Each frame has ``period_start_date`` (null for rows without a period), ``row_count`` and ``cents`` (null where no
-    amount is known).
+    Each frame has ``by``, ``row_count`` and ``cents`` (null where no amount is known).
     """
-    sides = [_tallies(frame) for frame in (raw, validated, quarantined)]
-    periods = sorted({period for side in sides for period in side}, key=lambda period: (period is None, period))
-    balances = [Reconciliation(period, False, *(side.get(period, Tally()) for side in sides)) for period in periods]
-    return [*balances, Reconciliation(None, True, *(sum(side.values(), Tally()) for side in sides))]
+    sides = [tallies(frame, by) for frame in (raw, validated, quarantined)]
+    keys = sorted({key for (key,) in set().union(*sides)}, key=lambda key: (key is None, key))
+    return [Balance(key, *(side.get((key,), Tally()) for side in sides)) for key in keys]
 
 
-def _tallies(frame: pd.DataFrame) -> dict[date | None, Tally]:
-    tallies: dict[date | None, Tally] = {}
-    for start, row_count, cents in zip(frame["period_start_date"], frame["row_count"], frame["cents"], strict=True):
-        period = None if pd.isna(start) else pd.Timestamp(start).date()
+def total(parts: list[Balance]) -> Balance:
+    """The balance over all parts."""
+    return Balance(
+        None,
+        sum((part.raw for part in parts), Tally()),
+        sum((part.validated for part in parts), Tally()),
+        sum((part.quarantined for part in parts), Tally()),
+    )
+
+
+def tallies(frame: pd.DataFrame, *by: str) -> dict[tuple[Hashable, ...], Tally]:
+    """Rows and cents under each combination of the columns ``by``; a null in them is ``None``, a moment its day."""
+    found: dict[tuple[Hashable, ...], Tally] = {}
+    columns = (*by, "row_count", "cents")
+    for *key, row_count, cents in frame[list(columns)].itertuples(index=False):
+        values = tuple(None if pd.isna(value) else _day(value) for value in key)
         tally = Tally(_whole(row_count), 0 if pd.isna(cents) else _whole(cents))
-        tallies[period] = tallies.get(period, Tally()) + tally
-    return tallies
+        found[values] = found.get(values, Tally()) + tally
+    return found
+
+
+def difference(found: Tally, expected: Tally) -> str:
+    """By how many rows and cents ``found`` differs, in words; empty where it does not."""
+    rows, cents = found.row_count - expected.row_count, found.cents - expected.cents
+    differences = [_difference(rows, "rows", expected.row_count)] * bool(rows)
+    differences += [_difference(cents, "cents", expected.cents)] * bool(cents)
+    return " and ".join(differences)
+
+
+def _day(value: Any) -> Hashable:
+    return value.date() if isinstance(value, pd.Timestamp) else value
 
 
 def _whole(number: Any) -> int:

@@ -6,7 +6,7 @@ Great Expectations takes seconds to import, so it is imported only where a valid
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
 
 Severity = Literal["ERROR", "WARN"]
-Slices = Sequence[date | None] | None
-"""Dates of the slices to look at, ``None`` among them for the null slice; ``None`` alone for the whole table."""
+Slices = Mapping[date | None, date | None] | None
+"""Date of each slice to look at (``None``: the null slice) -> start of its period; ``None`` for the whole table."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check of a table found.
+    """What one check of a table found in one period, or (``period_start_date`` is ``None``) beyond any one.
 
     ``observed`` says it in words: on how many rows of how many, and the first keys. ``row_count`` is the number of
     rows looked at.
@@ -41,10 +41,14 @@ class CheckResult:
     is_passed: bool
     observed: str
     row_count: int
+    period_start_date: date | None = None
 
 
 def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
-    """Results of every check of the table on the rows of ``slices``, in the order of ``checks_of``."""
+    """Results of every check of the table on the rows of each of ``slices``, in the order of ``checks_of``.
+
+    Checks of the columns and their types are about the whole table: one result, of no period.
+    """
     return validate_tables(database, [(table, slices)])
 
 
@@ -113,17 +117,28 @@ def _table_results(
         else:
             runnable.append(check)
 
-    row_count = 0
+    row_counts: dict[date | None, int] = {}
+    found: dict[str, dict[date | None, str]] = {}
     if runnable:
         rows = _rows_of(table, slices)
-        row_count = connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]
-        failures |= _failures(datasource, table, runnable, rows, row_count)
+        row_counts = _row_counts(connection, table, rows, slices)
+        found = _failures(datasource, table, runnable, rows, row_counts, by_slice=slices is not None)
 
     results = []
     for check in checks:
-        passed = f"all {row_count:,} rows" if check.columns else f"all {len(types)} columns"
-        observed = f"{check.description}: {failures.get(check.name, passed)}"
-        results.append(CheckResult(table.name, check.name, "ERROR", check.name not in failures, observed, row_count))
+        if not check.columns or check.name in failures:
+            observed = f"{check.description}: {failures.get(check.name, f'all {len(types)} columns')}"
+            results.append(
+                CheckResult(
+                    table.name, check.name, "ERROR", check.name not in failures, observed, sum(row_counts.values())
+                )
+            )
+            continue
+        broken = found[check.name]
+        for key, row_count in row_counts.items():
+            observed = f"{check.description}: {broken.get(key, f'all {row_count:,} rows')}"
+            period = None if slices is None else slices[key]
+            results.append(CheckResult(table.name, check.name, "ERROR", key not in broken, observed, row_count, period))
     return results
 
 
@@ -174,33 +189,55 @@ def _rows_of(table: Table, slices: Slices) -> str:
     return f"{rows} WHERE {' OR '.join(conditions) or 'false'}"
 
 
+def _row_counts(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: str, slices: Slices
+) -> dict[date | None, int]:
+    """Rows in each slice, the empty ones too; all of them under ``None`` where the table is looked at whole."""
+    if slices is None:
+        return {None: connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]}
+    found = dict(connection.execute(f"SELECT {table.slice_by}, count(*) FROM ({rows}) GROUP BY 1").fetchall())
+    return {key: found.get(key, 0) for key in slices}
+
+
 def _failures(
-    datasource: SQLDatasource, table: Table, checks: Sequence[Check], rows: str, row_count: int
-) -> dict[str, str]:
-    """What Great Expectations found against each check that does not hold, or why it could not say."""
+    datasource: SQLDatasource,
+    table: Table,
+    checks: Sequence[Check],
+    rows: str,
+    row_counts: Mapping[date | None, int],
+    *,
+    by_slice: bool,
+) -> dict[str, dict[date | None, str]]:
+    """What Great Expectations found against each check in the slices where it does not hold, or why it cannot say."""
     from great_expectations import ExpectationSuite
 
+    def everywhere(reason: str) -> dict[date | None, str]:
+        return dict.fromkeys(row_counts, f"not checked, because {reason}")
+
     # A check counts as failed until a result says otherwise.
-    failures = {check.name: "not checked, because Great Expectations returned no result" for check in checks}
+    failures = {check.name: everywhere("Great Expectations returned no result") for check in checks}
     try:
         asset = datasource.add_query_asset(f"{table.name} {len(datasource.assets)}", query=rows)
         batch = asset.add_batch_definition_whole_table("rows").get_batch()
-        suite = ExpectationSuite(table.name, expectations=list(expectations_of(table, checks)))
+        suite = ExpectationSuite(table.name, expectations=list(expectations_of(table, checks, by_slice=by_slice)))
         results = batch.validate(suite, result_format="COMPLETE").results
     except Exception as error:  # whatever goes wrong inside must not let a table pass
-        return dict.fromkeys(failures, f"not checked, because of an error: {_first_line(error)}")
+        return dict.fromkeys(failures, everywhere(f"of an error: {_first_line(error)}"))
+    keys = {str(key): key for key in row_counts}
     for result in results:
         names = result.expectation_config.meta["checks"]  # type: ignore[union-attr]
         if reason := _exception(result.exception_info):
-            failures |= dict.fromkeys(names, f"not checked, because of an error: {_first_line(reason)}")
+            failures |= dict.fromkeys(names, everywhere(f"of an error: {_first_line(reason)}"))
             continue
         unexpected = result.result["details"]["unexpected_rows"]
-        for name in names:
-            del failures[name]
-        for found in unexpected:
-            failures[found["check_name"]] = (
-                f"broken by {found['unexpected_count']:,} of {row_count:,} rows, e.g. {'; '.join(found['examples'])}"
-            )
+        failures |= {name: {} for name in names}
+        for row in unexpected:
+            for found in row["slices"]:
+                key = keys[str(found["slice"])]
+                failures[row["check_name"]][key] = (
+                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows,"
+                    f" e.g. {'; '.join(found['examples'])}"
+                )
     return failures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import ibis
@@ -9,12 +10,12 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar, Period
-from genome_pipeline.contracts.rules import ABSURD, Rule
+from genome_pipeline.contracts.rules import ABSURD, Rule, quarantining
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 
 _MONEY = dt.Decimal(18, 2)
 _TYPED = TABLES["validated_transactions"].columns
-_IDENTITY = ("customer_id", "order_id", "product_id", "category", "country")
+_IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
@@ -34,13 +35,14 @@ def typed_lines(
     mapped: Sequence[str],
     calendar: Calendar,
     date_format: str | None = None,
+    currency: str = "",
     non_product_codes: Sequence[str] = (),
 ) -> ir.Table:
     """Every raw row with its typed columns beside it, whatever is wrong with them; nothing is dropped.
 
-    Adds ``customer_id``, ``order_id``, ``ordered_at``, ``product_id``, ``category``, ``country``, ``quantity``,
-    ``unit_price``, ``amount`` (null where unreadable), ``is_return``, ``period_start_date`` (null where no
-    usable date), and the flags that rules read. ``amount`` is the mapped one, else quantity x unit price,
+    Adds ``customer_id``, ``order_id``, ``ordered_at``, ``product_id``, ``category``, ``country``, ``currency``,
+    ``quantity``, ``unit_price``, ``amount`` (null where unreadable), ``is_return``, ``period_start_date`` (null
+    where no usable date), and the flags that rules read. ``amount`` is the mapped one, else quantity x unit price,
     rounded half away from zero to cents; it is negative in a return.
     """
     lines = raw.mutate(
@@ -72,7 +74,8 @@ def typed_lines(
         amount=ibis.ifelse(is_return, -lines.amount.abs(), lines.amount).cast(_MONEY),
         is_outside_calendar=is_outside,
         is_in_future=is_future,
-        is_non_product=lines.product_id.isin(list(non_product_codes)) if non_product_codes else ibis.literal(False),
+        is_non_product=lines.product_id.re_search(_any_of(non_product_codes)) if non_product_codes else False,
+        is_other_currency=(lines.currency.upper() != currency.upper()).fill_null(True) if currency else False,
         period_start_date=ibis.ifelse(
             is_outside | is_future, ibis.null(dt.date), period_start(lines.ordered_at, calendar.period)
         ),
@@ -80,7 +83,11 @@ def typed_lines(
 
 
 def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
-    """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line."""
+    """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line.
+
+    Rules that only warn take no part.
+    """
+    rules = quarantining(rules)
     if any(rule.name == "exact_duplicate" for rule in rules):
         lines = _with_repeats_marked(lines)
     lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
@@ -121,9 +128,36 @@ def rejected_by_reason(quarantined: ir.Table) -> ir.Table:
 
 
 def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
-    """Rows and integer cents per period, the two quantities that must reconcile."""
-    cents = (lines[amount] * 100).cast("int64")
-    return lines.group_by("period_start_date").agg(row_count=lines.count(), cents=cents.sum().fill_null(0))
+    """Rows and integer cents per period and source file, the two quantities that must reconcile."""
+    return lines.group_by(["period_start_date", "source_file"]).agg(
+        row_count=lines.count(), cents=_cents(lines[amount]).sum().fill_null(0)
+    )
+
+
+def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
+    """Rows and integer cents per period and reason, counted from typed lines without judging each row.
+
+    A second way to what :func:`rejected_by_reason` tells: repeats are what a group of equal rows has beyond one.
+    """
+    cents = _cents(lines.amount)
+    counts = []
+    for rule in quarantining(rules):
+        if rule.name == "exact_duplicate":
+            rows = lines.select("period_start_date", cents=cents, row_hash=_row_hash(lines))
+            groups = rows.group_by(["period_start_date", "row_hash"]).agg(
+                copies=rows.count() - 1, cents=rows.cents.max()
+            )
+            counted = groups.group_by("period_start_date").agg(
+                row_count=groups.copies.sum(), cents=(groups.copies * groups.cents).sum().cast("int64")
+            )
+        else:
+            failed = rule.fails(lines)
+            counted = lines.group_by("period_start_date").agg(
+                row_count=failed.sum(), cents=cents.sum(where=failed).cast("int64")
+            )
+        counts.append(counted.mutate(reason=ibis.literal(rule.name), cents=counted.cents.fill_null(0)))
+    found = ibis.union(*counts)
+    return found.filter(found.row_count > 0)
 
 
 def _with_repeats_marked(lines: ir.Table) -> ir.Table:
@@ -133,7 +167,7 @@ def _with_repeats_marked(lines: ir.Table) -> ir.Table:
     """
     place = ["source_file", "source_row"]
     rows = lines.select(*place, *RAW_COLUMNS)
-    rows = rows.mutate(row_hash=ibis.struct({name: rows[name].cast("string") for name in RAW_COLUMNS}).hash())
+    rows = rows.mutate(row_hash=_row_hash(rows))
     counted = rows.group_by("row_hash").agg(row_count=rows.count())
     alike = rows.semi_join(counted.filter(counted.row_count > 1), "row_hash")
     copies = ibis.window(group_by=list(RAW_COLUMNS), order_by=[alike.source_file, alike.source_row])
@@ -141,6 +175,20 @@ def _with_repeats_marked(lines: ir.Table) -> ir.Table:
     repeats = numbered.filter(numbered.copy_number > 0).select(*place, is_repeated=True)
     marked = lines.left_join(repeats, place).drop("source_file_right", "source_row_right")
     return marked.mutate(is_repeated=marked.is_repeated.fill_null(False))
+
+
+def _row_hash(rows: ir.Table) -> ir.IntegerValue:
+    return ibis.struct({name: rows[name].cast("string") for name in RAW_COLUMNS}).hash()
+
+
+def _cents(amount: ir.DecimalValue) -> ir.IntegerValue:
+    return (amount * 100).cast("int64")
+
+
+def _any_of(patterns: Sequence[str]) -> str:
+    """A regular expression, of any engine, for the texts that match one of the patterns, in any case."""
+    marks = {"*": ".*", "?": "."}
+    return f"(?is)^({'|'.join(''.join(marks.get(c) or re.escape(c) for c in pattern) for pattern in patterns)})$"
 
 
 def _text(column: ir.Value) -> ir.StringValue:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import duckdb
+import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
@@ -17,60 +18,104 @@ from genome_pipeline.sources.files import SourceError, SourceFile, find_files, r
 from genome_pipeline.transforms.validation import typed_lines
 from genome_pipeline.warehouse.database import transaction
 
-_RAW, _FILES, _PERIODS = TABLES["raw_transactions"], TABLES["source_files"], TABLES["changed_periods"]
+_RAW = TABLES["raw_transactions"]
+
+Fingerprints = dict[date | None, tuple[int, int]]
+"""What a file holds in each period (None: rows without a usable date): its row count, and a hash of the rows."""
 
 
 @dataclass
 class Ingestion:
-    """What an ingestion did: files by what became of them, rows read, and the periods whose rows changed."""
+    """What an ingestion did: files by what became of them, rows read, and the periods whose rows changed.
+
+    ``copies`` has the files left out because another holds the same bytes: their name -> the other's.
+    ``None`` among ``changed_periods`` stands for rows without a usable date.
+    """
 
     read: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    copies: dict[str, str] = field(default_factory=dict)
     row_count: int = 0
-    changed_periods: set[date] = field(default_factory=set)
+    changed_periods: set[date | None] = field(default_factory=set)
 
 
 def ingest(database: Backend, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Ingestion:
     """Bring ``raw_transactions`` in line with the source's files, by content.
 
-    An unchanged file is not read; a changed or removed one replaces exactly its own rows. ``progress`` is
-    told of each file read. Raises :class:`SourceError`, with the warehouse as before, for a file that cannot
-    be read, whose column types differ from the others', or in which no order date is readable.
+    An unchanged file is not read; a changed or removed one replaces exactly its own rows, and only periods
+    whose rows are others than before count as changed. Of files with the same content the first by name is
+    taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
+    for a file that cannot be read, whose column types differ from the others', in which no order date is
+    readable, or that brings a second currency where none is chosen.
     """
-    files = {file.name: file for file in find_files(settings.source)}
+    found = find_files(settings.source)
+    copies = _copies(found)
+    files = {file.name: file for file in found if file.name not in copies}
     connection = database.con
-    known = dict(connection.execute("SELECT source_file, content_hash FROM source_files").fetchall())
+    known = dict(
+        connection.execute(
+            "SELECT source_file, content_hash FROM source_files WHERE copy_of_source_file IS NULL"
+        ).fetchall()
+    )
     result = Ingestion(
         unchanged=sorted(name for name, file in files.items() if known.get(name) == file.content_hash),
         removed=sorted(known.keys() - files.keys()),
+        copies=copies,
     )
     to_read = [file for name, file in sorted(files.items()) if known.get(name) != file.content_hash]
     ingested_at = datetime.now(UTC).replace(tzinfo=None)
     with transaction(database):
+        replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
+        before = {name: _fingerprints(database, settings, name) for name in replaced}
         if not result.unchanged:
             # Nothing stays, so the types may be new.
-            result.changed_periods |= _periods(database, settings)
             connection.execute("DROP TABLE IF EXISTS raw_transactions")
-            connection.execute("DELETE FROM source_files")
-        for name in (*result.removed, *(file.name for file in to_read)):
-            if name in known and result.unchanged:
-                result.changed_periods |= _periods(database, settings, name)
-                connection.execute("DELETE FROM raw_transactions WHERE source_file = ?", [name])
-                connection.execute("DELETE FROM source_files WHERE source_file = ?", [name])
+        elif replaced:
+            connection.execute("DELETE FROM raw_transactions WHERE source_file IN (SELECT unnest(?))", [replaced])
+        connection.execute(
+            "DELETE FROM source_files WHERE copy_of_source_file IS NOT NULL OR source_file IN (SELECT unnest(?))",
+            [replaced],
+        )
         for file in to_read:
             progress(file.name)
             result.row_count += _take_in(database, settings, file, ingested_at)
-            result.changed_periods |= _periods(database, settings, file.name)
             result.read.append(file.name)
-        connection.execute(
-            "DELETE FROM changed_periods WHERE period_start_date IN (SELECT unnest(?))", [list(result.changed_periods)]
-        )
-        connection.execute(
-            "INSERT INTO changed_periods BY NAME SELECT unnest(?::DATE[]) AS period_start_date, ? AS changed_at",
-            [sorted(result.changed_periods), ingested_at],
-        )
+        _record_copies(connection, found, copies, ingested_at)
+        _check_currency(database, settings)
+        for name in {*replaced, *result.read}:
+            after = _fingerprints(database, settings, name) if name in result.read else {}
+            old = before.get(name, {})
+            result.changed_periods |= {period for period in {*old, *after} if old.get(period) != after.get(period)}
+        _record_changes(connection, result.changed_periods, ingested_at)
     return result
+
+
+def typed_raw(database: Backend, settings: Settings, source_file: str | None = None) -> ir.Table:
+    """The typed lines of ``raw_transactions``, of one file or of all.
+
+    Raises :class:`SourceError` when nothing was ever taken in.
+    """
+    if _RAW.name not in database.list_tables():
+        raise SourceError("nothing has been ingested yet: materialise raw_transactions first, or use `genome run`")
+    raw = database.table(_RAW.name)
+    return typed_lines(
+        raw if source_file is None else raw.filter(raw.source_file == source_file),
+        mapped=list(settings.source.columns.mapped),
+        calendar=settings.time,
+        date_format=settings.source.date_format,
+        currency=settings.source.currency,
+        non_product_codes=settings.rules.non_product_codes,
+    )
+
+
+def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
+    """Names of files whose content another one has -> the name of the first that has it."""
+    first: dict[tuple[str, str | None], str] = {}
+    for file in sorted(files, key=lambda file: file.name):
+        first.setdefault((file.content_hash, file.sheet), file.name)
+    kept = {file.name: first[file.content_hash, file.sheet] for file in files}
+    return {name: other for name, other in kept.items() if name != other}
 
 
 def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> int:
@@ -91,11 +136,30 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
     row_count = int(inserted[0]) if inserted else 0
     _check_dates(database, settings, file)
     connection.execute(
-        f"INSERT INTO {_FILES.name} BY NAME SELECT ? AS source_file, ? AS content_hash, ? AS row_count,"
-        " ? AS raw_types, ? AS ingested_at",
+        "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
+        " ? AS row_count, ? AS raw_types, ? AS ingested_at",
         [file.name, file.content_hash, row_count, json.dumps(raw_types), ingested_at],
     )
     return row_count
+
+
+def _record_copies(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], copies: dict[str, str], ingested_at: datetime
+) -> None:
+    for file in files:
+        if file.name in copies:
+            connection.execute(
+                "INSERT INTO source_files BY NAME SELECT ? AS source_file, content_hash,"
+                " source_file AS copy_of_source_file, 0 AS row_count, raw_types, ? AS ingested_at"
+                " FROM source_files WHERE source_file = ?",
+                [file.name, ingested_at, copies[file.name]],
+            )
+
+
+def _record_changes(connection: duckdb.DuckDBPyConnection, periods: set[date | None], changed_at: datetime) -> None:
+    for period in periods:
+        connection.execute("DELETE FROM changed_periods WHERE period_start_date IS NOT DISTINCT FROM ?::DATE", [period])
+        connection.execute("INSERT INTO changed_periods VALUES (?, ?)", [period, changed_at])
 
 
 def _check_types(
@@ -130,27 +194,28 @@ def _check_dates(database: Backend, settings: Settings, file: SourceFile) -> Non
         )
 
 
-def _periods(database: Backend, settings: Settings, source_file: str | None = None) -> set[date]:
-    """Periods in which the file (or any) has rows."""
+def _check_currency(database: Backend, settings: Settings) -> None:
+    """Amounts in several currencies cannot be added up, so one has to be chosen."""
+    theirs = settings.source.columns.currency
+    if theirs is None or settings.source.currency or _RAW.name not in database.list_tables():
+        return
+    lines = typed_raw(database, settings)
+    named = lines.filter(lines.currency.notnull())
+    found = named.group_by("currency").agg(row_count=named.count())
+    counts = found.order_by(found.row_count.desc(), "currency").to_pyarrow().to_pylist()
+    if len(counts) > 1:
+        listed = ", ".join(f"{row['currency']} (rows: {row['row_count']:,})" for row in counts[:5])
+        raise SourceError(
+            f"column {theirs!r} holds {len(counts)} currencies: {listed}; set source.currency to the one to count, and"
+            " rows in the others are quarantined"
+        )
+
+
+def _fingerprints(database: Backend, settings: Settings, source_file: str) -> Fingerprints:
     if _RAW.name not in database.list_tables():
-        return set()
+        return {}
     lines = typed_raw(database, settings, source_file)
-    found = lines.select("period_start_date").distinct().to_pyarrow().to_pydict()["period_start_date"]
-    return {period for period in found if period is not None}
-
-
-def typed_raw(database: Backend, settings: Settings, source_file: str | None = None) -> ir.Table:
-    """The typed lines of ``raw_transactions``, of one file or of all.
-
-    Raises :class:`SourceError` when nothing was ever taken in.
-    """
-    if _RAW.name not in database.list_tables():
-        raise SourceError("nothing has been ingested yet: materialise raw_transactions first, or use `genome run`")
-    raw = database.table(_RAW.name)
-    return typed_lines(
-        raw if source_file is None else raw.filter(raw.source_file == source_file),
-        mapped=list(settings.source.columns.mapped),
-        calendar=settings.time,
-        date_format=settings.source.date_format,
-        non_product_codes=settings.rules.non_product_codes,
-    )
+    row_hash = ibis.struct({name: lines[name] for name in ("source_row", *RAW_COLUMNS)}).hash()
+    found = lines.select("period_start_date", row_hash=row_hash)
+    grouped = found.group_by("period_start_date").agg(row_count=found.count(), rows_hash=found.row_hash.bit_xor())
+    return {row["period_start_date"]: (row["row_count"], row["rows_hash"]) for row in grouped.to_pyarrow().to_pylist()}

@@ -9,12 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
+from dagster import DagsterInstance
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.settings import ConfigError, Settings
-from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
+from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -96,16 +98,44 @@ def test_a_second_run_finds_nothing_to_do(tmp_path: Path) -> None:
     assert (len(first.as_of), second.as_of) == (2, ())
 
 
-def test_a_changed_file_makes_its_period_and_those_after_it_anew(tmp_path: Path) -> None:
-    config = shop(tmp_path)
-    settings, _ = make(config, None, "2020-04-01")
-    with (tmp_path / "log.csv").open("a", encoding="utf-8") as log:
+def materialised(settings: Settings, asset: str) -> list[str]:
+    """Periods of the asset, in the order in which they were made."""
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        records = instance.fetch_materializations(dg.AssetKey(asset), limit=100, ascending=True).records
+        return [str(record.partition_key) for record in records]
+
+
+def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: Path) -> None:
+    shop(tmp_path)
+    landing = split_by_month(tmp_path)
+    config = shop_config(tmp_path, "landing")
+    settings, first = make(config, None, "2020-05-01")
+    assert len(first.as_of) == 4
+    with (landing / "2020-02.csv").open("a", encoding="utf-8") as log:
         log.write("c0001,late,2020-02-10 10:00:00,p1,food,1,2.00\n")
-    _, outcome = make(config, None, "2020-04-01")
-    # The file holds rows of every month, so every month has changed.
-    assert outcome.as_of == (date(2020, 2, 1), date(2020, 3, 1), date(2020, 4, 1))
-    late = query(settings.warehouse_path, "SELECT count(*) FROM validated_transactions WHERE order_id = 'late'")
-    assert late == [(1,)]
+    _, second = make(config, None, "2020-05-01")
+    assert second.as_of == tuple(date(2020, month, 1) for month in (3, 4, 5))
+    for asset in ("validated_transactions", "quarantined_transactions", "customer_activity"):
+        assert materialised(settings, asset)[4:] == ["2020-02-01"], asset
+    for asset in ("customer_features", "customer_genome"):
+        assert materialised(settings, asset)[4:] == ["2020-02-01", "2020-03-01", "2020-04-01"], asset
+
+    fresh, _ = make(shop_config(tmp_path, "landing", home="fresh"), None, "2020-05-01")
+    assert_same(tables(settings.warehouse_path), tables(fresh.warehouse_path))
+    _, third = make(config, None, "2020-05-01")
+    assert third.as_of == ()
+
+
+def test_a_repaired_file_empties_the_quarantine(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    settings, _ = make(config, None, "2020-02-01")
+    undated = "SELECT count(*) FROM quarantined_transactions WHERE period_start_date IS NULL"
+    assert query(settings.published_path, "SELECT sum(row_count) FROM quarantine_reasons") == [(1,)]
+    text = (tmp_path / "log.csv").read_text(encoding="utf-8")
+    (tmp_path / "log.csv").write_text(text.replace("2020-13-03", "2020-03-13"), encoding="utf-8")
+    make(config, None, "2020-02-01")
+    assert query(settings.warehouse_path, undated) == [(0,)]
+    assert query(settings.published_path, "SELECT coalesce(sum(row_count), 0) FROM quarantine_reasons") == [(0,)]
 
 
 def test_a_reader_keeps_the_published_file_it_opened(tmp_path: Path) -> None:

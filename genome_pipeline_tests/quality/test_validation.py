@@ -212,16 +212,24 @@ def test_slices_restrict_the_rows(file: Path) -> None:
     }
     write(file, RISK, changes=changes)
     broken = {"range_churn_probability", "interval_churn_probability"}
+    january: dict[date | None, date | None] = {AS_OF: date(2020, 1, 1)}
+    february: dict[date | None, date | None] = {date(2020, 3, 1): AS_OF}
     first, second, both, none, whole = (
-        validate_table(file, RISK, slices)
-        for slices in ([AS_OF], [date(2020, 3, 1)], [AS_OF, date(2020, 3, 1)], [], None)
+        validate_table(file, RISK, slices) for slices in (january, february, january | february, {}, None)
     )
     assert [failed(results) for results in (first, second, both, none, whole)] == [set(), broken, broken, set(), broken]
     assert [results[0].row_count for results in (first, second, both, none, whole)] == [10, 10, 20, 0, 20]
+    assert [
+        (found.period_start_date, found.is_passed, found.row_count) for found in both if found.check_name in broken
+    ] == [
+        (date(2020, 1, 1), True, 10),
+        (AS_OF, False, 10),
+    ] * 2
+    assert [found.row_count for found in whole if found.check_name in broken] == [20, 20]
 
 
 def test_empty_slice_passes_and_says_so(file: Path) -> None:
-    results = validate_table(write(file, RISK), RISK, [date(1999, 1, 1)])
+    results = validate_table(write(file, RISK), RISK, {date(1999, 1, 1): None})
     assert failed(results) == set()
     assert {result.row_count for result in results} == {0}
     assert results[-1].observed.endswith("all 0 rows")
@@ -234,18 +242,18 @@ def test_null_slice_is_one_of_the_slices(file: Path) -> None:
         "reasons": "CASE WHEN i = 0 THEN NULL ELSE ['undated'] END",
     }
     write(file, table, changes=changes)
-    undated = validate_table(file, table, [None])
+    undated = validate_table(file, table, {None: None})
     assert (undated[0].row_count, failed(undated)) == (4, {"not_null_reasons"})
-    dated = validate_table(file, table, [date(2020, 1, 1)])
+    dated = validate_table(file, table, {date(2020, 1, 1): date(2020, 1, 1)})
     assert (dated[0].row_count, failed(dated)) == (16, set())
-    assert validate_table(file, table, [None, date(2020, 1, 1)])[0].row_count == 20
+    assert validate_table(file, table, {None: None, date(2020, 1, 1): None})[0].row_count == 20
 
 
 def test_dates_are_no_slices_of_a_table_sliced_by_file(file: Path) -> None:
     table = TABLES["raw_transactions"]
     write(file, table)
     with pytest.raises(ValueError, match="raw_transactions has no slices by date"):
-        validate_table(file, table, [AS_OF])
+        validate_table(file, table, {AS_OF: AS_OF})
 
 
 def test_examples_are_at_most_five_and_short(file: Path) -> None:
@@ -269,7 +277,7 @@ def test_an_error_inside_an_expectation_fails_its_checks(file: Path, monkeypatch
 
 
 def test_an_error_before_any_expectation_runs_fails_every_check(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no suite")
 
     monkeypatch.setattr(validation, "expectations_of", fail)
@@ -282,7 +290,9 @@ def test_a_check_without_a_result_fails(file: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         validation,
         "expectations_of",
-        lambda table, checks: expectations.expectations_of(table, [c for c in checks if c.name != "unique_key"]),
+        lambda table, checks, by_slice: expectations.expectations_of(
+            table, [c for c in checks if c.name != "unique_key"], by_slice=by_slice
+        ),
     )
     results = validate_table(write(file, RISK), RISK)
     assert failed(results) == {"unique_key"}
@@ -310,7 +320,7 @@ def test_the_file_is_released_after_an_error(file: Path) -> None:
     table = TABLES["raw_transactions"]
     write(file, table)
     with pytest.raises(ValueError):
-        validate_table(file, table, [AS_OF])
+        validate_table(file, table, {AS_OF: AS_OF})
     duckdb.connect(str(file)).close()
 
 

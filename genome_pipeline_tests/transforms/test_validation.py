@@ -9,6 +9,7 @@ from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.transforms.validation import (
     judged_lines,
+    recounted_by_reason,
     rejected_by_reason,
     rejected_lines,
     row_and_cent_totals,
@@ -70,6 +71,45 @@ def test_a_non_product_code_is_set_aside() -> None:
     assert reasons(rows, non_product_codes=["POST"]) == [["non_product_code"], []]
 
 
+def test_non_product_codes_are_patterns_of_the_whole_code_in_any_case() -> None:
+    codes = ["GIFT_0001_20", "gift_x", "AGIFT_1", "B", "b", "BX", "a.b", "axb", "D?"]
+    rows = [{**GOOD, "order_id": str(i), "product_id": code} for i, code in enumerate(codes)]
+    found = reasons(rows, non_product_codes=["gift_*", "b", "a.b"])
+    assert [code for code, reason in zip(codes, found, strict=True) if reason] == [
+        "GIFT_0001_20",
+        "gift_x",
+        "B",
+        "b",
+        "a.b",
+    ]
+
+
+def test_amounts_in_another_currency_are_set_aside_where_one_is_chosen() -> None:
+    rows = [{**GOOD, "order_id": str(i), "currency": code} for i, code in enumerate(["EUR", " eur", "USD", None])]
+    assert reasons(rows, currency="EUR") == [[], [], ["other_currency"], ["other_currency"]]
+    assert reasons(rows) == [[], [], [], []]
+
+
+def test_reasons_counted_from_the_lines_are_those_of_the_judged_rows() -> None:
+    database = engine()
+    nobody: dict[str, Any] = {**GOOD, "customer_id": None}
+    rows: list[dict[str, Any]] = [GOOD, GOOD, GOOD, nobody, nobody, {**GOOD, "ordered_at": "x"}]
+    lines = typed(raw(database, rows), list(GOOD))
+    rules = active_rules(list(GOOD), ())
+    recounted = recounted_by_reason(lines, rules).order_by("reason", "period_start_date").to_pyarrow().to_pylist()
+    period = date(2020, 2, 1)
+    assert recounted == [
+        {"period_start_date": period, "row_count": 3, "cents": 750, "reason": "exact_duplicate"},
+        {"period_start_date": period, "row_count": 2, "cents": 500, "reason": "missing_customer"},
+        {"period_start_date": None, "row_count": 1, "cents": 250, "reason": "unreadable_date"},
+    ]
+    rejected = rejected_by_reason(rejected_lines(judged_lines(lines, rules), database.table("raw_transactions")))
+    assert [
+        (row["reason"], row["row_count"], row["amount_sum"] * 100)
+        for row in rejected.order_by("reason").to_pyarrow().to_pylist()
+    ] == [(row["reason"], row["row_count"], row["cents"]) for row in recounted]
+
+
 def test_a_disabled_rule_does_not_fire() -> None:
     assert reasons([{**GOOD, "unit_price": "0"}], disabled=["zero_amount"]) == [[]]
 
@@ -127,7 +167,7 @@ def test_totals_are_in_rows_and_integer_cents() -> None:
     database = engine()
     lines = typed(raw(database, [GOOD, {**GOOD, "unit_price": "x"}]), list(GOOD))
     assert row_and_cent_totals(lines, "amount").to_pyarrow().to_pylist() == [
-        {"period_start_date": date(2020, 2, 1), "row_count": 2, "cents": 250}
+        {"period_start_date": date(2020, 2, 1), "source_file": "log.csv", "row_count": 2, "cents": 250}
     ]
 
 

@@ -109,7 +109,6 @@ def _check_grid(checks: pd.DataFrame) -> Component:
     shown = checks.assign(
         is_passed=checks["is_passed"].map({True: "✓ passed", False: "✗ failed"}),
         period_start_date=checks["period_start_date"].map(_iso_day),
-        period_end_date=checks["period_end_date"].map(_iso_day),
     )
     failed = shown["is_passed"] == "✗ failed"
     reading = (
@@ -134,7 +133,6 @@ def _check_grid(checks: pd.DataFrame) -> Component:
                 {"field": "check_name", "flex": 3},
                 {"field": "observed", "flex": 4},
                 {"field": "period_start_date", "width": 108},
-                {"field": "period_end_date", "width": 108},
             ],
             name="check-grid",
         ),

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import Settings
+from genome_pipeline.sources import SourceError
+from genome_pipeline.warehouse.ingestion import Ingestion, ingest
+
+HEADER = "customer,date,paid,money\n"
+JANUARY, FEBRUARY, MARCH = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
+
+
+class Shop:
+    """A folder of files, and the warehouse that takes them in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.landing = folder / "landing"
+        self.landing.mkdir()
+        self.home = folder / "home"
+
+    def put(self, name: str, *rows: str) -> None:
+        (self.landing / name).write_text(HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+    def settings(self, **source: Any) -> Settings:
+        columns = {"customer_id": "customer", "ordered_at": "date", "amount": "paid"}
+        if source.pop("has_currency", False):
+            columns["currency"] = "money"
+        return Settings(
+            home=self.home,
+            source={"path": str(self.landing), "columns": columns, **source},
+            calendar={"start": JANUARY},
+        )
+
+    @contextmanager
+    def warehouse(self, **source: Any) -> Iterator[Backend]:
+        with Pipeline.of(self.settings(**source)).warehouse.open() as database:
+            yield database
+
+    def ingest(self, **source: Any) -> Ingestion:
+        with self.warehouse(**source) as database:
+            return ingest(database, self.settings(**source))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.warehouse() as database:
+            rows: list[tuple[Any, ...]] = database.con.execute(sql).fetchall()
+            return rows
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_only_periods_whose_rows_differ_have_changed(shop: Shop) -> None:
+    shop.put("log.csv", "1,2020-01-05,10,EUR", "1,2020-02-05,10,EUR", "1,2020-03-05,10,EUR")
+    assert shop.ingest().changed_periods == {JANUARY, FEBRUARY, MARCH}
+    # The whole history is exported again each night; one amount was corrected, and a row has come in.
+    shop.put("log.csv", "1,2020-01-05,10,EUR", "1,2020-02-05,12,EUR", "1,2020-03-05,10,EUR", "2,2020-03-06,5,EUR")
+    second = shop.ingest()
+    assert (second.read, second.changed_periods) == (["log.csv"], {FEBRUARY, MARCH})
+    third = shop.ingest()
+    assert (third.unchanged, third.read, third.changed_periods) == (["log.csv"], [], set())
+
+
+def test_a_changed_file_replaces_its_own_rows_only(shop: Shop) -> None:
+    shop.put("a.csv", "1,2020-01-05,10,EUR")
+    shop.put("b.csv", "2,2020-02-05,10,EUR")
+    shop.ingest()
+    shop.put("b.csv", "2,2020-03-05,10,EUR")
+    result = shop.ingest()
+    assert (result.unchanged, result.read) == (["a.csv"], ["b.csv"])
+    assert result.changed_periods == {FEBRUARY, MARCH}
+    assert shop.query("SELECT source_file, raw_ordered_at FROM raw_transactions ORDER BY 1") == [
+        ("a.csv", "2020-01-05"),
+        ("b.csv", "2020-03-05"),
+    ]
+
+
+def test_a_removed_file_takes_its_rows_with_it(shop: Shop) -> None:
+    shop.put("a.csv", "1,2020-01-05,10,EUR")
+    shop.put("b.csv", "2,2020-02-05,10,EUR", "3,,10,EUR")
+    shop.ingest()
+    (shop.landing / "b.csv").unlink()
+    result = shop.ingest()
+    assert (result.removed, result.changed_periods) == (["b.csv"], {FEBRUARY, None})
+    assert shop.query("SELECT source_file FROM raw_transactions") == [("a.csv",)]
+    assert shop.query("SELECT source_file FROM source_files") == [("a.csv",)]
+
+
+def test_a_renamed_file_is_read_under_its_new_name(shop: Shop) -> None:
+    shop.put("b.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    (shop.landing / "b.csv").rename(shop.landing / "a.csv")
+    result = shop.ingest()
+    assert (result.read, result.removed) == (["a.csv"], ["b.csv"])
+    assert shop.query("SELECT source_file FROM raw_transactions") == [("a.csv",)]
+
+
+def test_rows_without_a_date_that_change_are_known(shop: Shop) -> None:
+    shop.put("a.csv", "1,2020-01-05,10,EUR", "2,,10,EUR")
+    assert shop.ingest().changed_periods == {JANUARY, None}
+    shop.put("a.csv", "1,2020-01-05,10,EUR", "2,soon,10,EUR")
+    assert shop.ingest().changed_periods == {None}
+    assert len(shop.query("SELECT * FROM changed_periods")) == 2
+
+
+def test_a_file_under_two_names_is_taken_in_once(shop: Shop) -> None:
+    shop.put("b.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    shop.put("c.csv", "1,2020-01-05,10,EUR")
+    result = shop.ingest()
+    assert (result.copies, result.changed_periods) == ({"c.csv": "b.csv"}, set())
+    assert shop.query("SELECT source_file, copy_of_source_file, row_count FROM source_files ORDER BY 1") == [
+        ("b.csv", None, 1),
+        ("c.csv", "b.csv", 0),
+    ]
+    assert len(shop.query("SELECT * FROM raw_transactions")) == 1
+    # What stays does not depend on which came first.
+    shop.put("a.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    assert shop.query("SELECT source_file FROM raw_transactions") == [("a.csv",)]
+    # A copy that becomes a file of its own is read.
+    shop.put("c.csv", "9,2020-01-05,10,EUR")
+    assert shop.ingest().copies == {"b.csv": "a.csv"}
+    assert len(shop.query("SELECT * FROM raw_transactions")) == 2
+
+
+def test_several_currencies_are_refused_unless_one_is_chosen(shop: Shop) -> None:
+    shop.put("a.csv", "1,2020-01-05,10,EUR", "1,2020-01-06,10,EUR")
+    shop.ingest(has_currency=True)
+    shop.put("b.csv", "1,2020-01-07,10,USD")
+    with pytest.raises(SourceError) as error:
+        shop.ingest(has_currency=True)
+    assert str(error.value) == (
+        "column 'money' holds 2 currencies: EUR (rows: 2), USD (rows: 1); set source.currency to the one to count, and"
+        " rows in the others are quarantined"
+    )
+    with shop.warehouse(has_currency=True) as database:
+        assert database.con.execute("SELECT count(*) FROM raw_transactions").fetchall() == [(2,)]
+    assert shop.ingest(has_currency=True, currency="EUR").row_count == 1
