@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,23 @@ def shop_run(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings, _ = make(shop(tmp_path_factory.mktemp("shop")))
     os.environ.pop("DAGSTER_HOME", None)
     return settings
+
+
+@pytest.fixture(scope="session")
+def _early_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a shop whose first two snapshots have been made and published."""
+    from genome_pipeline_tests.pipelines import make, shop
+
+    folder = tmp_path_factory.mktemp("early")
+    make(shop(folder), None, "2020-03-01")
+    os.environ.pop("DAGSTER_HOME", None)
+    return folder
+
+
+@pytest.fixture
+def early_shop(_early_shop: Path, tmp_path: Path) -> Path:
+    """The config of a shop of the test's own, with its first two snapshots made and published."""
+    from genome_pipeline_tests.pipelines import shop_config
+
+    shutil.copytree(_early_shop, tmp_path, dirs_exist_ok=True)
+    return shop_config(tmp_path)

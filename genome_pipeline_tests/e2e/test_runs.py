@@ -15,7 +15,7 @@ import pytest
 from dagster import DagsterInstance
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import ConfigError, Settings, load_settings
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
 
@@ -91,11 +91,9 @@ def test_the_order_of_rows_changes_no_customer_table(shop_run: Settings, tmp_pat
         assert_same(tables(settings.warehouse_path, as_of), tables(shop_run.warehouse_path, as_of))
 
 
-def test_a_second_run_finds_nothing_to_do(tmp_path: Path) -> None:
-    config = shop(tmp_path)
-    _, first = make(config, "2020-03-01", "2020-03-01")
-    _, second = make(config, None, "2020-03-01")
-    assert (len(first.as_of), second.as_of) == (2, ())
+def test_a_second_run_finds_nothing_to_do(early_shop: Path) -> None:
+    _, second = make(early_shop, None, "2020-03-01")
+    assert second.as_of == ()
 
 
 def materialised(settings: Settings, asset: str) -> list[str]:
@@ -126,21 +124,20 @@ def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: 
     assert third.as_of == ()
 
 
-def test_a_repaired_file_empties_the_quarantine(tmp_path: Path) -> None:
-    config = shop(tmp_path)
-    settings, _ = make(config, None, "2020-02-01")
+def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
+    log = early_shop.parent / "log.csv"
+    settings = load_settings(early_shop)
     undated = "SELECT count(*) FROM quarantined_transactions WHERE period_start_date IS NULL"
     assert query(settings.published_path, "SELECT sum(row_count) FROM quarantine_reasons") == [(1,)]
-    text = (tmp_path / "log.csv").read_text(encoding="utf-8")
-    (tmp_path / "log.csv").write_text(text.replace("2020-13-03", "2020-03-13"), encoding="utf-8")
-    make(config, None, "2020-02-01")
+    log.write_text(log.read_text(encoding="utf-8").replace("2020-13-03", "2020-07-13"), encoding="utf-8")
+    _, outcome = make(early_shop, None, "2020-03-01")
+    assert outcome.as_of == ()
     assert query(settings.warehouse_path, undated) == [(0,)]
     assert query(settings.published_path, "SELECT coalesce(sum(row_count), 0) FROM quarantine_reasons") == [(0,)]
 
 
-def test_a_reader_keeps_the_published_file_it_opened(tmp_path: Path) -> None:
-    config = shop(tmp_path)
-    settings, _ = make(config, None, "2020-04-01")
+def test_a_reader_keeps_the_published_file_it_opened(early_shop: Path) -> None:
+    settings = load_settings(early_shop)
     reader = subprocess.Popen(
         [
             sys.executable,
@@ -169,12 +166,12 @@ def test_a_reader_keeps_the_published_file_it_opened(tmp_path: Path) -> None:
             return reader.stdout.readline()  # type: ignore[union-attr]
 
         before = ask()
-        make(config, "2020-05-01", "2020-05-01")
+        make(early_shop, "2020-04-01", "2020-04-01")
         assert ask() == before
     finally:
         reader.stdin.close()  # type: ignore[union-attr]
         reader.wait(timeout=30)
-    assert query(settings.published_path, "SELECT max(as_of) FROM customer_genome") == [(date(2020, 5, 1),)]
+    assert query(settings.published_path, "SELECT max(as_of) FROM customer_genome") == [(date(2020, 4, 1),)]
 
 
 @pytest.mark.parametrize(
@@ -192,29 +189,26 @@ def test_a_snapshot_that_cannot_be_made_is_named(shop_run: Settings, as_of: str,
     assert shop_run.published_path.stat().st_mtime_ns == before
 
 
-def test_a_broken_file_changes_neither_warehouse_nor_published_file(tmp_path: Path) -> None:
-    config = shop(tmp_path)
-    settings, _ = make(config, None, "2020-03-01")
+def test_a_broken_file_changes_neither_warehouse_nor_published_file(early_shop: Path) -> None:
+    config, log = early_shop, early_shop.parent / "log.csv"
+    settings = load_settings(config)
     warehouse, published = tables(settings.warehouse_path), settings.published_path.read_bytes()
-    (tmp_path / "log.csv").write_text("customer,order,date,sku,department,units\n1,1,x,p,f,1\n", encoding="utf-8")
+    log.write_text("customer,order,date,sku,department,units\n1,1,x,p,f,1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"log.csv has no column 'price' \(source.columns.unit_price\)"):
         make(config, None, "2020-03-01")
-    (tmp_path / "log.csv").write_text(
-        "customer,order,date,sku,department,units,price\n1,1,13/02/2020,p,f,1,2\n", encoding="utf-8"
-    )
+    log.write_text("customer,order,date,sku,department,units,price\n1,1,13/02/2020,p,f,1,2\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"none of 1 values in column 'date' is a date .* such as '13/02/2020'"):
         make(config, None, "2020-03-01")
     assert_same(tables(settings.warehouse_path), warehouse)
     assert settings.published_path.read_bytes() == published
 
 
-def test_a_failed_check_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_check_publishes_nothing(early_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage gone wrong writes what its contract forbids; the run stops there."""
     from genome_pipeline.running import RunFailed
     from genome_pipeline.transforms import features
 
-    config = shop(tmp_path)
-    settings, _ = make(config, None, "2020-03-01")
+    settings = load_settings(early_shop)
     published = settings.published_path.read_bytes()
     honest = features.customer_features
 
@@ -223,7 +217,7 @@ def test_a_failed_check_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(features, "customer_features", wrong)
     with pytest.raises(RunFailed, match=r"check contract of customer_features failed: .*days_since_last_order"):
-        make(config, "2020-04-01", "2020-04-01")
+        make(early_shop, "2020-04-01", "2020-04-01")
     assert settings.published_path.read_bytes() == published
 
 
@@ -261,12 +255,12 @@ def test_a_log_of_customers_and_dates_alone_is_enough(tmp_path: Path) -> None:
     assert "no amounts" in str(reason)
 
 
-def test_the_command_runs_quietly_and_speaks_json(tmp_path: Path) -> None:
-    config = shop(tmp_path)
+def test_the_command_runs_quietly_and_speaks_json(early_shop: Path) -> None:
+    config = early_shop
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
     genome = [sys.executable, "-m", "genome_pipeline.cli"]
     done = subprocess.run(
-        [*genome, "run", "--config", config, "--as-of", "2020-03-01", "--json"],
+        [*genome, "run", "--config", config, "--as-of", "2020-04-01", "--json"],
         capture_output=True,
         text=True,
         env=environment,
@@ -274,7 +268,7 @@ def test_the_command_runs_quietly_and_speaks_json(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     facts = json.loads(done.stdout)
-    assert (facts["as_of"], facts["snapshots_made"]) == ("2020-03-01", ["2020-02-01", "2020-03-01"])
+    assert (facts["as_of"], facts["snapshots_made"]) == ("2020-04-01", ["2020-04-01"])
     wrong = subprocess.run(
         [*genome, "run", "--config", config, "--as-of", "2020-03-02", "--quiet"],
         capture_output=True,
