@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from genome_pipeline.settings import SourceSettings
@@ -10,12 +11,16 @@ from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen
 
 _LISTED = 40
+# DuckDB holds decimals of up to 38 digits.
+_UNUSABLE = re.compile(r"\]$|^(STRUCT|MAP|UNION)\(|^DECIMAL\((39|[4-9]\d|\d{3,}),")
+_TIME_OF_DAY = re.compile(r"TIME\b|TIME_NS|BOOLEAN")
 
 
-def choose(names: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
+def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
     """Our name -> position in the file, of every mapped column.
 
-    Raises :class:`SourceError` for a mapped column that the file lacks, or has more than once.
+    Raises :class:`SourceError` for a mapped column that the file lacks, has more than once, or has with a type
+    that holds no single text, number or date.
     """
     chosen = {}
     for ours, theirs in source.columns.mapped.items():
@@ -30,6 +35,13 @@ def choose(names: Sequence[str], file: SourceFile, source: SourceSettings) -> Ch
             raise SourceError(
                 f"{file.name} has {len(positions)} columns named {theirs!r} (source.columns.{ours}), number {numbers}:"
                 " rename all but the one that is meant"
+            )
+        type_ = types[positions[0]]
+        if _UNUSABLE.search(type_) or (ours == "ordered_at" and _TIME_OF_DAY.match(type_)):
+            meant = "a date" if ours == "ordered_at" else "one text or number a row"
+            raise SourceError(
+                f"{file.name}: column {theirs!r} is {type_} (source.columns.{ours}), where {meant} is needed: map another"
+                " column, or export the file again"
             )
         chosen[ours] = positions[0]
     return chosen

@@ -155,6 +155,14 @@ def _header(path: Path, file: SourceFile, source: SourceSettings) -> tuple[tuple
 
     samples = {delimiter: _sample(path, file, delimiter) for delimiter in source.delimiter or _DELIMITERS}
     delimiter = max(samples, key=merit)
+    header, *rows = samples[delimiter]
+    if not wanted.intersection(header):
+        below = next((number for number, row in enumerate(rows, 1) if wanted <= set(row)), 0)
+        if below:
+            lines = "the line" if below == 1 else f"the {below} lines"
+            raise SourceError(
+                f"{file.name}: the column names do not stand in the first line; remove {lines} above them"
+            )
     return tuple(samples[delimiter][0]), delimiter
 
 

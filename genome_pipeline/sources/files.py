@@ -13,7 +13,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -78,10 +78,11 @@ def read_file(
     Text formats and workbooks give VARCHAR as written, Parquet its own types; a column that is not mapped is
     NULL. Nothing is read before the relation is used, which must be within the context and on
     ``connection``. Raises :class:`SourceError` on entering for a file that cannot be opened or lacks a mapped
-    column, and within for rows that cannot be read; what was written of them has to be rolled back.
+    column, within for rows that cannot be read, and on leaving for a file that changed meanwhile; what was
+    written of it has to be rolled back.
     """
     with _opened(file, source) as rows:
-        chosen = choose(rows.names, file, source)
+        chosen = choose(rows.names, rows.types, file, source)
         try:
             yield rows.relation(connection, chosen)
         except duckdb.Error:
@@ -89,6 +90,8 @@ def read_file(
             if fault is None:
                 raise
             raise SourceError(fault) from None
+    if _content_hash(file.path) != file.content_hash:
+        raise SourceError(f"{file.name} changed while it was read: run again when it is complete")
 
 
 def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -97,7 +100,7 @@ def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tu
     Raises :class:`SourceError` for a file that cannot be opened or lacks a mapped column.
     """
     with _opened(file, source) as rows:
-        choose(rows.names, file, source)
+        choose(rows.names, rows.types, file, source)
         return rows.names, rows.types
 
 
@@ -140,7 +143,7 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
     return root, _checked(found)
 
 
-def _checked(paths: Iterable[Path]) -> list[Path]:
+def _checked(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             raise SourceError(_folder_named_like_file(path))
@@ -148,18 +151,37 @@ def _checked(paths: Iterable[Path]) -> list[Path]:
             raise SourceError(f"{path} is not a regular file: name files on disk")
         if _format(path) is None:
             raise SourceError(_unsupported(path))
-    return list(paths)
+    known: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        status = path.stat()
+        first = known.setdefault((status.st_dev, status.st_ino), path)
+        if first is not path:
+            raise SourceError(
+                f"{first} and {path} are one and the same file by a link, whose rows would count twice: remove the link,"
+                " or name only one of them in source.path"
+            )
+    return paths
 
 
 def _source_files(root: Path, path: Path) -> Iterator[SourceFile]:
     name = path.relative_to(root).as_posix()
-    with path.open("rb") as stream:
-        content_hash = hashlib.file_digest(stream, "sha256").hexdigest()
+    content_hash = _content_hash(path)
     if _format(path) is _Format.WORKBOOK:
-        for sheet in workbook.sheets_with_cells(path):
+        sheets = workbook.sheets_with_cells(path)
+        if not sheets:
+            raise SourceError(f"{name} is empty: remove it, or save it again with column names in its first row")
+        for sheet in sheets:
             yield SourceFile(f"{name}#{sheet}", path, sheet, content_hash)
     else:
         yield SourceFile(name, path, None, content_hash)
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(unreadable(path, error)) from None
 
 
 def _format(path: Path) -> _Format | None:
