@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,41 +11,54 @@ import duckdb
 
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.settings import Settings
+from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
 from genome_pipeline.warehouse.database import Warehouse, stored
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw
 
+COLUMNS = {"customer_id": "Customer", "order_id": "Order", "ordered_at": "When", "amount": "Paid"}
+HEADER = "Customer,Order,When,Paid\n"
+
 
 def landing_settings(
-    folder: Path, columns: Mapping[str, str], pattern: str = "*", start: str = "2020-01-01", **options: Any
+    folder: Path, pattern: str = "*", columns: Mapping[str, str] = COLUMNS, **options: Any
 ) -> Settings:
-    """Settings that read ``folder / in / pattern``; the warehouse stands in ``folder``."""
-    source = {"path": str(folder / "in" / pattern), "columns": dict(columns), **options}
-    return Settings.model_validate({"home": folder, "source": source, "calendar": {"start": start}})
+    """Settings from a ``genome.toml`` written into ``folder``: it reads ``folder / in``, and keeps its warehouse here."""
+    source: dict[str, str] = {"path": f"in/{pattern}", **options}
+    config = folder / "genome.toml"
+    config.write_text(
+        f"home = {json.dumps(str(folder))}\n[source]\n{_toml(source)}[source.columns]\n{_toml(columns)}"
+        "[calendar]\nstart = 2020-01-01\n",
+        encoding="utf-8",
+    )
+    return load_settings(config)
 
 
 def ingest_and_validate(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
-    """Bring the raw rows in line with the files, and judge the rows of all periods.
+    """Bring the raw rows in line with the files, and judge all of them.
 
-    Raises :class:`SourceError`.
+    Raises :class:`SourceError`, as ingestion does.
     """
     warehouse = Warehouse(settings.warehouse_path, settings.results_hash, settings.identity)
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     with warehouse.open() as database:
         ingest(database, settings, progress)
-        lines = typed_raw(database, settings)
-        changed = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
-        periods = [start for (start,) in changed]
-        wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
-        with stored(database, judged_lines(wanted, rules)) as judged:
-            valid = valid_lines(judged)
-            warehouse.replace_slices(database, TABLES["validated_transactions"], periods, valid, "run")
+        found = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
+        periods = [start for (start,) in found]
+        with stored(database, judged_lines(typed_raw(database, settings), rules)) as judged:
             rejected = rejected_lines(judged, database.table("raw_transactions"))
-            warehouse.replace_slices(database, TABLES["quarantined_transactions"], [*periods, None], rejected, "run")
+            for name, rows, slices in (
+                ("validated_transactions", valid_lines(judged), periods),
+                ("quarantined_transactions", rejected, [*periods, None]),
+            ):
+                warehouse.replace_slices(database, TABLES[name], slices, rows, "run")
 
 
-def rows(settings: Settings, query: str) -> list[Any]:
+def query(settings: Settings, sql: str) -> list[Any]:
     """What a query finds in the warehouse."""
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
-        return connection.execute(query).fetchall()
+    with duckdb.connect(str(settings.warehouse_path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def _toml(values: Mapping[str, str]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())

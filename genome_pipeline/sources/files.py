@@ -157,8 +157,8 @@ def _checked(paths: list[Path]) -> list[Path]:
         first = known.setdefault((status.st_dev, status.st_ino), path)
         if first is not path:
             raise SourceError(
-                f"{first} and {path} are one and the same file by a link, whose rows would count twice: remove the link,"
-                " or name only one of them in source.path"
+                f"{first} and {path} are one and the same file by a link, whose rows would count twice: remove the"
+                " link, or name only one of them in source.path"
             )
     return paths
 

@@ -33,8 +33,8 @@ _KINDS = {
     b"PAR1": ("a Parquet file", ".parquet"),
     b"PK\3\4": ("a workbook or a ZIP archive", ".xlsx, or unpack it"),
     b"\xd0\xcf\x11\xe0": ("an old .xls workbook", ".xlsx, saved so by a spreadsheet program"),
-    b"\x1f\x8b": ("compressed by gzip", ".gz after its own"),
-    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", ".zst after its own"),
+    b"\x1f\x8b": ("a gzip file", ".gz after its own"),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", ".zst after its own"),
 }
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
@@ -100,8 +100,8 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
             ) from None
         if _has_utf8_before(file, error.start):
             raise SourceError(
-                f"{file.name} is UTF-8 text with damage in it ({_place(file, found, error)}): repair that line, or export"
-                " the file again"
+                f"{file.name} is UTF-8 text with damage in it ({_place(file, found, error)}): repair that line, or"
+                " export the file again"
             ) from None
         logger.warning(
             "%s is not UTF-8 text (%s): read as Windows-1252; if names look wrong, set source.encoding to the encoding"
