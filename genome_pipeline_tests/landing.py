@@ -23,7 +23,7 @@ HEADER = "Customer,Order,When,Paid\n"
 def landing_settings(
     folder: Path, pattern: str = "*", columns: Mapping[str, str] = COLUMNS, **options: Any
 ) -> Settings:
-    """Settings from a ``genome.toml`` written into ``folder``: it reads ``folder / in``, and keeps its warehouse here."""
+    """Settings from a ``genome.toml`` written into ``folder``, which reads ``in`` and keeps its warehouse there."""
     source: dict[str, str] = {"path": f"in/{pattern}", **options}
     config = folder / "genome.toml"
     config.write_text(

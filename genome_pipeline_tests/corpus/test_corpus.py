@@ -70,7 +70,11 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 
 def _take_in(case: Case, folder: Path) -> Settings:
     settings = landing_settings(folder, case.file if case.is_alone else "*", **case.options)
-    ingest_and_validate(settings, lambda _: case.meanwhile(folder / "in" / case.file))
+
+    def meanwhile(_: str) -> None:
+        case.meanwhile(folder / "in" / case.file)
+
+    ingest_and_validate(settings, meanwhile)
     return settings
 
 
