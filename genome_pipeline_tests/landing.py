@@ -43,8 +43,8 @@ def ingest_and_validate(settings: Settings, progress: Callable[[str], None] = la
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     with warehouse.open() as database:
         ingest(database, settings, progress)
-        found = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
-        periods = [start for (start,) in found]
+        changed = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
+        periods = [start for (start,) in changed if start is not None]
         with stored(database, judged_lines(typed_raw(database, settings), rules)) as judged:
             rejected = rejected_lines(judged, database.table("raw_transactions"))
             for name, rows, slices in (

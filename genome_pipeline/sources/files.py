@@ -13,7 +13,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -143,7 +143,7 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
     return root, _checked(found)
 
 
-def _checked(paths: list[Path]) -> list[Path]:
+def _checked(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             raise SourceError(_folder_named_like_file(path))
@@ -151,16 +151,7 @@ def _checked(paths: list[Path]) -> list[Path]:
             raise SourceError(f"{path} is not a regular file: name files on disk")
         if _format(path) is None:
             raise SourceError(_unsupported(path))
-    known: dict[tuple[int, int], Path] = {}
-    for path in paths:
-        status = path.stat()
-        first = known.setdefault((status.st_dev, status.st_ino), path)
-        if first is not path:
-            raise SourceError(
-                f"{first} and {path} are one and the same file by a link, whose rows would count twice: remove the"
-                " link, or name only one of them in source.path"
-            )
-    return paths
+    return list(paths)
 
 
 def _source_files(root: Path, path: Path) -> Iterator[SourceFile]:

@@ -26,6 +26,7 @@ COLUMNS = {
     "quantity": "units",
     "unit_price": "price",
 }
+JUDGED = ("validated_transactions", "quarantined_transactions")
 Row = tuple[str, ...]
 Log = dict[str, list[Row]]
 
@@ -84,9 +85,8 @@ def bring(where: Settings, log: Log) -> None:
     ingest_and_validate(where)
 
 
-def contents(where: Settings, without: str = "ingested_at") -> list[Counter[Any]]:
+def contents(where: Settings, without: str = "ingested_at", tables: tuple[str, ...] = JUDGED) -> list[Counter[Any]]:
     """The rows of the tables, whatever their order."""
-    tables = ("validated_transactions", "quarantined_transactions")
     found = [query(where, f"SELECT COLUMNS(c -> c NOT IN ({_listed(without)})) FROM {table}") for table in tables]
     return [Counter(map(repr, rows)) for rows in found]
 
@@ -108,19 +108,21 @@ def worth(row: Row) -> int:
 def test_nothing_is_lost(profile: settings) -> None:
     def property_(log: Log) -> None:
         with taken_in(log) as where:
-            rows = [(name, number) for name, rows in log.items() for number in range(1, len(rows) + 1)]
+            # Of files that are the same the first is taken.
+            files = {tuple(log[name]): name for name in sorted(log, reverse=True)}
+            lines = [(name, number) for rows, name in files.items() for number in range(1, len(rows) + 1)]
             placed = query(
                 where,
                 "SELECT source_file, source_row FROM validated_transactions"
                 " UNION ALL SELECT source_file, source_row FROM quarantined_transactions",
             )
-            assert sorted(placed) == sorted(rows)
+            assert sorted(placed) == sorted(lines)
             ((amount,),) = query(
                 where,
                 "SELECT coalesce((SELECT sum(amount) FROM validated_transactions), 0)"
                 " + coalesce((SELECT sum(line_amount) FROM quarantined_transactions), 0)",
             )
-            assert amount * 100 == sum(worth(row) for rows in log.values() for row in rows)
+            assert amount * 100 == sum(worth(row) for rows in files for row in rows)
             # Again: nothing changed, so nothing changes.
             before = contents(where, without="")
             ingest_and_validate(where)
@@ -134,9 +136,10 @@ def test_the_order_of_files_and_rows_does_not_matter(profile: settings) -> None:
     def property_(log: Log, random: Any) -> None:
         files = [random.sample(rows, len(rows)) for rows in log.values()]
         shuffled = dict(zip(log, random.sample(files, len(files)), strict=True))
-        without = "ingested_at source_file source_row"
+        # Shuffling can make two files the same, of which one is left out: the valid rows tell no difference.
+        what = ("ingested_at source_file source_row", JUDGED[:1])
         with taken_in(log) as where, taken_in(shuffled) as other:
-            assert contents(where, without) == contents(other, without)
+            assert contents(where, *what) == contents(other, *what)
 
     holds(property_, profile, LOGS, st.randoms(use_true_random=False))
 
