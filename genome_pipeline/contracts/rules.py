@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ABSURD = 1_000_000_000
 """Quantities and amounts from here on are taken for damage, not for trade."""
 
+NOTHING_MARKS = ("NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "\\N")
+"""What programs write where there is no id: taken as one, it would be the best customer of all."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -45,7 +48,11 @@ def _unreadable(lines: ir.Table, *columns: str) -> ir.BooleanValue:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("missing_customer", "No customer is named.", lambda t: t.customer_id.isnull()),
+    Rule(
+        "missing_customer",
+        f"No customer is named, or only by a mark for nothing ({', '.join(NOTHING_MARKS)}).",
+        lambda t: t.customer_id.isnull(),
+    ),
     Rule("missing_date", "No moment of order is given.", lambda t: t.raw_ordered_at.isnull()),
     Rule(
         "unreadable_date",
@@ -65,9 +72,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "unreadable_number",
         "A quantity, price or amount is written that is not a number, or is too large to be one.",
-        lambda t: (
-            _unreadable(t, "quantity", "unit_price") | (t.has_amount_text & t.amount.isnull() & t.quantity.notnull())
-        ),
+        lambda t: _unreadable(t, "quantity", "unit_price") | (t.has_amount_text & t.amount.isnull()),
         needs=("quantity", "unit_price", "amount"),
     ),
     Rule(
@@ -78,7 +83,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "missing_amount",
-        "No price or amount is given.",
+        "No amount is given, or no price, or no quantity to go with the price.",
         lambda t: ~t.has_amount_text,
         needs=("unit_price", "amount"),
     ),

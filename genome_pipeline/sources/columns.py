@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from genome_pipeline.settings import SourceSettings
@@ -10,12 +11,17 @@ from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen
 
 _LISTED = 40
+_NUMBER = re.compile(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(")
+_DATE = re.compile(_NUMBER.pattern + "|DATE|TIMESTAMP")
+_NESTED = re.compile(r".*\]$|STRUCT\(|MAP\(")
+_LONG_DECIMAL = re.compile(r"DECIMAL\((39|[4-9]\d|\d{3,}),")
 
 
-def choose(names: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
+def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
     """Our name -> position in the file, of every mapped column.
 
-    Raises :class:`SourceError` for a mapped column that the file lacks, or has more than once.
+    Raises :class:`SourceError` for a mapped column that the file lacks, has more than once, or has with a type
+    that cannot be read as what is meant.
     """
     chosen = {}
     for ours, theirs in source.columns.mapped.items():
@@ -31,8 +37,26 @@ def choose(names: Sequence[str], file: SourceFile, source: SourceSettings) -> Ch
                 f"{file.name} has {len(positions)} columns named {theirs!r} (source.columns.{ours}), number {numbers}:"
                 " rename all but the one that is meant"
             )
+        type_ = types[positions[0]]
+        needed = _needed(ours, type_)
+        if needed:
+            raise SourceError(
+                f"{file.name}: column {theirs!r} is {type_} (source.columns.{ours}), where {needed} is needed: map"
+                " another column, or export the file again"
+            )
         chosen[ours] = positions[0]
     return chosen
+
+
+def _needed(ours: str, type_: str) -> str | None:
+    """What the column should hold instead of a type that cannot be read as it."""
+    if _LONG_DECIMAL.match(type_):
+        return "a decimal of at most 38 digits"
+    if ours == "ordered_at":
+        return None if _DATE.match(type_) else "a date"
+    if ours in ("quantity", "unit_price", "amount"):
+        return None if _NUMBER.match(type_) else "a number"
+    return "one value a row" if _NESTED.match(type_) else None
 
 
 def _suggestion(theirs: str, names: Sequence[str]) -> str:

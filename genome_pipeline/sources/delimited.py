@@ -155,7 +155,19 @@ def _header(path: Path, file: SourceFile, source: SourceSettings) -> tuple[tuple
 
     samples = {delimiter: _sample(path, file, delimiter) for delimiter in source.delimiter or _DELIMITERS}
     delimiter = max(samples, key=merit)
+    if not wanted.intersection(samples[delimiter][0]):
+        below = max(_header_row(rows, wanted) for rows in samples.values())
+        if below:
+            lines = "the line" if below == 1 else f"the {below} lines"
+            raise SourceError(
+                f"{file.name}: the column names do not stand in the first line; remove {lines} above them"
+            )
     return tuple(samples[delimiter][0]), delimiter
+
+
+def _header_row(rows: list[list[str]], wanted: set[str]) -> int:
+    """The index of the first row that holds all wanted names; 0 where none below the first does."""
+    return next((number for number, row in enumerate(rows) if wanted <= set(row)), 0)
 
 
 def _sample(path: Path, file: SourceFile, delimiter: str) -> list[list[str]]:

@@ -78,10 +78,11 @@ def read_file(
     Text formats and workbooks give VARCHAR as written, Parquet its own types; a column that is not mapped is
     NULL. Nothing is read before the relation is used, which must be within the context and on
     ``connection``. Raises :class:`SourceError` on entering for a file that cannot be opened or lacks a mapped
-    column, and within for rows that cannot be read; what was written of them has to be rolled back.
+    column, within for rows that cannot be read, and on leaving for a file that changed meanwhile; what was
+    written of it has to be rolled back.
     """
     with _opened(file, source) as rows:
-        chosen = choose(rows.names, file, source)
+        chosen = choose(rows.names, rows.types, file, source)
         try:
             yield rows.relation(connection, chosen)
         except duckdb.Error:
@@ -89,6 +90,8 @@ def read_file(
             if fault is None:
                 raise
             raise SourceError(fault) from None
+    if _content_hash(file.path) != file.content_hash:
+        raise SourceError(f"{file.name} changed while it was read: run again when it is complete")
 
 
 def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -97,7 +100,7 @@ def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tu
     Raises :class:`SourceError` for a file that cannot be opened or lacks a mapped column.
     """
     with _opened(file, source) as rows:
-        choose(rows.names, file, source)
+        choose(rows.names, rows.types, file, source)
         return rows.names, rows.types
 
 
@@ -153,13 +156,23 @@ def _checked(paths: Iterable[Path]) -> list[Path]:
 
 def _source_files(root: Path, path: Path) -> Iterator[SourceFile]:
     name = path.relative_to(root).as_posix()
-    with path.open("rb") as stream:
-        content_hash = hashlib.file_digest(stream, "sha256").hexdigest()
+    content_hash = _content_hash(path)
     if _format(path) is _Format.WORKBOOK:
-        for sheet in workbook.sheets_with_cells(path):
+        sheets = workbook.sheets_with_cells(path)
+        if not sheets:
+            raise SourceError(f"{name} is empty: remove it, or save it again with column names in its first row")
+        for sheet in sheets:
             yield SourceFile(f"{name}#{sheet}", path, sheet, content_hash)
     else:
         yield SourceFile(name, path, None, content_hash)
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(unreadable(path, error)) from None
 
 
 def _format(path: Path) -> _Format | None:

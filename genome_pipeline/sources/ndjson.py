@@ -16,7 +16,8 @@ from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, litera
 from genome_pipeline.sources.text import compression, open_text, utf8_path
 
 _SAMPLE_LINES = 1_000
-_KINDS = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+_KINDS = {list: "array", dict: "object", str: "string", int: "number", float: "number", bool: "boolean"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TWICE = re.compile(r'in line (\d+): .*duplicate key "(.*?)"', re.DOTALL)
 
 
@@ -68,18 +69,24 @@ class NdjsonRows(QueriedRows):
 
 def _keys(file: SourceFile, path: Path, wanted: set[str]) -> tuple[str, ...]:
     names: dict[str, None] = {}
-    number = 0
-    for number, item in enumerate(_objects(file, path), 1):
+    count = 0
+    for count, (number, item) in enumerate(_objects(file, path), 1):
         names |= dict.fromkeys(item)
-        if number >= _SAMPLE_LINES and wanted <= names.keys():
+        nested = next((key for key in wanted if isinstance(item.get(key), list | dict)), None)
+        if nested is not None:
+            raise SourceError(
+                f"{file.name}, line {number:,}: {nested!r} is a JSON {_KINDS[type(item[nested])]}, where one text or"
+                " number is needed; flatten it, or map another key"
+            )
+        if count >= _SAMPLE_LINES and wanted <= names.keys():
             break
-    if number == 0:
+    if count == 0:
         raise SourceError(f"{file.name} is empty: remove it, or export it again with one JSON object a line")
     return tuple(names)
 
 
-def _objects(file: SourceFile, path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of the file. Raises :class:`SourceError` at the first line that is not one."""
+def _objects(file: SourceFile, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of the file, with their lines. Raises :class:`SourceError` at the first line that is not one."""
     with open_text(path) as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
@@ -89,9 +96,14 @@ def _objects(file: SourceFile, path: Path) -> Iterator[dict[str, Any]]:
             except json.JSONDecodeError as error:
                 fault = f"not one whole JSON object ({error.msg.lower()} at column {error.colno:,})"
             else:
+                if "\\ud" in line.lower() and _SURROGATE.search(json.dumps(item, ensure_ascii=False)):
+                    raise SourceError(
+                        f"{file.name}, line {number:,}: half a character (a \\ud… escape without its other half);"
+                        " repair it, or export the file again"
+                    )
                 # A null is taken as DuckDB takes it: a row with nothing in it.
                 if isinstance(item, dict | None):
-                    yield item or {}
+                    yield number, item or {}
                     continue
                 fault = f"a JSON {_KINDS[type(item)]}, not an object"
             raise SourceError(f"{file.name}, line {number:,}: {fault}; write one object on each line") from None

@@ -13,6 +13,9 @@ from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, path_l
 from genome_pipeline.sources.text import damaged, unreadable
 
 _ROW_NUMBER = "file_row_number"
+# DuckDB takes a decimal of more digits for a double, and misreads it.
+_MOST_DIGITS = 38
+_SchemaElement = tuple[str, int | None, int | None, int | None]
 
 
 @contextmanager
@@ -22,14 +25,20 @@ def opened(file: SourceFile) -> Iterator[ParquetRows]:
         file.path.open("rb").close()
         with duckdb.connect() as connection:
             path = path_literal(file.path)
-            schema = connection.execute(f"SELECT name, num_children FROM parquet_schema({path})").fetchall()
+            schema = connection.execute(
+                f"SELECT name, num_children, precision, scale FROM parquet_schema({path})"
+            ).fetchall()
             described = connection.execute(f"DESCRIBE SELECT * FROM {_scan(file)}").fetchall()
     except OSError as error:
         raise SourceError(unreadable(file.path, error)) from None
     except duckdb.Error:
         raise SourceError(damaged(file, "Parquet")) from None
-    unique_names, types = zip(*((name, type_) for name, type_, *_ in described), strict=True)
-    yield ParquetRows(_top_level(schema), types, file, unique_names)
+    columns = _top_level(schema)
+    types = tuple(
+        f"DECIMAL({precision},{scale})" if (precision or 0) > _MOST_DIGITS else type_
+        for (_, type_, *_), (_, _, precision, scale) in zip(described, columns, strict=True)
+    )
+    yield ParquetRows(tuple(column[0] for column in columns), types, file, tuple(name for name, *_ in described))
 
 
 @dataclass
@@ -58,14 +67,14 @@ def _scan(file: SourceFile) -> str:
     return f"read_parquet({path_literal(file.path)}, hive_partitioning=false)"
 
 
-def _top_level(schema: list[tuple[str, int | None]]) -> tuple[str, ...]:
-    """The names of the columns, from a schema listed depth first: DuckDB renames those that differ by case only."""
-    names = []
+def _top_level(schema: list[_SchemaElement]) -> list[_SchemaElement]:
+    """The columns, from a schema listed depth first: DuckDB renames those that differ by case only."""
+    columns = []
     inside = 0
-    for name, children in schema[1:]:
+    for element in schema[1:]:
         if inside == 0:
-            names.append(name)
+            columns.append(element)
         else:
             inside -= 1
-        inside += children or 0
-    return tuple(names)
+        inside += element[1] or 0
+    return columns

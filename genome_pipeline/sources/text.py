@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import logging
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ import pyarrow as pa
 
 from genome_pipeline.sources import SourceError, SourceFile
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 1 << 20
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
@@ -25,6 +28,14 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# How files begin that are no text, and the ending each should have.
+_KINDS = {
+    b"PAR1": ("a Parquet file", ".parquet"),
+    b"PK\3\4": ("a workbook or a ZIP archive", ".xlsx, or unpack it"),
+    b"\xd0\xcf\x11\xe0": ("an old .xls workbook", ".xlsx, saved so by a spreadsheet program"),
+    b"\x1f\x8b": ("a gzip file", ".gz after its own"),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard file", ".zst after its own"),
+}
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -56,8 +67,8 @@ def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[Path]:
     """A UTF-8 file without byte order mark that holds the file's text: the file itself, or a temporary copy.
 
     A byte order mark decides the encoding, then ``encoding``, then whether all bytes are valid UTF-8; the
-    last resort is Windows-1252. Raises :class:`SourceError` for text that cannot be decoded, for NULs, and
-    for damaged compression.
+    last resort is Windows-1252, with a warning in the log. Raises :class:`SourceError` for text that cannot be
+    decoded, for UTF-8 with damage in it, for NULs, and for damaged compression.
     """
     found = _encoding(file, encoding)
     if found == "utf-8":
@@ -74,7 +85,10 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
     """The encoding in which the whole file is readable text."""
     with _readable(file), open_bytes(file.path) as stream:
         start = stream.read(4)
-    marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+    for beginning, (kind, ending) in _KINDS.items():
+        if start.startswith(beginning):
+            raise SourceError(f"{file.name} is {kind} by its content, not text: give it the ending {ending}")
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), None) or _unmarked_utf16(start)
     found = marked or (_known(encoding) if encoding else "utf-8")
     try:
         _read_through(file, found)
@@ -84,6 +98,17 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
                 f"{file.name} is not {marked or encoding} text ({_place(file, found, error)}): set source.encoding to"
                 " the encoding it was written in"
             ) from None
+        if _has_utf8_before(file, error.start):
+            raise SourceError(
+                f"{file.name} is UTF-8 text with damage in it ({_place(file, found, error)}): repair that line, or"
+                " export the file again"
+            ) from None
+        logger.warning(
+            "%s is not UTF-8 text (%s): read as Windows-1252; if names look wrong, set source.encoding to the encoding"
+            " it was written in",
+            file.name,
+            _place(file, found, error),
+        )
         found = "cp1252"
         try:
             _read_through(file, found)
@@ -93,6 +118,26 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
                 " source.encoding to the encoding it was written in"
             ) from None
     return found
+
+
+def _unmarked_utf16(start: bytes) -> str | None:
+    """UTF-16 by the NULs in every other byte, as in column names of Latin letters."""
+    match [byte == 0 for byte in start]:
+        case [False, True, False, True]:
+            return "utf-16-le"
+        case [True, False, True, False]:
+            return "utf-16-be"
+    return None
+
+
+def _has_utf8_before(file: SourceFile, end: int) -> bool:
+    """Whether the valid part before a fault has characters of several bytes: other encodings hardly ever make them."""
+    with open_bytes(file.path) as stream:
+        while end > 0 and (piece := stream.read(min(_CHUNK, end))):
+            if not piece.isascii():
+                return True
+            end -= len(piece)
+    return False
 
 
 def _known(encoding: str) -> str:

@@ -46,6 +46,8 @@ def sheets_with_cells(path: Path) -> list[str]:
 def opened(file: SourceFile) -> Iterator[SheetRows]:
     """The sheet's columns and rows. Raises :class:`SourceError` for a damaged or locked workbook."""
     try:
+        # The reader's own errors do not say what the system said.
+        file.path.open("rb").close()
         with CalamineWorkbook.from_path(file.path) as book:
             rows = enumerate(book.get_sheet_by_name(str(file.sheet)).iter_rows())
             filled = ((number, [_text(cell) for cell in row]) for number, row in rows if any(c != "" for c in row))

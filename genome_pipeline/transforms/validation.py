@@ -10,7 +10,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar, Period
-from genome_pipeline.contracts.rules import ABSURD, Rule, quarantining
+from genome_pipeline.contracts.rules import ABSURD, NOTHING_MARKS, Rule, quarantining
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 
 _MONEY = dt.Decimal(18, 2)
@@ -46,13 +46,13 @@ def typed_lines(
     rounded half away from zero to cents; it is negative in a return.
     """
     lines = raw.mutate(
-        **{name: _text(raw[f"raw_{name}"]) for name in _IDENTITY},
+        **{name: _label(raw[f"raw_{name}"]) for name in _IDENTITY},
         ordered_at=_moment(raw.raw_ordered_at, date_format),
         raw_ordered_at=_text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
         quantity=_number(raw.raw_quantity, dt.Decimal(18, 3)),
         unit_price=_number(raw.raw_unit_price, dt.Decimal(18, 4)),
     )
-    amount_column = "raw_amount" if "amount" in mapped else "raw_unit_price"
+    amount_parts = ["amount"] if "amount" in mapped else [n for n in ("unit_price", "quantity") if n in mapped]
     line_total: ir.DecimalValue
     if "amount" in mapped:
         line_total = _number(raw.raw_amount, dt.Decimal(38, 7))
@@ -62,7 +62,7 @@ def typed_lines(
         line_total = lines.unit_price.cast(dt.Decimal(38, 7))
     lines = lines.mutate(
         amount=ibis.ifelse(line_total.abs() < ABSURD * 1_000_000, line_total.round(2).cast(_MONEY), ibis.null(_MONEY)),
-        has_amount_text=_text(raw[amount_column]).notnull(),
+        has_amount_text=ibis.and_(*(_text(raw[f"raw_{name}"]).notnull() for name in amount_parts or ["amount"])),
     )
     is_return = (lines.quantity < 0).fill_null(False) | (lines.amount < 0).fill_null(False)
     is_outside = lines.ordered_at < ibis.date(calendar.start)
@@ -192,11 +192,21 @@ def _any_of(patterns: Sequence[str]) -> str:
 
 
 def _text(column: ir.Value) -> ir.StringValue:
-    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer."""
+    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
     if column.type().is_floating():
-        whole = (column == column.floor()).fill_null(False) & (column.abs() < 2**53)
-        return ibis.ifelse(whole, column.try_cast("int64").cast("string"), column.cast("string"))
+        integer = column.try_cast("int64")
+        whole = (column == integer.cast("float64")).fill_null(False) & (column.abs() < 2**53)
+        text = ibis.ifelse(whole, integer.cast("string"), column.cast("string"))
+        return ibis.ifelse(column.isnan(), ibis.null("string"), text)
     return column.strip().nullif("") if column.type().is_string() else column.cast("string")
+
+
+def _label(column: ir.Value) -> ir.StringValue:
+    """Text of an id or a name: blanks of any width are blanks, and a mark for nothing is null."""
+    if not column.type().is_string():
+        return _text(column)
+    text = _text(column.replace("\u00a0", " "))
+    return ibis.ifelse(text.isin(NOTHING_MARKS), ibis.null("string"), text)
 
 
 def _number(column: ir.Value, type_: dt.Decimal) -> ir.DecimalValue:

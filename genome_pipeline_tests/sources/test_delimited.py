@@ -185,7 +185,7 @@ QUOTE = "a quoted field is not closed, or more follows its closing quote; close 
         ),
         (
             gzip.compress(HEADER.encode(), mtime=0),
-            "a.csv is not a text file (NUL in line 1): give it the ending of what it is, or export it again as text",
+            "a.csv is a gzip file by its content, not text: give it the ending .gz after its own",
         ),
         (
             HEADER.encode() + b"\xe9,2,3\n1,2,\x81\n",

@@ -17,11 +17,14 @@ _CONTENT = (
     '<Default Extension="xml" ContentType="application/xml"/></Types>'
 )
 
-Cell = str | int | float | bool | tuple[float, str] | None
+Cell = str | int | float | bool | tuple[float | str | None, str] | None
 
 
 def write_workbook(path: Path, sheets: Mapping[str, list[list[Cell]]]) -> Path:
-    """A cell is a text, a number, a truth value, nothing, or a serial number with "date" or "moment"."""
+    """A cell is a text, a number, a truth value, nothing, a serial number with "date" or "moment", or a formula.
+
+    A formula stands behind the number that was stored with it, the mark of its error, or None.
+    """
     entries = "".join(f'<sheet name="{escape(name)}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
         parts.writestr("[Content_Types].xml", _CONTENT)
@@ -60,6 +63,10 @@ def _cell(place: str, cell: Cell) -> str:
             return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(cell)}</t></is></c>'
         case bool():
             return f'<c r="{place}" t="b"><v>{int(cell)}</v></c>'
+        case (result, formula) if formula.startswith("="):
+            kind = ' t="e"' if isinstance(result, str) else ""
+            stored = "" if result is None else f"<v>{result}</v>"
+            return f'<c r="{place}"{kind}><f>{escape(formula[1:])}</f>{stored}</c>'
         case (serial, style):
             return f'<c r="{place}" s="{_STYLES[style]}"><v>{serial}</v></c>'
         case _:
