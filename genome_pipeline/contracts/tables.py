@@ -13,6 +13,19 @@ from genome_pipeline.contracts.columns import AS_READ, COLUMNS, Column
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Rows of another table that every row of this one belongs to: ``columns`` here are ``their_columns`` there.
+
+    Where it ``is_complete``, every row there is also meant by one here, slice by slice.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    their_columns: tuple[str, ...]
+    is_complete: bool = False
+
+
+@dataclass(frozen=True)
 class Table:
     """One table of the flow.
 
@@ -31,6 +44,7 @@ class Table:
     nullable: frozenset[str] = frozenset()
     is_published: bool = False
     is_made_at_publishing: bool = False
+    references: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in (*self.columns, *self.key, *self.nullable) if name not in COLUMNS]
@@ -164,6 +178,9 @@ _MODEL = (
     "training_row_count",
 )
 
+_SNAPSHOT_CUSTOMER = ("as_of", "customer_id")
+_EVERY_CUSTOMER = Reference("customer_features", _SNAPSHOT_CUSTOMER, _SNAPSHOT_CUSTOMER, is_complete=True)
+
 _ALL = (
     Table(
         "source_files",
@@ -253,6 +270,14 @@ _ALL = (
             }
         ),
         is_published=True,
+        references=(
+            Reference(
+                "validated_transactions",
+                ("period_start_date", "customer_id"),
+                ("period_start_date", "customer_id"),
+                is_complete=True,
+            ),
+        ),
     ),
     Table(
         "customer_features",
@@ -298,6 +323,10 @@ _ALL = (
         "as_of",
         frozenset({"previous_segment_id", "has_moved"}),
         is_published=True,
+        references=(
+            _EVERY_CUSTOMER,
+            Reference("segment_profiles", ("as_of", "segment_id"), ("as_of", "segment_id")),
+        ),
     ),
     Table(
         "segment_profiles",
@@ -375,6 +404,7 @@ _ALL = (
         "as_of",
         frozenset({*_ORDERS, *_SPEND, "naive_expected_spend", "abstain_reason"}),
         is_published=True,
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "risk_model",
@@ -397,6 +427,7 @@ _ALL = (
         "as_of",
         frozenset({*_CHURN, "p_alive", "risk_band", "naive_churn_probability", "abstain_reason"}),
         is_published=True,
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "similarity_index",
@@ -417,6 +448,10 @@ _ALL = (
         ("as_of", "customer_id", "neighbor_rank"),
         "as_of",
         is_published=True,
+        references=(
+            Reference("customer_features", _SNAPSHOT_CUSTOMER, _SNAPSHOT_CUSTOMER),
+            Reference("customer_features", ("as_of", "neighbor_customer_id"), _SNAPSHOT_CUSTOMER),
+        ),
     ),
     Table(
         "prediction_outcomes",
@@ -440,6 +475,7 @@ _ALL = (
         "matured_as_of",
         frozenset({"actual_spend", *_PREDICTIONS, "confidence"}) - {"naive_expected_orders"},
         is_published=True,
+        references=(Reference("customer_features", _SNAPSHOT_CUSTOMER, _SNAPSHOT_CUSTOMER),),
     ),
     Table(
         "model_performance",
@@ -472,6 +508,7 @@ _ALL = (
         "as_of",
         frozenset({"confidence", *_CONFIDENCE_PARTS, "confidence_band", "abstain_reason"}),
         is_published=True,
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "customer_actions",
@@ -483,6 +520,7 @@ _ALL = (
         "as_of",
         frozenset({"revenue_at_stake_amount"}),
         is_published=True,
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "customer_genome",
@@ -538,6 +576,7 @@ _ALL = (
         )
         | NULLABLE_GENES,
         is_published=True,
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "quarantine_reasons",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.columns import Column
-from genome_pipeline.contracts.tables import Table
+from genome_pipeline.contracts.tables import Reference, Table
 
 if TYPE_CHECKING:
     from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
@@ -36,13 +36,15 @@ class Check:
     """One statement about a table.
 
     ``description`` says what is expected. ``columns`` are those it is about. ``breach`` is an SQL condition, true
-    of a row that breaks the statement; ``None`` where the statement is not about single rows.
+    of a row that breaks the statement. ``broken_rows`` is, where one row does not tell, a query of those that break
+    it, from ``{batch}`` and from other tables ``{within}`` the slices looked at; it gives the key and the slice.
     """
 
     name: str
     description: str
     columns: tuple[str, ...] = ()
     breach: str | None = None
+    broken_rows: str | None = None
 
 
 COLUMNS_CHECK = Check("columns", "the columns are those of the contract, in its order")
@@ -89,6 +91,24 @@ RELATIONS = (
 )
 """Relations between columns, expected of every table that has all of them. A null satisfies each."""
 
+ARRANGEMENTS = (
+    Check(
+        "neighbors_sorted",
+        "similarity does not rise with neighbor_rank",
+        ("customer_id", "neighbor_rank", "similarity"),
+        broken_rows="SELECT * FROM (SELECT *, lag(similarity) OVER (PARTITION BY as_of, customer_id"
+        " ORDER BY neighbor_rank) AS before FROM {batch}) WHERE similarity > before",
+    ),
+    Check(
+        "neighbors_complete",
+        "every customer has as many neighbors as any other",
+        ("customer_id", "neighbor_rank"),
+        broken_rows="SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY as_of, customer_id) AS found,"
+        " max(neighbor_rank) OVER (PARTITION BY as_of) AS wanted FROM {batch}) WHERE found <> wanted",
+    ),
+)
+"""What is expected of several rows together, of every table that has all the columns."""
+
 
 def checks_of(table: Table) -> tuple[Check, ...]:
     """Every check of the table, in a stable order."""
@@ -100,13 +120,16 @@ def checks_of(table: Table) -> tuple[Check, ...]:
     bounds = [check for column in table.fields if (check := _bounds(column))]
     values = [_values(column, column.values) for column in table.fields if column.values]
     intervals = [_interval(name) for name in table.columns if {f"{name}_lower", f"{name}_upper"} <= set(table.columns)]
-    relations = [check for check in RELATIONS if set(check.columns) <= set(table.columns)]
+    relations = [check for check in (*RELATIONS, *ARRANGEMENTS) if set(check.columns) <= set(table.columns)]
+    references = [check for reference in table.references for check in _references(reference)]
     key = Check(KEY_CHECK, f"{', '.join(table.key)} identify a row", table.key)
-    return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, key)
+    return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, *references, key)
 
 
-def expectations_of(table: Table, checks: Sequence[Check], *, by_slice: bool) -> list[UnexpectedRowsExpectation]:
-    """Great Expectations of the row checks and the key among ``checks``.
+def expectations_of(
+    table: Table, checks: Sequence[Check], *, within: str, by_slice: bool
+) -> list[UnexpectedRowsExpectation]:
+    """Great Expectations of what ``checks`` say of rows; ``within`` is the SQL condition of the slices looked at.
 
     The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name`` and ``slices`` (the
     ``slice`` as text, null unless ``by_slice``; its ``unexpected_count`` and ``examples``) of those that fail, and
@@ -118,6 +141,11 @@ def expectations_of(table: Table, checks: Sequence[Check], *, by_slice: bool) ->
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
     slice_ = f"CAST({_quoted(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
     queries = [(bundle, _rows_query(table, bundle, slice_)) for bundle in bundles]
+    queries += [
+        ([check], _broken_query(table, check, check.broken_rows.replace("{within}", within), slice_))
+        for check in checks
+        if check.broken_rows
+    ]
     queries += [([check], _key_query(table, check, slice_)) for check in checks if check.name == KEY_CHECK]
     return [
         UnexpectedRowsExpectation(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
@@ -155,6 +183,34 @@ def _interval(name: str) -> Check:
     return Check(f"interval_{name}", f"{name} is within {low} and {high}", columns, breach)
 
 
+def _references(reference: Reference) -> list[Check]:
+    ours, theirs = (", ".join(map(_quoted, names)) for names in (reference.columns, reference.their_columns))
+    matching = " AND ".join(
+        f"own.{_quoted(own)} IS NOT DISTINCT FROM other.{_quoted(other)}"
+        for own, other in zip(reference.columns, reference.their_columns, strict=True)
+    )
+    name, listed = reference.columns[-1], " and ".join(reference.columns)
+    checks = [
+        Check(
+            f"{name}_in_{reference.table}",
+            f"{listed} of every row are in {reference.table}",
+            reference.columns,
+            broken_rows=f"SELECT * FROM {{batch}} AS own ANTI JOIN {reference.table} AS other ON {matching}",
+        )
+    ]
+    if reference.is_complete:
+        checks.append(
+            Check(
+                f"every_{name}_of_{reference.table}",
+                f"every {listed} of {reference.table} are here",
+                reference.columns,
+                broken_rows=f"SELECT DISTINCT {theirs} FROM {reference.table} AS other"
+                f" ANTI JOIN (SELECT {ours} FROM {{batch}}) AS own ON {matching} WHERE {{within}}",
+            )
+        )
+    return checks
+
+
 def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
     # Rows that break nothing, the usual case, are dropped before any text is made of them.
     broken = ", ".join(
@@ -169,6 +225,15 @@ def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
         f" (SELECT *, {_row_key(table)} AS row_key, {slice_} AS slice FROM {{batch}}"
         f" WHERE {' OR '.join(f'({check.breach})' for check in checks)}))"
         " WHERE broken IS NOT NULL GROUP BY broken.check_name, slice"
+    )
+    return _BY_CHECK.format(found=found)
+
+
+def _broken_query(table: Table, check: Check, broken_rows: str, slice_: str) -> str:
+    text = _FOUND.format(count="count(*)", text=_row_key(table))
+    found = (
+        f"SELECT {_literal(check.name)} AS check_name, {slice_} AS slice, {text} FROM ({broken_rows})"
+        " GROUP BY ALL HAVING count(*) > 0"
     )
     return _BY_CHECK.format(found=found)
 

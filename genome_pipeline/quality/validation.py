@@ -122,7 +122,7 @@ def _table_results(
     if runnable:
         rows = _rows_of(table, slices)
         row_counts = _row_counts(connection, table, rows, slices)
-        found = _failures(datasource, table, runnable, rows, row_counts, by_slice=slices is not None)
+        found = _failures(datasource, table, runnable, slices, row_counts)
 
     results = []
     for check in checks:
@@ -178,15 +178,19 @@ def _disorder(table: Table, found: list[str]) -> str | None:
 
 def _rows_of(table: Table, slices: Slices) -> str:
     """Query of the rows to look at."""
-    rows = f"SELECT * FROM {table.name}"
+    return f"SELECT * FROM {table.name} WHERE {_within(table, slices)}"
+
+
+def _within(table: Table, slices: Slices) -> str:
+    """SQL condition of the slices to look at."""
     if slices is None:
-        return rows
+        return "true"
     if table.slice_by is None or COLUMNS[table.slice_by].type != "DATE":
         raise ValueError(f"table {table.name} has no slices by date; check it whole")
     dates = [f"DATE '{day.isoformat()}'" for day in slices if day is not None]
     conditions = [f"{table.slice_by} IN ({', '.join(dates)})"] * bool(dates)
     conditions += [f"{table.slice_by} IS NULL"] * (None in slices)
-    return f"{rows} WHERE {' OR '.join(conditions) or 'false'}"
+    return f"({' OR '.join(conditions) or 'false'})"
 
 
 def _row_counts(
@@ -203,10 +207,8 @@ def _failures(
     datasource: SQLDatasource,
     table: Table,
     checks: Sequence[Check],
-    rows: str,
+    slices: Slices,
     row_counts: Mapping[date | None, int],
-    *,
-    by_slice: bool,
 ) -> dict[str, dict[date | None, str]]:
     """What Great Expectations found against each check in the slices where it does not hold, or why it cannot say."""
     from great_expectations import ExpectationSuite
@@ -217,9 +219,10 @@ def _failures(
     # A check counts as failed until a result says otherwise.
     failures = {check.name: everywhere("Great Expectations returned no result") for check in checks}
     try:
-        asset = datasource.add_query_asset(f"{table.name} {len(datasource.assets)}", query=rows)
+        asset = datasource.add_query_asset(f"{table.name} {len(datasource.assets)}", query=_rows_of(table, slices))
         batch = asset.add_batch_definition_whole_table("rows").get_batch()
-        suite = ExpectationSuite(table.name, expectations=list(expectations_of(table, checks, by_slice=by_slice)))
+        expectations = expectations_of(table, checks, within=_within(table, slices), by_slice=slices is not None)
+        suite = ExpectationSuite(table.name, expectations=list(expectations))
         results = batch.validate(suite, result_format="COMPLETE").results
     except Exception as error:  # whatever goes wrong inside must not let a table pass
         return dict.fromkeys(failures, everywhere(f"of an error: {_first_line(error)}"))

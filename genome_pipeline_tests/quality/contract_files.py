@@ -14,7 +14,8 @@ BY_NAME = {
     "as_of": "DATE '2020-02-01'",
     "matured_as_of": "DATE '2020-06-01'",
     "selection_as_of": "DATE '2019-11-01'",
-    "neighbor_customer_id": "'another'",
+    "customer_id": "'k000000'",
+    "neighbor_customer_id": "'k000001'",
 }
 BY_TYPE = {
     "VARCHAR": "'x'",
@@ -31,15 +32,24 @@ def write(
 ) -> Path:
     """Create the table with rows that keep its contract, but for the SQL expressions of ``changes``.
 
+    What the rows refer to in other tables is created too, where those are not there.
     The expressions may use ``i``, the number of the row from 0. Nulls are let in, for the checks to find.
     """
     values = {column.name: _value(table, column) for column in table.fields} | dict(changes or {})
     with duckdb.connect(str(file)) as connection:
+        connection.execute(f"DROP TABLE IF EXISTS {table.name}")
         connection.execute(ddl or table.ddl().replace(" NOT NULL", ""))
         connection.execute(
             f"INSERT INTO {table.name} BY NAME SELECT"
             f" {', '.join(f'{value} AS {name}' for name, value in values.items())} FROM range({row_count}) AS r(i)"
         )
+        there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        for reference in table.references:
+            if reference.table not in there:
+                named = zip(reference.columns, reference.their_columns, strict=True)
+                rows = f"SELECT DISTINCT {', '.join(f'{own} AS {other}' for own, other in named)} FROM {table.name}"
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {reference.table} AS {rows} LIMIT 0")
+                connection.execute(f"INSERT INTO {reference.table} {rows} EXCEPT SELECT * FROM {reference.table}")
     return file
 
 

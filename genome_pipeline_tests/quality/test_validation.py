@@ -36,7 +36,9 @@ def file(tmp_path: Path) -> Path:
 
 def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> None:
     for table in TABLES.values():
-        write(file, table)
+        # Each customer with activity has lines.
+        changes = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"} if "ordered_at" in table.columns else {}
+        write(file, table, changes=changes)
     results = validate_tables(file, [(table, None) for table in TABLES.values()])
     assert [result for result in results if not result.is_passed] == []
     assert [(result.table_name, result.check_name) for result in results] == [
@@ -132,7 +134,7 @@ def test_check_names_are_unique_and_fit_an_asset_check() -> None:
         ),
         pytest.param(
             "customer_neighbors",
-            {"neighbor_customer_id": "CASE WHEN i = 5 THEN customer_id ELSE 'another' END"},
+            {"neighbor_customer_id": "CASE WHEN i = 5 THEN customer_id ELSE 'k000001' END"},
             "neighbor_is_another",
             "1 of 20 rows",
             id="own neighbour",
@@ -201,6 +203,43 @@ def test_missing_table_fails_every_check(file: Path) -> None:
     assert len(failed(results)) == len(results) == len(checks_of(GENOME))
     assert results[0].observed.endswith("there is no such table")
     assert {result.row_count for result in results} == {0}
+
+
+def test_customers_that_another_table_lacks_or_has_alone_are_named(file: Path) -> None:
+    write(file, RISK)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE customer_features SET customer_id = 'new' WHERE customer_id = 'k000003'")
+    results = by_name(validate_table(file, RISK, {AS_OF: date(2020, 1, 1)}))
+    assert failed(list(results.values())) == {
+        "customer_id_in_customer_features",
+        "every_customer_id_of_customer_features",
+    }
+    assert results["customer_id_in_customer_features"].observed == (
+        "as_of and customer_id of every row are in customer_features: broken by 1 of 20 rows, e.g."
+        " as_of=2020-02-01, customer_id=k000003"
+    )
+    assert results["every_customer_id_of_customer_features"].observed.endswith("as_of=2020-02-01, customer_id=new")
+    # Customers of another snapshot are not missing from this one.
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE customer_features SET customer_id = 'k000003' WHERE customer_id = 'new'")
+        connection.execute("INSERT INTO customer_features VALUES (DATE '2020-03-01', 'k000001')")
+    assert failed(validate_table(file, RISK, {AS_OF: None})) == set()
+    assert failed(validate_table(file, RISK)) == {"every_customer_id_of_customer_features"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"similarity": "i / 20"}, {"neighbors_sorted"}),
+        ({"customer_id": "'k' || (i // 10)", "neighbor_rank": "i % 10 + 1", "similarity": "1 - (i % 10) / 20"}, set()),
+        ({"customer_id": "'k' || (i // 15)", "neighbor_rank": "i % 15 + 1"}, {"neighbors_complete"}),
+    ],
+)
+def test_neighbors_are_sorted_and_complete(file: Path, changes: dict[str, str], broken: set[str]) -> None:
+    table = TABLES["customer_neighbors"]
+    write(file, table, changes={"neighbor_rank": "i + 1", "similarity": "0.5", **changes})
+    assert failed(validate_table(file, table)) == broken
 
 
 def test_slices_restrict_the_rows(file: Path) -> None:
@@ -290,8 +329,8 @@ def test_a_check_without_a_result_fails(file: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         validation,
         "expectations_of",
-        lambda table, checks, by_slice: expectations.expectations_of(
-            table, [c for c in checks if c.name != "unique_key"], by_slice=by_slice
+        lambda table, checks, **options: expectations.expectations_of(
+            table, [c for c in checks if c.name != "unique_key"], **options
         ),
     )
     results = validate_table(write(file, RISK), RISK)
@@ -311,7 +350,10 @@ def test_the_file_is_released_and_left_as_it_was(file: Path) -> None:
     validate_table(file, RISK)
     assert file.read_bytes() == before
     with duckdb.connect(str(file)) as connection:
-        assert connection.execute("SELECT table_name FROM duckdb_tables()").fetchall() == [("customer_risk",)]
+        assert connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall() == [
+            ("customer_features",),
+            ("customer_risk",),
+        ]
         connection.execute("DELETE FROM customer_risk")
     assert validate_table(file, RISK)[0].row_count == 0
 
