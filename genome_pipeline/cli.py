@@ -129,6 +129,29 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def quarantine(
+    config: ConfigOption = None,
+    reason: Annotated[str | None, typer.Option(help="Only the rows with this reason (with --to).")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write the rows to this .csv or .parquet file, to repair.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell which source rows were set aside and why; or write them out for repair."""
+    if reason and not to:
+        raise ConfigError("--reason goes with --to: name the file to write the rows to")
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.quarantine import quarantine_summary, write_quarantine
+
+    facts = write_quarantine(settings, to, reason) if to else quarantine_summary(settings)
+    if as_json:
+        _print_json(facts)
+    elif to:
+        Console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
+    else:
+        terminal.print_quarantine(Console(), facts)
+
+
+@app.command()
 def customer(
     customer_id: Annotated[str, typer.Argument(help="The customer, as named in the source.")],
     config: ConfigOption = None,

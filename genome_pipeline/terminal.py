@@ -147,6 +147,32 @@ def print_status(console: Console, facts: dict[str, Any]) -> None:
     console.print(_facts(facts))
 
 
+def print_quarantine(console: Console, facts: dict[str, Any]) -> None:
+    """The rows set aside, from :func:`genome_pipeline.quarantine.quarantine_summary`."""
+    console.print(f"{facts['quarantined_rows']:,} source rows are quarantined.", highlight=False)
+    if not facts["reasons"]:
+        return
+    amount = f"Amount, {facts['currency']}" if facts["currency"] else "Amount"
+    table = Table("Reason", "Meaning", box=None)
+    for name in ("Rows", amount, "From", "To"):
+        table.add_column(name, justify="right")
+    for row in facts["reasons"]:
+        table.add_row(
+            row["reason"],
+            escape(row["description"]),
+            f"{row['row_count']:,}",
+            "unknown" if row["amount"] is None else f"{row['amount']:,.2f}",
+            str(row["first_period"] or "undated"),
+            str(row["last_period"] or "undated"),
+        )
+    console.print(table)
+    console.print(
+        "A row with two reasons counts under both. `genome quarantine --to rows.csv` writes them out; repair them in"
+        " their source files, and the next run takes them in.",
+        highlight=False,
+    )
+
+
 def print_inspection(console: Console, facts: dict[str, Any]) -> None:
     """What a run would meet, from :func:`genome_pipeline.inspection.inspect_source`."""
     console.print(f"[bold]{len(facts['files'])} source file(s)[/]: {escape(', '.join(facts['files'][:5]))}")
