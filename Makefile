@@ -45,7 +45,7 @@ docs: .venv/.installed  ## write the generated parts of the documentation
 	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
 
 lock: .venv/.installed  ## resolve the dependencies anew
-	$(BIN)/uv pip compile --quiet --all-extras --universal --generate-hashes --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --extra demo --extra dev --universal --generate-hashes --python-version 3.11 \
 		--upgrade --output-file requirements.lock pyproject.toml
 
 ui: $(LOG)        ## the Dagster UI on the demo

@@ -6,12 +6,24 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from genome_pipeline.calendar import Calendar, Period
@@ -19,6 +31,7 @@ from genome_pipeline.contracts.rules import OPTIONAL_RULES
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
+_USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 
 
@@ -64,14 +77,59 @@ class SourceColumns(_Section):
 
 
 class SourceSettings(_Section):
-    """Where the transactions are and how to read them."""
+    """Where the transactions are and how to read them.
+
+    ``path`` is a file, a folder or a glob, local or in a bucket, or the URL of a PostgreSQL database. A password
+    in that URL is kept apart, so that ``path`` can be shown.
+    """
 
     path: str
+    table: str | None = Field(default=None, description="Table of the database, with its schema: sales.lines.")
+    query: str | None = Field(default=None, description="SELECT statement, in place of the table.")
     columns: SourceColumns
     currency: str = Field(default="", max_length=3, description="ISO code of the amounts, which are never converted.")
     date_format: str | None = Field(default=None, description="strptime format of ordered_at, where it is not ISO.")
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
+    _password: SecretStr | None = PrivateAttr(default=None)
+
+    @property
+    def is_database(self) -> bool:
+        """Whether the rows come from PostgreSQL."""
+        return self.path.startswith(("postgresql://", "postgres://"))
+
+    @property
+    def password(self) -> str | None:
+        """The password that stood in the URL. Never to be shown or stored."""
+        return self._password.get_secret_value() if self._password else None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _password_apart(cls, data: Any, handler: ModelWrapValidatorHandler[SourceSettings]) -> SourceSettings:
+        if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+            return handler(data)
+        path, password = _without_password(data["path"])
+        source = handler(data | {"path": path})
+        if password is not None:
+            if not source.is_database:
+                raise ValueError(
+                    "path holds a password; take it out, credentials of a bucket come from its own variables"
+                )
+            source._password = SecretStr(password)
+        return source
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> SourceSettings:
+        given = [name for name in ("table", "query") if getattr(self, name) is not None]
+        if self.is_database and len(given) != 1:
+            raise ValueError(
+                "a database needs either table or query; " + ("take one out" if given else "add one of them")
+            )
+        if given and not self.is_database:
+            raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")
+        if self.is_database and re.search(r"[?&]\w*password=", self.path):
+            raise ValueError("path holds a password; take it out, and set PGPASSWORD")
+        return self
 
 
 class CalendarSettings(_Section):
@@ -186,7 +244,7 @@ class Settings(BaseSettings):
     def results_hash(self) -> str:
         """Fingerprint of every setting that results depend on; another one makes all slices stale."""
         relevant = self.model_dump(mode="json", include={"source", "calendar", "predict", "rules"})
-        for key in ("path", "currency"):
+        for key in ("path", "table", "query", "currency"):
             relevant["source"].pop(key)
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -213,6 +271,11 @@ def load_settings(config: Path | None = None) -> Settings:
     source = data.get("source")
     if isinstance(source, dict) and isinstance(source.get("path"), str) and "://" not in source["path"]:
         source["path"] = str(config.parent.resolve() / Path(source["path"]).expanduser())
+    elif isinstance(source, dict) and _without_password(str(source.get("path")))[1] is not None:
+        raise ConfigError(
+            f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
+            " whole URL"
+        )
     try:
         return Settings(**data)
     except ValidationError as error:
@@ -223,6 +286,12 @@ def load_settings_or_demo() -> Settings:
     """As :func:`load_settings`; where nothing says which config, the demo's, so that a first look shows something."""
     is_chosen = CONFIG_VARIABLE in os.environ or DEFAULT_CONFIG.exists()
     return load_settings(None if is_chosen or not DEMO_CONFIG.exists() else DEMO_CONFIG)
+
+
+def _without_password(path: str) -> tuple[str, str | None]:
+    """The URL without its password, and the password: all between the user's name and the last "@"."""
+    found = _USER_AND_PASSWORD.match(path)
+    return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)
 
 
 def _sentence(config: Path, error: Any) -> str:

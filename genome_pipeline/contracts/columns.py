@@ -125,7 +125,7 @@ _DICTIONARY = (
     _raw("raw_amount", "Line total, as it came."),
     _raw("raw_country", "Country, as it came."),
     _raw("raw_currency", "Currency of the amounts, as it came."),
-    _text("content_hash", "SHA-256 of the file's bytes."),
+    _text("content_hash", "Tells a changed file: SHA-256 of its bytes; in a bucket, its version; null for a database."),
     _text("copy_of_source_file", "File with the same content that was taken in instead; null where none is."),
     _text("raw_types", "Types of the mapped columns as read, as JSON."),
     _count("row_count", "Rows."),

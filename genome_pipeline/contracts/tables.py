@@ -190,7 +190,7 @@ _ALL = (
         ("source_file", "content_hash", "copy_of_source_file", "row_count", "raw_types", "ingested_at"),
         ("source_file",),
         "source_file",
-        frozenset({"copy_of_source_file"}),
+        frozenset({"content_hash", "copy_of_source_file"}),
         is_published=True,
     ),
     Table(

@@ -14,13 +14,18 @@ class SourceError(ConfigError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of the source, or one sheet of a workbook.
+    """One file of the source, one sheet of a workbook, or what a database gives.
 
     ``name`` identifies it whatever the machine: its path below the source folder, with POSIX slashes; a
-    sheet follows after ``#``. ``content_hash`` is the SHA-256 of the file's bytes, in hex.
+    sheet follows after ``#``; a table or query is called ``postgresql:sales.lines`` or ``postgresql:query``.
+    ``path`` is the file on this machine; one in a bucket has a ``key`` there (with the bucket), and is at its
+    path only while it is read. The same ``content_hash`` means the same rows: the SHA-256 of the file's bytes,
+    in hex, or in a bucket the size and the store's own mark of a version; before it, the partition folders of a
+    Parquet file. A database tells none: None is always read.
     """
 
     name: str
     path: Path
     sheet: str | None
-    content_hash: str
+    content_hash: str | None
+    key: str | None = None

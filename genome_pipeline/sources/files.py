@@ -1,4 +1,4 @@
-"""The source's files: which there are, and their rows as they came.
+"""The source's files, or its table: which there are, and their rows as they came.
 
 :func:`read_file` is a context: its relation is read within it, while the file is held ready, and whatever is
 wrong with the file then is told as a :class:`SourceError`::
@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from enum import Enum, auto
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import duckdb
 
 from genome_pipeline.settings import SourceSettings
-from genome_pipeline.sources import SourceError, SourceFile, delimited, ndjson, parquet, workbook
+from genome_pipeline.sources import SourceError, SourceFile, buckets, delimited, ndjson, parquet, postgresql, workbook
 from genome_pipeline.sources.columns import choose
 from genome_pipeline.sources.rows import Rows
 from genome_pipeline.sources.text import unreadable
@@ -30,8 +31,6 @@ __all__ = ["SourceError", "SourceFile", "find_files", "read_file", "sniff"]
 
 _SUPPORTED = ".csv, .tsv, .txt, .ndjson, .jsonl, .json (each also with .gz or .zst), .parquet, .xlsx"
 _LISTED = 10
-# A path below the config's folder has lost one of the two slashes.
-_BUCKET = re.compile(r"(?:^|/)([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 
 
 class _Format(Enum):
@@ -52,16 +51,14 @@ _FORMATS = {
 def find_files(source: SourceSettings) -> list[SourceFile]:
     """The files that ``source.path`` names, sorted by name; each sheet of a workbook that holds anything is one.
 
-    A file and a pattern name what they match; a folder names the supported files directly in it. Hidden files
-    are passed over. Raises :class:`SourceError` for a path that names nothing, or something that cannot be
-    read, or is no supported file.
+    A file and a pattern name what they match; a folder names the supported files directly in it and in its
+    ``key=value`` folders. Hidden files are passed over. A database gives one. Raises :class:`SourceError` for a
+    path that names nothing, or something that cannot be read, or is no supported file.
     """
-    bucket = _BUCKET.search(source.path)
-    if bucket:
-        raise SourceError(
-            f"source.path = '{bucket[1]}://{bucket[2]}' is a bucket, which is not supported by this version:"
-            " copy the files to a local folder, and name that"
-        )
+    if source.is_database:
+        return [postgresql.source_file(source)]
+    if "://" in source.path:
+        return _in_bucket(source.path)
     try:
         root, paths = _paths(Path(source.path))
         return [file for path in paths for file in _source_files(root, path)]
@@ -75,11 +72,11 @@ def read_file(
 ) -> Iterator[duckdb.DuckDBPyRelation]:
     """The file's rows as they came: ``source_row`` (BIGINT, 1 is the first row after the header) and the raw columns.
 
-    Text formats and workbooks give VARCHAR as written, Parquet its own types; a column that is not mapped is
-    NULL. Nothing is read before the relation is used, which must be within the context and on
-    ``connection``. Raises :class:`SourceError` on entering for a file that cannot be opened or lacks a mapped
-    column, within for rows that cannot be read, and on leaving for a file that changed meanwhile; what was
-    written of it has to be rolled back.
+    Text formats and workbooks give VARCHAR as written, Parquet and databases their own types; a column that
+    is not mapped is NULL. Nothing is read before the relation is used, which must be within the context, on
+    ``connection``, and once: a database does not give its rows again. Raises :class:`SourceError` on entering
+    for a file that cannot be opened or lacks a mapped column, within for rows that cannot be read, and on
+    leaving for a file that changed meanwhile; what was written of it has to be rolled back.
     """
     with _opened(file, source) as rows:
         chosen = choose(rows.names, rows.types, file, source)
@@ -90,7 +87,8 @@ def read_file(
             if fault is None:
                 raise
             raise SourceError(fault) from None
-    if _content_hash(file.path) != file.content_hash:
+    is_here = file.key is None and file.content_hash is not None
+    if is_here and _content_hash(file.path, file.name) != file.content_hash:
         raise SourceError(f"{file.name} changed while it was read: run again when it is complete")
 
 
@@ -104,7 +102,18 @@ def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tu
         return rows.names, rows.types
 
 
-def _opened(file: SourceFile, source: SourceSettings) -> AbstractContextManager[Rows]:
+@contextmanager
+def _opened(file: SourceFile, source: SourceSettings) -> Iterator[Rows]:
+    with ExitStack() as stack:
+        if source.is_database:
+            yield stack.enter_context(postgresql.opened(file, source))
+            return
+        if file.key is not None:
+            file = stack.enter_context(buckets.copied(file, source.path))
+        yield stack.enter_context(_opened_file(file, source))
+
+
+def _opened_file(file: SourceFile, source: SourceSettings) -> AbstractContextManager[Rows]:
     match _format(file.path):
         case _Format.DELIMITED:
             return delimited.opened(file, source)
@@ -123,7 +132,7 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
     if path.is_dir():
         if _format(path):
             raise SourceError(_folder_named_like_file(path))
-        found = sorted(item for item in path.iterdir() if _format(item) and not _is_hidden(item))
+        found = sorted(_in_folder(path))
         if not found:
             raise SourceError(f"no supported file in {path}, which holds {_contents(path)}; supported: {_SUPPORTED}")
         return path, _checked(found)
@@ -143,6 +152,37 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
     return root, _checked(found)
 
 
+def _in_folder(folder: Path) -> Iterator[Path]:
+    for item in folder.iterdir():
+        if "=" in item.name and item.is_dir():
+            yield from _in_folder(item)
+        elif _format(item) and not _is_hidden(item):
+            yield item
+
+
+def _in_bucket(url: str) -> list[SourceFile]:
+    listing = buckets.listing(url)
+    found = [file for file in listing.files if not _is_hidden(file.path)]
+    if listing.is_folder:
+        found = [file for file in found if _format(file.path)]
+    if not found and listing.is_folder:
+        holds = _listed([file.name for file in listing.files])
+        raise SourceError(f"no supported file in {url}, which holds {holds}; supported: {_SUPPORTED}")
+    if not found:
+        raise SourceError(f"no file matches {url}: correct source.path")
+    return [sheet for file in found for sheet in _sheets(file, url)]
+
+
+def _sheets(file: SourceFile, url: str) -> list[SourceFile]:
+    if _format(file.path) is None:
+        raise SourceError(_unsupported(file.name))
+    if _format(file.path) is not _Format.WORKBOOK:
+        return [replace(file, content_hash=_in_its_partition(file.path, file.name, file.content_hash))]
+    with buckets.opened(file, url) as stream:
+        names = _sheet_names(stream, file.name)
+    return [replace(file, name=f"{file.name}#{name}", sheet=name) for name in names]
+
+
 def _checked(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
@@ -156,23 +196,35 @@ def _checked(paths: Iterable[Path]) -> list[Path]:
 
 def _source_files(root: Path, path: Path) -> Iterator[SourceFile]:
     name = path.relative_to(root).as_posix()
-    content_hash = _content_hash(path)
+    content_hash = _content_hash(path, name)
     if _format(path) is _Format.WORKBOOK:
-        sheets = workbook.sheets_with_cells(path)
-        if not sheets:
-            raise SourceError(f"{name} is empty: remove it, or save it again with column names in its first row")
+        with path.open("rb") as stream:
+            sheets = _sheet_names(stream, name)
         for sheet in sheets:
             yield SourceFile(f"{name}#{sheet}", path, sheet, content_hash)
     else:
         yield SourceFile(name, path, None, content_hash)
 
 
-def _content_hash(path: Path) -> str:
+def _sheet_names(stream: BinaryIO, name: str) -> list[str]:
+    sheets = workbook.sheets_with_cells(stream, PurePosixPath(name).name)
+    if not sheets:
+        raise SourceError(f"{name} is empty: remove it, or save it again with column names in its first row")
+    return sheets
+
+
+def _content_hash(path: Path, name: str) -> str:
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return _in_its_partition(path, name, hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError as error:
         raise SourceError(unreadable(path, error)) from None
+
+
+def _in_its_partition(path: Path, name: str, content_hash: str | None) -> str:
+    """A hash that tells the partition of a Parquet file too: the same bytes in another are other rows."""
+    folders = parquet.partition_folders(PurePosixPath(name)) if _format(path) is _Format.PARQUET else []
+    return " ".join([*folders, str(content_hash)])
 
 
 def _format(path: Path) -> _Format | None:
@@ -192,7 +244,7 @@ def _folder_named_like_file(path: Path) -> str:
     return f"{path} is a folder named like a file: name the files in it, such as '{path}/*{path.suffix}'"
 
 
-def _unsupported(path: Path) -> str:
+def _unsupported(path: Path | str) -> str:
     return f"{path} has an ending that is not supported: use one of {_SUPPORTED}"
 
 
@@ -202,6 +254,9 @@ def _nearest(path: Path) -> str:
 
 
 def _contents(folder: Path) -> str:
-    names = sorted(item.name for item in folder.iterdir())
+    return _listed(sorted(item.name for item in folder.iterdir()))
+
+
+def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(map(repr, names[:_LISTED])) + more if names else "nothing"

@@ -1,10 +1,11 @@
-"""Parquet: columns with the types they have."""
+"""Parquet: columns with the types they have, and those of its partition folders as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import duckdb
 
@@ -34,11 +35,18 @@ def opened(file: SourceFile) -> Iterator[ParquetRows]:
     except duckdb.Error:
         raise SourceError(damaged(file, "Parquet")) from None
     columns = _top_level(schema)
-    types = tuple(
+    # Those of the folders come last; one that the file has too stands in the file's place.
+    own, of_folders = described[: len(columns)], described[len(columns) :]
+    types = [
         f"DECIMAL({precision},{scale})" if (precision or 0) > _MOST_DIGITS else type_
-        for (_, type_, *_), (_, _, precision, scale) in zip(described, columns, strict=True)
+        for (_, type_, *_), (_, _, precision, scale) in zip(own, columns, strict=True)
+    ]
+    yield ParquetRows(
+        tuple(name for name, *_ in (*columns, *of_folders)),
+        (*types, *(type_ for _, type_, *_ in of_folders)),
+        file,
+        tuple(name for name, *_ in described),
     )
-    yield ParquetRows(tuple(column[0] for column in columns), types, file, tuple(name for name, *_ in described))
 
 
 @dataclass
@@ -63,8 +71,14 @@ class ParquetRows(QueriedRows):
         return damaged(self.file, "Parquet")
 
 
+def partition_folders(path: PurePath) -> list[str]:
+    """The ``key=value`` folders in which a file lies, outermost first."""
+    return [part for part in path.parent.parts if "=" in part]
+
+
 def _scan(file: SourceFile) -> str:
-    return f"read_parquet({path_literal(file.path)}, hive_partitioning=false)"
+    # As text, for the types of all files must agree: "01" is not to be 1 here and "1a" there.
+    return f"read_parquet({path_literal(file.path)}, hive_partitioning=true, hive_types_autocast=false)"
 
 
 def _top_level(schema: list[_SchemaElement]) -> list[_SchemaElement]:

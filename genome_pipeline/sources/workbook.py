@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 import duckdb
@@ -26,20 +26,20 @@ Cell = str | int | float | bool | date | time | datetime | timedelta
 _OLD_OR_LOCKED = bytes.fromhex("d0cf11e0")
 
 
-def sheets_with_cells(path: Path) -> list[str]:
-    """The names of the worksheets that hold anything, in the order of the workbook.
+def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
+    """The names of the worksheets that hold anything, in the order of the workbook of that ``name``.
 
     Looks no further than each sheet's first value: reading a sheet of a million rows takes seconds. Raises
     :class:`SourceError` for a file that is no XLSX workbook.
     """
     try:
-        with zipfile.ZipFile(path) as parts:
+        with zipfile.ZipFile(stream) as parts:
             ((_, book),) = _targets(parts, "", "/officeDocument").items()
             worksheets = _targets(parts, book, "/worksheet")
             sheets = [(sheet.attrib["name"], _relation(sheet)) for sheet in _xml(parts, book).iterfind(".//{*}sheet")]
             return [name for name, key in sheets if key in worksheets and _has_values(parts, worksheets[key])]
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, ValueError, ElementTree.ParseError):
-        raise SourceError(_not_a_workbook(path)) from None
+        raise SourceError(_not_a_workbook(stream, name)) from None
 
 
 @contextmanager
@@ -57,7 +57,8 @@ def opened(file: SourceFile) -> Iterator[SheetRows]:
     except OSError as error:
         raise SourceError(unreadable(file.path, error)) from None
     except CalamineError:
-        raise SourceError(_not_a_workbook(file.path)) from None
+        with file.path.open("rb") as stream:
+            raise SourceError(_not_a_workbook(stream, file.path.name)) from None
 
 
 @dataclass
@@ -99,12 +100,11 @@ def _text(cell: Cell) -> str | None:
     return text or None
 
 
-def _not_a_workbook(path: Path) -> str:
-    with path.open("rb") as stream:
-        is_old_or_locked = stream.read(4) == _OLD_OR_LOCKED
-    if is_old_or_locked:
-        return f"{path.name} is protected by a password, or an old .xls workbook: save it as .xlsx without a password"
-    return f"{path.name} is not a whole .xlsx workbook: it was cut off, or is something else; copy or save it again"
+def _not_a_workbook(stream: BinaryIO, name: str) -> str:
+    stream.seek(0)
+    if stream.read(4) == _OLD_OR_LOCKED:
+        return f"{name} is protected by a password, or an old .xls workbook: save it as .xlsx without a password"
+    return f"{name} is not a whole .xlsx workbook: it was cut off, or is something else; copy or save it again"
 
 
 def _targets(parts: zipfile.ZipFile, part: str, kind: str) -> dict[str, str]:

@@ -58,12 +58,17 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
             "SELECT source_file, content_hash FROM source_files WHERE copy_of_source_file IS NULL"
         ).fetchall()
     )
+    # A source that has no hash may have changed.
+    to_read = [
+        file
+        for name, file in sorted(files.items())
+        if file.content_hash is None or known.get(name) != file.content_hash
+    ]
     result = Ingestion(
-        unchanged=sorted(name for name, file in files.items() if known.get(name) == file.content_hash),
+        unchanged=sorted(files.keys() - {file.name for file in to_read}),
         removed=sorted(known.keys() - files.keys()),
         copies=copies,
     )
-    to_read = [file for name, file in sorted(files.items()) if known.get(name) != file.content_hash]
     ingested_at = datetime.now(UTC).replace(tzinfo=None)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
@@ -111,7 +116,7 @@ def typed_raw(database: Backend, settings: Settings, source_file: str | None = N
 
 def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
     """Names of files whose content another one has -> the name of the first that has it."""
-    first: dict[tuple[str, str | None], str] = {}
+    first: dict[tuple[str | None, str | None], str] = {}
     for file in sorted(files, key=lambda file: file.name):
         first.setdefault((file.content_hash, file.sheet), file.name)
     kept = {file.name: first[file.content_hash, file.sheet] for file in files}

@@ -34,7 +34,9 @@ class Landing:
 
     def read(self, pattern: str, columns: str = "raw_customer_id, raw_ordered_at, raw_amount", **options: Any) -> Any:
         """``source_row`` and the columns, of every file that the pattern names."""
-        source = self.source(pattern, **options)
+        return self.read_source(self.source(pattern, **options), columns)
+
+    def read_source(self, source: SourceSettings, columns: str) -> Any:
         found: list[Any] = []
         for file in find_files(source):
             with read_file(self.connection, file, source) as rows:

@@ -35,6 +35,18 @@ def test_a_pattern_names_files_relative_to_its_fixed_part(landing: Landing) -> N
     assert landing.names("in/202?/*.csv") == ["2020/a.csv"]
 
 
+def test_the_partition_folders_of_a_folder_are_part_of_it(landing: Landing) -> None:
+    for name in (
+        "year=2020/month=1/a.parquet",
+        "year=2021/b.parquet",
+        "c.parquet",
+        "old/d.parquet",
+        "old/y=1/e.parquet",
+    ):
+        landing.put(name, "x")
+    assert landing.names("") == ["c.parquet", "year=2020/month=1/a.parquet", "year=2021/b.parquet"]
+
+
 def test_a_name_with_pattern_characters_is_a_name_first(landing: Landing) -> None:
     landing.put("a[1].csv", "x")
     landing.put("a1.csv", "x")
@@ -73,17 +85,6 @@ def test_what_cannot_be_found_is_said(landing: Landing, pattern: str, message: s
     with pytest.raises(SourceError) as raised:
         landing.names(pattern)
     assert str(raised.value) == message.format(landing.folder)
-
-
-@pytest.mark.parametrize("path", ["s3://bucket/in/*.csv", "/etc/genome/s3:/bucket/in/*.csv"])
-def test_a_bucket_is_refused(landing: Landing, path: str) -> None:
-    source = landing.source("").model_copy(update={"path": path})
-    with pytest.raises(SourceError) as raised:
-        find_files(source)
-    assert str(raised.value) == (
-        "source.path = 's3://bucket/in/*.csv' is a bucket, which is not supported by this version: copy the files to"
-        " a local folder, and name that"
-    )
 
 
 def test_an_unreadable_file_is_named(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:

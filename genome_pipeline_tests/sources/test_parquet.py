@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
-from genome_pipeline_tests.sources.conftest import Landing
+from genome_pipeline_tests.sources.conftest import COLUMNS, Landing
 
 ROW = """7 AS "Customer ID", TIMESTAMP '2020-01-01 10:00' AS "When", 1.25::DECIMAL(9,2) AS "Paid" """
 
@@ -57,6 +57,26 @@ def test_two_columns_of_one_name_are_refused_where_mapped(landing: Landing) -> N
     pq.write_table(table, landing.folder / "a.parquet")
     with pytest.raises(SourceError, match=r"2 columns named 'Paid' \(source.columns.amount\), number 3 and 4"):
         landing.read("a.parquet")
+
+
+def test_partition_folders_are_columns_of_text(landing: Landing) -> None:
+    for folder in (
+        "sales/year=2020/month=01",
+        "sales/year=2021/month=x%20y",
+        "sales/year=2022/month=__HIVE_DEFAULT_PARTITION__",
+    ):
+        (landing.folder / folder).mkdir(parents=True)
+        write(landing, '7 AS "Customer ID", \'2020-01-01\' AS "When"', f"{folder}/a.parquet")
+    columns = COLUMNS.model_copy(update={"amount": "month", "country": "year"})
+    for pattern in ("sales", "sales/**/*.parquet"):
+        found = landing.read_source(landing.source(pattern, columns=columns), "raw_amount, raw_country")
+        assert found == [(1, "01", "2020"), (1, "x y", "2021"), (1, None, "2022")]
+    file, *others = find_files(landing.source("sales"))
+    assert (len(others), file.content_hash in [other.content_hash for other in others]) == (2, False)
+    assert sniff(file, landing.source("sales", columns=columns)) == (
+        ("Customer ID", "When", "month", "year"),
+        ("INTEGER", "VARCHAR", "VARCHAR", "VARCHAR"),
+    )
 
 
 def test_what_is_no_whole_parquet_file_is_said(landing: Landing) -> None:

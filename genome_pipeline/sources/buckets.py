@@ -1,0 +1,162 @@
+"""Files in buckets, through fsspec: listed by their marks of a version, and copied here while they are read.
+
+Credentials are those that the store's own package finds in the environment.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources.parquet import partition_folders
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+_VARIABLES = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "gcs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "azure": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+# Every store's package has errors of its own; only the words are common to them.
+_REFUSED = re.compile(r"credential|anonymous caller|unauthori|authenticat|forbidden|access ?denied", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a URL names: the files, sorted by name, and whether it is a folder that holds them (and maybe others)."""
+
+    is_folder: bool
+    files: list[SourceFile]
+
+
+def listing(url: str) -> Listing:
+    """The files that the URL of a file, a folder or a pattern names.
+
+    A folder gives those directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
+    store that cannot be reached, does not let itself be read, or has no such file.
+    """
+    with _told(url):
+        system, path = _file_system(url)
+        # A long-lived process would see the bucket as it was when it was first listed.
+        system.invalidate_cache()
+        try:
+            info = system.info(path)
+        except FileNotFoundError:
+            if not glob.has_magic(path):
+                raise
+            parts = path.split("/")
+            fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+            root = "/".join(parts[:fixed])
+            # The folder itself may be what is missing.
+            system.info(root)
+            return Listing(False, _source_files(system, root, system.glob(path, detail=True).values()))
+        if info["type"] == "directory":
+            return Listing(True, _source_files(system, path, _in_folder(system, path)))
+        return Listing(False, _source_files(system, path.rpartition("/")[0], [info]))
+
+
+@contextmanager
+def opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
+    """The file's bytes, for reading parts of them without a copy. ``url`` is that of the source."""
+    with _told(_shown(file, url)):
+        system, _ = _file_system(url)
+        with system.open(file.key, "rb") as stream:
+            yield stream
+
+
+@contextmanager
+def copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
+    """The file with a temporary copy as its path. ``url`` is that of the source.
+
+    Raises :class:`SourceError` for a file that cannot be fetched, or not whole.
+    """
+    key = str(file.key)
+    with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
+        path = Path(folder, *partition_folders(PurePosixPath(key)), file.path.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _told(_shown(file, url)):
+            system, _ = _file_system(url)
+            size = system.size(key)
+            system.get_file(key, str(path))
+        if size is not None and path.stat().st_size != size:
+            raise SourceError(
+                f"{_shown(file, url)} came over with {path.stat().st_size:,} of {size:,} bytes: it was replaced, or the"
+                " connection was lost; run again"
+            )
+        yield replace(file, path=path)
+
+
+def _file_system(url: str) -> tuple[AbstractFileSystem, str]:
+    protocol = url.partition("://")[0]
+    try:
+        system, path = fsspec.url_to_fs(url)
+    except ImportError:
+        extra = _EXTRAS.get(protocol)
+        package = f"'genome-pipeline[{extra}]'" if extra else f"the package that brings {protocol}:// to fsspec"
+        raise SourceError(
+            f"source.path = {url!r} needs a package that is not installed: pip install {package}"
+        ) from None
+    except ValueError as error:
+        if "not known" not in str(error):
+            raise
+        raise SourceError(
+            f"source.path = {url!r}: {protocol}:// is not known; use s3://, gs://, az:// or postgresql://, or a path on"
+            " this machine"
+        ) from None
+    return system, path
+
+
+def _in_folder(system: AbstractFileSystem, folder: str) -> Iterator[dict[str, Any]]:
+    for item in system.ls(folder, detail=True):
+        if item["type"] != "directory":
+            yield item
+        elif "=" in item["name"].rstrip("/").rpartition("/")[2]:
+            yield from _in_folder(system, item["name"])
+
+
+def _source_files(system: AbstractFileSystem, root: str, found: Iterable[dict[str, Any]]) -> list[SourceFile]:
+    files = []
+    for info in found:
+        if info["type"] == "directory":
+            continue
+        key = info["name"]
+        name = key.removeprefix(root).lstrip("/")
+        # That of S3 tells the content; others tell a version of this one file.
+        mark = info.get("ETag") or f"{name} {info.get('etag') or system.checksum(key)}"
+        content_hash = f"{mark} {info['size']}".replace('"', "")
+        files.append(SourceFile(name, Path(PurePosixPath(key).name), None, content_hash, key))
+    return sorted(files, key=lambda file: file.name)
+
+
+def _shown(file: SourceFile, url: str) -> str:
+    return f"{url.partition('://')[0]}://{str(file.key).lstrip('/')}"
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turns what the store's package can raise into a :class:`SourceError`."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except FileNotFoundError:
+        raise SourceError(f"{url} is not there: correct the bucket or the key in source.path") from None
+    except Exception as error:
+        # A signed address must not be repeated: it is a credential.
+        reason = re.sub(r"\?\S*", "", next(iter(str(error).splitlines()), "")) or type(error).__name__
+        if isinstance(error, PermissionError) or _REFUSED.search(f"{type(error).__name__} {error}"):
+            variables = _VARIABLES.get(_EXTRAS.get(url.partition("://")[0], ""), "the store's own variables")
+            raise SourceError(
+                f"{url} may not be read ({reason}): give credentials that may list and read it, in the environment"
+                f" ({variables})"
+            ) from None
+        raise SourceError(f"{url} was not read ({reason}): check the connection and run again") from None
