@@ -20,8 +20,10 @@ from genome_pipeline.warehouse.database import transaction
 
 _RAW = TABLES["raw_transactions"]
 
-Fingerprints = dict[date | None, tuple[int, int]]
-"""What a file holds in each period (None: rows without a usable date): its row count, and a hash of the rows."""
+Fingerprints = dict[tuple[str, date | None], tuple[int, int]]
+"""What each file holds in each period (None: rows without a usable date): the number of rows, and their hash."""
+
+_EPOCH_DIGITS = (10, 13, 16)  # seconds, milliseconds, microseconds of our days
 
 
 @dataclass
@@ -72,7 +74,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     ingested_at = datetime.now(UTC).replace(tzinfo=None)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
-        before = {name: _fingerprints(database, settings, name) for name in replaced}
+        before = _fingerprints(database, settings, replaced)
         if not result.unchanged:
             # Nothing stays, so the types may be new.
             connection.execute("DROP TABLE IF EXISTS raw_transactions")
@@ -87,17 +89,16 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
             result.row_count += _take_in(database, settings, file, ingested_at)
             result.read.append(file.name)
         _record_copies(connection, found, copies, ingested_at)
+        _check_values(database, settings, result.read)
         _check_currency(database, settings)
-        for name in {*replaced, *result.read}:
-            after = _fingerprints(database, settings, name) if name in result.read else {}
-            old = before.get(name, {})
-            result.changed_periods |= {period for period in {*old, *after} if old.get(period) != after.get(period)}
+        after = _fingerprints(database, settings, result.read)
+        result.changed_periods = {key[1] for key in {*before, *after} if before.get(key) != after.get(key)}
         _record_changes(connection, result.changed_periods, ingested_at)
     return result
 
 
-def typed_raw(database: Backend, settings: Settings, source_file: str | None = None) -> ir.Table:
-    """The typed lines of ``raw_transactions``, of one file or of all.
+def typed_raw(database: Backend, settings: Settings, source_files: Sequence[str] | None = None) -> ir.Table:
+    """The typed lines of ``raw_transactions``, of some files or of all.
 
     Raises :class:`SourceError` when nothing was ever taken in.
     """
@@ -105,7 +106,7 @@ def typed_raw(database: Backend, settings: Settings, source_file: str | None = N
         raise SourceError("nothing has been ingested yet: materialise raw_transactions first, or use `genome run`")
     raw = database.table(_RAW.name)
     return typed_lines(
-        raw if source_file is None else raw.filter(raw.source_file == source_file),
+        raw if source_files is None else raw.filter(raw.source_file.isin(list(source_files))),
         mapped=list(settings.source.columns.mapped),
         calendar=settings.time,
         date_format=settings.source.date_format,
@@ -139,7 +140,6 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
         inserted = connection.fetchone()
         connection.execute("DROP VIEW incoming")
     row_count = int(inserted[0]) if inserted else 0
-    _check_dates(database, settings, file)
     connection.execute(
         "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
         " ? AS row_count, ? AS raw_types, ? AS ingested_at",
@@ -182,20 +182,28 @@ def _check_types(
             )
 
 
-def _check_dates(database: Backend, settings: Settings, file: SourceFile) -> None:
-    lines = typed_raw(database, settings, file.name)
-    dates = lines.aggregate(
+def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -> None:
+    """A file in which not one date can be read is in another format than the config says, and no use."""
+    if not files:
+        return
+    lines = typed_raw(database, settings, files)
+    found = lines.group_by("source_file").agg(
         written=lines.raw_ordered_at.count(),
         readable=lines.ordered_at.count(),
         example=lines.raw_ordered_at.cast("string").min(),
     )
-    written, readable, example = dates.to_pyarrow().to_pylist()[0].values()
-    if written and not readable:
+    unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
+    for row in unreadable.to_pyarrow().to_pylist():
         expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
+        theirs, example = settings.source.columns.ordered_at, row["example"]
+        advice = (
+            "they look like seconds or milliseconds since 1970, so export them as dates (2026-01-31 18:30:00)"
+            if example.isdigit() and len(example) in _EPOCH_DIGITS
+            else 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
+        )
         raise SourceError(
-            f"{file.name}: none of {written:,} values in column {settings.source.columns.ordered_at!r} is a date in the"
-            f" expected format ({expected}), such as {example!r}: set source.date_format to the file's own, such as"
-            ' "%d/%m/%Y %H:%M"'
+            f"{row['source_file']}: column {theirs!r} holds no date in the expected format ({expected}), but values"
+            f" such as {example!r}: {advice}"
         )
 
 
@@ -216,11 +224,16 @@ def _check_currency(database: Backend, settings: Settings) -> None:
         )
 
 
-def _fingerprints(database: Backend, settings: Settings, source_file: str) -> Fingerprints:
-    if _RAW.name not in database.list_tables():
+def _fingerprints(database: Backend, settings: Settings, files: Sequence[str]) -> Fingerprints:
+    if not files or _RAW.name not in database.list_tables():
         return {}
-    lines = typed_raw(database, settings, source_file)
+    lines = typed_raw(database, settings, files)
     row_hash = ibis.struct({name: lines[name] for name in ("source_row", *RAW_COLUMNS)}).hash()
-    found = lines.select("period_start_date", row_hash=row_hash)
-    grouped = found.group_by("period_start_date").agg(row_count=found.count(), rows_hash=found.row_hash.bit_xor())
-    return {row["period_start_date"]: (row["row_count"], row["rows_hash"]) for row in grouped.to_pyarrow().to_pylist()}
+    rows = lines.select("source_file", "period_start_date", row_hash=row_hash)
+    found = rows.group_by(["source_file", "period_start_date"]).agg(
+        row_count=rows.count(), rows_hash=rows.row_hash.bit_xor()
+    )
+    return {
+        (row["source_file"], row["period_start_date"]): (row["row_count"], row["rows_hash"])
+        for row in found.to_pyarrow().to_pylist()
+    }

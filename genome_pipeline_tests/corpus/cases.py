@@ -63,10 +63,9 @@ XLSX_ROW: list[Cell] = ["7", "A1", "2020-02-03 10:00", 1.25]
 RAGGED = "where the header has 4; repair it, or quote the field that holds a ',' or a line end"
 QUOTE = "a quoted field is not closed, or more follows its closing quote; close it, and double each quote inside it"
 MAP_ANOTHER = "map another column, or export the file again"
-ISO = (
-    "is a date in the expected format (ISO), such as {!r}: set source.date_format to the file's own, such as"
-    ' "%d/%m/%Y %H:%M"'
-)
+NO_DATE = "column 'When' holds no date in the expected format (ISO), but values such as {!r}: "
+EPOCH = NO_DATE + "they look like seconds or milliseconds since 1970, so export them as dates (2026-01-31 18:30:00)"
+OTHER_FORMAT = NO_DATE + 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
 PERMISSIONS = "check it and its permissions"
 DAMAGED = "it was cut off, or is something else; copy or export it again"
 
@@ -457,19 +456,19 @@ VALUES = [
         "epoch seconds",
         "a.csv",
         _lines("1580724000"),
-        Refused(f"a.csv: none of 1 values in column 'When' {ISO.format('1580724000')}"),
+        Refused(f"a.csv: {EPOCH.format('1580724000')}"),
     ),
     Case(
         "epoch milliseconds in NDJSON",
         "a.ndjson",
         OBJECT.replace('"2020-02-03 10:00"', "1580724000000"),
-        Refused(f"a.ndjson: none of 1 values in column 'When' {ISO.format('1580724000000')}"),
+        Refused(f"a.ndjson: {EPOCH.format('1580724000000')}"),
     ),
     Case(
         "epoch milliseconds in Parquet",
         "a.parquet",
         _parquet(When=[1580724000000]),
-        Refused(f"a.parquet: none of 1 values in column 'When' {ISO.format('1580724000000')}"),
+        Refused(f"a.parquet: {EPOCH.format('1580724000000')}"),
         is_alone=True,
     ),
     Case(
@@ -644,7 +643,7 @@ PARQUET = [
         "dates as whole numbers",
         "a.parquet",
         _parquet(When=[20200203]),
-        Refused(f"a.parquet: none of 1 values in column 'When' {ISO.format('20200203')}"),
+        Refused(f"a.parquet: {OTHER_FORMAT.format('20200203')}"),
         is_alone=True,
     ),
     Case(
