@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from genome_pipeline.calendar import Calendar
 from genome_pipeline.checks.bridge import check
 from genome_pipeline.contracts.columns import COLUMNS, Unit
 from genome_pipeline.partitions import period_starts
@@ -26,17 +27,17 @@ _SHOWN = 5
 )
 def drift(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
     """One result for each snapshot of the run and baseline."""
-    dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+    calendar, error_psi = pipeline.settings.time, pipeline.settings.quality.drift_error_psi
+    dates = [calendar.as_of(start) for start in period_starts(context)]
     with pipeline.warehouse.open() as database:
         frame = database.con.execute(
             "SELECT * FROM gene_drift WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of, baseline, psi DESC, gene",
             [dates],
         ).df()
-    error_psi = pipeline.settings.quality.drift_error_psi
-    return [_result(part, error_psi) for _, part in frame.groupby(["as_of", "baseline"])]
+    return [_result(part, calendar, error_psi) for _, part in frame.groupby(["as_of", "baseline"])]
 
 
-def _result(genes: pd.DataFrame, error_psi: float | None) -> CheckResult:
+def _result(genes: pd.DataFrame, calendar: Calendar, error_psi: float | None) -> CheckResult:
     first = genes.iloc[0]
     as_of, baseline_as_of = first["as_of"].date(), first["baseline_as_of"].date()
     moved = genes[genes["has_drifted"].fillna(False).astype(bool)]
@@ -46,11 +47,12 @@ def _result(genes: pd.DataFrame, error_psi: float | None) -> CheckResult:
     more = f"; and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
     return CheckResult(
         "gene_drift",
-        f"drift_{first['baseline']}_{as_of}",
+        f"drift_{first['baseline']}",
         severity,
         moved.empty,
         f"{as_of} against the {first['baseline']} snapshot, {baseline_as_of}: {what + more or _nothing_moved(genes)}",
         int(first["customer_count"]),
+        calendar.period_start(as_of),
         tuple(_details(row) for row in moved.to_dict("records")),
     )
 

@@ -50,11 +50,12 @@ def volume(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequen
     return [
         CheckResult(
             "customer_activity",
-            f"volume_{start}",
+            "volume",
             "WARN",
             finding.is_passed,
             finding.observed,
             int(known[start]["lines"] or 0),
+            start,
         )
         for start, finding in findings.items()
     ]
@@ -93,11 +94,12 @@ def missing_share(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
         results.append(
             CheckResult(
                 "validated_transactions",
-                f"missing_share_{start}",
+                "missing_share",
                 "WARN",
                 all(finding.is_passed for finding in findings),
                 f"{period} from {start}: {'; '.join(finding.observed for finding in told)}",
                 lines,
+                start,
             )
         )
     return results

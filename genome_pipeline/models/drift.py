@@ -68,7 +68,8 @@ def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
     """
     inner = np.linspace(0, 1, _BINS + 1)[1:-1]
     known = baseline[~np.isnan(baseline)]
-    values, times = np.unique(np.quantile(known, inner) if known.size else [], return_counts=True)
+    tenths: FloatArray = np.quantile(known, inner, method="inverted_cdf") if known.size else known
+    values, times = np.unique(tenths, return_counts=True)
     edges = np.union1d(values, np.nextafter(values[times > 1], -np.inf))
     before, after = _bin_shares(baseline, edges), _bin_shares(now, edges)
     return float(((after - before) * np.log(after / before)).sum())

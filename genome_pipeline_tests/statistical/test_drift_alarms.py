@@ -5,7 +5,7 @@ of them raise 0.02 on average, and none at all with probability 0.98.
 """
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 
 import duckdb
 import ibis
