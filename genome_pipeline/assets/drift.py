@@ -55,9 +55,10 @@ def gene_drift(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     def make(as_of: date, inputs: tuple[pd.DataFrame, _Baselines]) -> list[pd.DataFrame]:
         genes, baselines = inputs
         # With a short horizon both baselines are one snapshot.
+        different = {day: (frame, reason) for day, frame, reason in baselines.values()}
         compared = {
             day: drift.gene_drift(genes, frame, settings.quality.drift_warning_psi, reason)
-            for day, frame, reason in baselines.values()
+            for day, (frame, reason) in different.items()
         }
         parts = [
             compared[day].assign(as_of=as_of, baseline=name, baseline_as_of=day)
@@ -79,12 +80,13 @@ def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFra
         else f"n.{gene}::DOUBLE AS {gene}"
         for gene in GENES
     )
+    (count,) = database.con.execute("SELECT count(*) FROM customer_features WHERE as_of = ?", [as_of]).fetchall()[0]
     frame: pd.DataFrame = database.con.execute(
-        f"SELECT {columns} FROM customer_features n"
-        " LEFT JOIN customer_features b ON b.as_of = $before AND b.customer_id = n.customer_id"
-        " WHERE n.as_of = $as_of AND hash(n.customer_id)"
-        " % (SELECT count(*) FROM customer_features WHERE as_of = $as_of) < $limit ORDER BY n.customer_id",
-        {"as_of": as_of, "before": before, "limit": COMPARED_CUSTOMERS},
+        "WITH sampled AS (SELECT * FROM customer_features"
+        " WHERE as_of IN ($as_of, $before) AND hash(customer_id) % $count::UBIGINT < $limit::UBIGINT)"
+        f" SELECT {columns} FROM sampled n LEFT JOIN sampled b ON b.as_of = $before AND b.customer_id = n.customer_id"
+        " WHERE n.as_of = $as_of ORDER BY n.customer_id",
+        {"as_of": as_of, "before": before, "count": max(count, 1), "limit": COMPARED_CUSTOMERS},
     ).df()
     return frame
 

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 
 from genome_pipeline.contracts.tables import CLOCK_GENES, GENES
 from genome_pipeline.models.drift import gene_drift, population_stability_index
@@ -96,6 +97,16 @@ def test_nothing_is_judged_where_there_is_a_reason() -> None:
     rows = gene_drift(before * 9, before, 0.25, "the log was too young")
     assert rows["has_drifted"].isna().all()
     assert set(rows["unjudged_reason"]) == {"the log was too young"}
+
+
+def test_the_test_is_scipys() -> None:
+    before, now = customers(900), customers(700, seed=2)
+    for frame, gene in ((before, "order_count"), (now, "order_count")):
+        frame[gene] = frame[gene].round(-1)
+    for gene in ("weekend_share", "order_count"):
+        row, expected = found(now, before, gene), ks_2samp(before[gene], now[gene])
+        assert row["ks_statistic"] == pytest.approx(expected.statistic)
+        assert row["ks_p_value"] == pytest.approx(expected.pvalue, abs=0.03)
 
 
 def test_a_gene_that_nobody_has_is_still() -> None:
