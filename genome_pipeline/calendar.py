@@ -39,6 +39,15 @@ class Period(StrEnum):
             case Period.DAY:
                 return start + timedelta(days=periods)
 
+    def year_before(self, start: date) -> date:
+        """The same period a year before: the month, or the week or day 52 weeks earlier (the same weekday)."""
+        return self.shift(start, {Period.MONTH: -12, Period.WEEK: -52, Period.DAY: -364}[self])
+
+    def like_before(self, start: date, count: int) -> list[date]:
+        """The ``count`` periods before, latest first; of days, those on the same weekday."""
+        step = 7 if self is Period.DAY else 1
+        return [self.shift(start, -step * number) for number in range(1, count + 1)]
+
 
 @dataclass(frozen=True)
 class Calendar:

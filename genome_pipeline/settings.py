@@ -177,6 +177,22 @@ class RuleSettings(_Section):
         return names
 
 
+class QualitySettings(_Section):
+    """When a change of the customers is reported, and when it stops the run."""
+
+    drift_warning_psi: float = Field(default=0.25, gt=0, description="A gene that moved by more than this has drifted.")
+    drift_error_psi: float | None = Field(default=None, gt=0, description="Beyond this, nothing is published.")
+
+    @model_validator(mode="after")
+    def _error_above_warning(self) -> QualitySettings:
+        if self.drift_error_psi is not None and self.drift_error_psi < self.drift_warning_psi:
+            raise ValueError(
+                f"drift_error_psi = {self.drift_error_psi} is below drift_warning_psi = {self.drift_warning_psi};"
+                " raise the first or lower the second"
+            )
+        return self
+
+
 class Settings(BaseSettings):
     """Everything a run depends on. Environment variables (``GENOME_HOME``, ``GENOME_SOURCE__PATH``) come first."""
 
@@ -187,6 +203,7 @@ class Settings(BaseSettings):
     calendar: CalendarSettings
     predict: PredictSettings = PredictSettings()
     rules: RuleSettings = RuleSettings()
+    quality: QualitySettings = QualitySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -246,6 +263,7 @@ class Settings(BaseSettings):
         relevant = self.model_dump(mode="json", include={"source", "calendar", "predict", "rules"})
         for key in ("path", "table", "query", "currency"):
             relevant["source"].pop(key)
+        relevant["quality"] = {"drift_warning_psi": self.quality.drift_warning_psi}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -16,6 +16,7 @@ _LABELS = {
     "validation": "Validating transactions",
     "customer_activity": "Summing up activity",
     "customer_features": "Measuring genomes",
+    "gene_drift": "Measuring drift",
     "segment_model": "Finding segments",
     "segments": "Assigning segments",
     "value_model": "Training value models",

@@ -8,11 +8,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pandas as pd
 import pandas.testing
 
+from genome_pipeline.assets import LINE_STAGES
+from genome_pipeline.assets.drift import gene_drift
+from genome_pipeline.assets.features import customer_features
+from genome_pipeline.assets.ingestion import raw_transactions
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.definitions import build_definitions
+from genome_pipeline.instance import prepare_home
 from genome_pipeline.running import Outcome, Span, run
 from genome_pipeline.settings import Settings, load_settings
 
@@ -107,6 +114,23 @@ def make(config: Path, first: str | None = None, last: str | None = None) -> tup
     settings = load_settings(config)
     span = Span(date.fromisoformat(first) if first else None, date.fromisoformat(last) if last else None)
     return settings, run(settings, span, lambda *_: None)
+
+
+def measure(settings: Settings, first: date, last: date) -> dg.ExecuteInProcessResult:
+    """Make the assets up to ``gene_drift``, with their checks, for the periods that start at ``first`` to ``last``."""
+    prepare_home(settings)
+    assets = [
+        name for stage in (raw_transactions, *LINE_STAGES, customer_features, gene_drift) for name in stage.asset_names
+    ]
+    return (
+        build_definitions(settings)
+        .resolve_job_def("refresh")
+        .execute_in_process(
+            tags={"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)},
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            raise_on_error=False,
+        )
+    )
 
 
 def tables(database: Path, as_of: date | None = None) -> dict[str, pd.DataFrame]:

@@ -62,6 +62,11 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
         (
             "[calendar]",
+            "[quality]\ndrift_error_psi = 0.1\n[calendar]",
+            "quality: drift_error_psi = 0.1 is below drift_warning_psi = 0.25; raise the first or lower the second",
+        ),
+        (
+            "[calendar]",
             '[rules]\ndisabled = ["zero_amounts"]\n[calendar]',
             r"no rule 'zero_amounts' can be switched off \(did you mean 'zero_amount'\?\)",
         ),
@@ -82,8 +87,11 @@ def test_a_missing_config_says_how_to_make_one(tmp_path: Path) -> None:
 def test_what_results_depend_on_is_fingerprinted(tmp_path: Path) -> None:
     one = load_settings(write(tmp_path, GOOD))
     same = load_settings(write(tmp_path, GOOD.replace("landing", "inbox")))
+    stops = load_settings(write(tmp_path, GOOD + "[quality]\ndrift_error_psi = 2.0\n"))
+    warns = load_settings(write(tmp_path, GOOD + "[quality]\ndrift_warning_psi = 0.1\n"))
     other = load_settings(write(tmp_path, GOOD + "[predict]\nhorizon_days = 28\n"))
-    assert one.results_hash == same.results_hash != other.results_hash
+    assert one.results_hash == same.results_hash == stops.results_hash
+    assert len({one.results_hash, warns.results_hash, other.results_hash}) == 3
 
 
 @pytest.mark.parametrize(

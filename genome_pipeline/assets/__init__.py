@@ -5,6 +5,7 @@ from __future__ import annotations
 from genome_pipeline.assets.actions import customer_actions
 from genome_pipeline.assets.activity import customer_activity
 from genome_pipeline.assets.confidence import customer_confidence
+from genome_pipeline.assets.drift import gene_drift
 from genome_pipeline.assets.features import customer_features
 from genome_pipeline.assets.genome import customer_genome
 from genome_pipeline.assets.ingestion import raw_transactions
@@ -23,6 +24,7 @@ LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
 
 SNAPSHOT_STAGES: tuple[Stage, ...] = (
     customer_features,
+    gene_drift,
     segment_model,
     segments,
     value_model,

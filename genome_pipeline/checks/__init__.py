@@ -8,6 +8,7 @@ import dagster as dg
 
 from genome_pipeline.assets import STAGES
 from genome_pipeline.checks.contract import contract_check
+from genome_pipeline.checks.drift import drift
 from genome_pipeline.checks.input import (
     covers_period,
     files_differ,
@@ -18,6 +19,7 @@ from genome_pipeline.checks.input import (
 )
 from genome_pipeline.checks.published import published_is_whole
 from genome_pipeline.checks.quality import beats_naive, confidence_means_something
+from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
 
@@ -36,6 +38,9 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         covers_period.build(partitions),
         lines_in_bounds.build(partitions),
         returns_within_purchases.build(partitions),
+        volume.build(partitions),
+        missing_share.build(partitions),
+        drift.build(partitions),
         beats_naive.build(partitions),
         confidence_means_something.build(partitions),
         published_is_whole.build(None),

@@ -85,6 +85,12 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
                 columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed")]
             ),
         )
+    details = [record for result in failed for record in result.details]
+    if details:
+        metadata["details"] = dg.TableMetadataValue(
+            records=[dg.TableRecord(record) for record in details],
+            schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in details[0]]),
+        )
     return dg.AssetCheckResult(
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if has_error or not failed else dg.AssetCheckSeverity.WARN,

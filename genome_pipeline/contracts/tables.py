@@ -156,6 +156,21 @@ NULLABLE_GENES = frozenset(
     }
 )
 
+CUMULATIVE_GENES = (
+    "order_count",
+    "purchase_day_count",
+    "frequency_count",
+    "active_period_count",
+    "spend_amount",
+    "category_count",
+    "return_line_count",
+    "return_amount",
+)
+"""Genes that are running totals: they grow as long as a customer is known, so what moves is what a period adds."""
+
+CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share")
+"""Genes that are distances between dates: the calendar moves them, whatever customers do."""
+
 _SEGMENT = ("segment_id", "segment_name", "membership_probability", "previous_segment_id", "has_moved")
 _ORDERS = ("expected_orders", "expected_orders_lower", "expected_orders_upper")
 _SPEND = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
@@ -289,6 +304,37 @@ _ALL = (
         ("as_of", "customer_id"),
         "as_of",
         NULLABLE_GENES | {"country"},
+        is_published=True,
+    ),
+    Table(
+        "gene_drift",
+        "drift",
+        "gene x baseline x snapshot",
+        "How far each gene's distribution moved since the previous snapshot, and since the one models learned from"
+        " last; of very many customers, a fixed sample is compared.",
+        (
+            "as_of",
+            "baseline",
+            "gene",
+            "baseline_as_of",
+            "measure",
+            "psi",
+            "ks_statistic",
+            "ks_p_value",
+            "median",
+            "baseline_median",
+            "mean",
+            "baseline_mean",
+            "missing_share",
+            "baseline_missing_share",
+            "customer_count",
+            "baseline_customer_count",
+            "has_drifted",
+            "unjudged_reason",
+        ),
+        ("as_of", "baseline", "gene"),
+        "as_of",
+        frozenset({"median", "baseline_median", "mean", "baseline_mean", "has_drifted", "unjudged_reason"}),
         is_published=True,
     ),
     Table(

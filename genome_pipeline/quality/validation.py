@@ -32,7 +32,7 @@ class CheckResult:
     """What one check of a table found in one period, or (``period_start_date`` is ``None``) beyond any one.
 
     ``observed`` says it in words: on how many rows of how many, and the first keys. ``row_count`` is the number of
-    rows looked at.
+    rows looked at; ``details`` are records to show beside the words.
     """
 
     table_name: str
@@ -42,6 +42,7 @@ class CheckResult:
     observed: str
     row_count: int
     period_start_date: date | None = None
+    details: tuple[dict[str, Any], ...] = ()
 
 
 def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:

@@ -1,0 +1,71 @@
+"""Whether a period holds about as much as the season lets expect, and whether its columns are as full as before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from math import sqrt
+from statistics import median
+
+from genome_pipeline.calendar import Period
+
+VOLUME_FACTOR = 2.0
+"""A period with over twice, or under half, of what is expected is reported."""
+
+FEWEST_EXPECTED = 30
+"""Fewer expected lines, orders or customers than this double and halve by chance."""
+
+PERIODS_BEFORE = 6
+"""Periods whose median is expected where the log does not reach back a year."""
+
+MISSING_SHARE_JUMP = 0.05
+"""A missing share that moved by more than this, and by more than four standard errors, is reported."""
+
+Volume = Mapping[str, float | None]
+"""Lines, orders, customers and revenue of a period; revenue is ``None`` where the log has no amounts."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one period, in words; ``is_passed`` where it is as expected."""
+
+    is_passed: bool
+    observed: str
+
+
+def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) -> Finding:
+    """Compare the period that starts at ``start`` with the same one a year before, or with the median of earlier ones.
+
+    ``volumes`` has every period of the log up to this one, those without a line too.
+    """
+    now, year_before = volumes[start], period.year_before(start)
+    if year_before in volumes:
+        known, against = [volumes[year_before]], f"in the {period} from {year_before}"
+    else:
+        known = [volumes[day] for day in period.like_before(start, PERIODS_BEFORE) if day in volumes]
+        against = f"as median of the {len(known)} {period}s before"
+    compared, unusual = [], []
+    for name, value in now.items():
+        before = [volume[name] for volume in known]
+        expected = median(number for number in before if number is not None) if any(before) else None
+        if value is None or expected is None or expected < (FEWEST_EXPECTED if name != "revenue" else 1):
+            continue
+        compared.append(f"{value:,.0f} {name}")
+        if not expected / VOLUME_FACTOR <= value <= expected * VOLUME_FACTOR:
+            unusual.append(f"{value:,.0f} {name}, {expected:,.0f} {against}")
+    if not compared:
+        return Finding(True, f"{period} from {start}: too little before it to compare with")
+    return Finding(not unusual, f"{period} from {start}: {'; '.join(unusual or compared)}")
+
+
+def judge_missing(column: str, missing: tuple[int, int], before: tuple[int, int]) -> Finding:
+    """Compare the missing share of ``column`` with the previous period's; each is (missing lines, lines)."""
+    if not (missing[1] and before[1]):
+        return Finding(True, f"{column}: no lines to compare")
+    share, share_before = missing[0] / missing[1], before[0] / before[1]
+    pooled = (missing[0] + before[0]) / (missing[1] + before[1])
+    error = sqrt(pooled * (1 - pooled) * (1 / missing[1] + 1 / before[1]))
+    jump = abs(share - share_before)
+    words = f"{column}: missing in {share:.1%} of {missing[1]:,} lines, {share_before:.1%} in the period before"
+    return Finding(jump <= max(MISSING_SHARE_JUMP, 4 * error), words)
