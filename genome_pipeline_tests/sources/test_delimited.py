@@ -44,7 +44,7 @@ def test_every_raw_column_is_there_and_what_is_not_mapped_is_null(landing: Landi
             "raw_currency",
         ]
         assert [str(type_) for type_ in rows.types] == ["BIGINT", *["VARCHAR"] * 10]
-        assert rows.fetchall() == [(1, "c", None, "d", None, None, None, None, None, None)]
+        assert rows.fetchall() == [(1, "c", None, "d", None, None, None, None, None, None, None)]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
