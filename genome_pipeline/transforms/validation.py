@@ -14,6 +14,8 @@ from genome_pipeline.contracts.rules import ABSURD, NOTHING_MARKS, Rule, quarant
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 
 _MONEY = dt.Decimal(18, 2)
+_REPEATED = "exact_duplicate"
+_COUNTED = ("reason", "row_count", "cents")
 _TYPED = TABLES["validated_transactions"].columns
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
 
@@ -62,7 +64,7 @@ def typed_lines(
         line_total = lines.unit_price.cast(dt.Decimal(38, 7))
     lines = lines.mutate(
         amount=ibis.ifelse(line_total.abs() < ABSURD * 1_000_000, line_total.round(2).cast(_MONEY), ibis.null(_MONEY)),
-        has_amount_text=ibis.and_(*(_text(raw[f"raw_{name}"]).notnull() for name in amount_parts or ["amount"])),
+        has_amount_text=ibis.and_(*(_is_written(raw[f"raw_{name}"]) for name in amount_parts or ["amount"])),
     )
     is_return = (lines.quantity < 0).fill_null(False) | (lines.amount < 0).fill_null(False)
     is_outside = lines.ordered_at < ibis.date(calendar.start)
@@ -88,7 +90,7 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     Rules that only warn take no part.
     """
     rules = quarantining(rules)
-    if any(rule.name == "exact_duplicate" for rule in rules):
+    if any(rule.name == _REPEATED for rule in rules):
         lines = _with_repeats_marked(lines)
     lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
     failures = {rule.name: lines[f"fails_{rule.name}"] for rule in rules}
@@ -139,25 +141,30 @@ def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
 
     A second way to what :func:`rejected_by_reason` tells: repeats are what a group of equal rows has beyond one.
     """
-    cents = _cents(lines.amount)
-    counts = []
-    for rule in quarantining(rules):
-        if rule.name == "exact_duplicate":
-            rows = lines.select("period_start_date", cents=cents, row_hash=_row_hash(lines))
-            groups = rows.group_by(["period_start_date", "row_hash"]).agg(
-                copies=rows.count() - 1, cents=rows.cents.max()
-            )
-            counted = groups.group_by("period_start_date").agg(
-                row_count=groups.copies.sum(), cents=(groups.copies * groups.cents).sum().cast("int64")
-            )
-        else:
-            failed = rule.fails(lines)
-            counted = lines.group_by("period_start_date").agg(
-                row_count=failed.sum(), cents=cents.sum(where=failed).cast("int64")
-            )
-        counts.append(counted.mutate(reason=ibis.literal(rule.name), cents=counted.cents.fill_null(0)))
-    found = ibis.union(*counts)
-    return found.filter(found.row_count > 0)
+    rules, cents = quarantining(rules), _cents(lines.amount)
+    failures = {rule.name: rule.fails(lines) for rule in rules if rule.name != _REPEATED}
+    wide = lines.group_by("period_start_date").agg(
+        **{f"rows_{name}": failed.sum() for name, failed in failures.items()},
+        **{f"cents_{name}": cents.sum(where=failed) for name, failed in failures.items()},
+    )
+    each = ibis.array([_counted(name, wide[f"rows_{name}"], wide[f"cents_{name}"]) for name in failures]).unnest()
+    counts = wide.select("period_start_date", found=each)
+    if len(failures) < len(rules):
+        rows = lines.select("period_start_date", cents=cents, row_hash=_row_hash(lines))
+        groups = rows.group_by(["period_start_date", "row_hash"]).agg(copies=rows.count() - 1, cents=rows.cents.max())
+        repeated = groups.filter(groups.copies > 0)
+        beyond_one = repeated.group_by("period_start_date").agg(
+            row_count=repeated.copies.sum(), cents=(repeated.copies * repeated.cents).sum()
+        )
+        found = _counted(_REPEATED, beyond_one.row_count, beyond_one.cents)
+        counts = counts.union(beyond_one.select("period_start_date", found=found))
+    counted = counts.select("period_start_date", *(counts.found[name].name(name) for name in _COUNTED))
+    return counted.filter(counted.row_count > 0)
+
+
+def _counted(reason: str, row_count: ir.Value, cents: ir.Value) -> ir.StructValue:
+    values = (ibis.literal(reason), row_count.cast("int64"), cents.fill_null(0).cast("int64"))
+    return ibis.struct(dict(zip(_COUNTED, values, strict=True)))
 
 
 def _with_repeats_marked(lines: ir.Table) -> ir.Table:
@@ -201,12 +208,21 @@ def _text(column: ir.Value) -> ir.StringValue:
     return column.strip().nullif("") if column.type().is_string() else column.cast("string")
 
 
+def _is_written(column: ir.Value) -> ir.BooleanValue:
+    """Whether anything stands in the column; told without making text of numbers."""
+    is_there = column.notnull()
+    if column.type().is_floating():
+        return is_there & ~column.isnan().fill_null(False)
+    return _text(column).notnull() if column.type().is_string() else is_there
+
+
 def _label(column: ir.Value) -> ir.StringValue:
     """Text of an id or a name: blanks of any width are blanks, and a mark for nothing is null."""
     if not column.type().is_string():
         return _text(column)
     text = _text(column.replace("\u00a0", " "))
-    return ibis.ifelse(text.isin(NOTHING_MARKS), ibis.null("string"), text)
+    # An array, as DuckDB makes a join of a long IN list, and runs it even where the column is not asked for.
+    return ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(text), ibis.null("string"), text)
 
 
 def _number(column: ir.Value, type_: dt.Decimal) -> ir.DecimalValue:

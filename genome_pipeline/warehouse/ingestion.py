@@ -74,7 +74,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     ingested_at = datetime.now(UTC).replace(tzinfo=None)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
-        before = _fingerprints(database, settings, replaced)
+        before = _fingerprints(database, settings, replaced, replaced)
         if not result.unchanged:
             # Nothing stays, so the types may be new.
             connection.execute("DROP TABLE IF EXISTS raw_transactions")
@@ -91,7 +91,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         _record_copies(connection, found, copies, ingested_at)
         _check_values(database, settings, result.read)
         _check_currency(database, settings)
-        after = _fingerprints(database, settings, result.read)
+        after = _fingerprints(database, settings, result.read, replaced)
         result.changed_periods = {key[1] for key in {*before, *after} if before.get(key) != after.get(key)}
         _record_changes(connection, result.changed_periods, ingested_at)
     return result
@@ -188,10 +188,9 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
         return
     lines = typed_raw(database, settings, files)
     found = lines.group_by("source_file").agg(
-        written=lines.raw_ordered_at.count(),
-        readable=lines.ordered_at.count(),
-        example=lines.raw_ordered_at.cast("string").min(),
+        written=lines.raw_ordered_at.count(), readable=lines.ordered_at.count(), example=lines.raw_ordered_at.min()
     )
+    found = found.mutate(example=found.example.cast("string"))
     unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
     for row in unreadable.to_pyarrow().to_pylist():
         expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
@@ -224,11 +223,13 @@ def _check_currency(database: Backend, settings: Settings) -> None:
         )
 
 
-def _fingerprints(database: Backend, settings: Settings, files: Sequence[str]) -> Fingerprints:
+def _fingerprints(database: Backend, settings: Settings, files: Sequence[str], compared: Sequence[str]) -> Fingerprints:
+    """Of ``files``; rows are hashed only of those to be ``compared``, others are new as a whole or gone."""
     if not files or _RAW.name not in database.list_tables():
         return {}
     lines = typed_raw(database, settings, files)
-    row_hash = ibis.struct({name: lines[name] for name in ("source_row", *RAW_COLUMNS)}).hash()
+    whole_row = ibis.struct({name: lines[name] for name in ("source_row", *RAW_COLUMNS)})
+    row_hash = ibis.ifelse(lines.source_file.isin(list(compared)), whole_row.hash(), 0) if compared else ibis.literal(0)
     rows = lines.select("source_file", "period_start_date", row_hash=row_hash)
     found = rows.group_by(["source_file", "period_start_date"]).agg(
         row_count=rows.count(), rows_hash=rows.row_hash.bit_xor()
