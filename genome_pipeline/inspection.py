@@ -47,8 +47,7 @@ def inspect_source(settings: Settings) -> dict[str, Any]:
             database.table("raw_transactions"),
             mapped=list(mapped),
             calendar=settings.time,
-            date_format=settings.source.date_format,
-            currency=settings.source.currency,
+            formats=settings.source.formats,
             non_product_codes=settings.rules.non_product_codes,
         )
         dates = connection.execute(
