@@ -358,9 +358,9 @@ def load_draft(config: Path | None = None) -> Draft:
     return _load(Draft, config)
 
 
-def draft_of(path: str) -> Draft:
-    """A draft of nothing but the place of the transactions, and the environment."""
-    draft = _validated(Draft, {"source": {"path": path}}, None)
+def draft_of(path: str, config: Path | None = None) -> Draft:
+    """A draft for the transactions at ``path``: all else as in ``config``, or nothing else where there is none."""
+    draft = _load(Draft, config) if config else _validated(Draft, {"source": {"path": path}}, None)
     return draft.model_copy(update={"source": draft.source.model_copy(update={"path": path})})
 
 

@@ -50,7 +50,7 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (
             "start = 2020",
             "begin = 2020",
-            "unknown key 'calendar.begin'; known here: period, start, end; .*does not say calendar.start: `genome check",
+            "unknown key 'calendar.begin'; known here: period, start, end; .*does not say calendar.start: `genome",
         ),
         ("[calendar]", "[calender]", r"unknown key 'calender' \(did you mean 'calendar'\?\)"),
         (
