@@ -142,11 +142,11 @@ def check(
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_inspection(Console(), facts, target, _config_argument(config))
+        terminal.print_inspection(Console(highlight=False), facts, target, _config_argument(config))
     if facts["missing"]:
         raise ConfigError(
-            f"{' and '.join(facts['missing'])} could not be guessed: fill in the config, and"
-            f" check again with `genome check{_config_argument(config)}`"
+            f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
+            f" `genome check{_config_argument(config)}`"
         )
 
 

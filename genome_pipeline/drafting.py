@@ -103,7 +103,7 @@ def look_at(
 
     said = draft.model_dump(exclude_unset=True)
     if is_mapped and draft.calendar.start is not None:
-        doubts += [f"values look otherwise than the config says: set {_setting(key, new[key])}" for key in new]
+        doubts += [f"judging by the values, set source.{_setting(key, new[key])}" for key in new]
         return Look(Settings(**said), mapped, guessed, (), doubts, None, first, last, dated_rows)
     said["source"] |= {**new, "columns": mapped}
     said["calendar"] = {"period": draft.calendar.period, "start": start, **said.get("calendar", {})}
@@ -112,7 +112,7 @@ def look_at(
         missing += [] if missing else ["source.date_format"]
         said["calendar"].pop("start")
     notes = {f"source.columns.{ours}": guess.sureness.value for ours, guess in guessed.items()}
-    notes |= {f"source.{key}": "from the values" for key in new} | {"calendar.start": "the first order's period"}
+    notes |= {f"source.{key}": "from the values" for key in new} | {"calendar.start": "the period of the first order"}
     config = config_text(_as_in_a_file(said, folder), notes, missing)
     return Look(
         None if missing else Settings(**said), mapped, guessed, missing, doubts, config, first, last, dated_rows
@@ -136,13 +136,11 @@ def _add_sections(
         if isinstance(section, Mapping):
             path = f"{prefix}{name}"
             lines += ["", f"[{path}]"]
-            lines += [
-                f"# {key.rpartition('.')[2]} =   # to be filled in" for key in missing if key.rpartition(".")[0] == path
-            ]
             for key, value in section.items():
                 if not isinstance(value, Mapping):
                     note = notes.get(f"{path}.{key}")
-                    lines.append(_setting(key, value) + (f"   # {note}" if note else ""))
+                    lines.append(f"{_setting(key, value):<32} # {note}" if note else _setting(key, value))
+            lines += [f"# {key.removeprefix(f'{path}.')} =" for key in missing if key.rpartition(".")[0] == path]
             _add_sections(lines, section, f"{path}.", notes, missing)
 
 

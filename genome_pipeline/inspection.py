@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
             "warnings": list(look.doubts),
         }
         if look.settings is not None:
+            _check_dates(look, files[0], facts["columns"])
             source = draft.source.model_copy(update={"columns": look.settings.source.columns})
             for file in files[1:]:
                 sniff(file, source)
@@ -65,6 +67,17 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
                 if row["row_count"] >= _MANY * facts["sample_rows"]
             ]
     return facts
+
+
+def _check_dates(look: Look, file: SourceFile, columns: Sequence[Mapping[str, Any]]) -> None:
+    (dates,) = (column for column in columns if column["ours"] == "ordered_at")
+    if look.first is None and dates["examples"]:
+        advice = [doubt for doubt in look.doubts if "date_format" in doubt]
+        raise ConfigError(
+            f"{file.name}: no value in column {dates['theirs']!r} can be read as a date, such as"
+            f" {dates['examples'][0]!r}: "
+            + (advice[0] if advice else 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"')
+        )
 
 
 def _column(ours: str, look: Look, sample: Sample) -> dict[str, Any]:
@@ -102,19 +115,13 @@ def _judged_sample(connection: duckdb.DuckDBPyConnection, settings: Settings, fi
     )
     rules = active_rules(list(mapped), settings.rules.disabled)
     judged = judged_lines(lines, rules).order_by("source_row").to_pyarrow().to_pylist()
-    written_ = {row["source_row"]: row for row in raw.select("source_row", *RAW_COLUMNS).to_pyarrow().to_pylist()}
-    if judged and all(row["ordered_at"] is None for row in judged):
-        example = next((row["raw_ordered_at"] for row in written_.values() if row["raw_ordered_at"]), None)
-        raise ConfigError(
-            f"{file.name}: no value in column {mapped['ordered_at']!r} can be read as a date, such as {example!r}: set"
-            ' source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
-        )
+    as_it_came = {row["source_row"]: row for row in raw.select("source_row", *RAW_COLUMNS).to_pyarrow().to_pylist()}
     counts = Counter(reason for row in judged for reason in row["reasons"] or ())
     shown = {rule.name: [ours for ours in rule.shown_columns if ours in mapped] for rule in rules}
     quarantine = []
     for reason, count in counts.most_common():
         number = next(row["source_row"] for row in judged if reason in (row["reasons"] or ()))
-        values = {mapped[ours]: written_[number][f"raw_{ours}"] for ours in shown[reason]}
+        values = {mapped[ours]: as_it_came[number][f"raw_{ours}"] for ours in shown[reason]}
         quarantine.append({"reason": reason, "row_count": count, "example": {"source_row": number, "values": values}})
     columns = [ours for ours in (*mapped, "amount") if ours != "amount" or settings.source.columns.has_amounts]
     return {

@@ -204,12 +204,12 @@ def print_inspection(console: Console, facts: dict[str, Any], target: Path, conf
     for warning in facts["warnings"]:
         console.print(Text.assemble(("! ", "yellow"), _clean(warning)))
     if facts["config"] is not None:
-        what = "Fill in and save" if facts["missing"] else "Save"
-        console.print(f"\n[bold]{what} this as {escape(str(target))}[/], where you agree:\n")
+        what = "Save this, filled in," if facts["missing"] else "Save this"
+        console.print(Text(f"\n{what} as {target}; `genome run{config_argument}` then takes it from there:\n", "bold"))
         # As it is, whatever the width of the terminal: it is to be copied.
         console.print(Text(facts["config"]), soft_wrap=True)
-    elif not facts["missing"]:
-        console.print(f"[green]✓[/] ready: `genome run{escape(config_argument)}` takes it from here", highlight=False)
+    else:
+        console.print(Text(f"✓ ready: `genome run{config_argument}` takes it from here", "green"))
 
 
 def _print_sample(console: Console, facts: dict[str, Any]) -> None:

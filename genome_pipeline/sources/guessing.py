@@ -26,7 +26,7 @@ _NAMES = {
         " member householdid householdkey household shopperid buyerid buyer accountid accountno accountnumber account"
         " contactid personid visitorid loyaltyid loyaltycard cardid cardno cardnumber kundennummer kundennr kundenr"
         " kundenid kundeid kunde idclient codeclient idcliente cliente codigocliente customeremail emailaddress"
-        " buyeremail email customername"
+        " buyeremail email"
     ),
     "ordered_at": (
         "orderedat orderdate orderdatetime ordertime ordertimestamp orderpurchasetimestamp ordercreatedat invoicedate"
@@ -77,10 +77,8 @@ _NEEDED = ("customer_id", "ordered_at")
 # What may follow a known name without changing what it says.
 _ENDINGS = re.compile(r"(?:id|no|nr|code|key|at|utc|gmt|local|time|usd|eur|gbp|value|amount|\d+)+")
 # Money that is not what was paid for the goods, and days that are not those of the order.
-_OTHERS = re.compile(
-    r"cost|discount|tax|vat|shipping|freight|fee|refund|margin|profit|list|original|birth|deliver|ship"
-)
-_CLOSE = 0.9
+_OTHERS = re.compile(r"cost|discount|tax|vat|freight|fee|refund|margin|profit|list|original|birth|deliver|ship|updat")
+_CLOSE = 0.93
 _MOST = 0.8
 _NEARLY_ALL = 0.98
 _ENOUGH_VALUES = 30
@@ -158,13 +156,14 @@ def guess_date_formats(column: str, values: Sequence[str], doubts: list[str]) ->
         best = _best_formats(remaining)
         if not best:
             break
-        if len(best) > 1:
-            example = next(text for text in remaining if _parsed(text, best[0]) != _parsed(text, best[1]))
-            doubts.append(
-                f"{column}: day or month first? {example!r} can be read by {_listed(best)}; set source.date_format to"
-                " the one that is right"
-            )
-            return ()
+        for rival in best[1:]:
+            example = next((text for text in remaining if _is_read_otherwise(text, best[0], rival)), None)
+            if example is not None:
+                doubts.append(
+                    f"{column}: day or month first? {example!r} can be read by {_listed((best[0], rival))}; set"
+                    " source.date_format to the one that is right"
+                )
+                return ()
         if _swapped(_day(best[0])) in map(_day, chosen):
             doubts.append(
                 f"{column}: some dates are written day first, others month first ({chosen[0]} and {best[0]}); no format"
@@ -182,23 +181,24 @@ def guess_date_formats(column: str, values: Sequence[str], doubts: list[str]) ->
 
 def guess_number_format(values: Sequence[str], doubts: list[str]) -> tuple[str, str | None]:
     """Decimal and thousands mark that read most of the values; a doubt where others read them to other numbers."""
-    bare = [_without_mark(value) for value in values]
+    bare = list(dict.fromkeys(_without_mark(value) for value in values))
     read = {
-        formats: [read_number(value, Formats(decimal=formats[0], thousands=formats[1])) for value in set(bare)]
+        formats: [read_number(value, Formats(decimal=formats[0], thousands=formats[1])) for value in bare]
         for formats in _NUMBER_FORMATS
     }
     counts = {formats: sum(number is not None for number in numbers) for formats, numbers in read.items()}
     best = max(_NUMBER_FORMATS, key=lambda formats: counts[formats])
     for other in _NUMBER_FORMATS:
-        if other != best and counts[other] == counts[best] and read[other] != read[best]:
-            example, one, two = next(
-                (value, one, two)
-                for value, one, two in zip(set(bare), read[best], read[other], strict=True)
-                if one is not None and two is not None and one != two
-            )
+        differing = [
+            (value, one, two)
+            for value, one, two in zip(bare, read[best], read[other], strict=True)
+            if one is not None and two is not None and one != two
+        ]
+        if differing and counts[other] == counts[best]:
+            example, one, two = differing[0]
             doubts.append(
-                f"numbers such as {example!r} can be {one} or {two}: source.decimal = {best[0]!r} is assumed; for the"
-                f" other, set decimal = {other[0]!r} and thousands = {other[1]!r}"
+                f"numbers such as {example!r} can be {one} or {two}: {_marks(*best)} is assumed; for the"
+                f" other, set {_marks(*other)}"
             )
             break
     return best
@@ -210,7 +210,10 @@ def guess_currency(numbers: Sequence[str], named: Sequence[str], doubts: list[st
     codes = Counter(named)
     if len(codes) > 1 or len(marks) > 1:
         seen = [text for text, _ in (codes if len(codes) > 1 else marks).most_common()]
-        doubts.append(f"there are several currencies, {_listed(seen)}; amounts are never converted")
+        doubts.append(
+            f"amounts are in several currencies, {_listed(seen)}: they are never converted, so only those in"
+            " source.currency are counted, and rows in others quarantined"
+        )
     if codes:
         code = codes.most_common(1)[0][0].upper()
         return code if re.fullmatch("[A-Z]{3}", code) else ""
@@ -294,7 +297,7 @@ def _rank(name: str, ours: str, sureness: Sureness) -> int | None:
     names = KNOWN_NAMES.get(ours, ())
     if sureness is Sureness.EXACT_NAME:
         return names.index(plain) if plain in names else None
-    if _OTHERS.search(plain):
+    if ours in ("ordered_at", *_NUMBERS) and _OTHERS.search(plain):
         return None
     for rank, known in enumerate(names):
         rest = plain.removeprefix(known)
@@ -345,14 +348,16 @@ def _is_identity(type_: str, values: Sequence[str]) -> bool:
 def _mark(text: str) -> str:
     """The currency mark beside a number, empty where there is none."""
     rest = re.sub(r"[\d\s.,'\u2019_()+\u2212-]+", " ", text).strip()
-    candidates = (rest, f"{rest}.")
-    known = {mark for code, marks in CURRENCY_MARKS.items() for mark in (code, *marks)}
-    return next((mark for mark in candidates if mark in known and mark in text), "")
+    return next((mark for mark in (f"{rest}.", rest) if mark in _CURRENCY_MARKS and mark in text), "")
 
 
 def _without_mark(text: str) -> str:
     mark = _mark(text)
     return text.replace(mark, "", 1).strip() if mark else text
+
+
+def _marks(decimal: str, thousands: str | None) -> str:
+    return f'decimal = "{decimal}"' + (f' and thousands = "{thousands}"' if thousands else "")
 
 
 def _is_number(text: str) -> bool:
@@ -385,6 +390,11 @@ def _parsed(text: str, format_: str) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _is_read_otherwise(text: str, one: str, other: str) -> bool:
+    moments = _parsed(text, one), _parsed(text, other)
+    return None not in moments and moments[0] != moments[1]
 
 
 def _day(format_: str) -> str:
@@ -425,10 +435,12 @@ _ISO = re.compile(
 )
 _ISO_DAY, _ISO_SECONDS = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"
 _DATE_FORMATS = tuple(_date_formats())
+_CURRENCY_MARKS = {mark for code, marks in CURRENCY_MARKS.items() for mark in (code, *marks)}
+# Where two read as many values, the first is taken: three digits after a comma are more likely thousands.
 _NUMBER_FORMATS: tuple[tuple[str, str | None], ...] = (
     (".", None),
-    (",", None),
     (".", ","),
+    (",", None),
     (",", "."),
     (",", " "),
     (".", " "),
