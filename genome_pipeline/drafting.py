@@ -75,6 +75,7 @@ def look_at(
     doubts: list[str] = []
     known = draft.source.columns.mapped
     is_mapped = set(_NEEDED) <= known.keys()
+    is_whole = is_mapped and draft.calendar.start is not None
     if is_mapped:
         guessed: dict[str, ColumnGuess] = {}
         doubts += _left_out(sample, known)
@@ -96,13 +97,14 @@ def look_at(
         dated_rows = _read_moments(connection, draft, files, mapped["ordered_at"], doubts)
         date_formats = draft.source.formats.date_formats
         if not date_formats:
-            date_formats = guess_date_formats(mapped["ordered_at"], _dates(connection), doubts)
-            formats["date_format"] = date_formats[0] if len(date_formats) == 1 else date_formats
+            guess = guess_date_formats(mapped["ordered_at"], _dates(connection), doubts)
+            formats["date_format"] = guess[0] if len(guess) == 1 else guess
+            date_formats = () if is_whole else guess
         first, last, start = _span(connection, draft, date_formats, doubts)
     new = {key: value for key, value in formats.items() if key not in draft.source.model_fields_set and value}
 
     said = draft.model_dump(exclude_unset=True)
-    if is_mapped and draft.calendar.start is not None:
+    if is_whole:
         doubts += [f"judging by the values, set source.{_setting(key, new[key])}" for key in new]
         return Look(Settings(**said), mapped, guessed, (), doubts, None, first, last, dated_rows)
     said["source"] |= {**new, "columns": mapped}

@@ -54,6 +54,12 @@ def test_each_rule_names_what_is_wrong(change: dict[str, Any], reason: str) -> N
     assert reason in reasons([{**GOOD, **change}])[0]
 
 
+def test_an_amount_is_read_with_or_without_a_quantity() -> None:
+    row = {"customer_id": "7", "ordered_at": "2020-02-03", "amount": "much"}
+    assert reasons([row]) == [["unreadable_number"]]
+    assert reasons([{**row, "quantity": None}, {**row, "quantity": "1"}]) == [["unreadable_number"]] * 2
+
+
 def test_a_row_has_all_its_reasons() -> None:
     assert reasons([{**GOOD, "customer_id": None, "unit_price": "0"}]) == [["missing_customer", "zero_amount"]]
 
