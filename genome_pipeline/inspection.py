@@ -66,6 +66,12 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
                 for row in facts["quarantine"]
                 if row["row_count"] >= _MANY * facts["sample_rows"]
             ]
+            if any(row["reason"] == "future_date" for row in facts["quarantine"]):
+                zone = look.settings.source.time_zone
+                facts["warnings"].append(
+                    f"some orders are dated after this moment in {zone}: where the log's clock is another, set"
+                    " source.time_zone"
+                )
     return facts
 
 

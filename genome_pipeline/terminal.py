@@ -184,17 +184,14 @@ def print_inspection(console: Console, facts: dict[str, Any], target: Path, conf
     console.print(Text(f"{len(names):,} source file{'s' if len(names) > 1 else ''}: {_clean(listed)}{layout}", "bold"))
 
     mapping = Table(box=None, pad_edge=False)
-    for title in ("Ours", "In the file", "Type", "Guessed by"):
+    has_guesses = any(row["guessed_by"] for row in facts["columns"])
+    for title in ("Ours", "In the file", "Type", *(["Guessed by"] if has_guesses else [])):
         mapping.add_column(title, no_wrap=True)
     mapping.add_column("First values", overflow="fold")
     for row in facts["columns"]:
-        mapping.add_row(
-            row["ours"],
-            Text(_short(row["theirs"], 24)),
-            row["type"],
-            Text(row["guessed_by"] or "", "yellow"),
-            Text(_short(", ".join(row["examples"]), 40)),
-        )
+        guess = [Text(row["guessed_by"] or "", "yellow")] if has_guesses else []
+        examples = Text(_short(", ".join(row["examples"]), 40))
+        mapping.add_row(row["ours"], Text(_short(row["theirs"], 24)), row["type"], *guess, examples)
     console.print(mapping)
     if facts["unmapped"]:
         console.print(Text(f"Not mapped: {_clean(', '.join(facts['unmapped']))}", "dim"))

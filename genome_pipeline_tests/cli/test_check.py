@@ -227,3 +227,10 @@ def test_an_order_total_is_left_out_where_prices_are_there(tmp_path: Path, genom
     assert facts["warnings"] == [
         "'total' is left out: it is the same on all lines of an order, so it is the order's total"
     ]
+
+
+def test_orders_after_this_moment_may_be_of_another_zone(tmp_path: Path, genome: Command) -> None:
+    write(tmp_path / "a.csv", ["customer,date,total", *["c1,2020-02-03,5"] * 20, "c1,2999-01-01,5"])
+    assert genome.facts("a.csv")["warnings"] == [
+        "some orders are dated after this moment in UTC: where the log's clock is another, set source.time_zone"
+    ]
