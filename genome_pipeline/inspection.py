@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.drafting import MOMENTS_ROWS, Look, look_at
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Draft, Settings
+from genome_pipeline.settings import ConfigError, Draft, Settings, SourceSettings
+from genome_pipeline.sources import text
 from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.sources.guessing import written
 from genome_pipeline.transforms.validation import judged_lines, typed_lines
@@ -37,8 +40,8 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
     files = find_files(draft.source)
     if not files:
         raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
-    sample = read_sample(files[0], draft.source, GUESSING_ROWS)
-    with duckdb.connect() as connection:
+    with _told_once(), duckdb.connect() as connection:
+        sample = read_sample(files[0], draft.source, GUESSING_ROWS)
         connection.execute("SET TimeZone = 'UTC'")
         look = look_at(connection, draft, files, sample, folder)
         facts: dict[str, Any] = {
@@ -59,7 +62,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
             source = draft.source.model_copy(update={"columns": look.settings.source.columns})
             for file in files[1:]:
                 sniff(file, source)
-            facts |= _judged_sample(connection, look.settings, files[0])
+            facts |= _judged_sample(connection, look.settings, files[0], source)
             facts["warnings"] += [
                 f"{row['row_count'] / facts['sample_rows']:.0%} of the sampled rows would be quarantined:"
                 f" {row['reason']}"
@@ -73,6 +76,23 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
                     " source.time_zone"
                 )
     return facts
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """A file is read several times here; what its reader warns of is told once."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        is_known = record.getMessage() in told
+        told.add(record.getMessage())
+        return not is_known
+
+    text.logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        text.logger.removeFilter(is_new)
 
 
 def _check_dates(look: Look, file: SourceFile, columns: Sequence[Mapping[str, Any]]) -> None:
@@ -99,10 +119,12 @@ def _column(ours: str, look: Look, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _judged_sample(connection: duckdb.DuckDBPyConnection, settings: Settings, file: SourceFile) -> dict[str, Any]:
+def _judged_sample(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, file: SourceFile, source: SourceSettings
+) -> dict[str, Any]:
     """The first rows of the file as a run would judge them."""
     mapped = settings.source.columns.mapped
-    with read_file(connection, file, settings.source) as rows:
+    with read_file(connection, file, source) as rows:
         types = dict(zip(rows.columns, map(str, rows.types), strict=True))
         connection.execute(TABLES["raw_transactions"].ddl(types=types))
         rows.create_view("incoming")

@@ -39,7 +39,7 @@ _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
-_D = TypeVar("_D", bound="Draft")
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class ConfigError(Exception):
@@ -361,7 +361,8 @@ def load_draft(config: Path | None = None) -> Draft:
 def draft_of(path: str, config: Path | None = None) -> Draft:
     """A draft for the transactions at ``path``: all else as in ``config``, or nothing else where there is none."""
     draft = _load(Draft, config) if config else _validated(Draft, {"source": {"path": path}}, None)
-    return draft.model_copy(update={"source": draft.source.model_copy(update={"path": path})})
+    said = draft.source.model_dump(exclude_unset=True) | {"path": path}
+    return draft.model_copy(update={"source": _validated(SourceSettings, said, config)})
 
 
 def config_path(config: Path | None) -> Path:
@@ -369,7 +370,7 @@ def config_path(config: Path | None) -> Path:
     return config or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
 
 
-def _load(model: type[_D], chosen: Path | None) -> _D:
+def _load(model: type[_M], chosen: Path | None) -> _M:
     config = config_path(chosen)
     try:
         text = config.read_text(encoding="utf-8")
@@ -395,7 +396,7 @@ def _load(model: type[_D], chosen: Path | None) -> _D:
     return _validated(model, data, config)
 
 
-def _validated(model: type[_D], data: dict[str, Any], config: Path | None) -> _D:
+def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M:
     try:
         return model(**data)
     except ValidationError as error:
@@ -430,7 +431,7 @@ def _is_guessable(error: Any) -> bool:
 def _sentence(config: Path | None, error: Any) -> str:
     """One mistake of the config (or of the environment, where there is none), in words."""
     location = ".".join(str(part) for part in error["loc"])
-    config = config or Path("the environment")
+    config = config or Path("without a config")
     match error["type"]:
         case "extra_forbidden":
             known = _keys_beside(error["loc"])

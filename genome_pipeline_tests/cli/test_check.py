@@ -57,10 +57,13 @@ def write(path: Path, lines: Sequence[str], encoding: str = "utf-8") -> None:
     path.write_text("\n".join(lines) + "\n", encoding=encoding)
 
 
-def test_an_export_without_a_config_gives_a_config_that_runs(tmp_path: Path, genome: Command) -> None:
+def test_an_export_without_a_config_gives_a_config_that_runs(
+    tmp_path: Path, genome: Command, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path / "export.csv", GERMAN_ROWS, "cp1252")
     code, out, err = genome.run("check", "export.csv")
     assert (code, err) == (0, "")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "fields separated by semicolons, cp1252" in out
     assert "Not mapped: Text" in out
     assert re.search(r"missing_customer +6  row 1: CustomerID = nothing", out)
