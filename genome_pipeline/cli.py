@@ -19,7 +19,16 @@ import typer
 from rich.console import Console
 
 from genome_pipeline import __version__
-from genome_pipeline.settings import CONFIG_VARIABLE, ConfigError, Settings, load_settings
+from genome_pipeline.settings import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    ConfigError,
+    Settings,
+    config_path,
+    draft_of,
+    load_draft,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     from genome_pipeline.running import Progress
@@ -115,17 +124,30 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at config, source and environment before a run; reads a sample, writes nothing."""
-    settings = _settings(config)
+def check(
+    path: Annotated[
+        str | None, typer.Argument(help="A file, folder or glob to look at; without --config, no config is needed.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
     from genome_pipeline import terminal
     from genome_pipeline.inspection import inspect_source
 
-    facts = inspect_source(settings)
+    draft = draft_of(path, config) if path else load_draft(config)
+    is_new = path is not None and config is None
+    target = DEFAULT_CONFIG if is_new else config_path(config)
+    facts = inspect_source(draft, target.parent)
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_inspection(Console(), facts)
+        terminal.print_inspection(Console(highlight=False), facts, target, _config_argument(config))
+    if facts["missing"]:
+        raise ConfigError(
+            f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
+            f" `genome check{_config_argument(config)}`"
+        )
 
 
 @app.command()

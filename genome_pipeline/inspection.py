@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -10,81 +15,151 @@ import ibis
 
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.drafting import MOMENTS_ROWS, Look, look_at
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
-from genome_pipeline.sources.files import find_files, read_file, sniff
-from genome_pipeline.transforms.validation import judged_lines, rejected_by_reason, rejected_lines, typed_lines
+from genome_pipeline.settings import ConfigError, Draft, Settings, SourceSettings
+from genome_pipeline.sources import text
+from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
+from genome_pipeline.sources.guessing import written
+from genome_pipeline.transforms.validation import judged_lines, typed_lines
 
 SAMPLE_ROWS = 10_000
+GUESSING_ROWS = 1_000
+FIRST_ROWS = 5
+_MANY = 0.1
 
 
-def inspect_source(settings: Settings) -> dict[str, Any]:
-    """Files, column mapping, first values, dates, and what would be quarantined, from a sample of the first file.
+def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
+    """What a run would read: files, columns, first rows, dates, what would be quarantined, and what to look at.
 
-    Raises :class:`ConfigError` for what a run would stop at. Writes nothing.
+    What the draft leaves open is guessed; then ``config`` is the text of the whole ``genome.toml`` to save in
+    ``folder``. ``missing`` names what could not be guessed; rows are not typed then. Raises :class:`ConfigError`
+    for what a run would stop at. Writes nothing.
     """
-    _check_home(settings)
-    files = find_files(settings.source)
-    mapped = settings.source.columns.mapped
-    with duckdb.connect() as connection:
+    _check_home(draft)
+    files = find_files(draft.source)
+    if not files:
+        raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
+    with _told_once(), duckdb.connect() as connection:
+        sample = read_sample(files[0], draft.source, GUESSING_ROWS)
         connection.execute("SET TimeZone = 'UTC'")
-        database = ibis.duckdb.from_connection(connection)
-        for file in files[1:]:
-            sniff(file, settings.source)
-        with read_file(connection, files[0], settings.source) as rows:
-            types = dict(zip(rows.columns, map(str, rows.types), strict=True))
-            connection.execute(TABLES["raw_transactions"].ddl(types=types))
-            rows.create_view("incoming")
-            connection.execute(
-                "INSERT INTO raw_transactions BY NAME SELECT *, ? AS source_file, now()::TIMESTAMP AS ingested_at"
-                f" FROM incoming LIMIT {SAMPLE_ROWS}",
-                [files[0].name],
-            )
-        examples = connection.execute(
-            f"SELECT {', '.join(f'list({name}::VARCHAR)[:3]' for name in RAW_COLUMNS)} FROM raw_transactions"
-        ).fetchone()
-        lines = typed_lines(
-            database.table("raw_transactions"),
-            mapped=list(mapped),
-            calendar=settings.time,
-            date_format=settings.source.date_format,
-            currency=settings.source.currency,
-            non_product_codes=settings.rules.non_product_codes,
-        )
-        dates = connection.execute(
-            f"SELECT min(ordered_at), max(ordered_at), count(*), count(ordered_at) FROM ({ibis.to_sql(lines)})"
-        ).fetchone()
-        judged = judged_lines(lines, active_rules(list(mapped), settings.rules.disabled))
-        rejected = rejected_lines(judged, database.table("raw_transactions"))
-        rejected_count = int(rejected.count().execute())
-        reasons = rejected_by_reason(rejected)
-        by_reason = connection.execute(
-            f"SELECT reason, sum(row_count)::BIGINT FROM ({ibis.to_sql(reasons)}) GROUP BY 1 ORDER BY 2 DESC, 1"
-        ).fetchall()
-    first, last, count, readable = dates or (None, None, 0, 0)
-    if count and not readable:
-        example = dict(zip(RAW_COLUMNS, examples or (), strict=True))["raw_ordered_at"]
+        look = look_at(connection, draft, files, sample, folder)
+        facts: dict[str, Any] = {
+            "files": [file.name for file in files],
+            "layout": sample.layout,
+            "columns": [_column(ours, look, sample) for ours in look.mapped],
+            "unmapped": [name for name in sample.names if name not in look.mapped.values()],
+            "first_ordered_at": look.first,
+            "last_ordered_at": look.last,
+            "dated_rows": look.dated_rows,
+            "is_dated_in_part": look.dated_rows >= MOMENTS_ROWS,
+            "missing": list(look.missing),
+            "config": look.config,
+            "warnings": list(look.doubts),
+        }
+        if look.settings is not None:
+            _check_dates(look, files[0], facts["columns"])
+            source = draft.source.model_copy(update={"columns": look.settings.source.columns})
+            for file in files[1:]:
+                sniff(file, source)
+            facts |= _judged_sample(connection, look.settings, files[0], source)
+            facts["warnings"] += [
+                f"{row['row_count'] / facts['sample_rows']:.0%} of the sampled rows would be quarantined:"
+                f" {row['reason']}"
+                for row in facts["quarantine"]
+                if row["row_count"] >= _MANY * facts["sample_rows"]
+            ]
+            if any(row["reason"] == "future_date" for row in facts["quarantine"]):
+                zone = look.settings.source.time_zone
+                facts["warnings"].append(
+                    f"some orders are dated after this moment in {zone}: where the log's clock is another, set"
+                    " source.time_zone"
+                )
+    return facts
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """A file is read several times here; what its reader warns of is told once."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        is_known = record.getMessage() in told
+        told.add(record.getMessage())
+        return not is_known
+
+    text.logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        text.logger.removeFilter(is_new)
+
+
+def _check_dates(look: Look, file: SourceFile, columns: Sequence[Mapping[str, Any]]) -> None:
+    (dates,) = (column for column in columns if column["ours"] == "ordered_at")
+    if look.first is None and dates["examples"]:
+        advice = [doubt for doubt in look.doubts if "date_format" in doubt]
         raise ConfigError(
-            f"{files[0].name}: no value in column {settings.source.columns.ordered_at!r} can be read as a date, such as"
-            f' {example[0]!r}: set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
+            f"{file.name}: no value in column {dates['theirs']!r} can be read as a date, such as"
+            f" {dates['examples'][0]!r}: "
+            + (advice[0] if advice else 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"')
         )
-    shown = dict(zip(RAW_COLUMNS, examples or (), strict=True))
+
+
+def _column(ours: str, look: Look, sample: Sample) -> dict[str, Any]:
+    theirs = look.mapped[ours]
+    guess = look.guessed.get(ours)
+    position = sample.names.index(theirs) if theirs in sample.names else None
     return {
-        "files": [file.name for file in files],
-        "columns": [
-            {
-                "ours": ours,
-                "theirs": theirs,
-                "type": types[f"raw_{ours}"],
-                "examples": [str(value) for value in shown[f"raw_{ours}"] or ()],
-            }
-            for ours, theirs in mapped.items()
+        "ours": ours,
+        "theirs": theirs,
+        "type": None if position is None else sample.types[position],
+        "examples": [] if position is None else list(dict.fromkeys(written(sample.values[position])))[:3],
+        "guessed_by": guess.sureness.value if guess else None,
+    }
+
+
+def _judged_sample(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, file: SourceFile, source: SourceSettings
+) -> dict[str, Any]:
+    """The first rows of the file as a run would judge them."""
+    mapped = settings.source.columns.mapped
+    with read_file(connection, file, source) as rows:
+        types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+        connection.execute(TABLES["raw_transactions"].ddl(types=types))
+        rows.create_view("incoming")
+        connection.execute(
+            "INSERT INTO raw_transactions BY NAME SELECT *, ? AS source_file, now()::TIMESTAMP AS ingested_at"
+            f" FROM incoming LIMIT {SAMPLE_ROWS}",
+            [file.name],
+        )
+    raw = ibis.duckdb.from_connection(connection).table("raw_transactions")
+    lines = typed_lines(
+        raw,
+        mapped=list(mapped),
+        calendar=settings.time,
+        formats=settings.source.formats,
+        non_product_codes=settings.rules.non_product_codes,
+    )
+    rules = active_rules(list(mapped), settings.rules.disabled)
+    judged = judged_lines(lines, rules).order_by("source_row").to_pyarrow().to_pylist()
+    as_it_came = {row["source_row"]: row for row in raw.select("source_row", *RAW_COLUMNS).to_pyarrow().to_pylist()}
+    counts = Counter(reason for row in judged for reason in row["reasons"] or ())
+    shown = {rule.name: [ours for ours in rule.shown_columns if ours in mapped] for rule in rules}
+    quarantine = []
+    for reason, count in counts.most_common():
+        number = next(row["source_row"] for row in judged if reason in (row["reasons"] or ()))
+        values = {mapped[ours]: as_it_came[number][f"raw_{ours}"] for ours in shown[reason]}
+        quarantine.append({"reason": reason, "row_count": count, "example": {"source_row": number, "values": values}})
+    columns = [ours for ours in (*mapped, "amount") if ours != "amount" or settings.source.columns.has_amounts]
+    return {
+        "sample_rows": len(judged),
+        "first_rows": [
+            {**{ours: row[ours] for ours in dict.fromkeys(columns)}, "reasons": row["reasons"] or []}
+            for row in judged[:FIRST_ROWS]
         ],
-        "sample_rows": count,
-        "first_ordered_at": first,
-        "last_ordered_at": last,
-        "quarantined_rows": rejected_count,
-        "quarantine": [{"reason": reason, "row_count": rows_} for reason, rows_ in by_reason],
+        "quarantined_rows": sum(bool(row["reasons"]) for row in judged),
+        "quarantine": quarantine,
     }
 
 
@@ -120,7 +195,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _check_home(settings: Settings) -> None:
+def _check_home(settings: Draft) -> None:
     parent = settings.home.absolute()
     while not parent.exists():
         parent = parent.parent

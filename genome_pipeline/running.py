@@ -6,8 +6,9 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from threading import Thread
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
@@ -136,7 +137,7 @@ def _periods_to_make(pipeline: Pipeline, span: Span) -> tuple[list[date], list[d
                 f"no row of {settings.source.path} is dated within the calendar, which starts {calendar.start}:"
                 " set calendar.start to the first day of the log's first period"
             )
-        today = datetime.now(UTC).date()
+        today = datetime.now(ZoneInfo(settings.source.time_zone)).date()
         known = [
             start for start in calendar.periods(first_day.date(), last_day.date()) if calendar.as_of(start) <= today
         ]

@@ -8,9 +8,10 @@ import json
 import os
 import re
 import tomllib
+import zoneinfo
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from pydantic import (
@@ -27,12 +28,18 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
+_GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
+_FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
+
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class ConfigError(Exception):
@@ -46,8 +53,8 @@ class _Section(BaseModel):
 class SourceColumns(_Section):
     """Names of the source's columns: ours = theirs."""
 
-    customer_id: str
-    ordered_at: str
+    customer_id: str | None = None
+    ordered_at: str | None = None
     order_id: str | None = None
     product_id: str | None = None
     category: str | None = None
@@ -76,6 +83,13 @@ class SourceColumns(_Section):
         return self
 
 
+class CompleteColumns(SourceColumns):
+    """The names without which nothing can be measured are there."""
+
+    customer_id: str
+    ordered_at: str
+
+
 class SourceSettings(_Section):
     """Where the transactions are and how to read them.
 
@@ -86,9 +100,14 @@ class SourceSettings(_Section):
     path: str
     table: str | None = Field(default=None, description="Table of the database, with its schema: sales.lines.")
     query: str | None = Field(default=None, description="SELECT statement, in place of the table.")
-    columns: SourceColumns
+    columns: SourceColumns = SourceColumns()
     currency: str = Field(default="", max_length=3, description="ISO code of the amounts, which are never converted.")
-    date_format: str | None = Field(default=None, description="strptime format of ordered_at, where it is not ISO.")
+    date_format: str | tuple[str, ...] | None = Field(
+        default=None, description="strptime format of ordered_at, where it is not ISO; of several, the first that fits."
+    )
+    time_zone: str = Field(default="UTC", description="IANA zone whose wall time counts.")
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", "'", " ", "_"] | None = None
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
     _password: SecretStr | None = PrivateAttr(default=None)
@@ -131,12 +150,57 @@ class SourceSettings(_Section):
             raise ValueError("path holds a password; take it out, and set PGPASSWORD")
         return self
 
+    @property
+    def formats(self) -> Formats:
+        """How numbers and dates are written."""
+        written = self.date_format or ()
+        return Formats(
+            date_formats=(written,) if isinstance(written, str) else written,
+            time_zone=self.time_zone,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            currency=self.currency.upper(),
+        )
+
+    @field_validator("date_format")
+    @classmethod
+    def _of_known_codes(cls, formats: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for format_ in (formats,) if isinstance(formats, str) else formats or ():
+            codes = re.findall("%-?(.?)", format_)
+            unknown = [code for code in codes if code not in _FORMAT_CODES or not code]
+            if unknown or not codes:
+                fault = f"%{unknown[0]} is no strptime code" if unknown else "there is no strptime code in it"
+                raise ValueError(f'{format_!r}: {fault}; write the format as in "%d/%m/%Y %H:%M"')
+        return formats
+
+    @field_validator("time_zone")
+    @classmethod
+    def _of_known_zone(cls, zone: str) -> str:
+        known = zoneinfo.available_timezones()
+        if zone not in known:
+            raise ValueError(
+                f"{zone!r} is no IANA time zone{_suggestion(zone, known)}; use a name such as 'Europe/London'"
+            )
+        return zone
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> SourceSettings:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; set source.decimal to the other mark")
+        return self
+
+
+class CompleteSource(SourceSettings):
+    """The columns are named."""
+
+    columns: CompleteColumns
+
 
 class CalendarSettings(_Section):
     """The steps in which time is cut."""
 
     period: Period = Period.MONTH
-    start: date
+    start: date | None = None
     end: date | None = None
 
     @model_validator(mode="after")
@@ -145,9 +209,15 @@ class CalendarSettings(_Section):
             day = getattr(self, name)
             if day is not None and self.period.start_of(day) != day:
                 raise ValueError(f"{name} = {day} is not the start of a {self.period}; use {self.period.start_of(day)}")
-        if self.end is not None and self.end <= self.start:
+        if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError(f"end = {self.end} is not after start = {self.start}; give a later end, or none")
         return self
+
+
+class CompleteCalendar(CalendarSettings):
+    """The first period is known."""
+
+    start: date
 
 
 class PredictSettings(_Section):
@@ -193,14 +263,14 @@ class QualitySettings(_Section):
         return self
 
 
-class Settings(BaseSettings):
-    """Everything a run depends on. Environment variables (``GENOME_HOME``, ``GENOME_SOURCE__PATH``) come first."""
+class Draft(BaseSettings):
+    """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="GENOME_", env_nested_delimiter="__")
 
     home: Path = Path(".genome")
     source: SourceSettings
-    calendar: CalendarSettings
+    calendar: CalendarSettings = CalendarSettings()
     predict: PredictSettings = PredictSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
@@ -216,6 +286,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before file; no other source."""
         return env_settings, init_settings
+
+
+class Settings(Draft):
+    """Everything a run depends on. Environment variables (``GENOME_HOME``, ``GENOME_SOURCE__PATH``) come first."""
+
+    source: CompleteSource
+    calendar: CompleteCalendar
 
     @property
     def time(self) -> Calendar:
@@ -261,7 +338,7 @@ class Settings(BaseSettings):
     def results_hash(self) -> str:
         """Fingerprint of every setting that results depend on; another one makes all slices stale."""
         relevant = self.model_dump(mode="json", include={"source", "calendar", "predict", "rules"})
-        for key in ("path", "table", "query", "currency"):
+        for key in ("path", "table", "query"):
             relevant["source"].pop(key)
         relevant["quality"] = {"drift_warning_psi": self.quality.drift_warning_psi}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
@@ -273,12 +350,34 @@ def load_settings(config: Path | None = None) -> Settings:
     Paths in the file are relative to the file, except ``home``, which like ``GENOME_HOME`` is relative to
     the working directory. Raises :class:`ConfigError` naming what is wrong, where, and the fix.
     """
-    config = config or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+    return _load(Settings, config)
+
+
+def load_draft(config: Path | None = None) -> Draft:
+    """As :func:`load_settings`, of a config in which columns and calendar may be missing."""
+    return _load(Draft, config)
+
+
+def draft_of(path: str, config: Path | None = None) -> Draft:
+    """A draft for the transactions at ``path``: all else as in ``config``, or nothing else where there is none."""
+    draft = _load(Draft, config) if config else _validated(Draft, {"source": {"path": path}}, None)
+    said = draft.source.model_dump(exclude_unset=True) | {"path": path}
+    return draft.model_copy(update={"source": _validated(SourceSettings, said, config)})
+
+
+def config_path(config: Path | None) -> Path:
+    """The config file: the one given, else ``$GENOME_CONFIG``, else ``genome.toml`` here."""
+    return config or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def _load(model: type[_M], chosen: Path | None) -> _M:
+    config = config_path(chosen)
     try:
         text = config.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(
-            f"no config file {config}: copy examples/genome.toml, name your columns in it, and pass it with --config"
+            f"no config file {config}: `genome check PATH` prints one for the log at PATH, to be saved and passed with"
+            " --config"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config} cannot be read ({error}): it must be a UTF-8 text file you may read") from None
@@ -294,10 +393,23 @@ def load_settings(config: Path | None = None) -> Settings:
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"
         )
+    return _validated(model, data, config)
+
+
+def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M:
     try:
-        return Settings(**data)
+        return model(**data)
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(config, item) for item in error.errors())) from None
+        sentences = [_sentence(config, item) for item in error.errors() if not _is_guessable(item)]
+        missing = [".".join(map(str, item["loc"])) for item in error.errors() if _is_guessable(item)]
+        missing = ["calendar.start" if name == "calendar" else name for name in missing]
+        if missing:
+            option = "" if config in (None, DEFAULT_CONFIG) else f" --config {config}"
+            sentences.append(
+                f"{config} does not say {' and '.join(missing)}: `genome check{option}` looks at the source and prints"
+                " what to add"
+            )
+        raise ConfigError("; ".join(sentences)) from None
 
 
 def load_settings_or_demo() -> Settings:
@@ -312,9 +424,14 @@ def _without_password(path: str) -> tuple[str, str | None]:
     return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)
 
 
-def _sentence(config: Path, error: Any) -> str:
-    """One mistake of the config, in words."""
+def _is_guessable(error: Any) -> bool:
+    return bool(error["type"] == "missing" and error["loc"][:2] in _GUESSED)
+
+
+def _sentence(config: Path | None, error: Any) -> str:
+    """One mistake of the config (or of the environment, where there is none), in words."""
     location = ".".join(str(part) for part in error["loc"])
+    config = config or Path("without a config")
     match error["type"]:
         case "extra_forbidden":
             known = _keys_beside(error["loc"])

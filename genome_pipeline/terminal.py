@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _LABELS = {
     "raw_transactions": "Reading the source",
@@ -174,21 +176,82 @@ def print_quarantine(console: Console, facts: dict[str, Any]) -> None:
     )
 
 
-def print_inspection(console: Console, facts: dict[str, Any]) -> None:
-    """What a run would meet, from :func:`genome_pipeline.inspection.inspect_source`."""
-    console.print(f"[bold]{len(facts['files'])} source file(s)[/]: {escape(', '.join(facts['files'][:5]))}")
-    mapping = Table("Ours", "In the file", "Type", "First values", box=None)
+def print_inspection(console: Console, facts: dict[str, Any], target: Path, config_argument: str) -> None:
+    """What a run would meet, from :func:`genome_pipeline.inspection.inspect_source`; ``target`` is the config."""
+    names = facts["files"]
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    layout = f" ({facts['layout']})" if facts["layout"] else ""
+    console.print(Text(f"{len(names):,} source file{'s' if len(names) > 1 else ''}: {_clean(listed)}{layout}", "bold"))
+
+    mapping = Table(box=None, pad_edge=False)
+    has_guesses = any(row["guessed_by"] for row in facts["columns"])
+    for title in ("Ours", "In the file", "Type", *(["Guessed by"] if has_guesses else [])):
+        mapping.add_column(title, no_wrap=True)
+    mapping.add_column("First values", overflow="fold")
     for row in facts["columns"]:
-        mapping.add_row(row["ours"], escape(row["theirs"]), row["type"], escape(", ".join(row["examples"])))
+        guess = [Text(row["guessed_by"] or "", "yellow")] if has_guesses else []
+        examples = Text(_short(", ".join(row["examples"]), 40))
+        mapping.add_row(row["ours"], Text(_short(row["theirs"], 24)), row["type"], *guess, examples)
     console.print(mapping)
+    if facts["unmapped"]:
+        console.print(Text(f"Not mapped: {_clean(', '.join(facts['unmapped']))}", "dim"))
+
+    if not facts["missing"]:
+        _print_sample(console, facts)
+    for warning in facts["warnings"]:
+        console.print(Text.assemble(("! ", "yellow"), _clean(warning)))
+    if facts["config"] is not None:
+        what = "Save this, filled in," if facts["missing"] else "Save this"
+        console.print(Text(f"\n{what} as {target}; `genome run{config_argument}` then takes it from there:\n", "bold"))
+        # As it is, whatever the width of the terminal: it is to be copied.
+        console.print(Text(facts["config"]), soft_wrap=True)
+    else:
+        console.print(Text(f"✓ ready: `genome run{config_argument}` takes it from here", "green"))
+
+
+def _print_sample(console: Console, facts: dict[str, Any]) -> None:
+    """The first rows, each a column of its own: so that they fit into a narrow terminal."""
+    rows = facts["first_rows"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("As read", no_wrap=True)
+    for number in range(1, len(rows) + 1):
+        table.add_column(f"row {number}", overflow="fold")
+    for name in rows[0] if rows else ():
+        if name != "reasons":
+            table.add_row(name, *(Text("-" if row[name] is None else _short(str(row[name]), 36)) for row in rows))
+    if any(row["reasons"] for row in rows):
+        table.add_row("quarantined", *(Text("\n".join(row["reasons"]), "yellow") for row in rows))
+    console.print(table)
+    scope = f" of the first {facts['dated_rows']:,} rows" if facts["is_dated_in_part"] else ""
     console.print(
-        f"Of the first {facts['sample_rows']:,} rows: dates from {facts['first_ordered_at']} to"
-        f" {facts['last_ordered_at']}, {facts['quarantined_rows']:,} would be quarantined.",
+        f"Dates{scope} from {facts['first_ordered_at']} to {facts['last_ordered_at']}. Of the first"
+        f" {facts['sample_rows']:,} rows, {facts['quarantined_rows']:,} would be quarantined.",
         highlight=False,
     )
+    reasons = Table("Quarantined", "Rows", "First such row", box=None, pad_edge=False)
+    reasons.columns[1].justify = "right"
     for row in facts["quarantine"]:
-        console.print(f"  {row['reason']}: {row['row_count']:,}", highlight=False)
-    console.print("[green]✓[/] ready: `genome run` takes it from here")
+        example = row["example"]
+        values = ", ".join(f"{name} = {_quoted(value)}" for name, value in example["values"].items())
+        reasons.add_row(
+            row["reason"], f"{row['row_count']:,}", Text(f"row {example['source_row']:,}: {_short(values, 80)}")
+        )
+    if facts["quarantine"]:
+        console.print(reasons)
+
+
+def _quoted(value: Any) -> str:
+    return "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
+
+
+def _short(text: str, length: int) -> str:
+    clean = _clean(text)
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def _clean(text: str) -> str:
+    """The text without what would command the terminal."""
+    return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in text)
 
 
 def print_card(console: Console, card: dict[str, Any]) -> None:

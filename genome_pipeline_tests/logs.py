@@ -20,8 +20,10 @@ CALENDAR = Calendar(Period.MONTH, date(2020, 1, 1))
 
 
 def engine() -> Backend:
-    """A DuckDB in memory."""
-    return ibis.duckdb.from_connection(duckdb.connect())
+    """A DuckDB in memory, with the clock of the warehouse."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return ibis.duckdb.from_connection(connection)
 
 
 def raw(database: Backend, rows: Sequence[Mapping[str, Any]], source_file: str = "log.csv") -> ir.Table:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.settings import ConfigError, load_settings
+from genome_pipeline.settings import ConfigError, load_draft, load_settings
 
 GOOD = """
 [source]
@@ -50,15 +50,27 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (
             "start = 2020",
             "begin = 2020",
-            "unknown key 'calendar.begin'; known here: period, start, end; .*calendar.start is missing"
-            "|calendar.start is missing.*unknown key 'calendar.begin'",
+            "unknown key 'calendar.begin'; known here: period, start, end; .*does not say calendar.start: `genome",
         ),
         ("[calendar]", "[calender]", r"unknown key 'calender' \(did you mean 'calendar'\?\)"),
-        ('customer_id = "Customer"', "", "source.columns.customer_id is missing; add it"),
+        (
+            'customer_id = "Customer"',
+            "",
+            r"does not say source.columns.customer_id: `genome check --config .*genome.toml` looks",
+        ),
         ("2020-01-01", "2020-01-15", "start = 2020-01-15 is not the start of a month; use 2020-01-01"),
         ("2020-01-01", '"soon"', "calendar.start = 'soon' is wrong"),
         ('ordered_at = "Date"', 'ordered_at = "Customer"', "column 'Customer' is mapped twice"),
         ("[calendar]", "[calendar", "is not valid TOML"),
+        (
+            "[source]",
+            "[source]\ndate_format = 'DD/MM/YYYY'",
+            r"'DD/MM/YYYY': there is no strptime code in it; .* \"%d/%m",
+        ),
+        ("[source]", "[source]\ndate_format = ['%d/%m/%Y', '%d.%N']", "'%d.%N': %N is no strptime code"),
+        ("[source]", "[source]\ntime_zone = 'Europe/Londn'", r"no IANA time zone \(did you mean 'Europe/London'\?\)"),
+        ("[source]", "[source]\nthousands = ' '\ndecimal = ';'", "source.decimal = ';' is wrong"),
+        ("[source]", "[source]\nthousands = '.'", "decimal and thousands are both '.'; set source.decimal"),
         ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
         (
             "[calendar]",
@@ -80,7 +92,7 @@ def test_every_mistake_is_one_sentence(tmp_path: Path, old: str, new: str, messa
 
 
 def test_a_missing_config_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no config file .*nowhere.toml: copy examples/genome.toml"):
+    with pytest.raises(ConfigError, match=r"no config file .*nowhere.toml: `genome check PATH` prints one"):
         load_settings(tmp_path / "nowhere.toml")
 
 
@@ -99,3 +111,21 @@ def test_what_results_depend_on_is_fingerprinted(tmp_path: Path) -> None:
 )
 def test_the_examples_are_valid(example: Path) -> None:
     load_settings(example)
+
+
+def test_what_can_be_guessed_is_asked_for_in_one_sentence(tmp_path: Path) -> None:
+    path = write(tmp_path, '[source]\npath = "a.csv"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert str(caught.value) == (
+        f"{path} does not say source.columns and calendar.start: `genome check --config {path}` looks at the source"
+        " and prints what to add"
+    )
+    assert load_draft(path).source.columns.mapped == {}
+
+
+def test_one_date_format_or_several(tmp_path: Path) -> None:
+    one = load_settings(write(tmp_path, GOOD.replace("[source]", '[source]\ndate_format = "%d/%m/%Y"')))
+    two = load_settings(write(tmp_path, GOOD.replace("[source]", '[source]\ndate_format = ["%d/%m/%Y", "%Y"]')))
+    assert one.source.formats.date_formats == ("%d/%m/%Y",)
+    assert two.source.formats.date_formats == ("%d/%m/%Y", "%Y")

@@ -131,7 +131,7 @@ _DICTIONARY = (
     _count("row_count", "Rows."),
     # Transaction lines
     _text("order_id", "Order the line belongs to; where the source has none, the customer's day (YYYY-MM-DD)."),
-    _at("ordered_at", "Moment of the order."),
+    _at("ordered_at", "Moment of the order, in wall time of the source's time zone."),
     _text("product_id", "Product."),
     _text("category", "Product category."),
     _text("country", "Country."),

@@ -25,6 +25,7 @@ class Rule:
     """One row rule.
 
     ``needs`` lists the source columns of which at least one must be mapped for the rule to apply.
+    ``concerns`` names the source columns that show why a row fails, where they are not those it ``needs``.
     ``is_optional`` rules can be switched off in ``genome.toml``; the others guard what the pipeline is built on.
     A row that fails a rule of severity ERROR is quarantined; one of severity WARN is kept, and warned of. A rule of
     severity WARN takes validated lines, with its bound from ``genome.toml`` as a column beside them.
@@ -34,8 +35,14 @@ class Rule:
     description: str
     fails: Callable[[ir.Table], ir.BooleanValue]
     needs: tuple[str, ...] = ()
+    concerns: tuple[str, ...] = ()
     is_optional: bool = False
     severity: Literal["ERROR", "WARN"] = "ERROR"
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """The source columns in which the reason can be seen."""
+        return self.concerns or self.needs
 
 
 def _unreadable(lines: ir.Table, *columns: str) -> ir.BooleanValue:
@@ -52,22 +59,26 @@ RULES: tuple[Rule, ...] = (
         "missing_customer",
         f"No customer is named, or only by a mark for nothing ({', '.join(NOTHING_MARKS)}).",
         lambda t: t.customer_id.isnull(),
+        concerns=("customer_id",),
     ),
-    Rule("missing_date", "No moment of order is given.", lambda t: t.raw_ordered_at.isnull()),
+    Rule("missing_date", "No moment of order is given.", lambda t: t.raw_ordered_at.isnull(), concerns=("ordered_at",)),
     Rule(
         "unreadable_date",
         "The moment of order is not a date that exists, or not in the source's format.",
         lambda t: t.raw_ordered_at.notnull() & t.ordered_at.isnull(),
+        concerns=("ordered_at",),
     ),
     Rule(
         "outside_calendar",
         "The order is dated before calendar.start, or on or after calendar.end.",
         lambda t: t.is_outside_calendar.fill_null(False),
+        concerns=("ordered_at",),
     ),
     Rule(
         "future_date",
         "The order is dated after the moment its file was read.",
         lambda t: t.is_in_future.fill_null(False),
+        concerns=("ordered_at",),
     ),
     Rule(
         "unreadable_number",

@@ -17,6 +17,7 @@ from genome_pipeline.sources.rows import Chosen, QueriedRows, literal, path_lite
 from genome_pipeline.sources.text import compression, open_bytes, open_text, utf8_path
 
 _DELIMITERS = ",;\t|"
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAMPLE_ROWS = 100
 _CHUNK = 1 << 20
 # A text no field has: an empty field shall differ from one that is not there.
@@ -32,9 +33,9 @@ def opened(file: SourceFile, source: SourceSettings) -> Iterator[DelimitedRows]:
     """
     if source.delimiter is not None and (len(source.delimiter) != 1 or source.delimiter in '"\r\n'):
         raise SourceError(f"source.delimiter = {source.delimiter!r} must be one character, such as ',', ';' or \"\\t\"")
-    with utf8_path(file, source.encoding) as path:
+    with utf8_path(file, source.encoding) as (path, encoding):
         names, delimiter = _header(path, file, source)
-        yield DelimitedRows(names, ("VARCHAR",) * len(names), file, path, delimiter)
+        yield DelimitedRows(names, ("VARCHAR",) * len(names), file, path, delimiter, encoding)
 
 
 @dataclass
@@ -46,12 +47,18 @@ class DelimitedRows(QueriedRows):
     file: SourceFile
     path: Path
     delimiter: str
+    encoding: str
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
         """See :meth:`Rows.relation`. Raises :class:`SourceError` where a quote is left open to the end of the file."""
         if self._has_quotes():
             self._check_quotes()
         return super().relation(connection, chosen)
+
+    @property
+    def layout(self) -> str:
+        """See :attr:`Rows.layout`."""
+        return f"fields separated by {_DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))}, {self.encoding}"
 
     def query(self, chosen: Chosen) -> str:
         """See :meth:`QueriedRows.query`.

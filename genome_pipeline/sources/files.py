@@ -14,7 +14,7 @@ import glob
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -27,7 +27,7 @@ from genome_pipeline.sources.columns import choose
 from genome_pipeline.sources.rows import Rows
 from genome_pipeline.sources.text import unreadable
 
-__all__ = ["SourceError", "SourceFile", "find_files", "read_file", "sniff"]
+__all__ = ["Sample", "SourceError", "SourceFile", "find_files", "read_file", "read_sample", "sniff"]
 
 _SUPPORTED = ".csv, .tsv, .txt, .ndjson, .jsonl, .json (each also with .gz or .zst), .parquet, .xlsx"
 _LISTED = 10
@@ -90,6 +90,39 @@ def read_file(
     is_here = file.key is None and file.content_hash is not None
     if is_here and _content_hash(file.path, file.name) != file.content_hash:
         raise SourceError(f"{file.name} changed while it was read: run again when it is complete")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All columns of a file's first rows: names, types, and values as text, None where there is none.
+
+    ``layout`` says in words what was found out about the form of a text file.
+    """
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    values: tuple[tuple[str | None, ...], ...]
+    layout: str
+
+
+def read_sample(file: SourceFile, source: SourceSettings, row_count: int) -> Sample:
+    """The first ``row_count`` rows of the file, mapped or not.
+
+    Raises :class:`SourceError` for a file that cannot be opened or read.
+    """
+    with _opened(file, source) as rows, duckdb.connect() as connection:
+        chosen = {f"column_{position}": position for position in range(len(rows.names))}
+        columns = ", ".join(f"raw_{name}::VARCHAR" for name in chosen)
+        try:
+            relation = rows.relation(connection, chosen)
+            found = relation.limit(row_count).project(columns).fetchall()
+        except duckdb.Error:
+            fault = rows.fault(chosen)
+            if fault is None:
+                raise
+            raise SourceError(fault) from None
+        values = tuple(zip(*found, strict=True)) if found else ((),) * len(rows.names)
+        return Sample(rows.names, rows.types, values, rows.layout)
 
 
 def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -28,7 +28,7 @@ def opened(file: SourceFile, source: SourceSettings) -> Iterator[NdjsonRows]:
     The columns are the keys of the first lines; where a mapped one is not among them, of all lines. Raises
     :class:`SourceError` for a file that is no text, empty, or not one JSON object a line.
     """
-    with utf8_path(file, source.encoding) as path:
+    with utf8_path(file, source.encoding) as (path, _):
         names = _keys(file, path, set(source.columns.mapped.values()))
         yield NdjsonRows(names, ("VARCHAR",) * len(names), file, path)
 

@@ -20,6 +20,11 @@ class Rows(ABC):
     names: tuple[str, ...]
     types: tuple[str, ...]
 
+    @property
+    def layout(self) -> str:
+        """What was found out about the form of the file, in words; empty where its kind says it all."""
+        return ""
+
     @abstractmethod
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
         """``source_row`` and the raw columns, in the order of the file."""
@@ -55,8 +60,12 @@ class QueriedRows(Rows):
 
 
 def raw_columns(expressions: Mapping[str, str]) -> str:
-    """The select list of the raw columns, from ours -> SQL expression; what is not mapped is NULL text."""
-    return ", ".join(f"{expressions.get(name.removeprefix('raw_'), 'NULL::VARCHAR')} AS {name}" for name in RAW_COLUMNS)
+    """The select list of the raw columns, from ours -> SQL expression; what is not mapped is NULL text.
+
+    Names that are not ours follow, as ``raw_`` and the name.
+    """
+    names = dict.fromkeys((*RAW_COLUMNS, *(f"raw_{name}" for name in expressions)))
+    return ", ".join(f"{expressions.get(name.removeprefix('raw_'), 'NULL::VARCHAR')} AS {name}" for name in names)
 
 
 def identifier(name: str) -> str:

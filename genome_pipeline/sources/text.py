@@ -63,8 +63,10 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 @contextmanager
-def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[Path]:
+def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[tuple[Path, str]]:
     """A UTF-8 file without byte order mark that holds the file's text: the file itself, or a temporary copy.
+
+    With it comes the encoding in which the text was found.
 
     A byte order mark decides the encoding, then ``encoding``, then whether all bytes are valid UTF-8; the
     last resort is Windows-1252, with a warning in the log. Raises :class:`SourceError` for text that cannot be
@@ -72,13 +74,13 @@ def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[Path]:
     """
     found = _encoding(file, encoding)
     if found == "utf-8":
-        yield file.path
+        yield file.path, found
         return
     with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
         copy = Path(folder, "text")
         with copy.open("w", encoding="utf-8", newline="") as out:
             out.writelines(_decoded(file, found))
-        yield copy
+        yield copy, found
 
 
 def _encoding(file: SourceFile, encoding: str | None) -> str:

@@ -73,7 +73,7 @@ class SheetRows(Rows):
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
         """See :meth:`Rows.relation`. Blank rows are left out, but counted in ``source_row``."""
         columns = {"source_row": pa.array([number - self.start for number, _ in self.cells], pa.int64())}
-        for name in RAW_COLUMNS:
+        for name in dict.fromkeys((*RAW_COLUMNS, *(f"raw_{ours}" for ours in chosen))):
             position = chosen.get(name.removeprefix("raw_"))
             values = [None if position is None else row[position] for _, row in self.cells]
             columns[name] = pa.array(values, pa.string())

@@ -10,19 +10,17 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.rules import ABSURD, NOTHING_MARKS, Rule, quarantining
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.transforms.formats import moment, number, text, wall_time
 
+_ISO = Formats()
 _MONEY = dt.Decimal(18, 2)
 _REPEATED = "exact_duplicate"
 _COUNTED = ("reason", "row_count", "cents")
 _TYPED = TABLES["validated_transactions"].columns
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
-
-
-@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
-def _try_strptime(text: str, format_: str) -> None:
-    """The engine's own parser: null where the text does not match."""
 
 
 def period_start(moment: ir.TimestampValue, period: Period) -> ir.DateValue:
@@ -36,8 +34,7 @@ def typed_lines(
     *,
     mapped: Sequence[str],
     calendar: Calendar,
-    date_format: str | None = None,
-    currency: str = "",
+    formats: Formats = _ISO,
     non_product_codes: Sequence[str] = (),
 ) -> ir.Table:
     """Every raw row with its typed columns beside it, whatever is wrong with them; nothing is dropped.
@@ -49,15 +46,15 @@ def typed_lines(
     """
     lines = raw.mutate(
         **{name: _label(raw[f"raw_{name}"]) for name in _IDENTITY},
-        ordered_at=_moment(raw.raw_ordered_at, date_format),
-        raw_ordered_at=_text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
-        quantity=_number(raw.raw_quantity, dt.Decimal(18, 3)),
-        unit_price=_number(raw.raw_unit_price, dt.Decimal(18, 4)),
+        ordered_at=moment(raw.raw_ordered_at, formats),
+        raw_ordered_at=text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
+        quantity=number(raw.raw_quantity, dt.Decimal(18, 3), formats),
+        unit_price=number(raw.raw_unit_price, dt.Decimal(18, 4), formats),
     )
     amount_parts = ["amount"] if "amount" in mapped else [n for n in ("unit_price", "quantity") if n in mapped]
     line_total: ir.DecimalValue
     if "amount" in mapped:
-        line_total = _number(raw.raw_amount, dt.Decimal(38, 7))
+        line_total = number(raw.raw_amount, dt.Decimal(38, 7), formats)
     elif "quantity" in mapped:
         line_total = lines.quantity.cast(dt.Decimal(19, 3)) * lines.unit_price.cast(dt.Decimal(19, 4))
     else:
@@ -70,14 +67,15 @@ def typed_lines(
     is_outside = lines.ordered_at < ibis.date(calendar.start)
     if calendar.end is not None:
         is_outside = is_outside | (lines.ordered_at >= ibis.date(calendar.end))
-    is_future = lines.ordered_at > lines.ingested_at
+    # When a file was read is kept in UTC, orders in the source's wall time.
+    is_future = lines.ordered_at > wall_time(lines.ingested_at.cast(dt.Timestamp(timezone="UTC")), formats)
     return lines.mutate(
         is_return=is_return,
         amount=ibis.ifelse(is_return, -lines.amount.abs(), lines.amount).cast(_MONEY),
         is_outside_calendar=is_outside,
         is_in_future=is_future,
         is_non_product=lines.product_id.re_search(_any_of(non_product_codes)) if non_product_codes else False,
-        is_other_currency=(lines.currency.upper() != currency.upper()).fill_null(True) if currency else False,
+        is_other_currency=((lines.currency.upper() != formats.currency).fill_null(True) if formats.currency else False),
         period_start_date=ibis.ifelse(
             is_outside | is_future, ibis.null(dt.date), period_start(lines.ordered_at, calendar.period)
         ),
@@ -198,40 +196,18 @@ def _any_of(patterns: Sequence[str]) -> str:
     return f"(?is)^({'|'.join(''.join(marks.get(c) or re.escape(c) for c in pattern) for pattern in patterns)})$"
 
 
-def _text(column: ir.Value) -> ir.StringValue:
-    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
-    if column.type().is_floating():
-        integer = column.try_cast("int64")
-        whole = (column == integer.cast("float64")).fill_null(False) & (column.abs() < 2**53)
-        text = ibis.ifelse(whole, integer.cast("string"), column.cast("string"))
-        return ibis.ifelse(column.isnan(), ibis.null("string"), text)
-    return column.strip().nullif("") if column.type().is_string() else column.cast("string")
-
-
 def _is_written(column: ir.Value) -> ir.BooleanValue:
     """Whether anything stands in the column; told without making text of numbers."""
     is_there = column.notnull()
     if column.type().is_floating():
         return is_there & ~column.isnan().fill_null(False)
-    return _text(column).notnull() if column.type().is_string() else is_there
+    return text(column).notnull() if column.type().is_string() else is_there
 
 
 def _label(column: ir.Value) -> ir.StringValue:
     """Text of an id or a name: blanks of any width are blanks, and a mark for nothing is null."""
     if not column.type().is_string():
-        return _text(column)
-    text = _text(column.replace("\u00a0", " "))
+        return text(column)
+    label = text(column.replace("\u00a0", " "))
     # An array, as DuckDB makes a join of a long IN list, and runs it even where the column is not asked for.
-    return ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(text), ibis.null("string"), text)
-
-
-def _number(column: ir.Value, type_: dt.Decimal) -> ir.DecimalValue:
-    value = _text(column) if column.type().is_string() else column
-    return value.try_cast(type_)
-
-
-def _moment(column: ir.Value, date_format: str | None) -> ir.TimestampValue:
-    if column.type().is_temporal():
-        return column.cast(dt.timestamp)
-    text = _text(column)
-    return text.try_cast(dt.timestamp) if date_format is None else _try_strptime(text, date_format)
+    return ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(label), ibis.null("string"), label)

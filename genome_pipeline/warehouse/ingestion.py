@@ -109,8 +109,7 @@ def typed_raw(database: Backend, settings: Settings, source_files: Sequence[str]
         raw if source_files is None else raw.filter(raw.source_file.isin(list(source_files))),
         mapped=list(settings.source.columns.mapped),
         calendar=settings.time,
-        date_format=settings.source.date_format,
-        currency=settings.source.currency,
+        formats=settings.source.formats,
         non_product_codes=settings.rules.non_product_codes,
     )
 

@@ -475,7 +475,7 @@ VALUES = [
         "numbers as words, NaN and infinity",
         "a.csv",
         _amounts(
-            "1", "two", "NaN", "nan", "inf", "-Infinity", "true", "0x10", "1.2.3", "--5", "(5)", "5-", "5 EUR", "$5"
+            "1", "two", "NaN", "nan", "inf", "-Infinity", "true", "0x10", "1.2.3", "--5", "(-5)", "(5", "5 EUR", "$5"
         ),
         Taken(_bought("7"), dict.fromkeys(range(2, 15), "unreadable_number")),
     ),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.transforms.validation import (
@@ -53,6 +54,12 @@ def test_each_rule_names_what_is_wrong(change: dict[str, Any], reason: str) -> N
     assert reason in reasons([{**GOOD, **change}])[0]
 
 
+def test_an_amount_is_read_with_or_without_a_quantity() -> None:
+    row = {"customer_id": "7", "ordered_at": "2020-02-03", "amount": "much"}
+    assert reasons([row]) == [["unreadable_number"]]
+    assert reasons([{**row, "quantity": None}, {**row, "quantity": "1"}]) == [["unreadable_number"]] * 2
+
+
 def test_a_row_has_all_its_reasons() -> None:
     assert reasons([{**GOOD, "customer_id": None, "unit_price": "0"}]) == [["missing_customer", "zero_amount"]]
 
@@ -86,7 +93,7 @@ def test_non_product_codes_are_patterns_of_the_whole_code_in_any_case() -> None:
 
 def test_amounts_in_another_currency_are_set_aside_where_one_is_chosen() -> None:
     rows = [{**GOOD, "order_id": str(i), "currency": code} for i, code in enumerate(["EUR", " eur", "USD", None])]
-    assert reasons(rows, currency="EUR") == [[], [], ["other_currency"], ["other_currency"]]
+    assert reasons(rows, formats=Formats(currency="EUR")) == [[], [], ["other_currency"], ["other_currency"]]
     assert reasons(rows) == [[], [], [], []]
 
 
@@ -121,7 +128,7 @@ def test_the_end_of_the_calendar_is_exclusive() -> None:
 
 
 def test_a_date_format_is_taken_at_its_word() -> None:
-    assert reasons([{**GOOD, "ordered_at": "03/02/2020"}], date_format="%d/%m/%Y") == [[]]
+    assert reasons([{**GOOD, "ordered_at": "03/02/2020"}], formats=Formats(date_formats=("%d/%m/%Y",))) == [[]]
 
 
 def test_valid_lines_are_typed() -> None:

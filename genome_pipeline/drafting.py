@@ -1,0 +1,288 @@
+"""From a draft and a look at its source to a whole config: what was said, completed by what can be guessed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+
+from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.settings import ConfigError, Draft, Settings, SourceColumns
+from genome_pipeline.sources.files import Sample, SourceFile, read_file
+from genome_pipeline.sources.guessing import (
+    KNOWN_NAMES,
+    ColumnGuess,
+    Sureness,
+    guess_columns,
+    guess_currency,
+    guess_date_formats,
+    guess_number_format,
+    is_order_total,
+    is_written,
+    looks_like_data,
+    plain_name,
+    written,
+)
+from genome_pipeline.transforms.formats import moment
+
+MOMENTS_ROWS = 1_000_000
+"""How many order dates are read, so that one look settles their format and the first period."""
+
+_DATES_TO_GUESS_BY = 1_000
+# Numbers above 12 tell day from month; the first rows of a log in order of time often lack them.
+_TELLING = r"^\s*(1[3-9]|[23]\d)[/.-]|^\s*\d{1,2}[/.-](1[3-9]|[23]\d)[/.-]"
+_LONG = timedelta(days=366)
+_ALL = list(SourceColumns.model_fields)
+_NEEDED = ("customer_id", "ordered_at")
+_NUMBERS = ("quantity", "unit_price", "amount")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a source looks like.
+
+    ``settings`` are the draft's, completed; None where a column that is needed was not found, and
+    ``missing`` then says which. ``guessed`` are the columns that were guessed, ``doubts`` sentences on what the user
+    should decide. ``config`` is the whole text of ``genome.toml``, None where the draft needed no completing.
+    ``first`` and ``last`` are the dates of the first ``dated_rows`` rows, of :data:`MOMENTS_ROWS` at most.
+    """
+
+    settings: Settings | None
+    mapped: Mapping[str, str]
+    guessed: Mapping[str, ColumnGuess]
+    missing: Sequence[str]
+    doubts: Sequence[str]
+    config: str | None
+    first: datetime | None
+    last: datetime | None
+    dated_rows: int
+
+
+def look_at(
+    connection: duckdb.DuckDBPyConnection, draft: Draft, files: Sequence[SourceFile], sample: Sample, folder: Path
+) -> Look:
+    """Complete ``draft`` from the sample and the order dates of its ``files``; ``folder`` is where the config lies.
+
+    Raises :class:`ConfigError` for a file without a line of column names, and for one that cannot be read.
+    """
+    doubts: list[str] = []
+    known = draft.source.columns.mapped
+    is_mapped = set(_NEEDED) <= known.keys()
+    is_whole = is_mapped and draft.calendar.start is not None
+    if is_mapped:
+        guessed: dict[str, ColumnGuess] = {}
+        doubts += _left_out(sample, known)
+    else:
+        if looks_like_data(sample.names):
+            raise ConfigError(
+                f"{files[0].name}: the first line holds values ({', '.join(sample.names[:4])}), not the names of the"
+                " columns: write the names above it"
+            )
+        guessed = guess_columns(sample, known, _ALL, doubts)
+    mapped = known | {ours: guess.theirs for ours, guess in guessed.items()}
+    mapped = {ours: mapped[ours] for ours in _ALL if ours in mapped}
+    _doubt_order_totals(sample, mapped, guessed, doubts)
+
+    formats = _number_formats(sample, mapped, doubts)
+    first = last = start = None
+    dated_rows = 0
+    if "ordered_at" in mapped:
+        dated_rows = _read_moments(connection, draft, files, mapped["ordered_at"], doubts)
+        date_formats = draft.source.formats.date_formats
+        if not date_formats:
+            guess = guess_date_formats(mapped["ordered_at"], _dates(connection), doubts)
+            formats["date_format"] = guess[0] if len(guess) == 1 else guess
+            date_formats = () if is_whole else guess
+        first, last, start = _span(connection, draft, date_formats, doubts)
+    new = {key: value for key, value in formats.items() if key not in draft.source.model_fields_set and value}
+
+    said = draft.model_dump(exclude_unset=True)
+    if is_whole:
+        doubts += [f"judging by the values, set source.{_setting(key, new[key])}" for key in new]
+        return Look(Settings(**said), mapped, guessed, (), doubts, None, first, last, dated_rows)
+    said["source"] |= {**new, "columns": mapped}
+    said["calendar"] = {"period": draft.calendar.period, "start": start, **said.get("calendar", {})}
+    missing = [f"source.columns.{ours}" for ours in _NEEDED if ours not in mapped]
+    if start is None:
+        missing += [] if missing else ["source.date_format"]
+        said["calendar"].pop("start")
+    notes = {f"source.columns.{ours}": guess.sureness.value for ours, guess in guessed.items()}
+    notes |= {f"source.{key}": "from the values" for key in new} | {"calendar.start": "the period of the first order"}
+    config = config_text(_as_in_a_file(said, folder), notes, missing)
+    return Look(
+        None if missing else Settings(**said), mapped, guessed, missing, doubts, config, first, last, dated_rows
+    )
+
+
+def config_text(values: Mapping[str, Any], notes: Mapping[str, str], missing: Sequence[str] = ()) -> str:
+    """``genome.toml`` that holds the values; a note, by the setting's full name, follows its line as a comment.
+
+    Settings that are ``missing`` stand as comments where their values are to be written.
+    """
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
+    _add_sections(lines, values, "", notes, missing)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _add_sections(
+    lines: list[str], values: Mapping[str, Any], prefix: str, notes: Mapping[str, str], missing: Sequence[str]
+) -> None:
+    for name, section in values.items():
+        if isinstance(section, Mapping):
+            path = f"{prefix}{name}"
+            lines += ["", f"[{path}]"]
+            for key, value in section.items():
+                if not isinstance(value, Mapping):
+                    note = notes.get(f"{path}.{key}")
+                    lines.append(f"{_setting(key, value):<32} # {note}" if note else _setting(key, value))
+            lines += [f"# {key.removeprefix(f'{path}.')} =" for key in missing if key.rpartition(".")[0] == path]
+            _add_sections(lines, section, f"{path}.", notes, missing)
+
+
+def _setting(key: str, value: Any) -> str:
+    return f"{key} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return repr(value)
+        case date():
+            return value.isoformat()
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case _:
+            # A basic string of TOML is one of JSON, but for the delete character.
+            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _as_in_a_file(said: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings as they would stand in a config in ``folder``, without what the environment says."""
+    path = Path(said["source"]["path"])
+    if path.is_absolute() and path.is_relative_to(folder.absolute()):
+        said["source"]["path"] = str(path.relative_to(folder.absolute()))
+    return {key: value for key, value in said.items() if key != "home" or "GENOME_HOME" not in os.environ}
+
+
+def _left_out(sample: Sample, known: Mapping[str, str]) -> list[str]:
+    """What the columns that are not mapped look like."""
+    guesses = guess_columns(sample, known, _ALL, [])
+    likely = [guess for guess in guesses.values() if guess.sureness is Sureness.EXACT_NAME]
+    return [
+        f"column {guess.theirs!r} looks like {guess.ours}, and is not mapped"
+        for guess in likely
+        # Both say what was paid.
+        if not (guess.ours in ("unit_price", "amount") and {"unit_price", "amount"} & known.keys())
+    ]
+
+
+def _doubt_order_totals(
+    sample: Sample, mapped: dict[str, str], guessed: dict[str, ColumnGuess], doubts: list[str]
+) -> None:
+    """Say so where the amount is an order's total; leave it out where it is a guess, and prices are there."""
+    amount = mapped.get("amount", "")
+    orders, amounts = _values(sample, mapped.get("order_id", "")), _values(sample, amount)
+    if not (orders and amounts and is_order_total(orders, amounts)):
+        return
+    if "amount" in guessed and "unit_price" in mapped:
+        del mapped["amount"], guessed["amount"]
+        doubts.append(f"{amount!r} is left out: it is the same on all lines of an order, so it is the order's total")
+    else:
+        doubts.append(
+            f"{amount!r} is the same on all lines of an order: if it is the order's total, it will be counted once per"
+            " line; map the line's own amount, or unit_price and quantity"
+        )
+
+
+def _number_formats(sample: Sample, mapped: Mapping[str, str], doubts: list[str]) -> dict[str, Any]:
+    """The settings that say how the numbers are written, as far as they are not the defaults."""
+    types = dict(zip(sample.names, sample.types, strict=True))
+    texts = {
+        ours: written(_values(sample, mapped[ours]))
+        for ours in _NUMBERS
+        if ours in mapped and is_written(types.get(mapped[ours], ""))
+    }
+    decimal, thousands = guess_number_format([text for values in texts.values() for text in values], doubts)
+    named = [name for name in sample.names if plain_name(name) in KNOWN_NAMES["currency"]]
+    amounts = texts.get("amount", []) + texts.get("unit_price", [])
+    currency = guess_currency(amounts, written(_values(sample, named[0])) if named else [], doubts)
+    return {"decimal": "" if decimal == "." else decimal, "thousands": thousands, "currency": currency}
+
+
+def _values(sample: Sample, name: str) -> Sequence[str | None]:
+    return sample.values[sample.names.index(name)] if name in sample.names else ()
+
+
+def _read_moments(
+    connection: duckdb.DuckDBPyConnection,
+    draft: Draft,
+    files: Sequence[SourceFile],
+    ordered_at: str,
+    doubts: list[str],
+) -> int:
+    """Table ``moments``: the dates of the first rows of all files, as they came. Returns how many."""
+    source = draft.source.model_copy(update={"columns": SourceColumns(ordered_at=ordered_at)})
+    left, type_ = MOMENTS_ROWS, ""
+    for file in files:
+        with read_file(connection, file, source) as rows:
+            moments = rows.project("raw_ordered_at").limit(left)
+            if not type_:
+                type_ = str(moments.types[0])
+                connection.execute(f"CREATE TABLE moments (raw_ordered_at {type_})")
+            if str(moments.types[0]) != type_:
+                doubts.append(
+                    f"{file.name}: column {ordered_at!r} is {moments.types[0]}, but {type_} in {files[0].name}"
+                )
+                continue
+            moments.insert_into("moments")
+        left = MOMENTS_ROWS - _count(connection)
+        if left <= 0:
+            break
+    return _count(connection)
+
+
+def _count(connection: duckdb.DuckDBPyConnection) -> int:
+    found = connection.execute("SELECT count(*) FROM moments").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _dates(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Dates to guess a format by: some from everywhere, and those that tell day from month."""
+    found = connection.execute(
+        "SELECT raw_ordered_at::VARCHAR FROM moments WHERE rowid % ? = 0"
+        " UNION ALL (SELECT raw_ordered_at::VARCHAR FROM moments"
+        "            WHERE regexp_matches(raw_ordered_at::VARCHAR, ?) LIMIT ?)",
+        [max(1, _count(connection) // _DATES_TO_GUESS_BY), _TELLING, _DATES_TO_GUESS_BY],
+    ).fetchall()
+    return written([text for (text,) in found])
+
+
+def _span(
+    connection: duckdb.DuckDBPyConnection, draft: Draft, date_formats: tuple[str, ...], doubts: list[str]
+) -> tuple[datetime | None, datetime | None, date | None]:
+    """First and last order, and the start of the first period, for which lone dates long before do not count."""
+    table = ibis.duckdb.from_connection(connection).table("moments")
+    formats = Formats(date_formats=date_formats, time_zone=draft.source.time_zone)
+    connection.register("ordered", table.select(ordered_at=moment(table.raw_ordered_at, formats)).to_pyarrow())
+    found = connection.execute(
+        "SELECT min(ordered_at), max(ordered_at), quantile_disc(ordered_at, 0.001) FROM ordered"
+    ).fetchone()
+    first, last, early = found or (None, None, None)
+    if first is None:
+        return None, None, None
+    is_lone = early - first > _LONG
+    if is_lone:
+        doubts.append(
+            f"some dates are long before the others, the first {first:%Y-%m-%d}: they would be set aside; to count"
+            " them, set an earlier calendar.start"
+        )
+    return first, last, draft.calendar.period.start_of((early if is_lone else first).date())

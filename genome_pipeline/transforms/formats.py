@@ -1,0 +1,84 @@
+"""Text as a source writes it -> numbers and moments; null where it is not written so."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from genome_pipeline.contracts.formats import NEGATIVE_SHAPES, POSITIVE_SHAPES, Formats
+
+_AWARE = dt.Timestamp(timezone="UTC")
+# The offset of an ISO moment follows its time of day: a bare date ends in what could be taken for one.
+_HAS_OFFSET = "[0-9]:[0-9]{2}(?:[.,][0-9]+)? ?(?:Z|UTC|[-+][0-9]{2}(?::?[0-9]{2})?)$"
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
+def _try_strptime(text: str, format_: str) -> None:
+    """The engine's own parser: null where the text does not match."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), _AWARE))  # type: ignore[untyped-decorator]
+def _try_strptime_aware(text: str, format_: str) -> None:
+    """The same, of a format with an offset."""
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", _AWARE), "timestamp"))  # type: ignore[untyped-decorator]
+def _wall_time(zone: str, moment: str) -> None:
+    """The engine's own clock of the zone: Ibis has no expression for it."""
+
+
+def text(column: ir.Value) -> ir.StringValue:
+    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
+    if column.type().is_floating():
+        integer = column.try_cast("int64")
+        whole = (column == integer.cast("float64")).fill_null(False) & (column.abs() < 2**53)
+        written = ibis.ifelse(whole, integer.cast("string"), column.cast("string"))
+        return ibis.ifelse(column.isnan(), ibis.null("string"), written)
+    return column.strip().nullif("") if column.type().is_string() else column.cast("string")
+
+
+def number(column: ir.Value, type_: dt.Decimal, formats: Formats) -> ir.DecimalValue:
+    """The exact number that is written, null where none is.
+
+    Accountants' negatives, "(12.50)" and "12.50-", are negative. What is left when the digits are one "0" and
+    blanks and currency marks are gone must be a sign or nothing: that alone tells "1,234" from two numbers.
+    """
+    if not column.type().is_string():
+        return column.try_cast(type_)
+    digits = column.re_extract(formats.digits, 0)
+    if formats.separators is not None:
+        digits = digits.re_replace(formats.separators, "")
+    if formats.decimal != ".":
+        digits = digits.replace(formats.decimal, ".")
+    value = digits.try_cast(type_)
+    shape = column.re_replace(formats.digits, "0").re_replace(formats.surroundings, "")
+    return ibis.cases(
+        (shape.isin(POSITIVE_SHAPES), value), (shape.isin(NEGATIVE_SHAPES), -value), else_=ibis.null(type_)
+    ).cast(type_)
+
+
+def moment(column: ir.Value, formats: Formats) -> ir.TimestampValue:
+    """Wall time in the source's zone. What is written with an offset is converted to it; what is not, is it."""
+    if column.type().is_temporal():
+        return wall_time(column, formats) if _is_aware(column) else column.cast(dt.timestamp)
+    written = text(column)
+    if formats.date_formats:
+        return ibis.coalesce(*(_parsed(written, format_, formats) for format_ in formats.date_formats))
+    aware = wall_time(written.try_cast(_AWARE), formats)
+    return ibis.ifelse(written.re_search(_HAS_OFFSET), aware, written.try_cast(dt.timestamp))
+
+
+def wall_time(aware: ir.TimestampValue, formats: Formats) -> ir.TimestampValue:
+    """What the clock of the source's zone shows at a moment that knows its offset."""
+    return _wall_time(formats.time_zone, aware)
+
+
+def _parsed(written: ir.StringValue, format_: str, formats: Formats) -> ir.TimestampValue:
+    if "%z" in format_ or "%Z" in format_:
+        return wall_time(_try_strptime_aware(written, format_), formats)
+    return _try_strptime(written, format_)
+
+
+def _is_aware(column: ir.Value) -> bool:
+    return column.type().is_timestamp() and column.type().timezone is not None
