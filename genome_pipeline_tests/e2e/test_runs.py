@@ -15,6 +15,7 @@ import pytest
 from dagster import DagsterInstance
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.definitions import build_definitions
 from genome_pipeline.settings import ConfigError, Settings, load_settings
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
@@ -219,6 +220,30 @@ def test_a_failed_check_publishes_nothing(early_shop: Path, monkeypatch: pytest.
     with pytest.raises(RunFailed, match=r"check contract of customer_features failed: .*days_since_last_order"):
         make(early_shop, "2020-04-01", "2020-04-01")
     assert settings.published_path.read_bytes() == published
+
+
+@pytest.mark.parametrize("periods", [["2020-01-01"], ["2020-01-01", "2020-02-01"]], ids=["one period", "a range"])
+def test_checks_run_alone_for_a_period_and_for_a_range(early_shop: Path, periods: list[str]) -> None:
+    settings = load_settings(early_shop)
+    everything = dg.Definitions.merge(
+        build_definitions(settings),
+        dg.Definitions(jobs=[dg.define_asset_job("look_again", dg.AssetSelection.all_asset_checks())]),
+    )
+    tags = {"dagster/asset_partition_range_start": periods[0], "dagster/asset_partition_range_end": periods[-1]}
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        result = everything.resolve_job_def("look_again").execute_in_process(instance=instance, tags=tags)
+    evaluations = result.get_asset_check_evaluations()
+    assert {name for evaluation in evaluations for name in [evaluation.check_name]} == {
+        key.name for check in build_definitions(settings).asset_checks or () for key in check.check_keys
+    }
+    assert not any(e.severity is dg.AssetCheckSeverity.ERROR and not e.passed for e in evaluations)
+    recorded = query(
+        settings.warehouse_path,
+        "SELECT DISTINCT table_name, period_start_date::VARCHAR FROM data_quality"
+        f" WHERE run_id = '{result.run_id}' AND check_name IN ('unique_key', 'nothing_lost') ORDER BY ALL",
+    )
+    for table in ("customer_activity", "customer_genome", "quarantined_transactions"):
+        assert [period for name, period in recorded if name == table and period] == periods, table
 
 
 def test_too_few_customers_abstain_with_a_reason(tmp_path: Path) -> None:
