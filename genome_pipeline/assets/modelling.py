@@ -46,7 +46,7 @@ def fit_each_snapshot(
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
         model = fit(*inputs)
-        stored = pipeline.artifacts.write(model_table, as_of, ".skops", model.to_bytes())
+        stored = pipeline.artifacts.write(model_table, as_of, ".json", model.to_bytes())
         return [model.candidates(as_of).assign(artifact_file=stored)]
 
     make_snapshots(context, pipeline, [model_table], read, make)

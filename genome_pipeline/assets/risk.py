@@ -14,7 +14,7 @@ from genome_pipeline.resources import Pipeline
 @table_stage(
     "risk_model",
     reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
-    kinds={"scikitlearn"},
+    kinds={"lightgbm"},
 )
 def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit, calibrate and compare the risk models on what had matured at each snapshot."""
@@ -27,7 +27,7 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
-@table_stage("customer_risk", reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME}, kinds={"scikitlearn"})
+@table_stage("customer_risk", reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME}, kinds={"lightgbm"})
 def customer_risk(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's probability of churn at each snapshot."""
     predict_each_snapshot(context, pipeline, "risk_model", "customer_risk", RiskModel.from_bytes)

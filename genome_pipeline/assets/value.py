@@ -14,7 +14,7 @@ from genome_pipeline.resources import Pipeline
 @table_stage(
     "value_model",
     reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
-    kinds={"scikitlearn"},
+    kinds={"lightgbm"},
 )
 def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit and compare the value models on what had matured at each snapshot."""
@@ -29,9 +29,7 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
-@table_stage(
-    "customer_value", reads={"customer_features": Reads.SAME, "value_model": Reads.SAME}, kinds={"scikitlearn"}
-)
+@table_stage("customer_value", reads={"customer_features": Reads.SAME, "value_model": Reads.SAME}, kinds={"lightgbm"})
 def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's orders and spend at each snapshot."""
     predict_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes)

@@ -1,44 +1,95 @@
-"""Gradient boosting over the genes, for value and risk alike, and how fitted models are stored.
+"""Gradient boosting over the genes, for value and risk alike.
 
-scikit-learn's histogram gradient boosting takes missing genes as they are. Early stopping is off, so that a fit does
-not depend on a random hold-out.
+LightGBM (Ke, G. et al. (2017), "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NIPS 30) takes missing
+genes as they are, gives each prediction's contributions by gene, and is stored as text. Fits are deterministic: the
+same rows and seed give the same trees on any number of threads, and nothing depends on a random hold-out.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
+from scipy.special import expit, logit
 
+from genome_pipeline.contracts.tables import GENES
 from genome_pipeline.models.btyd import NotEnoughData
+
+if TYPE_CHECKING:
+    import lightgbm
 
 Floats = NDArray[np.float64]
 
-TRUSTED_TYPES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
-"""Types an artifact may hold besides those skops trusts itself."""
-
-
-_LEVELS = 128
-"""Distinct values of a gene that trees may split between; the estimator allows 255."""
-
+_ROUNDS = 60
 _SETTINGS: dict[str, Any] = {
     "learning_rate": 0.1,
-    "max_iter": 60,
-    "max_leaf_nodes": 6,
-    "l2_regularization": 10.0,
-    "early_stopping": False,
+    "num_leaves": 6,
+    "lambda_l2": 10.0,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
 }
 
 
-def fit_mean(matrix: Floats, target: Floats, exposure: Floats, seed: int) -> HistGradientBoostingRegressor:
-    """Fit the mean of target / exposure (rows,) on genes (rows, genes) by Poisson deviance.
+@dataclass(frozen=True)
+class Boosted:
+    """A fitted ensemble of trees over the genes, on the scale of its link (log of a factor, or log-odds).
 
-    Weighting each row by its exposure makes this the Poisson model of the target with log(exposure) as offset: what is
-    learned is a factor on the exposure. Negative targets count as 0; exposures must be positive. Poisson deviance is
-    consistent for the mean whatever the distribution, and unlike squared error not ruled by the few largest customers.
+    ``level`` is the mean on that scale, which the trees start from.
+    """
+
+    trees: lightgbm.Booster
+    level: float
+
+    def linear(self, matrix: Floats) -> Floats:
+        """Predictions on the scale of the link for genes (rows, genes), shape (rows,)."""
+        return self.level + np.asarray(self.trees.predict(matrix, raw_score=True), dtype=np.float64)
+
+    def contributions(self, matrix: Floats) -> Floats:
+        """What each gene adds on the scale of the link, shape (rows, genes + 1); the last column is the base.
+
+        A row sums to :meth:`linear`. Tree SHAP: Lundberg, S. M. et al. (2020), "From Local Explanations to Global
+        Understanding with Explainable AI for Trees", Nature Machine Intelligence 2, 56-67.
+        """
+        found = np.asarray(self.trees.predict(matrix, pred_contrib=True), dtype=np.float64)
+        found[:, -1] += self.level
+        return found
+
+    def mean(self, matrix: Floats) -> Floats:
+        """The factor on the exposure fitted by :func:`fit_mean`, shape (rows,)."""
+        return np.exp(self.linear(matrix))
+
+    def probability(self, matrix: Floats) -> Floats:
+        """The probability fitted by :func:`fit_probability`, shape (rows,), in [0, 1]."""
+        return np.asarray(expit(self.linear(matrix)))
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the fit, as JSON can hold them."""
+        return {"rounds": _ROUNDS, **{name: self.trees.params[name] for name in sorted(self.trees.params)}}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold: the trees in LightGBM's own text."""
+        return {"trees": self.trees.model_to_string(), "level": self.level, "params": self.trees.params}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Boosted:
+        """Inverse of :meth:`to_dict`. Text is all that is read: nothing in it can run."""
+        import lightgbm
+
+        trees = lightgbm.Booster(model_str=state["trees"])
+        trees.params = state["params"]
+        return cls(trees, state["level"])
+
+
+def fit_mean(matrix: Floats, target: Floats, exposure: Floats, seed: int) -> Boosted:
+    """Fit the mean of a target (rows,) as a factor on its exposure (rows,), from genes (rows, genes).
+
+    By Poisson deviance, with log(exposure) as offset. Negative targets count as 0; exposures must be positive. Poisson
+    deviance is consistent for the mean whatever the distribution, and unlike squared error not ruled by the few
+    largest customers.
 
     Raises:
         NotEnoughData: the target is 0 throughout.
@@ -46,13 +97,14 @@ def fit_mean(matrix: Floats, target: Floats, exposure: Floats, seed: int) -> His
     target = np.maximum(target, 0.0)
     if not np.any(target > 0):
         raise NotEnoughData("nothing was bought in the horizons of the matured snapshots")
-    estimator = HistGradientBoostingRegressor(
-        loss="poisson", min_samples_leaf=_leaf_rows(len(target)), random_state=seed, **_SETTINGS
-    )
-    return estimator.fit(_coarse(matrix), target / exposure, sample_weight=exposure / exposure.mean())
+    # In units of the mean, so that regularisation means the same for orders and for amounts.
+    unit = target.mean()
+    level = float(np.log(target.sum()) - np.log(exposure.sum()))
+    offset = np.log(exposure) + level - np.log(unit)
+    return Boosted(_fit("poisson", matrix, target / unit, offset, seed), level)
 
 
-def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> HistGradientBoostingClassifier:
+def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> Boosted:
     """Fit the probability of an event (rows,) on genes (rows, genes) by log loss.
 
     Raises:
@@ -60,75 +112,19 @@ def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> H
     """
     if is_event.all() or not is_event.any():
         raise NotEnoughData("all customers of the matured snapshots ended alike")
-    estimator = HistGradientBoostingClassifier(
-        min_samples_leaf=_leaf_rows(len(is_event)), random_state=seed, **_SETTINGS
-    )
-    return estimator.fit(_coarse(matrix), is_event)
+    level = float(logit(is_event.mean()))
+    return Boosted(_fit("binary", matrix, is_event.astype(np.float64), np.full(len(is_event), level), seed), level)
 
 
-def predict_mean(estimator: HistGradientBoostingRegressor, matrix: Floats) -> Floats:
-    """Predictions of :func:`fit_mean` for genes (rows, genes), shape (rows,): the factor on the exposure."""
-    with threadpool_limits(_threads(len(matrix)), "openmp"):
-        return np.asarray(estimator.predict(matrix))
+def _fit(objective: str, matrix: Floats, target: Floats, offset: Floats, seed: int) -> lightgbm.Booster:
+    # Takes seconds to import, which the command line and the dashboard need not wait for.
+    import lightgbm
 
-
-def predict_probability(estimator: HistGradientBoostingClassifier, matrix: Floats) -> Floats:
-    """Predictions of :func:`fit_probability` for genes (rows, genes), shape (rows,)."""
-    with threadpool_limits(_threads(len(matrix)), "openmp"):
-        return np.asarray(estimator.predict_proba(matrix)[:, 1])
-
-
-def settings(estimator: HistGradientBoostingRegressor | HistGradientBoostingClassifier) -> dict[str, Any]:
-    """The settings an estimator was fitted with, as JSON can hold them."""
-    names = ("loss", *_SETTINGS, "min_samples_leaf", "random_state")
-    parameters = estimator.get_params()
-    return {name: parameters[name] for name in names}
-
-
-def dump_artifact(state: dict[str, Any]) -> bytes:
-    """Plain values and fitted estimators as bytes, in the format of skops."""
-    import skops.io  # two seconds: only where models are stored
-
-    return bytes(skops.io.dumps(state))
-
-
-def load_artifact(data: bytes) -> dict[str, Any]:
-    """Inverse of :func:`dump_artifact`.
-
-    Raises:
-        skops.io.exceptions.UntrustedTypesFoundException: the bytes hold a type that is not in :data:`TRUSTED_TYPES`.
-    """
-    import skops.io
-
-    state: dict[str, Any] = skops.io.loads(data, trusted=list(TRUSTED_TYPES))
-    return state
-
-
-def _coarse(matrix: Floats) -> Floats:
-    """The matrix with each value moved to the nearest of its column's quantiles; 0 in a column without any value.
-
-    The estimator bins columns in any case; given weights it would do so very slowly, unless few values are distinct.
-    It splits halfway between neighbouring values, so that rows to be predicted need no rounding.
-    """
-    coarse = np.empty_like(matrix)
-    for column, values in enumerate(matrix.T):
-        known = values[~np.isnan(values)]
-        if known.size == 0:
-            coarse[:, column] = 0.0
-            continue
-        levels = np.unique(known)
-        if levels.size > _LEVELS:
-            levels = np.unique(np.quantile(known, np.linspace(0, 1, _LEVELS), method="inverted_cdf"))
-        nearest = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, values)]
-        coarse[:, column] = np.where(np.isnan(values), np.nan, nearest)
-    return coarse
+    parameters = {**_SETTINGS, "objective": objective, "min_data_in_leaf": _leaf_rows(len(target)), "seed": seed}
+    data = lightgbm.Dataset(matrix, target, init_score=offset, feature_name=list(GENES), params=parameters)
+    return lightgbm.train(parameters, data, num_boost_round=_ROUNDS)
 
 
 def _leaf_rows(row_count: int) -> int:
     """Rows a leaf needs at least: grows with the data, from 20 to 200."""
     return min(max(row_count // 250, 20), 200)
-
-
-def _threads(row_count: int) -> int | None:
-    """Threads to predict so many rows with: few are not worth waiting for; None leaves the choice to the library."""
-    return 1 if row_count < 100_000 else None

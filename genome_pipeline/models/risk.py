@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.boosting import dump_artifact, fit_probability, load_artifact, predict_probability, settings
+from genome_pipeline.models.boosting import Boosted, fit_probability
 from genome_pipeline.models.btyd import BgNbd, fit_bg_nbd
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.selection import (
@@ -156,7 +155,7 @@ class BtydRisk:
 class BoostingRisk:
     """Gradient boosting of the churn outcome."""
 
-    churn: HistGradientBoostingClassifier
+    churn: Boosted
 
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
@@ -165,11 +164,11 @@ class BoostingRisk:
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Uncalibrated probability of no purchase within the horizon trained on, shape (customers,), in [0, 1]."""
-        return predict_probability(self.churn, model_matrix(features))
+        return self.churn.probability(model_matrix(features))
 
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
-        return settings(self.churn)
+        return self.churn.settings()
 
 
 @dataclass(frozen=True)
@@ -237,18 +236,18 @@ class RiskModel:
             "rows": [row.to_dict() for row in self.rows],
         }
         boosting = self.parts.get("boosting")
-        trees = {"churn": boosting.churn} if isinstance(boosting, BoostingRisk) else {}
-        return dump_artifact({"plain": json.dumps(plain), **trees})
+        if isinstance(boosting, BoostingRisk):
+            plain["churn"] = boosting.churn.to_dict()
+        return json.dumps(plain).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RiskModel:
-        """Inverse of :meth:`to_bytes`; refuses bytes that hold a type no model needs."""
-        state = load_artifact(data)
-        plain = json.loads(state["plain"])
+        """Inverse of :meth:`to_bytes`."""
+        plain = json.loads(data)
         load: dict[str, Callable[[dict[str, Any]], Part]] = {
             "naive": lambda parameters: NaiveRisk(),
             "btyd": lambda parameters: BtydRisk(BgNbd.from_dict(parameters)),
-            "boosting": lambda parameters: BoostingRisk(state["churn"]),
+            "boosting": lambda parameters: BoostingRisk(Boosted.from_dict(plain["churn"])),
         }
         return cls(
             plain["horizon_days"],

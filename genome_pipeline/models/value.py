@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.boosting import dump_artifact, fit_mean, load_artifact, predict_mean, settings
+from genome_pipeline.models.boosting import Boosted, fit_mean
 from genome_pipeline.models.btyd import BgNbd, GammaGamma, NotEnoughData, fit_bg_nbd, fit_gamma_gamma
 from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
 from genome_pipeline.models.genes import by_customer, numbers
@@ -166,8 +165,8 @@ class BoostingValue:
     ``horizon * (spend + mean_amount) / (T + mean_gap_days)``.
     """
 
-    orders: HistGradientBoostingRegressor
-    spend: HistGradientBoostingRegressor | None
+    orders: Boosted
+    spend: Boosted | None
     mean_gap_days: float
     mean_amount: float
 
@@ -182,13 +181,13 @@ class BoostingValue:
         """Expected orders and spend over the horizon trained on, shape (2, customers); spend is NaN without amounts."""
         matrix = model_matrix(features)
         orders_rate, spend_rate = _lifetime_value(features, horizon_days, self.mean_gap_days, self.mean_amount)
-        spend = np.full(len(matrix), np.nan) if self.spend is None else spend_rate * predict_mean(self.spend, matrix)
-        return np.stack([orders_rate * predict_mean(self.orders, matrix), spend])
+        spend = np.full(len(matrix), np.nan) if self.spend is None else spend_rate * self.spend.mean(matrix)
+        return np.stack([orders_rate * self.orders.mean(matrix), spend])
 
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit and what the rates are shrunk to; the trees are in the artifact."""
         return {
-            "settings": settings(self.orders),
+            "settings": self.orders.settings(),
             "mean_gap_days": self.mean_gap_days,
             "mean_amount": self.mean_amount,
         }
@@ -286,19 +285,23 @@ class ValueModel:
             "rows": [row.to_dict() for row in self.rows],
         }
         boosting = self.parts.get("boosting")
-        trees = {"orders": boosting.orders, "spend": boosting.spend} if isinstance(boosting, BoostingValue) else {}
-        return dump_artifact({"plain": json.dumps(plain), **trees})
+        if isinstance(boosting, BoostingValue):
+            plain["orders"] = boosting.orders.to_dict()
+            plain["spend"] = None if boosting.spend is None else boosting.spend.to_dict()
+        return json.dumps(plain).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ValueModel:
-        """Inverse of :meth:`to_bytes`; refuses bytes that hold a type no model needs."""
-        state = load_artifact(data)
-        plain = json.loads(state["plain"])
+        """Inverse of :meth:`to_bytes`."""
+        plain = json.loads(data)
         load: dict[str, Callable[[dict[str, Any]], Part]] = {
             "naive": lambda parameters: NaiveValue(),
             "btyd": BtydValue.from_parameters,
             "boosting": lambda parameters: BoostingValue(
-                state["orders"], state["spend"], parameters["mean_gap_days"], parameters["mean_amount"]
+                Boosted.from_dict(plain["orders"]),
+                None if plain["spend"] is None else Boosted.from_dict(plain["spend"]),
+                parameters["mean_gap_days"],
+                parameters["mean_amount"],
             ),
         }
         orders_intervals, spend_intervals = (

@@ -4,7 +4,6 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
@@ -205,11 +204,3 @@ def test_bytes_predict_identically(model: ValueModel, regular_model: ValueModel)
         again = ValueModel.from_bytes(fitted.to_bytes())
         pd.testing.assert_frame_equal(again.predict(features), fitted.predict(features), check_exact=True)
         pd.testing.assert_frame_equal(again.candidates(NOW), fitted.candidates(NOW), check_exact=True)
-
-
-def test_bytes_with_anything_else_are_refused() -> None:
-    class Foreign:
-        pass
-
-    with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
-        ValueModel.from_bytes(skops.io.dumps({"plain": "{}", "orders": Foreign()}))
