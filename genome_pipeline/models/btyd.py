@@ -1,4 +1,4 @@
-"""Buy-till-you-die models: BG/NBD for purchases, Gamma-Gamma for the amount of a purchase.
+"""Buy-till-you-die models: BG/NBD and MBG/NBD for purchases, Gamma-Gamma for the amount of a purchase.
 
 Every function takes arrays over customers: frequency ``x`` (repeat purchase days), recency ``t_x`` (first to last
 purchase) and ``T`` (first purchase to now). The unit of time is free; ``t_x``, ``T`` and the horizon share it, and
@@ -8,6 +8,10 @@ Sources:
 
 - Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005), "Counting Your Customers the Easy Way: An Alternative to the
   Pareto/NBD Model", Marketing Science 24(2), 275-284. Cited as FHL.
+- Batislam, E. P., Denizel, M. and Filiztekin, A. (2007), "Empirical Validation and Comparison of Models for Customer
+  Base Analysis", International Journal of Research in Marketing 24(3), 201-209. Cited as BDF; and Hoppe, D. and
+  Wagner, U. (2007), "Customer Base Analysis: The Case for a Central Variant of the Betageometric/NBD Model",
+  Marketing ZFP 3(2), 75-90.
 - Fader, P. S. and Hardie, B. G. S. (2013), "The Gamma-Gamma Model of Monetary Value". Cited as FH.
 """
 
@@ -16,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,11 +48,24 @@ class NotEnoughData(ValueError):
 
 
 @dataclass(frozen=True)
-class BgNbd:
-    """Fitted BG/NBD: purchase rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b).
+class _Parameters:
+    """Fitted parameters, which a dictionary can hold."""
 
-    ``alpha`` is in the unit of time of the data; ``log_likelihood`` is that of the data fitted on.
-    """
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, parameters: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**parameters)
+
+
+@dataclass(frozen=True)
+class _BetaGeometricNbd(_Parameters):
+    """What BG/NBD and MBG/NBD share: all but the number of chances to drop out that x purchases give."""
+
+    DROPOUT_AT_FIRST_PURCHASE: ClassVar[bool]
 
     r: float
     alpha: float
@@ -57,41 +74,34 @@ class BgNbd:
     log_likelihood: float
     customer_count: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> BgNbd:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**parameters)
-
     def p_alive(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Floats:
-        """Probability that each customer is still active, in [0, 1]; 1 without a repeat purchase.
+        """Probability that each customer is still active, in [0, 1]; 1 in BG/NBD without a repeat purchase.
 
-        FHL, and Fader, Hardie and Lee (2008), "Computing P(alive) Using the BG/NBD Model".
+        FHL, and Fader, Hardie and Lee (2008), "Computing P(alive) Using the BG/NBD Model"; BDF for MBG/NBD.
         """
         x, t_x, t_ = _history(frequency, recency, t)
+        chances = x + self.DROPOUT_AT_FIRST_PURCHASE
         log_odds_dead = (
             np.log(self.a)
-            - np.log(np.where(x > 0, self.b + x - 1, 1.0))
+            - np.log(np.where(chances > 0, self.b + chances - 1, 1.0))
             + (self.r + x) * (np.log(self.alpha + t_) - np.log(self.alpha + t_x))
         )
-        return np.where(x > 0, expit(-log_odds_dead), 1.0)
+        return np.where(chances > 0, expit(-log_odds_dead), 1.0)
 
     def expected_purchases(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Expected purchases of each customer in ``(T, T + horizon]``, at least 0.
 
         FHL eq. 10, as P(alive) times the expectation given that the customer is active. The latter is the integral of
-        ``(1 - (1 + p u)**-(r + x)) / p`` with ``u = horizon / (alpha + T)`` over p ~ Beta(a, b + x), here by
-        Gauss-Jacobi quadrature: it equals the paper's 2F1 expression and has no singularity at a = 1.
+        ``(1 - (1 + p u)**-(r + x)) / p`` with ``u = horizon / (alpha + T)`` over p ~ Beta(a, b + x) (MBG/NBD:
+        Beta(a, b + x + 1)), here by Gauss-Jacobi quadrature: it equals the papers' 2F1 expressions and has no
+        singularity at a = 1.
         """
         x, t_x, t_ = _history(frequency, recency, t)
         if_alive = np.zeros_like(x)
         for x_value in np.unique(x):
             rows = np.flatnonzero(x == x_value)
             distinct_t, position = np.unique(t_[rows], return_inverse=True)
-            p, weight = _beta_quadrature(self.a, self.b + x_value)
+            p, weight = _beta_quadrature(self.a, self.b + x_value + self.DROPOUT_AT_FIRST_PURCHASE)
             u = horizon / (self.alpha + distinct_t)
             repeat_probability = -np.expm1(-(self.r + x_value) * np.log1p(np.outer(u, p)))
             if_alive[rows] = (repeat_probability * (weight / p)).sum(axis=1)[position]
@@ -108,8 +118,24 @@ class BgNbd:
         return self.p_alive(x, t_x, t_) * if_alive
 
 
+class BgNbd(_BetaGeometricNbd):
+    """Fitted BG/NBD: purchase rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b).
+
+    A customer may drop out right after each repeat purchase. ``alpha`` is in the unit of time of the data;
+    ``log_likelihood`` is that of the data fitted on.
+    """
+
+    DROPOUT_AT_FIRST_PURCHASE = False
+
+
+class MbgNbd(_BetaGeometricNbd):
+    """Fitted MBG/NBD: as :class:`BgNbd`, but a customer may drop out right after the first purchase, too."""
+
+    DROPOUT_AT_FIRST_PURCHASE = True
+
+
 @dataclass(frozen=True)
-class GammaGamma:
+class GammaGamma(_Parameters):
     """Fitted Gamma-Gamma: amounts of a customer are Gamma(p, nu), and nu is Gamma(q, v) over customers.
 
     ``v`` is in the currency of the data; ``q`` exceeds 1, so that the mean over customers exists.
@@ -120,15 +146,6 @@ class GammaGamma:
     v: float
     log_likelihood: float
     customer_count: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> GammaGamma:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**parameters)
 
     def mean_amount(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
         """Expected amount of the next purchase of each customer, at least 0 (FH eq. 5).
@@ -150,54 +167,80 @@ def fit_bg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> BgNbd:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
         ValueError: a value is negative or not finite, or a recency exceeds its T.
     """
+    return _fit(BgNbd, "BG/NBD", frequency, recency, t)
+
+
+def fit_mbg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> MbgNbd:
+    """Maximum-likelihood MBG/NBD (BDF) of arrays over customers, in any order.
+
+    Raises:
+        NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
+        ValueError: a value is negative or not finite, or a recency exceeds its T.
+    """
+    return _fit(MbgNbd, "MBG/NBD", frequency, recency, t)
+
+
+_BetaGeometric = TypeVar("_BetaGeometric", BgNbd, MbgNbd)
+
+_FITTED: dict[tuple[str, bytes], Any] = {}
+"""Fits by model and histories: value and risk of a snapshot, and of the one after it, ask for the same."""
+
+
+def _fit(
+    model: type[_BetaGeometric], name: str, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike
+) -> _BetaGeometric:
     x, t_x, t_ = _history(frequency, recency, t)
-    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest()
+    key = (name, hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest())
     if key not in _FITTED:
-        _FITTED[key] = _fit_bg_nbd(x, t_x, t_)
-    return _FITTED[key]
+        _FITTED[key] = _fit_anew(model, name, x, t_x, t_)
+    fitted: _BetaGeometric = _FITTED[key]
+    return fitted
 
 
-_FITTED: dict[bytes, BgNbd] = {}
-"""Fits by the histories they were made on: value and risk of a snapshot, and of the one after it, ask for the same."""
-
-
-def _fit_bg_nbd(x: Floats, t_x: Floats, t_: Floats) -> BgNbd:
+def _fit_anew(model: type[_BetaGeometric], name: str, x: Floats, t_x: Floats, t_: Floats) -> _BetaGeometric:
     repeat_count = int(np.count_nonzero(x))
     if repeat_count < MINIMUM_REPEAT_CUSTOMERS:
         raise NotEnoughData(
-            f"only {repeat_count} of {x.size} customers bought again: BG/NBD needs {MINIMUM_REPEAT_CUSTOMERS}"
+            f"only {repeat_count} of {x.size} customers bought again: {name} needs {MINIMUM_REPEAT_CUSTOMERS}"
         )
     scale = float(t_.mean())
     if scale == 0:
-        raise NotEnoughData("no time has passed since the first purchases: BG/NBD has nothing to learn from")
+        raise NotEnoughData(f"no time has passed since the first purchases: {name} has nothing to learn from")
 
     # Customers with the same history have the same likelihood: count them, and work on distinct histories.
     (x, t_x, t_), count = _distinct_rows(x, t_x / scale, t_ / scale)
+    at_first = model.DROPOUT_AT_FIRST_PURCHASE
     starts = np.log([(0.5, 0.5, 0.5, 2.0), (2.0, 1.0, 1.0, 10.0), (0.2, 0.1, 1.0, 1.0)])
     if x.size > 2 * _START_ROWS:
         # Every k-th of the sorted histories finds the neighbourhood; only the best start is pursued on all of them.
         thin = slice(None, None, x.size // _START_ROWS)
-        starts = _minimise(_bg_nbd_objective(x[thin], t_x[thin], t_[thin], count[thin]), starts)[0][np.newaxis]
-    log_parameters, value = _minimise(_bg_nbd_objective(x, t_x, t_, count), starts)
+        objective = _beta_geometric_objective(x[thin], t_x[thin], t_[thin], count[thin], at_first)
+        starts = _minimise(objective, starts)[0][np.newaxis]
+    log_parameters, value = _minimise(_beta_geometric_objective(x, t_x, t_, count, at_first), starts)
     r, alpha, a, b = np.exp(log_parameters).tolist()
     # Dividing time by `scale` multiplied the density of each of the x purchase moments by `scale`.
     log_likelihood = -value * count.sum() - _dot(count, x) * np.log(scale)
-    return BgNbd(r, alpha * scale, a, b, float(log_likelihood), int(count.sum()))
+    return model(r, alpha * scale, a, b, float(log_likelihood), int(count.sum()))
 
 
-def _bg_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:
-    """Mean negative log-likelihood of histories that occur ``count`` times, and its gradient, in log parameters."""
+def _beta_geometric_objective(x: Floats, t_x: Floats, t: Floats, count: Floats, at_first: bool) -> _Objective:
+    """Mean negative log-likelihood of histories that occur ``count`` times, and its gradient, in log parameters.
+
+    FHL eq. 6, with ``chances`` to drop out in the place of its x where they come from the dropout: MBG/NBD is the same
+    with one more (BDF).
+    """
     levels, level = np.unique(x, return_inverse=True)
     level_count = np.bincount(level, weights=count).astype(np.float64)
-    is_repeat = x > 0
+    chances, chance_levels = x + at_first, levels + at_first
+    may_be_dead = chances > 0
     total = float(count.sum())
 
     def objective(log_parameters: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = np.exp(log_parameters)
         log_t, log_t_x = np.log(alpha + t), np.log(alpha + t_x)
-        b_x = np.where(is_repeat, b + x - 1, 1.0)
+        b_x = np.where(may_be_dead, b + chances - 1, 1.0)
         alive = -(r + x) * log_t
-        dead = np.where(is_repeat, np.log(a) - np.log(b_x) - (r + x) * log_t_x, -np.inf)
+        dead = np.where(may_be_dead, np.log(a) - np.log(b_x) - (r + x) * log_t_x, -np.inf)
         likelihood = np.logaddexp(alive, dead)
         dead_share = np.exp(dead - likelihood)
         alive_share = 1.0 - dead_share
@@ -206,21 +249,21 @@ def _bg_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Obje
             gammaln(r + levels)
             - gammaln(r)
             + r * np.log(alpha)
-            + gammaln(b + levels)
+            + gammaln(b + chance_levels)
             - gammaln(b)
             + gammaln(a + b)
-            - gammaln(a + b + levels)
+            - gammaln(a + b + chance_levels)
         )
         value = _dot(level_count, by_level) + _dot(count, likelihood)
 
-        ab_level = digamma(a + b) - digamma(a + b + levels)
+        ab_level = digamma(a + b) - digamma(a + b + chance_levels)
         gradient = np.array(
             [
                 _dot(level_count, digamma(r + levels) - digamma(r) + np.log(alpha))
                 - _dot(count, alive_share * log_t + dead_share * log_t_x),
                 total * r / alpha - _dot(count, (r + x) * (alive_share / (alpha + t) + dead_share / (alpha + t_x))),
                 _dot(level_count, ab_level) + _dot(count, dead_share) / a,
-                _dot(level_count, digamma(b + levels) - digamma(b) + ab_level) - _dot(count, dead_share / b_x),
+                _dot(level_count, digamma(b + chance_levels) - digamma(b) + ab_level) - _dot(count, dead_share / b_x),
             ]
         )
         # Per customer, so that the optimiser's tolerances mean the same at every size.
