@@ -204,18 +204,17 @@ def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
     value, risk = fitted_value.predict(data.features), fitted_risk.predict(data.features)
     orders, spend = numbers(value["expected_orders"]), numbers(value["expected_spend"])
     chosen = {
-        name: [candidate.candidate for candidate in model.rows if candidate.is_chosen]
-        for name, model in (("value", fitted_value), ("risk", fitted_risk))
+        "value": [candidate.candidate for candidate in fitted_value.rows if candidate.is_chosen],
+        "risk": [candidate.candidate for candidate in fitted_risk.rows if candidate.is_chosen],
     }
-    coverage = {}
+    coverage: dict[str, dict[str, float]] = {}
     for target, predicted in (("orders", orders), ("spend", spend)):
         lower, upper = (numbers(value[f"expected_{target}_{bound}"]) for bound in ("lower", "upper"))
         if np.isfinite(lower).all():
             actual = numbers(data.actual[f"actual_{target}"])
-            coverage[target] = {
-                "all": coverage_by_group(actual, lower, upper, np.zeros(actual.size, np.int64))[0],
-                **coverage_by_group(actual, lower, upper, decile(predicted)),
-            }
+            by_decile = coverage_by_group(actual, lower, upper, decile(predicted))
+            overall = float(np.mean((lower <= actual) & (actual <= upper)))
+            coverage[target] = {"all": overall, **{str(group): share for group, share in by_decile.items()}}
     forecast = Forecast(1 - numbers(risk["churn_probability"]), orders, spend)
     return {"ours": forecast}, {"chosen": chosen, "coverage": coverage}
 
@@ -278,15 +277,18 @@ def _plain_boosting(data: Data) -> dict[str, Forecast]:
 def _scores(forecast: Forecast, actual: pd.DataFrame, weights: Floats) -> dict[str, list[float]]:
     """Value and standard error of each metric; none of a target that is not predicted for everyone."""
     found: dict[str, Floats] = {}
-    targets = (
-        ("activity", ~actual["has_churned"].to_numpy(bool), forecast.activity, activity_scores),
-        ("orders", numbers(actual["actual_orders"]), forecast.orders, order_scores),
-        ("spend", numbers(actual["actual_spend"]), forecast.spend, spend_scores),
-    )
-    for target, truth, predicted, scores in targets:
-        if predicted is not None and np.isfinite(predicted).all():
-            found |= {f"{target} {metric}": values for metric, values in scores(truth, predicted, weights).items()}
+    if forecast.activity is not None and np.isfinite(forecast.activity).all():
+        is_active = ~actual["has_churned"].to_numpy(bool)
+        found |= _named("activity", activity_scores(is_active, forecast.activity, weights))
+    if forecast.orders is not None and np.isfinite(forecast.orders).all():
+        found |= _named("orders", order_scores(numbers(actual["actual_orders"]), forecast.orders, weights))
+    if forecast.spend is not None and np.isfinite(forecast.spend).all():
+        found |= _named("spend", spend_scores(numbers(actual["actual_spend"]), forecast.spend, weights))
     return {metric: [float(values[0]), float(values[1:].std(ddof=1))] for metric, values in found.items()}
+
+
+def _named(target: str, scores: dict[str, Floats]) -> dict[str, Floats]:
+    return {f"{target} {metric}": values for metric, values in scores.items()}
 
 
 def _markdown(name: str, found: dict[str, Any]) -> str:

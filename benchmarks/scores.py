@@ -65,9 +65,8 @@ def coverage_by_group(actual: Floats, lower: Floats, upper: Floats, group: NDArr
 
 def _mean(values: Floats, weights: Floats) -> Floats:
     """Mean of values of shape (customers,) or (resamples, customers) in each resample."""
-    return np.asarray(
-        np.einsum("rc,...c->r" if values.ndim == 1 else "rc,rc->r", weights, values) / weights.sum(axis=1)
-    )
+    total = weights @ values if values.ndim == 1 else (weights * values).sum(axis=1)
+    return np.asarray(total / weights.sum(axis=1))
 
 
 def _covariance(left: Floats, right: Floats, weights: Floats) -> Floats:
