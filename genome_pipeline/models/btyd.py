@@ -1,4 +1,6 @@
-"""Buy-till-you-die models: BG/NBD for purchases, Gamma-Gamma for the amount of a purchase.
+"""Buy-till-you-die models: BG/NBD, MBG/NBD and Pareto/NBD for purchases, Gamma-Gamma for the amount of a purchase.
+
+The three models of purchases are fitted, asked and stored in the same way.
 
 Every function takes arrays over customers: frequency ``x`` (repeat purchase days), recency ``t_x`` (first to last
 purchase) and ``T`` (first purchase to now). The unit of time is free; ``t_x``, ``T`` and the horizon share it, and
@@ -8,6 +10,13 @@ Sources:
 
 - Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005), "Counting Your Customers the Easy Way: An Alternative to the
   Pareto/NBD Model", Marketing Science 24(2), 275-284. Cited as FHL.
+- Batislam, E. P., Denizel, M. and Filiztekin, A. (2007), "Empirical Validation and Comparison of Models for Customer
+  Base Analysis", International Journal of Research in Marketing 24(3), 201-209. Cited as BDF; and Hoppe, D. and
+  Wagner, U. (2007), "Customer Base Analysis: The Case for a Central Variant of the Betageometric/NBD Model",
+  Marketing ZFP 3(2), 75-90.
+- Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987), "Counting Your Customers: Who Are They and What Will They
+  Do Next?", Management Science 33(1), 1-24; and Fader, P. S. and Hardie, B. G. S. (2005), "A Note on Deriving the
+  Pareto/NBD Model and Related Expressions". Cited as SMC and FH05.
 - Fader, P. S. and Hardie, B. G. S. (2013), "The Gamma-Gamma Model of Monetary Value". Cited as FH.
 """
 
@@ -16,13 +25,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize
-from scipy.special import digamma, expit, gammaln
+from scipy.special import digamma, expit, exprel, gammaln
 
 Floats = NDArray[np.float64]
 _Objective = Callable[[Floats], tuple[float, Floats]]
@@ -35,8 +46,8 @@ _LOG_BOUND = 9.0
 
 _QUADRATURE_NODES = 32
 
-_START_ROWS = 20_000
-"""Histories on which starts are compared, where there are many more."""
+_NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
+"""Gauss-Legendre quadrature on (0, 1)."""
 
 
 class NotEnoughData(ValueError):
@@ -44,11 +55,24 @@ class NotEnoughData(ValueError):
 
 
 @dataclass(frozen=True)
-class BgNbd:
-    """Fitted BG/NBD: purchase rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b).
+class _Parameters:
+    """Fitted parameters, which a dictionary can hold."""
 
-    ``alpha`` is in the unit of time of the data; ``log_likelihood`` is that of the data fitted on.
-    """
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, parameters: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**parameters)
+
+
+@dataclass(frozen=True)
+class _BetaGeometricNbd(_Parameters):
+    """What BG/NBD and MBG/NBD share: all but the number of chances to drop out that x purchases give."""
+
+    DROPOUT_AT_FIRST_PURCHASE: ClassVar[bool]
 
     r: float
     alpha: float
@@ -57,41 +81,34 @@ class BgNbd:
     log_likelihood: float
     customer_count: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> BgNbd:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**parameters)
-
     def p_alive(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Floats:
-        """Probability that each customer is still active, in [0, 1]; 1 without a repeat purchase.
+        """Probability that each customer is still active, in [0, 1]; 1 in BG/NBD without a repeat purchase.
 
-        FHL, and Fader, Hardie and Lee (2008), "Computing P(alive) Using the BG/NBD Model".
+        FHL, and Fader, Hardie and Lee (2008), "Computing P(alive) Using the BG/NBD Model"; BDF for MBG/NBD.
         """
         x, t_x, t_ = _history(frequency, recency, t)
+        chances = x + self.DROPOUT_AT_FIRST_PURCHASE
         log_odds_dead = (
             np.log(self.a)
-            - np.log(np.where(x > 0, self.b + x - 1, 1.0))
+            - np.log(np.where(chances > 0, self.b + chances - 1, 1.0))
             + (self.r + x) * (np.log(self.alpha + t_) - np.log(self.alpha + t_x))
         )
-        return np.where(x > 0, expit(-log_odds_dead), 1.0)
+        return np.where(chances > 0, expit(-log_odds_dead), 1.0)
 
     def expected_purchases(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Expected purchases of each customer in ``(T, T + horizon]``, at least 0.
 
         FHL eq. 10, as P(alive) times the expectation given that the customer is active. The latter is the integral of
-        ``(1 - (1 + p u)**-(r + x)) / p`` with ``u = horizon / (alpha + T)`` over p ~ Beta(a, b + x), here by
-        Gauss-Jacobi quadrature: it equals the paper's 2F1 expression and has no singularity at a = 1.
+        ``(1 - (1 + p u)**-(r + x)) / p`` with ``u = horizon / (alpha + T)`` over p ~ Beta(a, b + x) (MBG/NBD:
+        Beta(a, b + x + 1)), here by Gauss-Jacobi quadrature: it equals the papers' 2F1 expressions and has no
+        singularity at a = 1.
         """
         x, t_x, t_ = _history(frequency, recency, t)
         if_alive = np.zeros_like(x)
         for x_value in np.unique(x):
             rows = np.flatnonzero(x == x_value)
             distinct_t, position = np.unique(t_[rows], return_inverse=True)
-            p, weight = _beta_quadrature(self.a, self.b + x_value)
+            p, weight = _beta_quadrature(self.a, self.b + x_value + self.DROPOUT_AT_FIRST_PURCHASE)
             u = horizon / (self.alpha + distinct_t)
             repeat_probability = -np.expm1(-(self.r + x_value) * np.log1p(np.outer(u, p)))
             if_alive[rows] = (repeat_probability * (weight / p)).sum(axis=1)[position]
@@ -108,8 +125,68 @@ class BgNbd:
         return self.p_alive(x, t_x, t_) * if_alive
 
 
+class BgNbd(_BetaGeometricNbd):
+    """Fitted BG/NBD: purchase rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b).
+
+    A customer may drop out right after each repeat purchase. ``alpha`` is in the unit of time of the data;
+    ``log_likelihood`` is that of the data fitted on.
+    """
+
+    DROPOUT_AT_FIRST_PURCHASE = False
+
+
+class MbgNbd(_BetaGeometricNbd):
+    """Fitted MBG/NBD: as :class:`BgNbd`, but a customer may drop out right after the first purchase, too."""
+
+    DROPOUT_AT_FIRST_PURCHASE = True
+
+
 @dataclass(frozen=True)
-class GammaGamma:
+class ParetoNbd(_Parameters):
+    """Fitted Pareto/NBD: purchase rates are Gamma(r, alpha) over customers, dropout rates Gamma(s, beta).
+
+    A customer may drop out at any moment. ``alpha`` and ``beta`` are in the unit of time of the data;
+    ``log_likelihood`` is that of the data fitted on.
+    """
+
+    r: float
+    alpha: float
+    s: float
+    beta: float
+    log_likelihood: float
+    customer_count: int
+
+    def p_alive(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Floats:
+        """Probability that each customer is still active, in [0, 1] (SMC; FH05, section 5)."""
+        x, t_x, t_ = _history(frequency, recency, t)
+        alive, dead = _pareto_nbd_terms(self.r, self.alpha, self.s, self.beta, x, t_x, t_)[:2]
+        return expit(alive - dead)
+
+    def expected_purchases(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
+        """Expected purchases of each customer in ``(T, T + horizon]``, at least 0 (FH05, section 6).
+
+        Given that the customer is active at T, purchase rate and dropout rate are independent, Gamma(r + x, alpha + T)
+        and Gamma(s, beta + T). ``exprel`` is smooth at s = 1, where the paper's expression is 0 / 0.
+        """
+        x, t_x, t_ = _history(frequency, recency, t)
+        growth = np.log1p(horizon / (self.beta + t_))
+        active_time = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
+        return self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
+
+    def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
+        """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
+
+        The first purchase after T comes at y if the customer neither bought nor dropped out before: the integral of
+        ``rate * exp(-(rate + dropout rate) (y - T))`` over y and the two rates of :meth:`expected_purchases`.
+        """
+        x, t_x, t_ = _history(frequency, recency, t)
+        waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon)[0]
+        if_alive = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
+        return self.p_alive(x, t_x, t_) * if_alive
+
+
+@dataclass(frozen=True)
+class GammaGamma(_Parameters):
     """Fitted Gamma-Gamma: amounts of a customer are Gamma(p, nu), and nu is Gamma(q, v) over customers.
 
     ``v`` is in the currency of the data; ``q`` exceeds 1, so that the mean over customers exists.
@@ -120,15 +197,6 @@ class GammaGamma:
     v: float
     log_likelihood: float
     customer_count: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> GammaGamma:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**parameters)
 
     def mean_amount(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
         """Expected amount of the next purchase of each customer, at least 0 (FH eq. 5).
@@ -150,54 +218,87 @@ def fit_bg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> BgNbd:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
         ValueError: a value is negative or not finite, or a recency exceeds its T.
     """
+    return BgNbd(*_fit("BG/NBD", frequency, recency, t))
+
+
+def fit_mbg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> MbgNbd:
+    """Maximum-likelihood MBG/NBD (BDF) of arrays over customers, in any order.
+
+    Raises:
+        NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
+        ValueError: a value is negative or not finite, or a recency exceeds its T.
+    """
+    return MbgNbd(*_fit("MBG/NBD", frequency, recency, t))
+
+
+def fit_pareto_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> ParetoNbd:
+    """Maximum-likelihood Pareto/NBD (FH05) of arrays over customers, in any order.
+
+    Raises:
+        NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
+        ValueError: a value is negative or not finite, or a recency exceeds its T.
+    """
+    return ParetoNbd(*_fit("Pareto/NBD", frequency, recency, t))
+
+
+_FITTED: dict[tuple[str, bytes], tuple[float, float, float, float, float, int]] = {}
+"""Fits by model and histories: value and risk of a snapshot, and of the one after it, ask for the same."""
+
+
+def _fit(
+    name: str, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike
+) -> tuple[float, float, float, float, float, int]:
+    """The four parameters of a model of purchases, the log-likelihood and the number of customers."""
     x, t_x, t_ = _history(frequency, recency, t)
-    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest()
+    key = (name, hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest())
     if key not in _FITTED:
-        _FITTED[key] = _fit_bg_nbd(x, t_x, t_)
+        _FITTED[key] = _fit_anew(name, x, t_x, t_)
     return _FITTED[key]
 
 
-_FITTED: dict[bytes, BgNbd] = {}
-"""Fits by the histories they were made on: value and risk of a snapshot, and of the one after it, ask for the same."""
-
-
-def _fit_bg_nbd(x: Floats, t_x: Floats, t_: Floats) -> BgNbd:
+def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, float, float, float, float, int]:
     repeat_count = int(np.count_nonzero(x))
     if repeat_count < MINIMUM_REPEAT_CUSTOMERS:
         raise NotEnoughData(
-            f"only {repeat_count} of {x.size} customers bought again: BG/NBD needs {MINIMUM_REPEAT_CUSTOMERS}"
+            f"only {repeat_count} of {x.size} customers bought again: {name} needs {MINIMUM_REPEAT_CUSTOMERS}"
         )
     scale = float(t_.mean())
     if scale == 0:
-        raise NotEnoughData("no time has passed since the first purchases: BG/NBD has nothing to learn from")
+        raise NotEnoughData(f"no time has passed since the first purchases: {name} has nothing to learn from")
 
     # Customers with the same history have the same likelihood: count them, and work on distinct histories.
     (x, t_x, t_), count = _distinct_rows(x, t_x / scale, t_ / scale)
-    starts = np.log([(0.5, 0.5, 0.5, 2.0), (2.0, 1.0, 1.0, 10.0), (0.2, 0.1, 1.0, 1.0)])
-    if x.size > 2 * _START_ROWS:
+    family = _FAMILIES[name]
+    starts = np.log(family.starts)
+    if x.size > 2 * family.start_rows:
         # Every k-th of the sorted histories finds the neighbourhood; only the best start is pursued on all of them.
-        thin = slice(None, None, x.size // _START_ROWS)
-        starts = _minimise(_bg_nbd_objective(x[thin], t_x[thin], t_[thin], count[thin]), starts)[0][np.newaxis]
-    log_parameters, value = _minimise(_bg_nbd_objective(x, t_x, t_, count), starts)
-    r, alpha, a, b = np.exp(log_parameters).tolist()
+        thin = slice(None, None, x.size // family.start_rows)
+        starts = _minimise(family.objective(x[thin], t_x[thin], t_[thin], count[thin]), starts)[0][np.newaxis]
+    log_parameters, value = _minimise(family.objective(x, t_x, t_, count), starts)
+    first, second, third, fourth = (np.exp(log_parameters) * scale ** np.array(family.time_powers)).tolist()
     # Dividing time by `scale` multiplied the density of each of the x purchase moments by `scale`.
     log_likelihood = -value * count.sum() - _dot(count, x) * np.log(scale)
-    return BgNbd(r, alpha * scale, a, b, float(log_likelihood), int(count.sum()))
+    return first, second, third, fourth, float(log_likelihood), int(count.sum())
 
 
-def _bg_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:
-    """Mean negative log-likelihood of histories that occur ``count`` times, and its gradient, in log parameters."""
+def _beta_geometric_objective(at_first: bool, x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:
+    """Mean negative log-likelihood of histories that occur ``count`` times, and its gradient, in log parameters.
+
+    FHL eq. 6, with ``chances`` to drop out in the place of its x where they come from the dropout: MBG/NBD is the same
+    with one more (BDF).
+    """
     levels, level = np.unique(x, return_inverse=True)
     level_count = np.bincount(level, weights=count).astype(np.float64)
-    is_repeat = x > 0
+    chances, chance_levels = x + at_first, levels + at_first
+    may_be_dead = chances > 0
     total = float(count.sum())
 
     def objective(log_parameters: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = np.exp(log_parameters)
         log_t, log_t_x = np.log(alpha + t), np.log(alpha + t_x)
-        b_x = np.where(is_repeat, b + x - 1, 1.0)
+        b_x = np.where(may_be_dead, b + chances - 1, 1.0)
         alive = -(r + x) * log_t
-        dead = np.where(is_repeat, np.log(a) - np.log(b_x) - (r + x) * log_t_x, -np.inf)
+        dead = np.where(may_be_dead, np.log(a) - np.log(b_x) - (r + x) * log_t_x, -np.inf)
         likelihood = np.logaddexp(alive, dead)
         dead_share = np.exp(dead - likelihood)
         alive_share = 1.0 - dead_share
@@ -206,27 +307,127 @@ def _bg_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Obje
             gammaln(r + levels)
             - gammaln(r)
             + r * np.log(alpha)
-            + gammaln(b + levels)
+            + gammaln(b + chance_levels)
             - gammaln(b)
             + gammaln(a + b)
-            - gammaln(a + b + levels)
+            - gammaln(a + b + chance_levels)
         )
         value = _dot(level_count, by_level) + _dot(count, likelihood)
 
-        ab_level = digamma(a + b) - digamma(a + b + levels)
+        ab_level = digamma(a + b) - digamma(a + b + chance_levels)
         gradient = np.array(
             [
                 _dot(level_count, digamma(r + levels) - digamma(r) + np.log(alpha))
                 - _dot(count, alive_share * log_t + dead_share * log_t_x),
                 total * r / alpha - _dot(count, (r + x) * (alive_share / (alpha + t) + dead_share / (alpha + t_x))),
                 _dot(level_count, ab_level) + _dot(count, dead_share) / a,
-                _dot(level_count, digamma(b + levels) - digamma(b) + ab_level) - _dot(count, dead_share / b_x),
+                _dot(level_count, digamma(b + chance_levels) - digamma(b) + ab_level) - _dot(count, dead_share / b_x),
             ]
         )
         # Per customer, so that the optimiser's tolerances mean the same at every size.
         return -value / total, -gradient * np.exp(log_parameters) / total
 
     return objective
+
+
+def _pareto_nbd_terms(
+    r: float, alpha: float, s: float, beta: float, x: Floats, t_x: Floats, t: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Log-likelihoods of being active at T and of having dropped out before, up to a common factor; (customers,) each.
+
+    The factor is ``Gamma(r + x) alpha**r beta**s / Gamma(r)``. The second is FH05 eq. 17 with the moment of dropout not
+    yet integrated out: all terms are positive, where its closed form is a difference of two 2F1 (and has two cases).
+    Also the log of the integrand of dropout at t_x, and the integrals that are relative to it.
+    """
+    alive = -(r + x) * np.log(alpha + t) - s * np.log(beta + t)
+    at_t_x = np.log(s) - (r + x) * np.log(alpha + t_x) - (s + 1) * np.log(beta + t_x)
+    integrals = _power_integrals(r + x, s + 1, alpha, beta, t_x, t)
+    with np.errstate(divide="ignore"):  # who bought at T has had no time to drop out
+        dead = at_t_x + np.log(integrals[0])
+    return alive, dead, at_t_x, integrals
+
+
+def _power_integrals(p: Floats, q: float, alpha: float, beta: float, start: Floats, end: Floats) -> Floats:
+    """Integrals over y in (start, end) of ``f = a**-p b**-q``, f log a, f log b, f / a and f / b; (5, customers).
+
+    ``a = (alpha + y) / (alpha + start)`` and ``b = (beta + y) / (beta + start)``, so that f falls from 1. By
+    Gauss-Legendre quadrature in ``log(y + min(alpha, beta))``, which moves the singularities of f away, up to where f
+    has fallen to about ``exp(-30)``.
+    """
+    near, far = min(alpha, beta), max(alpha, beta)
+    log_reach = np.minimum(end - start, _reach(p, alpha + start))
+    log_reach = np.log1p(np.minimum(log_reach, _reach(q, beta + start)) / (near + start))
+    near_power, far_power = (p, q) if alpha <= beta else (q, p)
+    share = (near + start) / (far + start)
+    integrals = np.zeros((5, start.size))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        log_near = node * log_reach
+        near_ratio = np.exp(log_near)
+        far_ratio = 1 + share * (near_ratio - 1)
+        log_far = np.log(far_ratio)
+        f = weight * np.exp((1 - near_power) * log_near - far_power * log_far)
+        integrals += f, f * log_near, f * log_far, f / near_ratio, f / far_ratio
+    integrals *= log_reach * (near + start)
+    return integrals if alpha <= beta else integrals[[0, 2, 1, 4, 3]]
+
+
+def _reach(power: Floats | float, base: Floats) -> Floats:
+    """Distance after which ``(1 + distance / base)**-power`` is ``exp(-30)``."""
+    return base * np.expm1(np.minimum(30 / power, 700.0))
+
+
+def _pareto_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:
+    """Mean negative log-likelihood of histories that occur ``count`` times, and its gradient, in log parameters."""
+    levels, level = np.unique(x, return_inverse=True)
+    level_count = np.bincount(level, weights=count).astype(np.float64)
+    total = float(count.sum())
+
+    def objective(log_parameters: Floats) -> tuple[float, Floats]:
+        r, alpha, s, beta = np.exp(log_parameters)
+        alive, dead, at_t_x, (f, f_log_a, f_log_b, f_by_a, f_by_b) = _pareto_nbd_terms(r, alpha, s, beta, x, t_x, t)
+        likelihood = np.logaddexp(alive, dead)
+        alive_share = np.exp(alive - likelihood) * count
+        density = np.exp(at_t_x - likelihood) * count  # of dropout at t_x
+
+        by_level = gammaln(r + levels) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
+        value = _dot(level_count, by_level) + _dot(count, likelihood)
+        gradient = np.array(
+            [
+                _dot(level_count, digamma(r + levels) - digamma(r) + np.log(alpha))
+                - _dot(alive_share, np.log(alpha + t))
+                - _dot(density, f_log_a + f * np.log(alpha + t_x)),
+                total * r / alpha - _dot(r + x, alive_share / (alpha + t) + density * f_by_a / (alpha + t_x)),
+                total * np.log(beta)
+                - _dot(alive_share, np.log(beta + t))
+                - _dot(density, f_log_b + f * (np.log(beta + t_x) - 1 / s)),
+                total * s / beta
+                - s * _dot(alive_share, 1 / (beta + t))
+                - (s + 1) * _dot(density, f_by_b / (beta + t_x)),
+            ]
+        )
+        return -value / total, -gradient * np.exp(log_parameters) / total
+
+    return objective
+
+
+class _Family(NamedTuple):
+    """How a model of purchases is fitted, with the mean T as unit of time."""
+
+    objective: Callable[[Floats, Floats, Floats, Floats], _Objective]
+    starts: list[tuple[float, float, float, float]]
+    time_powers: tuple[int, int, int, int]
+    """Power of the unit of time in each parameter."""
+    start_rows: int
+    """Histories on which starts are compared, where there are many more."""
+
+
+_BETA_GEOMETRIC_STARTS = [(0.5, 0.5, 0.5, 2.0), (2.0, 1.0, 1.0, 10.0), (0.2, 0.1, 1.0, 1.0)]
+_PARETO_STARTS = [(0.5, 0.3, 0.5, 0.3), (2.0, 1.0, 1.0, 5.0), (0.5, 0.3, 3.0, 3.0)]
+_FAMILIES = {
+    "BG/NBD": _Family(partial(_beta_geometric_objective, False), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0), 20_000),
+    "MBG/NBD": _Family(partial(_beta_geometric_objective, True), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0), 20_000),
+    "Pareto/NBD": _Family(_pareto_nbd_objective, _PARETO_STARTS, (0, 1, 0, 1), 2_000),
+}
 
 
 def fit_gamma_gamma(frequency: ArrayLike, monetary_value: ArrayLike) -> GammaGamma:

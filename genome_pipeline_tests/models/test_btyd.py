@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 from scipy.special import hyp2f1
 
-from genome_pipeline.models.btyd import BgNbd, GammaGamma, NotEnoughData, fit_bg_nbd, fit_gamma_gamma
+from genome_pipeline.models.btyd import (
+    BgNbd,
+    GammaGamma,
+    MbgNbd,
+    NotEnoughData,
+    fit_bg_nbd,
+    fit_gamma_gamma,
+    fit_mbg_nbd,
+)
 
 CDNOW = Path(__file__).parents[2] / "examples" / "data" / "cdnow.csv.gz"
 PUBLISHED = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426, log_likelihood=-9582.4, customer_count=2357)
@@ -29,13 +37,15 @@ def cdnow() -> pd.DataFrame:
     )
 
 
-def simulate(model: BgNbd, t: np.ndarray, horizon: float, seed: int) -> tuple[np.ndarray, ...]:
+def simulate(model: BgNbd | MbgNbd, t: np.ndarray, horizon: float, seed: int) -> tuple[np.ndarray, ...]:
     """x and t_x at T, and purchases in (T, T + horizon], of customers that behave as the model assumes."""
     generator = np.random.default_rng(seed)
     rate = generator.gamma(model.r, 1 / model.alpha, t.size)
     dropout = generator.beta(model.a, model.b, t.size)
     x, t_x, future, now = np.zeros(t.size), np.zeros(t.size), np.zeros(t.size), np.zeros(t.size)
-    is_alive = np.ones(t.size, dtype=bool)
+    is_alive = np.full(t.size, True)
+    if isinstance(model, MbgNbd):
+        is_alive = generator.uniform(size=t.size) >= dropout
     while is_alive.any():
         now = np.where(is_alive, now + generator.exponential(1 / rate), now)
         is_alive &= now <= t + horizon
@@ -55,6 +65,13 @@ def test_cdnow_gives_the_published_parameters(cdnow: pd.DataFrame) -> None:
     assert model.a == pytest.approx(0.793, rel=0.01)
     assert model.b == pytest.approx(2.426, rel=0.01)
     assert model.log_likelihood == pytest.approx(-9582.4, abs=0.05)
+
+
+def test_cdnow_gives_the_published_mbg_nbd_parameters(cdnow: pd.DataFrame) -> None:
+    """Batislam, Denizel and Filiztekin 2007, on the same sample."""
+    model = fit_mbg_nbd(cdnow["x"], cdnow["t_x"], cdnow["t"])
+    assert (model.r, model.alpha, model.a, model.b) == pytest.approx((0.525, 6.183, 0.891, 1.614), rel=0.001)
+    assert model.log_likelihood == pytest.approx(-9582.1, abs=0.05)
 
 
 def test_the_unit_of_time_and_the_order_of_rows_do_not_matter(cdnow: pd.DataFrame) -> None:
@@ -97,17 +114,18 @@ def test_expected_purchases_are_smooth_where_the_published_expression_divides_by
     assert at == pytest.approx((below + above) / 2, rel=1e-5)
 
 
-def test_parameters_are_recovered_from_a_simulated_log() -> None:
-    truth = BgNbd(0.8, 20.0, 0.7, 3.0, 0.0, 1)
+@pytest.mark.parametrize("model", [BgNbd, MbgNbd])
+def test_parameters_are_recovered_from_a_simulated_log(model: type[BgNbd] | type[MbgNbd]) -> None:
+    truth = model(0.8, 20.0, 0.7, 3.0, 0.0, 1)
     t = np.random.default_rng(1).uniform(100, 400, 20_000)
     x, t_x, _ = simulate(truth, t, 0.0, seed=2)
-    model = fit_bg_nbd(x, t_x, t)
-    assert (model.r, model.alpha) == pytest.approx((truth.r, truth.alpha), rel=0.06)
-    assert model.a / (model.a + model.b) == pytest.approx(truth.a / (truth.a + truth.b), rel=0.06)
+    fitted = {BgNbd: fit_bg_nbd, MbgNbd: fit_mbg_nbd}[model](x, t_x, t)
+    assert (fitted.r, fitted.alpha) == pytest.approx((truth.r, truth.alpha), rel=0.06)
+    assert fitted.a / (fitted.a + fitted.b) == pytest.approx(truth.a / (truth.a + truth.b), rel=0.06)
 
 
-def test_predictions_agree_with_simulated_futures() -> None:
-    model = BgNbd(0.8, 20.0, 0.7, 3.0, 0.0, 1)
+@pytest.mark.parametrize("model", [BgNbd(0.8, 20.0, 0.7, 3.0, 0.0, 1), MbgNbd(0.8, 20.0, 0.7, 3.0, 0.0, 1)])
+def test_predictions_agree_with_simulated_futures(model: BgNbd | MbgNbd) -> None:
     t = np.random.default_rng(3).uniform(20, 400, 200_000)
     x, t_x, future = simulate(model, t, 90.0, seed=4)
     expected = model.expected_purchases(x, t_x, t, 90.0)
