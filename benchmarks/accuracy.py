@@ -17,7 +17,6 @@ import importlib.util
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -35,7 +34,7 @@ from benchmarks.scores import activity_scores, coverage_by_group, order_scores, 
 from examples.complete_journey import write_log
 from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
 from genome_pipeline.calendar import Calendar, Period
-from genome_pipeline.models.btyd import BgNbd, fit_bg_nbd, fit_gamma_gamma
+from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.performance import decile
 from genome_pipeline.models.risk import fit_risk_model
@@ -246,9 +245,8 @@ def _btyd(data: Data, row: Row) -> dict[str, Forecast]:
     frequency, monetary_value = (numbers(data.features[name]) for name in ("frequency_count", "monetary_value_amount"))
     amount = fit_gamma_gamma(frequency, monetary_value).mean_amount(frequency, monetary_value)
     history = purchase_history(data.features)
-    fits: dict[str, Callable[..., BgNbd]] = {"BG/NBD": fit_bg_nbd}
     forecasts = {}
-    for name, fit in fits.items():
+    for name, fit in (("BG/NBD", fit_bg_nbd), ("MBG/NBD", fit_mbg_nbd), ("Pareto/NBD", fit_pareto_nbd)):
         model = fit(*history)
         orders = model.expected_purchases(*history, row.horizon_days)
         activity = model.purchase_probability(*history, row.horizon_days)
