@@ -15,18 +15,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.boosting import Boosted, fit_probability
-from genome_pipeline.models.btyd import BgNbd, fit_bg_nbd
+from genome_pipeline.models.btyd import MbgNbd, NotEnoughData, fit_mbg_nbd
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.selection import (
     CandidateRow,
@@ -51,11 +53,16 @@ from genome_pipeline.models.snapshots import (
 Floats = NDArray[np.float64]
 
 CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
-"""Simplest first. The naive score has no scale that could be averaged with a probability."""
+"""Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
+al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
+
+_YEAR_DAYS = 365
+_SAME_SEASON_DAYS = 20
+_LEVEL_WEIGHT = 0.5
+"""How much of an earlier snapshot's error in level is expected again: it is one observation, of one season."""
 
 NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
 
-_FOLDS = 5
 _SCORE_GROUPS = 100
 _SMALLEST_PROBABILITY = 1e-6
 """Probabilities count as at least this, and at most 1 less this, in log loss."""
@@ -133,18 +140,19 @@ class NaiveRisk:
 
 @dataclass(frozen=True)
 class BtydRisk:
-    """BG/NBD: the probability of no purchase within the horizon, from the purchase history alone."""
+    """MBG/NBD: the probability of no purchase within the horizon, from the purchase history alone."""
 
-    purchases: BgNbd
+    purchases: MbgNbd
 
     @classmethod
     def fit(cls, features: pd.DataFrame) -> BtydRisk:
         """Fit on ``customer_features`` of one snapshot. Raises :class:`NotEnoughData`."""
-        return cls(fit_bg_nbd(*purchase_history(features)))
+        return cls(fit_mbg_nbd(*purchase_history(features)))
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Probability of no purchase within the horizon, shape (customers,), in [0, 1]."""
-        return np.asarray(1.0 - self.purchases.purchase_probability(*purchase_history(features), horizon_days))
+        """Log-odds of no purchase within the horizon, shape (customers,)."""
+        active = self.purchases.purchase_probability(*purchase_history(features), horizon_days)
+        return np.asarray(-logit(np.clip(active, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)))
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
@@ -163,8 +171,8 @@ class BoostingRisk:
         return _fit_boosting(tuple(snapshots), seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Uncalibrated probability of no purchase within the horizon trained on, shape (customers,), in [0, 1]."""
-        return self.churn.probability(model_matrix(features))
+        """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
+        return self.churn.linear(model_matrix(features))
 
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
@@ -177,19 +185,22 @@ class RiskModel:
 
     Attributes:
         parts: make up the chosen candidate; without any the model abstains.
+        level: log-odds added to their mean: half of what was missed at the same season a year before or, in the first
+            year, on the selection snapshot.
         calibrator: None where no snapshot has matured.
         naive_shares: churned share of the selection snapshot's customers with and without a purchase in the recent
             window; None where no snapshot has matured.
-        btyd: source of ``p_alive``; None where BG/NBD cannot be fitted.
+        btyd: source of ``p_alive``; None where MBG/NBD cannot be fitted.
         abstain_reason: why a probability or its interval is not offered.
         rows: the rows of the model table.
     """
 
     horizon_days: int
     parts: Mapping[str, Part]
+    level: float
     calibrator: VennAbers | None
     naive_shares: tuple[float, float] | None
-    btyd: BgNbd | None
+    btyd: MbgNbd | None
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
 
@@ -203,9 +214,11 @@ class RiskModel:
         unknown = np.full(len(features), np.nan)
         probability = lower = upper = unknown
         if self.parts and len(features):
-            probability = mean_prediction(self.parts.values(), features, self.horizon_days)
+            score = mean_prediction(self.parts.values(), features, self.horizon_days) + self.level
+            probability = expit(score)
             if self.calibrator is not None:
-                probability, lower, upper = self.calibrator.apply(probability)
+                _, lower, upper = self.calibrator.apply(score)
+                lower, upper = np.minimum(lower, probability), np.maximum(upper, probability)
         naive = unknown
         if self.naive_shares is not None:
             naive = np.asarray(self.naive_shares)[NaiveRisk().predict(features, self.horizon_days).astype(int)]
@@ -229,6 +242,7 @@ class RiskModel:
         plain = {
             "horizon_days": self.horizon_days,
             "parts": {name: part.parameters() for name, part in self.parts.items()},
+            "level": self.level,
             "calibrator": None if self.calibrator is None else self.calibrator.to_dict(),
             "naive_shares": None if self.naive_shares is None else list(self.naive_shares),
             "btyd": None if self.btyd is None else self.btyd.to_dict(),
@@ -246,15 +260,16 @@ class RiskModel:
         plain = json.loads(data)
         load: dict[str, Callable[[dict[str, Any]], Part]] = {
             "naive": lambda parameters: NaiveRisk(),
-            "btyd": lambda parameters: BtydRisk(BgNbd.from_dict(parameters)),
+            "btyd": lambda parameters: BtydRisk(MbgNbd.from_dict(parameters)),
             "boosting": lambda parameters: BoostingRisk(Boosted.from_dict(plain["churn"])),
         }
         return cls(
             plain["horizon_days"],
             {name: load[name](parameters) for name, parameters in plain["parts"].items()},
+            plain["level"],
             None if plain["calibrator"] is None else VennAbers.from_dict(plain["calibrator"]),
             None if plain["naive_shares"] is None else tuple(plain["naive_shares"]),
-            None if plain["btyd"] is None else BgNbd.from_dict(plain["btyd"]),
+            None if plain["btyd"] is None else MbgNbd.from_dict(plain["btyd"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )
@@ -280,7 +295,7 @@ def fit_risk_model(
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}"
-        return RiskModel(horizon_days, {}, None, None, None, reason, abstention(CANDIDATES, reason))
+        return RiskModel(horizon_days, {}, 0.0, None, None, None, reason, abstention(CANDIDATES, reason))
     snapshots = usable_snapshots(matured, snapshot_date(current), horizon_days)
 
     def fits(features: pd.DataFrame, training: Sequence[LabelledSnapshot]) -> Fits:
@@ -290,18 +305,51 @@ def fit_risk_model(
             "boosting": lambda: BoostingRisk.fit(training, seed),
         }
 
-    choice = choose(
-        CANDIDATES, current, snapshots, horizon_days, fits, lambda selection, scores: _try_out(selection, scores, seed)
-    )
+    choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
     part = choice.fitted.get("btyd")
     btyd = part.purchases if isinstance(part, BtydRisk) else None
     if choice.selection is None:
         reason = choice.abstain_reason or NOT_CALIBRATED
-        return RiskModel(horizon_days, choice.parts, None, None, btyd, reason, choice.rows)
+        return RiskModel(horizon_days, choice.parts, 0.0, None, None, btyd, reason, choice.rows)
     features, has_churned = choice.selection.features, choice.selection.outcomes["has_churned"].to_numpy(bool)
-    calibrator = VennAbers.fit(mean_prediction(choice.trial_parts.values(), features, horizon_days), has_churned)
+    scores = mean_prediction(choice.trial_parts.values(), features, horizon_days)
+    # One snapshot tells how probabilities are spread, but its level is that of its season.
+    error = _level_error(scores, has_churned)
+    calibrator = VennAbers.fit(scores + error, has_churned)
+    level = _season_level(snapshots, snapshot_date(current), horizon_days)
+    if level is None:
+        level = _LEVEL_WEIGHT * error if len(choice.trial_parts) == len(choice.parts) else 0.0
     naive_shares = _naive_shares(features, has_churned)
-    return RiskModel(horizon_days, choice.parts, calibrator, naive_shares, btyd, None, choice.rows)
+    return RiskModel(horizon_days, choice.parts, level, calibrator, naive_shares, btyd, None, choice.rows)
+
+
+def _season_level(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> float | None:
+    """Half of what BTYD, which knows no season, was off by at the matured snapshot a year before; None without one."""
+    year_before = as_of - timedelta(days=_YEAR_DAYS)
+    near = [
+        s
+        for s in snapshots
+        # A log that had just begun tells of its customers' first days, not of a season.
+        if abs((s.as_of - year_before).days) <= _SAME_SEASON_DAYS and s.features["t_days"].max() >= horizon_days
+    ]
+    if not near:
+        return None
+    snapshot = min(near, key=lambda s: abs((s.as_of - year_before).days))
+    try:
+        scores = BtydRisk.fit(snapshot.features).predict(snapshot.features, horizon_days)
+    except NotEnoughData:
+        return None
+    return _LEVEL_WEIGHT * _level_error(scores, snapshot.outcomes["has_churned"].to_numpy(bool))
+
+
+def _level_error(scores: Floats, has_churned: NDArray[np.bool_]) -> float:
+    """What, added to all log-odds, makes their mean probability the share that churned; at most 5 either way."""
+    share = has_churned.mean()
+    bound = 5.0
+    low, high = (expit(scores + shift).mean() for shift in (-bound, bound))
+    if not low < share < high:
+        return -bound if share <= low else bound
+    return float(brentq(lambda shift: expit(scores + shift).mean() - share, -bound, bound))
 
 
 @lru_cache(maxsize=2)
@@ -325,15 +373,10 @@ def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
     return float(-np.mean(np.log(np.where(is_event, p, 1 - p))))
 
 
-def _try_out(selection: LabelledSnapshot, scores: Floats, seed: int) -> Trial:
-    """Errors of the calibrated scores on the selection snapshot, each customer calibrated by others."""
+def _try_out(selection: LabelledSnapshot, scores: Floats) -> Trial:
+    """Errors on the selection snapshot, whose level, that of its season, is given to every candidate."""
     has_churned = selection.outcomes["has_churned"].to_numpy(bool)
-    fold = np.random.default_rng(seed).permutation(scores.size) % _FOLDS
-    probability = np.empty_like(scores)
-    for held_out in range(_FOLDS):
-        is_held_out = fold == held_out
-        calibrator = VennAbers.fit(scores[~is_held_out], has_churned[~is_held_out])
-        probability[is_held_out] = calibrator.apply(scores[is_held_out])[0]
+    probability = expit(scores + _level_error(scores, has_churned))
     loss = log_loss(probability, has_churned)
     is_one_class = has_churned.all() or not has_churned.any()
     errors: dict[str, float | None] = {

@@ -3,14 +3,15 @@
 Candidates are made of parts:
 
 - ``naive``: what the recent window alone says.
-- ``btyd``: BG/NBD, fitted to the purchase histories of the snapshot itself; needs no outcomes.
+- ``btyd``: MBG/NBD, fitted to the purchase histories of the snapshot itself; needs no outcomes.
 - ``boosting``: gradient boosting over the genes, trained on matured snapshots.
 
 A candidate that joins parts by ``+`` predicts their mean. Equal weights are hard to beat where forecasts err
 differently (Bates, J. M. and Granger, C. W. J. (1969), "The Combination of Forecasts", OR 20(4), 451-468).
 
 Candidates are compared on the last matured snapshot, each as it would have been fitted at that date: boosting trains
-on what had matured by then, BTYD on the histories known then.
+on what had matured by then, BTYD on the histories known then. Where nothing had matured by then, boosting cannot be
+compared; fitted now, it is joined with BTYD (:data:`UNTRIED`), as neither alone is known to be the better.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.snapshots import MAXIMUM_TRAINING_ROWS, LabelledSnapshot, horizon_split
 
 Floats = NDArray[np.float64]
+
+UNTRIED = "btyd+boosting"
+"""The candidate taken where boosting can be fitted now, but could not be when candidates are compared."""
 
 
 class Part(Protocol):
@@ -99,7 +103,8 @@ class Choice:
     Attributes:
         parts: the chosen candidate's, fitted on everything known now; none where no candidate can be used.
         fitted: all parts that were fitted on the current snapshot, used or not.
-        trial_parts: the chosen candidate's, as they would have been at the selection snapshot.
+        trial_parts: the chosen candidate's, as they would have been at the selection snapshot; without boosting for
+            :data:`UNTRIED`.
         selection: the snapshot on which candidates were compared; None where none has matured.
         abstain_reason: why no candidate can be used; None where one is.
         rows: the rows of the model table.
@@ -166,6 +171,9 @@ def _choose(
     chosen: str | None = None
     if selection is not None:
         chosen = _best(trials, unfit)
+        if "boosting" not in then and "btyd" in now and "btyd" in then:
+            now |= _fit_parts({"boosting": fits_now["boosting"]})[0]
+            chosen = UNTRIED if "boosting" in now else chosen
     elif "btyd" in now:
         chosen = "btyd"
     chosen_names = [] if chosen is None else parts_of(chosen)
@@ -265,6 +273,10 @@ def _reason(
     """Why the candidate was chosen or passed over, in a plain sentence."""
     if selection is None and candidate == chosen:
         return "No snapshot has matured yet, and this candidate needs none."
+    if candidate == chosen and candidate not in trials:
+        return (
+            "Nothing had matured early enough to compare boosting: joined with BTYD, as neither is known to be better."
+        )
     if selection is None or candidate not in trials:
         return f"Not compared: {unfit.get(candidate) or not_compared[candidate]}."
     result = f"{trials[candidate].summary} on {selection.as_of}, out of time"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.boosting import Boosted, fit_mean
-from genome_pipeline.models.btyd import BgNbd, GammaGamma, NotEnoughData, fit_bg_nbd, fit_gamma_gamma
+from genome_pipeline.models.btyd import GammaGamma, MbgNbd, NotEnoughData, fit_gamma_gamma, fit_mbg_nbd
 from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.selection import (
@@ -101,13 +101,13 @@ class NaiveValue:
 
 @dataclass(frozen=True)
 class BtydValue:
-    """BG/NBD for orders and, where the source has amounts, the mean amount of a purchase day.
+    """MBG/NBD for orders and, where the source has amounts, the mean amount of a purchase day.
 
     ``amount`` is None where Gamma-Gamma could not be fitted; then everyone has the mean gross amount ``mean_amount``
     (None without amounts). Monetary values are before returns: ``net_share`` is the share of gross amounts kept.
     """
 
-    purchases: BgNbd
+    purchases: MbgNbd
     amount: GammaGamma | None
     mean_amount: float | None
     net_share: float
@@ -115,7 +115,7 @@ class BtydValue:
     @classmethod
     def fit(cls, features: pd.DataFrame) -> BtydValue:
         """Fit on ``customer_features`` of one snapshot, sorted by customer. Raises :class:`NotEnoughData`."""
-        purchases = fit_bg_nbd(*purchase_history(features))
+        purchases = fit_mbg_nbd(*purchase_history(features))
         spend = numbers(features["spend_amount"])
         is_known = np.isfinite(spend)
         if not is_known.any():
@@ -152,7 +152,7 @@ class BtydValue:
     def from_parameters(cls, state: dict[str, Any]) -> BtydValue:
         """Inverse of :meth:`parameters`."""
         amount = None if state["amount"] is None else GammaGamma.from_dict(state["amount"])
-        return cls(BgNbd.from_dict(state["purchases"]), amount, state["mean_amount"], state["net_share"])
+        return cls(MbgNbd.from_dict(state["purchases"]), amount, state["mean_amount"], state["net_share"])
 
 
 @dataclass(frozen=True)
