@@ -29,17 +29,20 @@ from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
-from benchmarks.scores import activity_scores, coverage_by_group, order_scores, resamples, spend_scores
+from benchmarks.scores import activity_scores, mean_by_decile, order_scores, resamples, spend_scores
 from examples.complete_journey import write_log
 from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
+from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.performance import decile
-from genome_pipeline.models.risk import fit_risk_model
+from genome_pipeline.models.risk import RiskModel, fit_risk_model
+from genome_pipeline.models.segments import fit_segments, segment_customers
+from genome_pipeline.models.similarity import SimilarityIndex
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix, pooled_rows, purchase_history
-from genome_pipeline.models.value import fit_value_model, naive_value
+from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 from genome_pipeline.transforms.outcomes import realised_outcomes
@@ -113,16 +116,16 @@ def measure(row: Row) -> dict[str, Any]:
     """Scores of all predictors on one row, as JSON can hold them. Raises :class:`LogAbsent`."""
     begun = time.perf_counter()
     data = _data(row)
-    forecasts, ours = _ours(data, row)
-    forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
-    is_active = ~data.actual["has_churned"].to_numpy(bool)
-    weights = resamples(is_active.size, RESAMPLES, SEED)
+    with threadpool_limits(1):  # on a busy machine boosting waits longer for threads than they save
+        forecasts, ours = _ours(data, row)
+        forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
+    weights = resamples(len(data.actual), RESAMPLES, SEED)
     return {
         "log": row.log,
         "as_of": str(row.as_of),
         "horizon_days": row.horizon_days,
-        "customers": is_active.size,
-        "active_share": round(float(is_active.mean()), 4),
+        "customers": len(data.actual),
+        "active_share": float(1 - data.actual["has_churned"].mean()),
         "training_snapshots": [str(snapshot.as_of) for snapshot in data.matured],
         **ours,
         "scores": {name: _scores(forecast, data.actual, weights) for name, forecast in forecasts.items()},
@@ -197,25 +200,38 @@ def _frame(database: Backend, rows: ibis.Table) -> pd.DataFrame:
 
 
 def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
-    """What the pipeline would predict, with the candidates chosen and the coverage of the intervals."""
-    fitted_value = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
-    fitted_risk = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
-    value, risk = fitted_value.predict(data.features), fitted_risk.predict(data.features)
-    orders, spend = numbers(value["expected_orders"]), numbers(value["expected_spend"])
-    chosen = {
-        "value": [candidate.candidate for candidate in fitted_value.rows if candidate.is_chosen],
-        "risk": [candidate.candidate for candidate in fitted_risk.rows if candidate.is_chosen],
-    }
-    coverage: dict[str, dict[str, float]] = {}
-    for target, predicted in (("orders", orders), ("spend", spend)):
+    """What the pipeline would predict, and by decile how far its intervals and its confidence hold."""
+    value_model = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
+    risk_model = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
+    value, risk = value_model.predict(data.features), risk_model.predict(data.features)
+    forecast = Forecast(
+        1 - numbers(risk["churn_probability"]), numbers(value["expected_orders"]), numbers(value["expected_spend"])
+    )
+    reliability: dict[str, dict[str, float]] = {}
+    for target in ("orders", "spend"):
+        actual = numbers(data.actual[f"actual_{target}"])
         lower, upper = (numbers(value[f"expected_{target}_{bound}"]) for bound in ("lower", "upper"))
         if np.isfinite(lower).all():
-            actual = numbers(data.actual[f"actual_{target}"])
-            by_decile = coverage_by_group(actual, lower, upper, decile(predicted))
-            overall = float(np.mean((lower <= actual) & (actual <= upper)))
-            coverage[target] = {"all": overall, **{str(group): share for group, share in by_decile.items()}}
-    forecast = Forecast(1 - numbers(risk["churn_probability"]), orders, spend)
-    return {"ours": forecast}, {"chosen": chosen, "coverage": coverage}
+            is_covered = (lower <= actual) & (actual <= upper)
+            reliability[f"coverage of {target}"] = {
+                "all": float(is_covered.mean()),
+                **mean_by_decile(numbers(value[f"expected_{target}"]), is_covered),
+            }
+    segments = segment_customers(fit_segments(data.features, None, SEED), data.features, None).customers
+    neighbors = SimilarityIndex.build(data.features).neighbors(row.as_of)
+    confidence = numbers(score_confidence(data.features, value, risk, segments, neighbors)["confidence"])
+    error = (numbers(risk["churn_probability"]) - data.actual["has_churned"].to_numpy(bool)) ** 2
+    if np.isfinite(confidence).all():
+        by_decile = mean_by_decile(confidence, error)
+        reliability["Brier score by confidence"] = {"all": float(error.mean()), **by_decile}
+    return {"ours": forecast}, {
+        "chosen": {"value": _chosen(value_model), "risk": _chosen(risk_model)},
+        "reliability": reliability,
+    }
+
+
+def _chosen(model: ValueModel | RiskModel) -> str:
+    return next((row.candidate for row in model.rows if row.is_chosen), "none")
 
 
 def _trailing(data: Data, row: Row) -> dict[str, Forecast]:
@@ -297,28 +313,25 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
         f"| {metric} | " + " | ".join(_cell(scores[predictor].get(metric)) for predictor in scores) + " |"
         for metric in metrics
     ]
-    coverage = [
-        f"| {target} | " + " | ".join(f"{share:.2f}" for share in shares.values()) + " |"
-        for target, shares in found["coverage"].items()
+    deciles = ["all", *map(str, range(1, 11))]
+    reliability = [
+        f"| {name} | " + " | ".join(f"{means[key]:.3f}" if key in means else "" for key in deciles) + " |"
+        for name, means in found["reliability"].items()
     ]
-    if coverage:
-        shares = next(iter(found["coverage"].values()))
-        coverage = [
-            f"\nCoverage of our {INTERVAL_LEVEL:.0%} intervals, by decile of the prediction (1 is lowest):\n",
-            "| target | " + " | ".join(map(str, shares)) + " |",
-            "| --- |" + " ---: |" * len(shares),
-            *coverage,
-        ]
     return "\n".join(
         [
             f"## {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
             f"{found['customers']:,} customers, {found['active_share']:.1%} of them active;"
-            f" {len(found['training_snapshots'])} matured snapshots; chosen: value {found['chosen']['value']},"
-            f" risk {found['chosen']['risk']}; {found['seconds']} s.\n",
+            f" {len(found['training_snapshots'])} matured snapshots; chosen for value: {found['chosen']['value']},"
+            f" for risk: {found['chosen']['risk']}; {found['seconds']} s.\n",
             "| metric | " + " | ".join(scores) + " |",
             "| --- |" + " ---: |" * len(scores),
             *lines,
-            *coverage,
+            f"\nOur {INTERVAL_LEVEL:.0%} intervals by decile of the prediction, and our error by decile of confidence"
+            " (1 is lowest):\n",
+            "| of ours | " + " | ".join(deciles) + " |",
+            "| --- |" + " ---: |" * len(deciles),
+            *reliability,
         ]
     )
 
