@@ -1,7 +1,7 @@
 """How good our predictions are beside those of the field, on public logs, under one protocol.
 
 ``python -m benchmarks.accuracy [--rows cdnow-181 ...]`` prints one table a row and keeps it in
-``benchmarks/results/accuracy.json`` and ``.md``.
+``benchmarks/results/accuracy/``, as JSON and Markdown.
 
 The protocol: at ``as_of`` only lines before it exist. A model trains only on snapshots whose horizon had passed by
 then: the latest one horizon back, the others every 30 days before, at most as many as the pipeline uses. Scored are
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
@@ -50,7 +51,7 @@ from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
 
 Floats = NDArray[np.float64]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "accuracy"
 SEED = 0
 INTERVAL_LEVEL = 0.8
 RESAMPLES = 200
@@ -221,12 +222,15 @@ def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
     neighbors = SimilarityIndex.build(data.features).neighbors(row.as_of)
     confidence = numbers(score_confidence(data.features, value, risk, segments, neighbors)["confidence"])
     error = (numbers(risk["churn_probability"]) - data.actual["has_churned"].to_numpy(bool)) ** 2
+    confidence_rank = None
     if np.isfinite(confidence).all():
         by_decile = mean_by_decile(confidence, error)
         reliability["Brier score by confidence"] = {"all": float(error.mean()), **by_decile}
+        confidence_rank = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
     return {"ours": forecast}, {
         "chosen": {"value": _chosen(value_model), "risk": _chosen(risk_model)},
         "reliability": reliability,
+        "confidence_spearman": confidence_rank,
     }
 
 
@@ -320,7 +324,7 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"## {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
+            f"# {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
             f"{found['customers']:,} customers, {found['active_share']:.1%} of them active;"
             f" {len(found['training_snapshots'])} matured snapshots; chosen for value: {found['chosen']['value']},"
             f" for risk: {found['chosen']['risk']}; {found['seconds']} s.\n",
@@ -332,8 +336,15 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
             "| of ours | " + " | ".join(deciles) + " |",
             "| --- |" + " ---: |" * len(deciles),
             *reliability,
+            "",
+            f"Rank correlation of confidence decile and Brier score (-1 is best): {_known(found['confidence_spearman'])}",
+            "",
         ]
     )
+
+
+def _known(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def _cell(score: list[float] | None) -> str:
@@ -348,20 +359,17 @@ def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    stored = RESULTS / "accuracy.json"
-    results: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
+    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in parser.parse_args().rows:
         try:
-            results[name] = measure(ROWS[name])
+            found = measure(ROWS[name])
         except LogAbsent as reason:
-            print(f"{name} skipped. {reason}", flush=True)
+            print(f"{name} skipped. {reason}\n", flush=True)
             continue
-        print(_markdown(name, results[name]) + "\n", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    results = {name: results[name] for name in ROWS if name in results}
-    stored.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    text = "\n\n".join(_markdown(name, found) for name, found in results.items())
-    (RESULTS / "accuracy.md").write_text(f"# Accuracy\n\n{text}\n", encoding="utf-8")
+        text = _markdown(name, found)
+        print(text, flush=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
