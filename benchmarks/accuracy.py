@@ -1,7 +1,7 @@
 """How good our predictions are beside those of the field, on public logs, under one protocol.
 
 ``python -m benchmarks.accuracy [--rows cdnow-181 ...]`` prints one table a row and keeps it in
-``benchmarks/results/accuracy.json`` and ``.md``.
+``benchmarks/results/accuracy/``, as JSON and Markdown.
 
 The protocol: at ``as_of`` only lines before it exist. A model trains only on snapshots whose horizon had passed by
 then: the latest one horizon back, the others every 30 days before, at most as many as the pipeline uses. Scored are
@@ -27,19 +27,23 @@ import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
-from benchmarks.scores import activity_scores, coverage_by_group, order_scores, resamples, spend_scores
+from benchmarks.scores import activity_scores, mean_by_decile, order_scores, resamples, spend_scores
 from examples.complete_journey import write_log
 from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
+from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.performance import decile
-from genome_pipeline.models.risk import fit_risk_model
+from genome_pipeline.models.risk import RiskModel, fit_risk_model
+from genome_pipeline.models.segments import fit_segments, segment_customers
+from genome_pipeline.models.similarity import SimilarityIndex
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix, pooled_rows, purchase_history
-from genome_pipeline.models.value import fit_value_model, naive_value
+from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 from genome_pipeline.transforms.outcomes import realised_outcomes
@@ -47,7 +51,7 @@ from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
 
 Floats = NDArray[np.float64]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "accuracy"
 SEED = 0
 INTERVAL_LEVEL = 0.8
 RESAMPLES = 200
@@ -113,16 +117,16 @@ def measure(row: Row) -> dict[str, Any]:
     """Scores of all predictors on one row, as JSON can hold them. Raises :class:`LogAbsent`."""
     begun = time.perf_counter()
     data = _data(row)
-    forecasts, ours = _ours(data, row)
-    forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
-    is_active = ~data.actual["has_churned"].to_numpy(bool)
-    weights = resamples(is_active.size, RESAMPLES, SEED)
+    with threadpool_limits(1):  # on a busy machine boosting waits longer for threads than they save
+        forecasts, ours = _ours(data, row)
+        forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
+    weights = resamples(len(data.actual), RESAMPLES, SEED)
     return {
         "log": row.log,
         "as_of": str(row.as_of),
         "horizon_days": row.horizon_days,
-        "customers": is_active.size,
-        "active_share": round(float(is_active.mean()), 4),
+        "customers": len(data.actual),
+        "active_share": float(1 - data.actual["has_churned"].mean()),
         "training_snapshots": [str(snapshot.as_of) for snapshot in data.matured],
         **ours,
         "scores": {name: _scores(forecast, data.actual, weights) for name, forecast in forecasts.items()},
@@ -197,25 +201,41 @@ def _frame(database: Backend, rows: ibis.Table) -> pd.DataFrame:
 
 
 def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
-    """What the pipeline would predict, with the candidates chosen and the coverage of the intervals."""
-    fitted_value = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
-    fitted_risk = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
-    value, risk = fitted_value.predict(data.features), fitted_risk.predict(data.features)
-    orders, spend = numbers(value["expected_orders"]), numbers(value["expected_spend"])
-    chosen = {
-        "value": [candidate.candidate for candidate in fitted_value.rows if candidate.is_chosen],
-        "risk": [candidate.candidate for candidate in fitted_risk.rows if candidate.is_chosen],
-    }
-    coverage: dict[str, dict[str, float]] = {}
-    for target, predicted in (("orders", orders), ("spend", spend)):
+    """What the pipeline would predict, and by decile how far its intervals and its confidence hold."""
+    value_model = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
+    risk_model = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
+    value, risk = value_model.predict(data.features), risk_model.predict(data.features)
+    forecast = Forecast(
+        1 - numbers(risk["churn_probability"]), numbers(value["expected_orders"]), numbers(value["expected_spend"])
+    )
+    reliability: dict[str, dict[str, float]] = {}
+    for target in ("orders", "spend"):
+        actual = numbers(data.actual[f"actual_{target}"])
         lower, upper = (numbers(value[f"expected_{target}_{bound}"]) for bound in ("lower", "upper"))
         if np.isfinite(lower).all():
-            actual = numbers(data.actual[f"actual_{target}"])
-            by_decile = coverage_by_group(actual, lower, upper, decile(predicted))
-            overall = float(np.mean((lower <= actual) & (actual <= upper)))
-            coverage[target] = {"all": overall, **{str(group): share for group, share in by_decile.items()}}
-    forecast = Forecast(1 - numbers(risk["churn_probability"]), orders, spend)
-    return {"ours": forecast}, {"chosen": chosen, "coverage": coverage}
+            is_covered = (lower <= actual) & (actual <= upper)
+            reliability[f"coverage of {target}"] = {
+                "all": float(is_covered.mean()),
+                **mean_by_decile(numbers(value[f"expected_{target}"]), is_covered),
+            }
+    segments = segment_customers(fit_segments(data.features, None, SEED), data.features, None).customers
+    neighbors = SimilarityIndex.build(data.features).neighbors(row.as_of)
+    confidence = numbers(score_confidence(data.features, value, risk, segments, neighbors)["confidence"])
+    error = (numbers(risk["churn_probability"]) - data.actual["has_churned"].to_numpy(bool)) ** 2
+    confidence_rank = None
+    if np.isfinite(confidence).all():
+        by_decile = mean_by_decile(confidence, error)
+        reliability["Brier score by confidence"] = {"all": float(error.mean()), **by_decile}
+        confidence_rank = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
+    return {"ours": forecast}, {
+        "chosen": {"value": _chosen(value_model), "risk": _chosen(risk_model)},
+        "reliability": reliability,
+        "confidence_spearman": confidence_rank,
+    }
+
+
+def _chosen(model: ValueModel | RiskModel) -> str:
+    return next((row.candidate for row in model.rows if row.is_chosen), "none")
 
 
 def _trailing(data: Data, row: Row) -> dict[str, Forecast]:
@@ -297,30 +317,34 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
         f"| {metric} | " + " | ".join(_cell(scores[predictor].get(metric)) for predictor in scores) + " |"
         for metric in metrics
     ]
-    coverage = [
-        f"| {target} | " + " | ".join(f"{share:.2f}" for share in shares.values()) + " |"
-        for target, shares in found["coverage"].items()
+    deciles = ["all", *map(str, range(1, 11))]
+    reliability = [
+        f"| {name} | " + " | ".join(f"{means[key]:.3f}" if key in means else "" for key in deciles) + " |"
+        for name, means in found["reliability"].items()
     ]
-    if coverage:
-        shares = next(iter(found["coverage"].values()))
-        coverage = [
-            f"\nCoverage of our {INTERVAL_LEVEL:.0%} intervals, by decile of the prediction (1 is lowest):\n",
-            "| target | " + " | ".join(map(str, shares)) + " |",
-            "| --- |" + " ---: |" * len(shares),
-            *coverage,
-        ]
     return "\n".join(
         [
-            f"## {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
+            f"# {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
             f"{found['customers']:,} customers, {found['active_share']:.1%} of them active;"
-            f" {len(found['training_snapshots'])} matured snapshots; chosen: value {found['chosen']['value']},"
-            f" risk {found['chosen']['risk']}; {found['seconds']} s.\n",
+            f" {len(found['training_snapshots'])} matured snapshots; chosen for value: {found['chosen']['value']},"
+            f" for risk: {found['chosen']['risk']}; {found['seconds']} s.\n",
             "| metric | " + " | ".join(scores) + " |",
             "| --- |" + " ---: |" * len(scores),
             *lines,
-            *coverage,
+            f"\nOur {INTERVAL_LEVEL:.0%} intervals by decile of the prediction, and our error by decile of confidence"
+            " (1 is lowest):\n",
+            "| of ours | " + " | ".join(deciles) + " |",
+            "| --- |" + " ---: |" * len(deciles),
+            *reliability,
+            "",
+            f"Rank correlation of confidence decile and Brier score (-1 is best): {_known(found['confidence_spearman'])}",
+            "",
         ]
     )
+
+
+def _known(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def _cell(score: list[float] | None) -> str:
@@ -335,20 +359,17 @@ def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    stored = RESULTS / "accuracy.json"
-    results: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
+    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in parser.parse_args().rows:
         try:
-            results[name] = measure(ROWS[name])
+            found = measure(ROWS[name])
         except LogAbsent as reason:
-            print(f"{name} skipped. {reason}", flush=True)
+            print(f"{name} skipped. {reason}\n", flush=True)
             continue
-        print(_markdown(name, results[name]) + "\n", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    results = {name: results[name] for name in ROWS if name in results}
-    stored.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    text = "\n\n".join(_markdown(name, found) for name, found in results.items())
-    (RESULTS / "accuracy.md").write_text(f"# Accuracy\n\n{text}\n", encoding="utf-8")
+        text = _markdown(name, found)
+        print(text, flush=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

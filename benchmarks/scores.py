@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from genome_pipeline.models.performance import decile
+
 Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
@@ -57,10 +59,13 @@ def spend_scores(actual: Floats, predicted: Floats, weights: Floats) -> dict[str
     }
 
 
-def coverage_by_group(actual: Floats, lower: Floats, upper: Floats, group: NDArray[np.int64]) -> dict[int, float]:
-    """Share of the customers of each group whose actual value lies within its bounds; arrays of shape (customers,)."""
-    is_covered = (lower <= actual) & (actual <= upper)
-    return {int(name): float(is_covered[group == name].mean()) for name in np.unique(group)}
+def mean_by_decile(by: Floats, values: Floats | NDArray[np.bool_]) -> dict[str, float]:
+    """Mean of ``values`` in each tenth of the customers in order of ``by``, both of shape (customers,).
+
+    Keys are "1" (lowest) to "10". Equal customers share a tenth, so that some may be missing.
+    """
+    deciles = decile(by)
+    return {str(name): float(values[deciles == name].mean()) for name in np.unique(deciles)}
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:

@@ -49,6 +49,9 @@ _QUADRATURE_NODES = 32
 _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
+_START_ROWS = 2_000
+"""Histories on which starts are compared, where there are many more."""
+
 
 class NotEnoughData(ValueError):
     """The data cannot carry the model; the message says why in one sentence."""
@@ -157,20 +160,21 @@ class ParetoNbd(_Parameters):
     customer_count: int
 
     def p_alive(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Floats:
-        """Probability that each customer is still active, in [0, 1] (SMC; FH05, section 5)."""
+        """Probability that each customer is still active, in [0, 1] (SMC; FH05)."""
         x, t_x, t_ = _history(frequency, recency, t)
         alive, dead = _pareto_nbd_terms(self.r, self.alpha, self.s, self.beta, x, t_x, t_)[:2]
-        return expit(alive - dead)
+        probability: Floats = expit(alive - dead)
+        return probability
 
     def expected_purchases(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
-        """Expected purchases of each customer in ``(T, T + horizon]``, at least 0 (FH05, section 6).
+        """Expected purchases of each customer in ``(T, T + horizon]``, at least 0 (SMC; FH05).
 
         Given that the customer is active at T, purchase rate and dropout rate are independent, Gamma(r + x, alpha + T)
         and Gamma(s, beta + T). ``exprel`` is smooth at s = 1, where the paper's expression is 0 / 0.
         """
         x, t_x, t_ = _history(frequency, recency, t)
         growth = np.log1p(horizon / (self.beta + t_))
-        active_time = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
+        active_time: Floats = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
         return self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
@@ -216,7 +220,7 @@ def fit_bg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> BgNbd:
 
     Raises:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
-        ValueError: a value is negative or not finite, or a recency exceeds its T.
+        ValueError: a value is negative or not finite, a recency exceeds its T, or is not 0 without a repeat purchase.
     """
     return BgNbd(*_fit("BG/NBD", frequency, recency, t))
 
@@ -226,7 +230,7 @@ def fit_mbg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> MbgNb
 
     Raises:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
-        ValueError: a value is negative or not finite, or a recency exceeds its T.
+        ValueError: a value is negative or not finite, a recency exceeds its T, or is not 0 without a repeat purchase.
     """
     return MbgNbd(*_fit("MBG/NBD", frequency, recency, t))
 
@@ -236,7 +240,7 @@ def fit_pareto_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Pa
 
     Raises:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
-        ValueError: a value is negative or not finite, or a recency exceeds its T.
+        ValueError: a value is negative or not finite, a recency exceeds its T, or is not 0 without a repeat purchase.
     """
     return ParetoNbd(*_fit("Pareto/NBD", frequency, recency, t))
 
@@ -270,9 +274,9 @@ def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, flo
     (x, t_x, t_), count = _distinct_rows(x, t_x / scale, t_ / scale)
     family = _FAMILIES[name]
     starts = np.log(family.starts)
-    if x.size > 2 * family.start_rows:
+    if x.size > 2 * _START_ROWS:
         # Every k-th of the sorted histories finds the neighbourhood; only the best start is pursued on all of them.
-        thin = slice(None, None, x.size // family.start_rows)
+        thin = slice(None, None, x.size // _START_ROWS)
         starts = _minimise(family.objective(x[thin], t_x[thin], t_[thin], count[thin]), starts)[0][np.newaxis]
     log_parameters, value = _minimise(family.objective(x, t_x, t_, count), starts)
     first, second, third, fourth = (np.exp(log_parameters) * scale ** np.array(family.time_powers)).tolist()
@@ -335,8 +339,9 @@ def _pareto_nbd_terms(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Log-likelihoods of being active at T and of having dropped out before, up to a common factor; (customers,) each.
 
-    The factor is ``Gamma(r + x) alpha**r beta**s / Gamma(r)``. The second is FH05 eq. 17 with the moment of dropout not
-    yet integrated out: all terms are positive, where its closed form is a difference of two 2F1 (and has two cases).
+    The factor is ``Gamma(r + x) alpha**r beta**s / Gamma(r)``. The second is FH05's with the moment of dropout
+    not yet integrated out: one integral of a positive function, where the closed form is a difference of two 2F1, in
+    one way for alpha above beta and in another below.
     Also the log of the integrand of dropout at t_x, and the integrals that are relative to it.
     """
     alive = -(r + x) * np.log(alpha + t) - s * np.log(beta + t)
@@ -373,7 +378,7 @@ def _power_integrals(p: Floats, q: float, alpha: float, beta: float, start: Floa
 
 def _reach(power: Floats | float, base: Floats) -> Floats:
     """Distance after which ``(1 + distance / base)**-power`` is ``exp(-30)``."""
-    return base * np.expm1(np.minimum(30 / power, 700.0))
+    return base * np.expm1(np.minimum(30 / power, 600.0))
 
 
 def _pareto_nbd_objective(x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:
@@ -417,16 +422,14 @@ class _Family(NamedTuple):
     starts: list[tuple[float, float, float, float]]
     time_powers: tuple[int, int, int, int]
     """Power of the unit of time in each parameter."""
-    start_rows: int
-    """Histories on which starts are compared, where there are many more."""
 
 
 _BETA_GEOMETRIC_STARTS = [(0.5, 0.5, 0.5, 2.0), (2.0, 1.0, 1.0, 10.0), (0.2, 0.1, 1.0, 1.0)]
 _PARETO_STARTS = [(0.5, 0.3, 0.5, 0.3), (2.0, 1.0, 1.0, 5.0), (0.5, 0.3, 3.0, 3.0)]
 _FAMILIES = {
-    "BG/NBD": _Family(partial(_beta_geometric_objective, False), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0), 20_000),
-    "MBG/NBD": _Family(partial(_beta_geometric_objective, True), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0), 20_000),
-    "Pareto/NBD": _Family(_pareto_nbd_objective, _PARETO_STARTS, (0, 1, 0, 1), 2_000),
+    "BG/NBD": _Family(partial(_beta_geometric_objective, False), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0)),
+    "MBG/NBD": _Family(partial(_beta_geometric_objective, True), _BETA_GEOMETRIC_STARTS, (0, 1, 0, 0)),
+    "Pareto/NBD": _Family(_pareto_nbd_objective, _PARETO_STARTS, (0, 1, 0, 1)),
 }
 
 
@@ -478,10 +481,12 @@ def fit_gamma_gamma(frequency: ArrayLike, monetary_value: ArrayLike) -> GammaGam
 
 
 def _history(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """The three arrays as floats, checked: 0 <= t_x <= T, x >= 0."""
-    x, t_x, t_ = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (frequency, recency, t))
+    """The three arrays as floats, checked: 0 <= t_x <= T, x >= 0, and t_x = 0 where x = 0."""
+    x, t_x, t_ = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (frequency, recency, t)))
     if not (np.all(np.isfinite(x) & (x >= 0)) and np.all(np.isfinite(t_) & (t_x >= 0) & (t_x <= t_))):
         raise ValueError("frequency, recency and T must be finite, at least 0, and recency at most T")
+    if np.any((x == 0) & (t_x > 0)):
+        raise ValueError("recency must be 0 for a customer without a repeat purchase")
     return x, t_x, t_
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.scores import activity_scores, coverage_by_group, resamples, spend_scores
+from benchmarks.scores import activity_scores, mean_by_decile, resamples, spend_scores
 from genome_pipeline.models.performance import amount_metrics, probability_metrics
 
 ACTUAL = np.array([0.0, 0.0, 1.0, 3.0, 10.0])
@@ -51,7 +51,7 @@ def test_a_weight_is_a_repeated_customer() -> None:
     assert activity["ece"][0] == pytest.approx(probability_metrics(actual > 0, predicted / 7)["ece"])
 
 
-def test_coverage_counts_both_bounds_as_within() -> None:
-    group = np.array([1, 1, 2, 2, 2])
-    lower, upper = np.array([0.0, 0.5, 0.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 2.0, 10.0])
-    assert coverage_by_group(ACTUAL, lower, upper, group) == pytest.approx({1: 1 / 2, 2: 2 / 3})
+def test_equal_customers_share_a_decile() -> None:
+    by = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0])
+    is_covered = np.array([True, True, False, False, False, True, True, True, False, True])
+    assert mean_by_decile(by, is_covered) == {"1": 0.4, "6": 1.0, "7": 1.0, "8": 1.0, "9": 0.0, "10": 1.0}
