@@ -115,7 +115,7 @@ class _BetaGeometricNbd(_Parameters):
             u = horizon / (self.alpha + distinct_t)
             repeat_probability = -np.expm1(-(self.r + x_value) * np.log1p(np.outer(u, p)))
             if_alive[rows] = (repeat_probability * (weight / p)).sum(axis=1)[position]
-        return self.p_alive(x, t_x, t_) * if_alive
+        return np.asarray(self.p_alive(x, t_x, t_) * if_alive)
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
@@ -125,7 +125,7 @@ class _BetaGeometricNbd(_Parameters):
         """
         x, t_x, t_ = _history(frequency, recency, t)
         if_alive = -np.expm1(-(self.r + x) * np.log1p(horizon / (self.alpha + t_)))
-        return self.p_alive(x, t_x, t_) * if_alive
+        return np.asarray(self.p_alive(x, t_x, t_) * if_alive)
 
 
 class BgNbd(_BetaGeometricNbd):
@@ -186,7 +186,7 @@ class ParetoNbd(_Parameters):
         x, t_x, t_ = _history(frequency, recency, t)
         waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon)[0]
         if_alive = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
-        return self.p_alive(x, t_x, t_) * if_alive
+        return np.asarray(self.p_alive(x, t_x, t_) * if_alive)
 
 
 @dataclass(frozen=True)
