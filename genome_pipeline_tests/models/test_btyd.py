@@ -13,6 +13,7 @@ from genome_pipeline.models.btyd import (
     MbgNbd,
     NotEnoughData,
     ParetoNbd,
+    _sampled_rows,
     fit_bg_nbd,
     fit_gamma_gamma,
     fit_mbg_nbd,
@@ -279,6 +280,14 @@ def test_a_log_without_dropout_or_heterogeneity_gives_finite_predictions(fit: An
     model = fit(x, np.full(90, 49.0), np.full(90, 50.0))
     expected = model.expected_purchases(x, np.full(90, 49.0), np.full(90, 50.0), 10.0)
     assert expected == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_sample_of_many_histories_keeps_the_few_who_bought_again() -> None:
+    x = np.repeat([0.0, 1.0], [100_000, 10])
+    rows, weight = _sampled_rows(x)
+    assert rows.size == 1010
+    assert weight[x[rows] > 0].sum() == 10
+    assert weight.sum() == x.size
 
 
 @every_model
