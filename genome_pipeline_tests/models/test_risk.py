@@ -179,3 +179,39 @@ def test_bytes_predict_identically(model: RiskModel, regular_model: RiskModel) -
         again = RiskModel.from_bytes(fitted.to_bytes())
         pd.testing.assert_frame_equal(again.predict(features), fitted.predict(features), check_exact=True)
         pd.testing.assert_frame_equal(again.candidates(NOW), fitted.candidates(NOW), check_exact=True)
+
+
+def quieter(snapshot: LabelledSnapshot) -> LabelledSnapshot:
+    """The same customers, of whom every second one that came back did not."""
+    outcomes = snapshot.outcomes.copy()
+    back = np.flatnonzero(~outcomes["has_churned"])
+    outcomes.loc[back[::2], "has_churned"] = True
+    return LabelledSnapshot(snapshot.as_of, snapshot.features, outcomes)
+
+
+def test_half_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
+    year = timedelta(days=365)
+    at = START + year + timedelta(days=120)
+    features, matured = history().features(at), history().matured(at)
+    usual = fit(features, matured)
+    quiet = fit(features, [quieter(s) if s.as_of == at - year else s for s in matured])
+    assert usual.abstain_reason is None
+    assert quiet.level - usual.level > 0.3
+    # A quiet season in another part of the year says nothing of this one's level.
+    other = at - year + timedelta(days=60)
+    elsewhere = fit(features, [quieter(s) if s.as_of == other else s for s in matured])
+    assert elsewhere.level == usual.level
+
+
+def test_boosting_that_could_not_be_compared_is_joined_with_btyd() -> None:
+    at = START + timedelta(days=180)
+    model = fit(history().features(at), history().matured(at))
+    (chosen,) = [row for row in model.rows if row.is_chosen]
+    assert (chosen.candidate, set(model.parts)) == ("btyd+boosting", {"btyd", "boosting"})
+    assert "Nothing had matured early enough to compare boosting" in chosen.choice_reason
+
+
+def test_intervals_hold_the_probability(model: RiskModel) -> None:
+    found = model.predict(history().features(NOW))
+    assert (found["churn_probability_lower"] <= found["churn_probability"]).all()
+    assert (found["churn_probability"] <= found["churn_probability_upper"]).all()
