@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import minimize
 from scipy.special import digamma, expit, exprel, gammaln
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 _Objective = Callable[[Floats], tuple[float, Floats]]
@@ -49,7 +50,7 @@ _QUADRATURE_NODES = 32
 _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
-_START_ROWS = 1_000
+_START_ROWS = 500
 """Histories with, and without, a repeat purchase on which starts are compared, where there are many more."""
 
 
@@ -175,8 +176,7 @@ class ParetoNbd(_Parameters):
         x, t_x, t_ = _history(frequency, recency, t)
         growth = np.log1p(horizon / (self.beta + t_))
         active_time = (self.beta + t_) * growth * exprel((1 - self.s) * growth)
-        expected: Floats = self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
-        return expected
+        return self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
@@ -186,8 +186,8 @@ class ParetoNbd(_Parameters):
         """
         x, t_x, t_ = _history(frequency, recency, t)
         waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon)[0]
-        if_alive = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
-        return np.asarray(self.p_alive(x, t_x, t_) * if_alive)
+        if_alive: Floats = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
+        return self.p_alive(x, t_x, t_) * if_alive
 
 
 @dataclass(frozen=True)
@@ -518,17 +518,18 @@ def _dot(left: Floats, right: Floats) -> float:
 
 def _minimise(objective: _Objective, starts: Floats) -> tuple[Floats, float]:
     """Best of the L-BFGS-B minima from each row of ``starts``, within the bound of log parameters."""
-    results = [
-        minimize(
-            objective,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(-_LOG_BOUND, _LOG_BOUND)] * start.size,
-            options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-6},
-        )
-        for start in starts
-    ]
+    with threadpool_limits(1, user_api="blas"):  # for four parameters, threads only wait for one another
+        results = [
+            minimize(
+                objective,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=[(-_LOG_BOUND, _LOG_BOUND)] * start.size,
+                options={"maxiter": 500, "ftol": 1e-10, "gtol": 1e-6},
+            )
+            for start in starts
+        ]
     best = min(results, key=lambda result: float(result.fun))
     return np.asarray(best.x), float(best.fun)
 
