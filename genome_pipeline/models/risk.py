@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +41,7 @@ from genome_pipeline.models.selection import (
     mean_prediction,
 )
 from genome_pipeline.models.snapshots import (
+    LEVEL_WEIGHT,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
@@ -48,6 +49,7 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     usable_snapshots,
+    year_before,
 )
 
 Floats = NDArray[np.float64]
@@ -55,11 +57,6 @@ Floats = NDArray[np.float64]
 CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
 """Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
 al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
-
-_YEAR_DAYS = 365
-_SAME_SEASON_DAYS = 20
-_LEVEL_WEIGHT = 0.5
-"""How much of an earlier snapshot's error in level is expected again: it is one observation, of one season."""
 
 NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
 
@@ -185,8 +182,8 @@ class RiskModel:
 
     Attributes:
         parts: make up the chosen candidate; without any the model abstains.
-        level: log-odds added to their mean: half of what was missed at the same season a year before or, in the first
-            year, on the selection snapshot.
+        level: log-odds added to their mean: a part of what was missed at the same season a year before or, in the
+            first year, on the selection snapshot.
         calibrator: None where no snapshot has matured.
         naive_shares: churned share of the selection snapshot's customers with and without a purchase in the recent
             window; None where no snapshot has matured.
@@ -318,28 +315,21 @@ def fit_risk_model(
     calibrator = VennAbers.fit(scores + error, has_churned)
     level = _season_level(snapshots, snapshot_date(current), horizon_days)
     if level is None:
-        level = _LEVEL_WEIGHT * error if len(choice.trial_parts) == len(choice.parts) else 0.0
+        level = LEVEL_WEIGHT * error if len(choice.trial_parts) == len(choice.parts) else 0.0
     naive_shares = _naive_shares(features, has_churned)
     return RiskModel(horizon_days, choice.parts, level, calibrator, naive_shares, btyd, None, choice.rows)
 
 
 def _season_level(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> float | None:
-    """Half of what BTYD, which knows no season, was off by at the matured snapshot a year before; None without one."""
-    year_before = as_of - timedelta(days=_YEAR_DAYS)
-    near = [
-        s
-        for s in snapshots
-        # A log that had just begun tells of its customers' first days, not of a season.
-        if abs((s.as_of - year_before).days) <= _SAME_SEASON_DAYS and s.features["t_days"].max() >= horizon_days
-    ]
-    if not near:
-        return None
-    snapshot = min(near, key=lambda s: abs((s.as_of - year_before).days))
+    """What BTYD, which knows no season, was off by at the same season a year before, in part; None without one."""
+    snapshot = year_before(snapshots, as_of, horizon_days)
     try:
+        if snapshot is None:
+            return None
         scores = BtydRisk.fit(snapshot.features).predict(snapshot.features, horizon_days)
     except NotEnoughData:
         return None
-    return _LEVEL_WEIGHT * _level_error(scores, snapshot.outcomes["has_churned"].to_numpy(bool))
+    return LEVEL_WEIGHT * _level_error(scores, snapshot.outcomes["has_churned"].to_numpy(bool))
 
 
 def _level_error(scores: Floats, has_churned: NDArray[np.bool_]) -> float:

@@ -23,6 +23,13 @@ MAXIMUM_TRAINING_ROWS = 200_000
 """Rows that boosting trains on at most; more are sampled."""
 
 
+LEVEL_WEIGHT = 2 / 3
+"""How much of an earlier snapshot's error in level is expected again: it is one observation, of one season."""
+
+_YEAR_DAYS = 365
+_SAME_SEASON_DAYS = 20
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledSnapshot:
     """One matured snapshot. Both frames are put in order of ``customer_id``, so that rows correspond.
@@ -107,6 +114,21 @@ def horizon_split(
     selection = ordered[-1]
     horizon = timedelta(days=horizon_days)
     return [snapshot for snapshot in ordered if snapshot.as_of + horizon <= selection.as_of], selection
+
+
+def year_before(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> LabelledSnapshot | None:
+    """The matured snapshot of the same season, at most 20 days from a year before ``as_of``; None without one.
+
+    One before which the log was shorter than a horizon tells of its customers' first days, not of a season.
+    """
+    day = as_of - timedelta(days=_YEAR_DAYS)
+    near = [
+        snapshot
+        for snapshot in snapshots
+        if abs((snapshot.as_of - day).days) <= _SAME_SEASON_DAYS
+        and numbers(snapshot.features["t_days"]).max() >= horizon_days
+    ]
+    return min(near, key=lambda snapshot: abs((snapshot.as_of - day).days), default=None)
 
 
 def pooled_rows(snapshots: Sequence[LabelledSnapshot], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -37,6 +37,7 @@ from genome_pipeline.models.selection import (
     mean_prediction,
 )
 from genome_pipeline.models.snapshots import (
+    LEVEL_WEIGHT,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
@@ -44,6 +45,7 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     usable_snapshots,
+    year_before,
 )
 
 Floats = NDArray[np.float64]
@@ -53,6 +55,8 @@ CANDIDATES = ("naive", "btyd", "boosting", "naive+btyd", "btyd+boosting", "naive
 
 NO_AMOUNTS = "no amounts in the source: spend is not predicted"
 NOT_MATURED = "no snapshot has matured yet: intervals need one"
+
+_NO_LEVELS = (1.0, 1.0)
 
 _DEVIANCE_FLOOR_SHARE = 0.01
 """Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
@@ -233,12 +237,13 @@ def _lifetime_value(
 class ValueModel:
     """The candidates tried at a snapshot and the chosen one, ready to predict.
 
-    ``parts`` make up the chosen candidate; without any the model abstains. ``abstain_reason`` says why a prediction or
-    its interval is not offered.
+    ``parts`` make up the chosen candidate; without any the model abstains. ``levels`` are factors on expected orders
+    and spend, for the season. ``abstain_reason`` says why a prediction or its interval is not offered.
     """
 
     horizon_days: int
     parts: Mapping[str, Part]
+    levels: tuple[float, float]
     orders_intervals: ConformalIntervals | None
     spend_intervals: ConformalIntervals | None
     abstain_reason: str | None
@@ -254,7 +259,7 @@ class ValueModel:
         naive_orders, naive_spend = naive_value(features, self.horizon_days)
         orders = spend = np.full(len(features), np.nan)
         if self.parts and len(features):
-            orders, spend = mean_prediction(self.parts.values(), features, self.horizon_days)
+            orders, spend = _levelled(mean_prediction(self.parts.values(), features, self.horizon_days), self.levels)
         orders_lower, orders_upper = _bounds(self.orders_intervals, orders)
         spend_lower, spend_upper = _bounds(self.spend_intervals, spend)
         return pd.DataFrame(
@@ -279,6 +284,7 @@ class ValueModel:
         plain = {
             "horizon_days": self.horizon_days,
             "parts": {name: part.parameters() for name, part in self.parts.items()},
+            "levels": list(self.levels),
             "orders_intervals": None if self.orders_intervals is None else self.orders_intervals.to_dict(),
             "spend_intervals": None if self.spend_intervals is None else self.spend_intervals.to_dict(),
             "abstain_reason": self.abstain_reason,
@@ -311,6 +317,7 @@ class ValueModel:
         return cls(
             plain["horizon_days"],
             {name: load[name](parameters) for name, parameters in plain["parts"].items()},
+            tuple(plain["levels"]),
             orders_intervals,
             spend_intervals,
             plain["abstain_reason"],
@@ -343,7 +350,7 @@ def fit_value_model(
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
-        return ValueModel(horizon_days, {}, None, None, reason, abstention(CANDIDATES, reason))
+        return ValueModel(horizon_days, {}, _NO_LEVELS, None, None, reason, abstention(CANDIDATES, reason))
     snapshots = usable_snapshots(matured, snapshot_date(current), horizon_days)
     has_amounts = bool(np.isfinite(numbers(current["spend_amount"])).any())
 
@@ -356,7 +363,7 @@ def fit_value_model(
 
     choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
     if not choice.parts:
-        return ValueModel(horizon_days, {}, None, None, choice.abstain_reason, choice.rows)
+        return ValueModel(horizon_days, {}, _NO_LEVELS, None, None, choice.abstain_reason, choice.rows)
 
     reasons = [] if has_amounts else [NO_AMOUNTS]
     orders_intervals = spend_intervals = None
@@ -364,15 +371,48 @@ def fit_value_model(
         reasons.append(NOT_MATURED)
     else:
         outcomes = choice.selection.outcomes
-        orders, spend = mean_prediction(choice.trial_parts.values(), choice.selection.features, horizon_days)
+        predicted = mean_prediction(choice.trial_parts.values(), choice.selection.features, horizon_days)
+        # One snapshot tells how outcomes are spread, but its level is that of its season.
+        orders, spend = _levelled(predicted, _level_errors(predicted, choice.selection))
         try:
             orders_intervals = _intervals(orders, numbers(outcomes["actual_orders"]), interval_level)
             spend_intervals = _intervals(spend, numbers(outcomes["actual_spend"]), interval_level)
         except NotEnoughData as reason:
             reasons.append(str(reason))
+    levels = _season_levels(snapshots, snapshot_date(current), horizon_days)
+    abstain_reason = "; ".join(reasons) or None
     return ValueModel(
-        horizon_days, choice.parts, orders_intervals, spend_intervals, "; ".join(reasons) or None, choice.rows
+        horizon_days, choice.parts, levels, orders_intervals, spend_intervals, abstain_reason, choice.rows
     )
+
+
+def _season_levels(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> tuple[float, float]:
+    """Factors on orders and spend: of what BTYD, which knows no season, was off by a year before, a part."""
+    snapshot = year_before(snapshots, as_of, horizon_days)
+    try:
+        if snapshot is None:
+            return _NO_LEVELS
+        predicted = BtydValue.fit(snapshot.features).predict(snapshot.features, horizon_days)
+    except NotEnoughData:
+        return _NO_LEVELS
+    orders, spend = _level_errors(predicted, snapshot)
+    return orders**LEVEL_WEIGHT, spend**LEVEL_WEIGHT
+
+
+def _level_errors(predicted: Floats, snapshot: LabelledSnapshot) -> tuple[float, float]:
+    """Actual over predicted totals of orders and spend, from 1/4 to 4; 1 where one of them is 0 or unknown."""
+    errors = []
+    for values, column in zip(predicted, ("actual_orders", "actual_spend"), strict=True):
+        actual = numbers(snapshot.outcomes[column])
+        is_known = np.isfinite(actual) & np.isfinite(values)
+        totals = float(actual[is_known].sum()), float(values[is_known].sum())
+        errors.append(float(np.clip(totals[0] / totals[1], 0.25, 4.0)) if min(totals) > 0 else 1.0)
+    return errors[0], errors[1]
+
+
+def _levelled(predicted: Floats, levels: tuple[float, float]) -> Floats:
+    """Expected orders and spend, shape (2, customers), each times its factor."""
+    return np.asarray(predicted * np.asarray(levels)[:, np.newaxis])
 
 
 def _try_out(selection: LabelledSnapshot, predicted: Floats) -> Trial:

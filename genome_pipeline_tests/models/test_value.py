@@ -52,6 +52,23 @@ def test_deviance_explained() -> None:
     assert np.isnan(deviance_explained(np.zeros(4), actual))
 
 
+def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
+    year = timedelta(days=365)
+    at = START + year + timedelta(days=120)
+    features, matured = history().features(at), history().matured(at)
+    usual = fit(features, matured)
+
+    def doubled(snapshot: LabelledSnapshot) -> LabelledSnapshot:
+        outcomes = snapshot.outcomes.copy()
+        outcomes[["actual_orders", "actual_spend"]] *= 2
+        return LabelledSnapshot(snapshot.as_of, snapshot.features, outcomes)
+
+    busy = fit(features, [doubled(s) if s.as_of == at - year else s for s in matured])
+    assert np.divide(busy.levels, usual.levels) == pytest.approx([2 ** (2 / 3)] * 2)
+    early = START + timedelta(days=300)
+    assert fit(history().features(early), history().matured(early)).levels == (1.0, 1.0)
+
+
 def test_predictions_and_candidates_keep_the_contract(model: ValueModel) -> None:
     features = history().features(NOW)
     predictions = model.predict(features)
