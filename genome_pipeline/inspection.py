@@ -34,7 +34,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
 
     What the draft leaves open is guessed; then ``config`` is the text of the whole ``genome.toml`` to save in
     ``folder``. ``missing`` names what could not be guessed; rows are not typed then. Raises :class:`ConfigError`
-    for what a run would stop at. Writes nothing.
+    for what would stop a run at the first file or its settings. Writes nothing.
     """
     _check_home(draft)
     files = find_files(draft.source)
@@ -151,7 +151,12 @@ def _judged_sample(
         number = next(row["source_row"] for row in judged if reason in (row["reasons"] or ()))
         values = {mapped[ours]: as_it_came[number][f"raw_{ours}"] for ours in shown[reason]}
         quarantine.append({"reason": reason, "row_count": count, "example": {"source_row": number, "values": values}})
-    columns = [ours for ours in (*mapped, "amount") if ours != "amount" or settings.source.columns.has_amounts]
+    typed = TABLES["validated_transactions"].columns
+    columns = [
+        ours
+        for ours in (*mapped, "amount")
+        if ours in typed and (ours != "amount" or settings.source.columns.has_amounts)
+    ]
     return {
         "sample_rows": len(judged),
         "first_rows": [

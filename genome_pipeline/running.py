@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from threading import Thread
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.assets.stage import Stage
+from genome_pipeline.assets.validation import validation
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.definitions import build_definitions
@@ -72,7 +73,10 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     with DagsterInstance.get() as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
-        lines, periods = _periods_to_make(pipeline, span)
+        stale = _periods_to_make(pipeline, span)
+        lines, periods = stale.lines, stale.snapshots
+        if stale.undated and not lines:
+            _execute(definitions, REFRESH_JOB, instance, _range([stale.undated]), _names([validation]))
         if lines != periods:
             # Late or changed rows: their own periods are judged and summed up again, and no others.
             for stretch in _stretches(settings.time, lines):
@@ -80,7 +84,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
         if periods:
             stages = (LINE_STAGES if lines == periods else ()) + SNAPSHOT_STAGES
             run_id = _execute(definitions, REFRESH_JOB, instance, _range(periods), _names(stages))
-        elif lines or not settings.published_path.exists():
+        elif lines or stale.undated or not settings.published_path.exists():
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
         else:
             return Outcome((), None)
@@ -117,11 +121,20 @@ def _check_boundaries(settings: Settings, span: Span) -> None:
         raise ConfigError(f"--from {span.first} is after --to {span.last}: swap them")
 
 
-def _periods_to_make(pipeline: Pipeline, span: Span) -> tuple[list[date], list[date]]:
+@dataclass(frozen=True)
+class _Stale:
     """Starts of the periods whose lines have to be judged again, and of those whose snapshots have to be made.
 
-    The latter are one contiguous range, as each snapshot builds on those before it.
+    The latter are one contiguous range, as each snapshot builds on those before it. ``undated`` is a period with which
+    to judge the rows without a date again, where they have changed.
     """
+
+    lines: list[date]
+    snapshots: list[date]
+    undated: date | None
+
+
+def _periods_to_make(pipeline: Pipeline, span: Span) -> _Stale:
     settings, calendar = pipeline.settings, pipeline.settings.time
     with pipeline.warehouse.open() as database:
         lines = typed_raw(database, settings)
@@ -137,10 +150,14 @@ def _periods_to_make(pipeline: Pipeline, span: Span) -> tuple[list[date], list[d
                 f"no row of {settings.source.path} is dated within the calendar, which starts {calendar.start}:"
                 " set calendar.start to the first day of the log's first period"
             )
+        # A period whose rows were all removed has to be emptied.
+        earliest, latest = database.con.execute(
+            "SELECT min(slice_key::DATE), max(slice_key::DATE) FROM written_slices"
+            " WHERE table_name = 'customer_activity'"
+        ).fetchall()[0]
+        first, last = min(first_day.date(), earliest or date.max), max(last_day.date(), latest or date.min)
         today = datetime.now(ZoneInfo(settings.source.time_zone)).date()
-        known = [
-            start for start in calendar.periods(first_day.date(), last_day.date()) if calendar.as_of(start) <= today
-        ]
+        known = [start for start in calendar.periods(first, last) if calendar.as_of(start) <= today]
         if not known:
             raise ConfigError(
                 f"the first {calendar.period} of the log, from {first_day.date()}, has not ended yet: run again after"
@@ -154,19 +171,18 @@ def _periods_to_make(pipeline: Pipeline, span: Span) -> tuple[list[date], list[d
                 )
         if span.last is not None:
             known = [start for start in known if calendar.as_of(start) <= span.last]
-        lines, stale = _stale(pipeline, database, known)
+        stale = _stale(pipeline, database, known)
     if span.first is None:
-        return lines, stale
+        return stale
     again = [start for start in known if start >= calendar.period_start(span.first)]
-    return sorted({*lines, *again}), max(stale, again, key=len)
+    return _Stale(sorted({*stale.lines, *again}), max(stale.snapshots, again, key=len), stale.undated)
 
 
-def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> tuple[list[date], list[date]]:
-    """Periods with stale lines, and those with a stale snapshot.
+def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> _Stale:
+    """What is stale among the periods.
 
-    Lines are stale that were never judged, or under other settings, or before their source rows changed; rows
-    without a date are judged with any period, here the last. A snapshot is stale that was never made, or under other
-    settings, or before the lines of its own period or an earlier one.
+    Lines are stale that were never judged, or under other settings, or before their source rows changed. A snapshot is
+    stale that was never made, or under other settings, or before the lines of its own period or an earlier one.
     """
     lines, snapshots = (
         dict(
@@ -181,16 +197,19 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> tu
     stale_lines = [
         start for start in periods if str(start) not in lines or changed.get(start, datetime.min) > lines[str(start)]
     ]
-    if not stale_lines and None in changed and changed[None] > max(lines.values()):
-        stale_lines = list(periods[-1:])
-        return stale_lines, []
+    undated = database.con.execute(
+        "SELECT max(written_at) FROM written_slices WHERE table_name = 'quarantined_transactions'"
+        " AND slice_key = 'undated'"
+    ).fetchall()[0][0]
+    has_undated = None in changed and (undated is None or changed[None] > undated)
+    stale = _Stale(stale_lines, [], periods[-1] if has_undated and periods else None)
     made_at = datetime.min
     for number, start in enumerate(periods):
         as_of = str(pipeline.settings.time.as_of(start))
         made_at = max(made_at, lines.get(str(start), made_at))
         if start in stale_lines or as_of not in snapshots or snapshots[as_of] < made_at:
-            return stale_lines, list(periods[number:])
-    return stale_lines, []
+            return replace(stale, snapshots=list(periods[number:]))
+    return stale
 
 
 def _execute(

@@ -125,7 +125,10 @@ _DICTIONARY = (
     _raw("raw_amount", "Line total, as it came."),
     _raw("raw_country", "Country, as it came."),
     _raw("raw_currency", "Currency of the amounts, as it came."),
-    _text("content_hash", "Tells a changed file: SHA-256 of its bytes; in a bucket, its version; null for a database."),
+    _text(
+        "content_hash",
+        "Tells a changed file: SHA-256 of its bytes, or its version in a bucket; and encoding and delimiter, if set.",
+    ),
     _text("copy_of_source_file", "File with the same content that was taken in instead; null where none is."),
     _text("raw_types", "Types of the mapped columns as read, as JSON."),
     _count("row_count", "Rows."),
@@ -230,8 +233,12 @@ _DICTIONARY = (
     _orders("naive_expected_orders", "Baseline: purchase days of the recent window, scaled to the horizon."),
     _currency("naive_expected_spend", "Baseline: spend of the recent window, scaled to the horizon; at least 0.", 0),
     _probability("churn_probability", "Probability of no purchase within the horizon."),
-    _probability("churn_probability_lower", "Lower bound of the Venn-Abers interval of churn_probability."),
-    _probability("churn_probability_upper", "Upper bound of the Venn-Abers interval of churn_probability."),
+    _probability(
+        "churn_probability_lower", "Lower bound of churn_probability: the smaller of it and the Venn-Abers one."
+    ),
+    _probability(
+        "churn_probability_upper", "Upper bound of churn_probability: the larger of it and the Venn-Abers one."
+    ),
     _probability(
         "naive_churn_probability", "Baseline: churned share of customers equally active or not in the window."
     ),

@@ -30,7 +30,7 @@ _LABELS = {
     "order_gap_mean_days": "Days between orders",
     "overdue_ratio": "Overdue",
     "p_alive": "Still active (BTYD)",
-    "period_start_date": "From",
+    "period_start_date": "Period",
     "products_per_order_count": "Products per order",
     "recent_spend_amount": "Recent spend",
     "row_count": "Rows",

@@ -1,10 +1,9 @@
-"""Probability that a customer buys nothing within the horizon, calibrated, with its interval.
+"""Probability that a customer buys nothing within the horizon, with its interval.
 
-Candidates and how they are compared: :mod:`genome_pipeline.models.selection`. Each gives a score on the last matured
-snapshot, as it would have been fitted at that date; Venn-Abers turns scores into probabilities by what happened
-there. The criterion is log loss, a proper score. A calibrator is never judged on the customers it learned from: the
-selection snapshot's customers are dealt into folds, and each fold is scored by the calibrator of the others. The one
-that is kept learns from all of them.
+Candidates and how they are compared: :mod:`genome_pipeline.models.selection`. Each gives log-odds on the last matured
+snapshot, as it would have been fitted at that date. The criterion is log loss, a proper score, after the level of that
+snapshot, which is that of its season, is given to each. The level of now comes from the same season a year before. The
+interval holds the two probabilities of Venn-Abers, learned on the last matured snapshot, and the probability itself.
 
 Venn-Abers: Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V.
 (2015), "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
@@ -57,6 +56,8 @@ Floats = NDArray[np.float64]
 CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
 """Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
 al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
+
+_LARGEST_LEVEL = float(np.log(4.0))
 
 NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
 
@@ -333,13 +334,13 @@ def _season_level(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_da
 
 
 def _level_error(scores: Floats, has_churned: NDArray[np.bool_]) -> float:
-    """What, added to all log-odds, makes their mean probability the share that churned; at most 5 either way."""
-    share = has_churned.mean()
-    bound = 5.0
-    low, high = (expit(scores + shift).mean() for shift in (-bound, bound))
+    """What, added to all log-odds, makes their mean probability the share that churned: at most log 4."""
+    # As if one more had churned by half: few customers who end alike are no proof that all do.
+    share = (has_churned.sum() + 0.5) / (has_churned.size + 1)
+    low, high = (expit(scores + shift).mean() for shift in (-_LARGEST_LEVEL, _LARGEST_LEVEL))
     if not low < share < high:
-        return -bound if share <= low else bound
-    return float(brentq(lambda shift: expit(scores + shift).mean() - share, -bound, bound))
+        return -_LARGEST_LEVEL if share <= low else _LARGEST_LEVEL
+    return float(brentq(lambda shift: expit(scores + shift).mean() - share, -_LARGEST_LEVEL, _LARGEST_LEVEL))
 
 
 @lru_cache(maxsize=2)

@@ -171,7 +171,7 @@ def _choose(
     chosen: str | None = None
     if selection is not None:
         chosen = _best(trials, unfit)
-        if "boosting" not in then and "btyd" in now and "btyd" in then:
+        if chosen == "btyd" and not training:
             now |= _fit_parts({"boosting": fits_now["boosting"]})[0]
             chosen = UNTRIED if "boosting" in now else chosen
     elif "btyd" in now:

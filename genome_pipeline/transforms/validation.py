@@ -171,11 +171,13 @@ def _with_repeats_marked(lines: ir.Table) -> ir.Table:
     Rows are compared in full only where their hashes meet, which spares a sort of the whole log.
     """
     place = ["source_file", "source_row"]
-    rows = lines.select(*place, *RAW_COLUMNS)
+    # Within a period: the same row may lie in the future for one file, and no more for a later one.
+    key = ["period_start_date", *RAW_COLUMNS]
+    rows = lines.select(*place, *key)
     rows = rows.mutate(row_hash=_row_hash(rows))
     counted = rows.group_by("row_hash").agg(row_count=rows.count())
     alike = rows.semi_join(counted.filter(counted.row_count > 1), "row_hash")
-    copies = ibis.window(group_by=list(RAW_COLUMNS), order_by=[alike.source_file, alike.source_row])
+    copies = ibis.window(group_by=key, order_by=[alike.source_file, alike.source_row])
     numbered = alike.select(*place, copy_number=ibis.row_number().over(copies))
     repeats = numbered.filter(numbered.copy_number > 0).select(*place, is_repeated=True)
     marked = lines.left_join(repeats, place).drop("source_file_right", "source_row_right")

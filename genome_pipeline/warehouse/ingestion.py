@@ -64,7 +64,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     to_read = [
         file
         for name, file in sorted(files.items())
-        if file.content_hash is None or known.get(name) != file.content_hash
+        if file.content_hash is None or known.get(name) != _as_read(file, settings)
     ]
     result = Ingestion(
         unchanged=sorted(files.keys() - {file.name for file in to_read}),
@@ -123,6 +123,12 @@ def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
     return {name: other for name, other in kept.items() if name != other}
 
 
+def _as_read(file: SourceFile, settings: Settings) -> str | None:
+    """The file's content, and how it is read where the config says so: read otherwise, it is another log."""
+    said = (settings.source.encoding, settings.source.delimiter)
+    return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
+
+
 def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> int:
     connection = database.con
     with read_file(connection, file, settings.source) as rows:
@@ -142,7 +148,7 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
     connection.execute(
         "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
         " ? AS row_count, ? AS raw_types, ? AS ingested_at",
-        [file.name, file.content_hash, row_count, json.dumps(raw_types), ingested_at],
+        [file.name, _as_read(file, settings), row_count, json.dumps(raw_types), ingested_at],
     )
     return row_count
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from genome_pipeline import cli
 from genome_pipeline.settings import load_settings
@@ -237,3 +238,13 @@ def test_orders_after_this_moment_may_be_of_another_zone(tmp_path: Path, genome:
     assert genome.facts("a.csv")["warnings"] == [
         "some orders are dated after this moment in UTC: where the log's clock is another, set source.time_zone"
     ]
+
+
+def test_a_column_of_currencies_is_no_typed_one(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("customer_id,order_date,amount,currency\n1,2024-01-05,5.00,EUR\n1,2024-01-06,6.00,EUR\n", "utf-8")
+    done = CliRunner().invoke(cli.app, ["check", str(log), "--json"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert {"ours": "currency", "theirs": "currency"}.items() <= facts["columns"][-1].items()
+    assert [row["amount"] for row in facts["first_rows"]] == ["5.00", "6.00"]

@@ -137,6 +137,22 @@ def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
     assert query(settings.published_path, "SELECT coalesce(sum(row_count), 0) FROM quarantine_reasons") == [(0,)]
 
 
+@pytest.mark.parametrize("month", ["2020-01", "2020-03"])
+def test_a_removed_file_at_either_end_empties_its_period(tmp_path: Path, month: str) -> None:
+    shop(tmp_path)
+    landing = split_by_month(tmp_path)
+    for late in ("04", "05", "06", "07"):
+        (landing / f"2020-{late}.csv").unlink()
+    config = shop_config(tmp_path, "landing")
+    settings, _ = make(config)
+    (landing / f"{month}.csv").unlink()
+    _, outcome = make(config)
+    assert outcome.as_of[0] == settings.time.as_of(date.fromisoformat(f"{month}-01"))
+    left = "SELECT count(*) FROM {} WHERE strftime(period_start_date, '%Y-%m') = '" + month + "'"
+    for table in ("validated_transactions", "customer_activity"):
+        assert query(settings.warehouse_path, left.format(table)) == [(0,)], table
+
+
 def test_a_reader_keeps_the_published_file_it_opened(early_shop: Path) -> None:
     settings = load_settings(early_shop)
     reader = subprocess.Popen(

@@ -136,7 +136,7 @@ def test_one_outcome_only_has_no_auc() -> None:
     assert table.set_index("candidate").loc["boosting", "choice_reason"] == (
         "Not compared: all customers of the matured snapshots ended alike."
     )
-    assert (model.predict(history().features(NOW))["churn_probability"] > 0.9).all()
+    assert (model.predict(history().features(NOW))["churn_probability"] > 0.7).all()
 
 
 def test_too_few_customers_abstain() -> None:

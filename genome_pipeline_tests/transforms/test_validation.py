@@ -78,6 +78,18 @@ def test_a_non_product_code_is_set_aside() -> None:
     assert reasons(rows, non_product_codes=["POST"]) == [["non_product_code"], []]
 
 
+def test_a_row_that_was_in_the_future_for_an_earlier_file_counts_in_a_later_one() -> None:
+    database = engine()
+    rows = raw(database, [GOOD])
+    database.con.execute("UPDATE raw_transactions SET ingested_at = TIMESTAMP '2020-02-01'")
+    database.con.execute(
+        "INSERT INTO raw_transactions SELECT * REPLACE ('next.csv' AS source_file,"
+        " TIMESTAMP '2020-03-01' AS ingested_at) FROM raw_transactions"
+    )
+    judged = judged_lines(typed(rows, list(GOOD)), active_rules(list(GOOD), ())).order_by("source_file")
+    assert judged.to_pyarrow().to_pydict()["reasons"] == [["future_date"], None]
+
+
 def test_non_product_codes_are_patterns_of_the_whole_code_in_any_case() -> None:
     codes = ["GIFT_0001_20", "gift_x", "AGIFT_1", "B", "b", "BX", "a.b", "axb", "D?"]
     rows = [{**GOOD, "order_id": str(i), "product_id": code} for i, code in enumerate(codes)]

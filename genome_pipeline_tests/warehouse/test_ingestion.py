@@ -133,6 +133,13 @@ def test_a_file_under_two_names_is_taken_in_once(shop: Shop) -> None:
     assert len(shop.query("SELECT * FROM raw_transactions")) == 2
 
 
+def test_a_file_is_read_again_where_the_config_says_otherwise_how(shop: Shop) -> None:
+    (shop.landing / "a.csv").write_bytes("customer,date,paid,money\n\xa3,2020-01-05,10,EUR\n".encode("latin-1"))
+    shop.ingest()
+    assert shop.ingest(encoding="iso8859-2").read == ["a.csv"]
+    assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [("Ł",)]
+
+
 def test_several_currencies_are_refused_unless_one_is_chosen(shop: Shop) -> None:
     shop.put("a.csv", "1,2020-01-05,10,EUR", "1,2020-01-06,10,EUR")
     shop.ingest(has_currency=True)
