@@ -3,11 +3,12 @@
 ``python -m benchmarks.accuracy [--rows cdnow-181 ...]`` prints one table a row and keeps it in
 ``benchmarks/results/accuracy/``, as JSON and Markdown.
 
-The protocol: at ``as_of`` only lines before it exist. A model trains only on snapshots whose horizon had passed by
-then: the latest one horizon back, the others every 30 days before, at most as many as the pipeline uses. Scored are
-all customers who bought before ``as_of``. Orders are purchase days. The truth is gross, as published results have it:
-only purchases count, returns are not netted. Our models, which predict net spend, learn from the same log without
-returns. After each value stands its bootstrap standard error over customers.
+The protocol: at ``as_of`` only lines before it exist. A model learns only from outcomes that were known by then. Ours
+learns from the snapshots the pipeline would take from a grid of 30 days back, from the latest whose horizon had passed
+and from the latest whose half horizon had; the baselines that learn from the latest five whose horizon had passed, or
+half of it where the log is shorter. Scored are all customers who bought before ``as_of``. Orders are purchase days. The
+truth is gross, as published results have it: only purchases count, returns are not netted. Our models, which predict
+net spend, learn from the same log without returns. After each value stands its bootstrap standard error over customers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from benchmarks.scores import activity_scores, mean_by_decile, order_scores, resamples, spend_scores
-from genome_pipeline.assets.frames import TRAINING_SNAPSHOTS
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
 from genome_pipeline.models.confidence import score_confidence
@@ -42,7 +42,15 @@ from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.segments import fit_segments, segment_customers
 from genome_pipeline.models.similarity import SimilarityIndex
-from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix, pooled_rows, purchase_history
+from genome_pipeline.models.snapshots import (
+    TRAINING_SNAPSHOTS,
+    LabelledSnapshot,
+    model_matrix,
+    pooled_rows,
+    purchase_history,
+    snapshots_to_learn_from,
+    training_horizon,
+)
 from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
@@ -103,12 +111,14 @@ class Data:
     Attributes:
         features: ``customer_features`` at ``as_of``.
         year_features: the same with a recent window of a year, or the whole log where it is shorter.
-        matured: snapshots to train on, oldest first.
+        labelled: snapshots that ours learns from.
+        matured: snapshots that the baselines learn from, oldest first.
         actual: ``realised_outcomes`` of the horizon, in the order of ``features``.
     """
 
     features: pd.DataFrame
     year_features: pd.DataFrame
+    labelled: tuple[LabelledSnapshot, ...]
     matured: tuple[LabelledSnapshot, ...]
     actual: pd.DataFrame
 
@@ -127,7 +137,7 @@ def measure(row: Row) -> dict[str, Any]:
         "horizon_days": row.horizon_days,
         "customers": len(data.actual),
         "active_share": float(1 - data.actual["has_churned"].mean()),
-        "training_snapshots": [str(snapshot.as_of) for snapshot in data.matured],
+        "learned_from": [[str(snapshot.as_of), snapshot.horizon_days] for snapshot in data.labelled],
         **ours,
         "scores": {name: _scores(forecast, data.actual, weights) for name, forecast in forecasts.items()},
         "seconds": round(time.perf_counter() - begun, 1),
@@ -144,22 +154,34 @@ def _data(row: Row) -> Data:
     start = activity.period_start_date.min().to_pyarrow().as_py()
     calendar = Calendar(Period.DAY, start)
 
-    def snapshot(as_of: date) -> LabelledSnapshot:
-        features = customer_features(activity, calendar, as_of, row.horizon_days)
-        features = database.create_table(f"features_{as_of:%Y%m%d}", features)
-        truth = realised_outcomes(everything if as_of == row.as_of else lines, features, row.horizon_days)
-        return LabelledSnapshot(as_of, _frame(database, features), _frame(database, truth).drop(columns="as_of"))
+    def snapshot(as_of: date, horizon_days: int) -> LabelledSnapshot:
+        name = f"features_{as_of:%Y%m%d}"
+        if name not in database.list_tables():
+            database.create_table(name, customer_features(activity, calendar, as_of, row.horizon_days))
+        features = database.table(name)
+        truth = realised_outcomes(everything if as_of == row.as_of else lines, features, horizon_days)
+        outcomes = _frame(database, truth).drop(columns="as_of")
+        return LabelledSnapshot(as_of, horizon_days, _frame(database, features), outcomes)
 
-    latest = row.as_of - timedelta(days=row.horizon_days)
-    dates = [latest - timedelta(days=_STEP_DAYS * step) for step in range(TRAINING_SNAPSHOTS)]
-    now = snapshot(row.as_of)
+    half = training_horizon(row.horizon_days)
+    grid = [_grid(row.as_of - timedelta(days=days), start) for days in (row.horizon_days, half)]
+    wanted = snapshots_to_learn_from(sorted({*grid[0], *grid[1]}), row.as_of, row.as_of, row.horizon_days)
+    for_baselines, days = (grid[0], row.horizon_days) if grid[0] else (grid[1], half)
     year = customer_features(activity, calendar, row.as_of, min(_YEAR_DAYS, (row.as_of - start).days))
+    now = snapshot(row.as_of, row.horizon_days)
     return Data(
         now.features,
         by_customer(_frame(database, year)),
-        tuple(snapshot(day) for day in reversed(dates) if day > start),
+        tuple(snapshot(day, horizon_days) for day, horizon_days in wanted),
+        tuple(snapshot(day, days) for day in for_baselines[-TRAINING_SNAPSHOTS:]),
         now.outcomes,
     )
+
+
+def _grid(latest: date, start: date) -> list[date]:
+    """Dates 30 days apart up to the latest, oldest first, with purchases before each."""
+    count = (latest - start).days // _STEP_DAYS
+    return [latest - timedelta(days=_STEP_DAYS * step) for step in reversed(range(count + 1)) if count >= 0]
 
 
 def _purchases(log: str, folder: Path) -> str:
@@ -202,8 +224,8 @@ def _frame(database: Backend, rows: ibis.Table) -> pd.DataFrame:
 
 def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
     """What the pipeline would predict, and by decile how far its intervals and its confidence hold."""
-    value_model = fit_value_model(data.features, data.matured, row.horizon_days, INTERVAL_LEVEL, SEED)
-    risk_model = fit_risk_model(data.features, data.matured, row.horizon_days, SEED)
+    value_model = fit_value_model(data.features, data.labelled, row.horizon_days, INTERVAL_LEVEL, SEED)
+    risk_model = fit_risk_model(data.features, data.labelled, row.horizon_days, SEED)
     value, risk = value_model.predict(data.features), risk_model.predict(data.features)
     forecast = Forecast(
         1 - numbers(risk["churn_probability"]), numbers(value["expected_orders"]), numbers(value["expected_spend"])
@@ -326,8 +348,9 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
         [
             f"# {name}: {found['log']}, {found['as_of']}, {found['horizon_days']} days\n",
             f"{found['customers']:,} customers, {found['active_share']:.1%} of them active;"
-            f" {len(found['training_snapshots'])} matured snapshots; chosen for value: {found['chosen']['value']},"
-            f" for risk: {found['chosen']['risk']}; {found['seconds']} s.\n",
+            f" ours learned from {len(found['learned_from'])} labelled snapshots;"
+            f" chosen for value: {found['chosen']['value']}, for risk: {found['chosen']['risk']};"
+            f" {found['seconds']} s.\n",
             "| metric | " + " | ".join(scores) + " |",
             "| --- |" + " ---: |" * len(scores),
             *lines,

@@ -11,17 +11,14 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import observed_until
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.warehouse.database import WarehouseError
 
-TRAINING_SNAPSHOTS = 12
-"""Models train on the latest matured snapshots, at most this many."""
-
-TRAINING_ROWS = 600_000
-"""Customers read for training over all snapshots; beyond that, a fixed sample of each."""
+SNAPSHOT_ROWS = 50_000
+"""Customers read of a snapshot to learn from; of a larger one, a fixed sample."""
 
 
 def snapshot_frame(database: Backend, table: str, as_of: date) -> pd.DataFrame:
@@ -58,46 +55,50 @@ def observed_at(database: Backend, as_of: date) -> date:
 def matured_dates(database: Backend, settings: Settings, as_of: date) -> list[date]:
     """Earlier snapshots whose horizon had passed by ``as_of``, oldest first."""
     latest = observed_at(database, as_of) - timedelta(days=settings.predict.horizon_days)
-    rows = database.con.execute(
-        "SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? AND as_of <= ? ORDER BY 1", [as_of, latest]
-    ).fetchall()
-    return [day for (day,) in rows]
+    return [day for day in _earlier(database, as_of) if day <= latest]
 
 
-class MaturedSnapshots:
-    """Features and outcomes of matured snapshots, each read once in a run however many models ask."""
+def _earlier(database: Backend, as_of: date) -> list[date]:
+    rows = database.con.execute("SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? ORDER BY 1", [as_of])
+    return [day for (day,) in rows.fetchall()]
+
+
+class LabelledSnapshots:
+    """Features and outcomes of snapshots to learn from, each read once in a run however many models ask."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._settings = pipeline.settings
-        self._read: dict[date, LabelledSnapshot] = {}
+        self._features: dict[date, pd.DataFrame] = {}
+        self._read: dict[tuple[date, int], LabelledSnapshot] = {}
 
     def at(self, database: Backend, as_of: date) -> list[LabelledSnapshot]:
-        """What a model may train on at ``as_of``: the latest matured snapshots, oldest first."""
-        dates = matured_dates(database, self._settings, as_of)[-TRAINING_SNAPSHOTS:]
-        missing = [day for day in dates if day not in self._read]
-        if missing:
-            self._read |= self._labelled(database, missing)
-        return [self._read[day] for day in dates]
+        """What a model at ``as_of`` learns from, oldest first."""
+        wanted = snapshots_to_learn_from(
+            _earlier(database, as_of), as_of, observed_at(database, as_of), self._settings.predict.horizon_days
+        )
+        missing = [key for key in wanted if key not in self._read]
+        for horizon_days in sorted({days for _, days in missing}):
+            self._label(database, [day for day, days in missing if days == horizon_days], horizon_days)
+        return [self._read[key] for key in wanted]
 
-    def _labelled(self, database: Backend, dates: list[date]) -> dict[date, LabelledSnapshot]:
+    def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
         chosen = _bounded(database, dates)
-        lines, horizon_days = database.table("validated_transactions"), self._settings.predict.horizon_days
-        outcomes = _by_snapshot(database, realised_outcomes(lines, chosen, horizon_days))
-        return {
-            day: LabelledSnapshot(day, frame, outcomes[day].drop(columns="as_of"))
-            for day, frame in _by_snapshot(database, chosen).items()
-        }
+        outcomes = realised_outcomes(database.table("validated_transactions"), chosen, horizon_days)
+        if unread := [day for day in dates if day not in self._features]:
+            self._features |= _by_snapshot(database, chosen.filter(chosen.as_of.isin([*map(ibis.date, unread)])))
+        for day, frame in _by_snapshot(database, outcomes).items():
+            labelled = LabelledSnapshot(day, horizon_days, self._features[day], frame.drop(columns="as_of"))
+            self._read[day, horizon_days] = labelled
 
 
 def _bounded(database: Backend, dates: list[date]) -> ir.Table:
     """Features of the snapshots: all customers, or a fixed sample of them by hash, so that training fits in memory."""
     features = database.table("customer_features")
     chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
-    limit = TRAINING_ROWS // TRAINING_SNAPSHOTS
     counts = database.con.execute(
         "SELECT as_of, count(*) FROM customer_features WHERE as_of IN (SELECT unnest(?)) GROUP BY 1", [dates]
     ).fetchall()
-    per_million = [(as_of, round(1_000_000 * limit / count)) for as_of, count in counts if count > limit]
+    per_million = [(as_of, round(1_000_000 * SNAPSHOT_ROWS / n)) for as_of, n in counts if n > SNAPSHOT_ROWS]
     if not per_million:
         return chosen
     bounds = ibis.cases(*((chosen.as_of == ibis.date(as_of), bound) for as_of, bound in per_million), else_=1_000_000)

@@ -1,4 +1,4 @@
-"""What value and risk have in common: fit on what had matured, store, load, predict."""
+"""What value and risk have in common: fit on outcomes known by then, store, load, predict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import MaturedSnapshots, snapshot_frame
+from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frame
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.resources import Pipeline
@@ -38,11 +38,11 @@ def fit_each_snapshot(
     model_table: str,
     fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], PredictiveModel],
 ) -> None:
-    """Fit, store and record a model at each snapshot of the run, from what had matured by then."""
-    matured = MaturedSnapshots(pipeline)
+    """Fit, store and record a model at each snapshot of the run, from outcomes known by then."""
+    labelled = LabelledSnapshots(pipeline)
 
     def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, list[LabelledSnapshot]]:
-        return snapshot_frame(database, "customer_features", as_of), matured.at(database, as_of)
+        return snapshot_frame(database, "customer_features", as_of), labelled.at(database, as_of)
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
         model = fit(*inputs)

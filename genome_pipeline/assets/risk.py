@@ -23,7 +23,7 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         context,
         pipeline,
         "risk_model",
-        lambda features, matured: fit_risk_model(features, matured, predict.horizon_days, predict.seed),
+        lambda features, labelled: fit_risk_model(features, labelled, predict.horizon_days, predict.seed),
     )
 
 

@@ -1,21 +1,27 @@
-"""Split-conformal prediction intervals that hold within bins of the prediction, not only on average.
+"""Conformal prediction intervals of orders and spend, where many customers buy nothing at all.
+
+An interval is made of two things: the probability that the customer buys within the horizon, and how the amounts of
+those who did buy were spread about what was expected of them. The first moves with the season and is predicted; the
+second is learned, from customers the model did not learn from, within bins of the prediction, so that intervals hold
+for small and large customers and not only on average.
 
 Sources:
 
 - Vovk, V., Gammerman, A. and Shafer, G. (2005), "Algorithmic Learning in a Random World", ch. 4.5: Mondrian
   (category-wise) conformal prediction, here with bins of the predicted value as categories.
+- Gupta, C., Kuchibhotla, A. K. and Ramdas, A. (2022), "Nested conformal prediction and quantile out-of-bag ensemble
+  methods", Pattern Recognition 127: of a family of nested intervals, the first that covers enough.
 - Lei, J., G'Sell, M., Rinaldo, A., Tibshirani, R. J. and Wasserman, L. (2018), "Distribution-Free Predictive Inference
   for Regression", JASA 113(523): split conformal, and the finite-sample rank ceil((n + 1) level).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from genome_pipeline.models.btyd import NotEnoughData
 
@@ -24,103 +30,136 @@ Floats = NDArray[np.float64]
 MAXIMUM_BINS = 10
 MINIMUM_ROWS_PER_BIN = 50
 
+LEVEL_ERROR = 0.15
+"""By how much the level of all may be off: intervals hold on average over none, and this much either way."""
+
+_SMALLEST_ACTIVITY = 1e-3
+_SHARES = np.linspace(0.0, 1.0, 81)
+_LEVELS = np.linspace(0.5, 0.995, 67).tolist()
+
 
 @dataclass(frozen=True)
 class ConformalIntervals:
-    """Fitted intervals: a prediction falls into one bin, whose two offsets are added to it.
+    """Fitted intervals.
 
     Attributes:
         level: coverage asked for, in (0, 1).
-        edges: inner edges of the bins, increasing, shape (bins - 1,); a prediction at an edge is in the upper bin.
-        lower_offsets: at most 0, shape (bins,).
-        upper_offsets: at least 0, shape (bins,).
+        is_count: whether actuals are whole numbers; then bounds are, but where the prediction is the bound.
+        edges: inner edges of the bins of the prediction, increasing, shape (bins - 1,); a prediction at an edge is in
+            the upper bin.
+        quantiles: of actual over expected among customers who bought, where expected is given that they buy; each bin's
+            at 81 evenly spaced shares from 0 to 1, shape (bins, 81).
+        levels: in (0, 1), shape (bins,): what each bin's quantiles are taken at, so that its intervals cover ``level``.
     """
 
     level: float
+    is_count: bool
     edges: tuple[float, ...]
-    lower_offsets: tuple[float, ...]
-    upper_offsets: tuple[float, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+    levels: tuple[float, ...]
 
-    def apply(self, predicted: ArrayLike) -> tuple[Floats, Floats]:
-        """Bounds of each prediction, 0 <= lower <= predicted <= upper; predictions must be at least 0."""
-        values = np.asarray(predicted, dtype=np.float64)
-        bins = np.searchsorted(self.edges, values, side="right")
-        lower = np.maximum(values + np.asarray(self.lower_offsets)[bins], 0.0)
-        return lower, values + np.asarray(self.upper_offsets)[bins]
+    def apply(self, predicted: Floats, activity: Floats) -> tuple[Floats, Floats]:
+        """Bounds of each prediction, 0 <= lower <= predicted <= upper.
+
+        Half of the misses allowed are below. Where to buy nothing is likelier than that, the lower bound is 0, and the
+        upper tail gets what is left: who buys with probability p exceeds it with probability (1 - level) / p.
+
+        Args:
+            predicted: mean of each customer, at least 0, shape (customers,).
+            activity: probability that the customer buys, in [0, 1], shape (customers,).
+        """
+        bins = np.searchsorted(self.edges, predicted, side="right")
+        buys = np.clip(activity, _SMALLEST_ACTIVITY, 1.0)
+        expected = predicted / buys
+        misses = 1 - np.asarray(self.levels)[bins]
+        below = np.maximum(misses / 2 - (1 - buys), 0.0) / buys
+        above = np.where(below > 0, misses / 2, np.minimum(misses, buys)) / buys
+        lower = np.where(below > 0, expected * self._quantile(bins, below), 0.0)
+        upper = np.where(above < 1, expected * self._quantile(bins, 1 - above), 0.0)
+        if self.is_count:
+            lower, upper = np.rint(lower), np.where(above < 1, np.maximum(np.rint(upper), 1.0), 0.0)
+        return np.clip(lower, 0.0, predicted), np.maximum(upper, predicted)
+
+    def _quantile(self, bins: NDArray[np.intp], shares: Floats) -> Floats:
+        """Quantile of each customer's bin at a share of its own, between those kept."""
+        quantiles = np.asarray(self.quantiles)
+        place = np.clip(shares, 0.0, 1.0) * (_SHARES.size - 1)
+        left = np.minimum(place.astype(np.intp), _SHARES.size - 2)
+        weight = place - left
+        return np.asarray(quantiles[bins, left] * (1 - weight) + quantiles[bins, left + 1] * weight)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary that JSON can hold."""
-        return {
-            "level": self.level,
-            "edges": list(self.edges),
-            "lower_offsets": list(self.lower_offsets),
-            "upper_offsets": list(self.upper_offsets),
-        }
+        return {**vars(self), "quantiles": [[*row] for row in self.quantiles]}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> ConformalIntervals:
         """Inverse of :meth:`to_dict`."""
-        offsets = (tuple(state[name]) for name in ("edges", "lower_offsets", "upper_offsets"))
-        return cls(state["level"], *offsets)
+        quantiles = tuple(tuple(row) for row in state["quantiles"])
+        return cls(state["level"], state["is_count"], tuple(state["edges"]), quantiles, tuple(state["levels"]))
 
 
-def fit_intervals(predicted: ArrayLike, actual: ArrayLike, level: float) -> ConformalIntervals:
+def fit_intervals(
+    predicted: Floats, activity: Floats, actual: Floats, level: float, is_count: bool
+) -> ConformalIntervals:
     """Fit on predictions whose outcomes are known, made by a model that did not learn from them.
 
-    Bins are quantile bins of ``predicted``: at most :data:`MAXIMUM_BINS`, and at least :data:`MINIMUM_ROWS_PER_BIN`
-    rows in each (more where the tail asked for is thinner than one row in so many).
-
-    Within a bin of n rows, the lower offset is the residual (actual less predicted) of rank floor((n + 1) (1 - level)
-    / 2), so that half of the misses allowed are below. Where the clip of the interval at 0 leaves fewer misses below,
-    which is the rule where most customers buy nothing, the upper tail gets what is left: its rank is ceil((n + 1)
-    level) plus the rows missed below. Coverage is thus near ``level`` in every bin, above it only where outcomes tie
-    (a bin in which 95% buy nothing) or a prediction is itself the bound.
+    All of shape (customers,); arguments as in :class:`ConformalIntervals`. Bins are quantile bins of the prediction: at
+    most :data:`MAXIMUM_BINS`, with at least :data:`MINIMUM_ROWS_PER_BIN` customers who bought in each. They alone teach
+    quantiles: an actual of 0 is what ``activity`` speaks of. Each counts three times, its prediction as it is and
+    :data:`LEVEL_ERROR` lower and higher; quantiles above the median are rounded up to a row, with one row more than
+    there is, and those below it down. Intervals of rising level are nested; of each bin, the first is taken that covers
+    ``level`` of its n customers, one more, and a standard error of that count: so five bins in six cover ``level`` of
+    the customers to come (Vovk, V. (2012), "Conditional validity of inductive conformal predictors", ACML, section 2).
 
     Raises:
-        NotEnoughData: fewer rows than one bin needs.
+        NotEnoughData: fewer customers bought than one bin needs.
         ValueError: the level is not in (0, 1), or a prediction is negative.
     """
     if not 0 < level < 1:
         raise ValueError(f"interval level must be between 0 and 1, not {level}")
-    values = np.asarray(predicted, dtype=np.float64)
-    outcomes = np.asarray(actual, dtype=np.float64)
-    if np.any(values < 0):
+    if np.any(predicted < 0):
         raise ValueError("predictions must be at least 0")
-    minimum_rows = max(MINIMUM_ROWS_PER_BIN, math.ceil(2 / (1 - level)))
-    if values.size < minimum_rows:
-        raise NotEnoughData(f"only {values.size} outcomes are known: intervals need {minimum_rows}")
+    bought = (actual != 0) & (predicted > 0)
+    if np.count_nonzero(bought) < MINIMUM_ROWS_PER_BIN:
+        raise NotEnoughData(
+            f"only {np.count_nonzero(bought)} customers bought again: intervals need {MINIMUM_ROWS_PER_BIN}"
+        )
+    ratios = actual[bought] * np.clip(activity[bought], _SMALLEST_ACTIVITY, 1.0) / predicted[bought]
+    edges = _bin_edges(predicted, bought)
+    bins = np.searchsorted(edges, predicted, side="right")
+    each = range(len(edges) + 1)
+    quantiles = tuple(tuple(_quantiles(ratios[bins[bought] == index]).tolist()) for index in each)
+    size = np.bincount(bins, minlength=len(each))
+    wanted = level * (size + 1) + np.sqrt(size * level * (1 - level))
+    levels = np.full(len(each), np.nan)
+    for tried in _LEVELS:
+        lower, upper = ConformalIntervals(level, is_count, tuple(edges), quantiles, (tried,) * len(each)).apply(
+            predicted, activity
+        )
+        covered = np.bincount(bins, (lower <= actual) & (actual <= upper), minlength=len(each))
+        levels[np.isnan(levels) & (covered >= wanted)] = tried
+    levels[np.isnan(levels)] = _LEVELS[-1]
+    return ConformalIntervals(level, is_count, tuple(edges), quantiles, tuple(levels.tolist()))
 
-    edges = _bin_edges(values, minimum_rows)
-    bins = np.searchsorted(edges, values, side="right")
-    offsets = [_offsets(values[bins == index], outcomes[bins == index], level) for index in range(len(edges) + 1)]
-    lower_offsets, upper_offsets = zip(*offsets, strict=True)
-    return ConformalIntervals(level, tuple(edges), tuple(lower_offsets), tuple(upper_offsets))
+
+def _quantiles(ratios: Floats) -> Floats:
+    """Quantiles of one bin at :data:`_SHARES`."""
+    pooled = np.concatenate([ratios * (1 - LEVEL_ERROR), ratios, ratios / (1 - LEVEL_ERROR)])
+    grown = _SHARES * (ratios.size + 1) / ratios.size
+    upper = np.quantile(pooled, np.minimum(grown, 1.0), method="higher")
+    lower = np.quantile(pooled, np.maximum(grown - 1 / ratios.size, 0.0), method="lower")
+    return np.asarray(np.where(_SHARES >= 0.5, upper, lower))
 
 
-def _bin_edges(values: Floats, minimum_rows: int) -> list[float]:
-    """Inner edges of quantile bins, without those that would leave a bin too few rows (predictions may tie)."""
-    bin_count = min(MAXIMUM_BINS, values.size // minimum_rows)
-    ordered = np.sort(values)
+def _bin_edges(predicted: Floats, bought: NDArray[np.bool_]) -> list[float]:
+    """Inner edges of quantile bins, without those that would leave a bin too few who bought (predictions may tie)."""
+    ordered = np.sort(predicted[bought])
     edges: list[float] = []
     first_row = 0
-    for edge in np.quantile(ordered, np.arange(1, bin_count) / bin_count).tolist():
+    for edge in np.quantile(predicted, np.arange(1, MAXIMUM_BINS) / MAXIMUM_BINS).tolist():
         row = int(np.searchsorted(ordered, edge, side="left"))
-        if row - first_row >= minimum_rows and values.size - row >= minimum_rows:
+        if row - first_row >= MINIMUM_ROWS_PER_BIN and ordered.size - row >= MINIMUM_ROWS_PER_BIN:
             edges.append(edge)
             first_row = row
     return edges
-
-
-def _offsets(predicted: Floats, actual: Floats, level: float) -> tuple[float, float]:
-    """Lower and upper offset of one bin."""
-    residuals = np.sort(actual - predicted)
-    n = residuals.size
-    lower_rank = math.floor((n + 1) * (1 - level) / 2)
-    lower_offset = min(float(residuals[lower_rank - 1]), 0.0)
-    lower = np.maximum(predicted + lower_offset, 0.0)
-    # A row between two order statistics is missed below even where none of the n is: hence one more, unless no
-    # outcome can be below 0, the bound of every row.
-    missed_below = int(np.count_nonzero(actual < lower)) + int(np.any(lower > 0))
-    # Nudged down, as 60 * 0.8 is a little more than 48 in floating point.
-    upper_rank = min(n, math.ceil((n + 1) * level - 1e-9) + missed_below)
-    return lower_offset, max(float(residuals[upper_rank - 1]), 0.0)

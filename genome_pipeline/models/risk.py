@@ -2,8 +2,9 @@
 
 Candidates and how they are compared: :mod:`genome_pipeline.models.selection`. Each gives log-odds on the last matured
 snapshot, as it would have been fitted at that date. The criterion is log loss, a proper score, after the level of that
-snapshot, which is that of its season, is given to each. The level of now comes from the same season a year before. The
-interval holds the two probabilities of Venn-Abers, learned on the last matured snapshot, and the probability itself.
+snapshot, which is that of its season, is given to each. The level of now is that of BTYD, corrected by what it missed
+before: at the same season a year before or, in the first year, lately. The interval holds the two probabilities of
+Venn-Abers, learned on the last matured snapshot, and the probability itself.
 
 Venn-Abers: Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V.
 (2015), "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -21,26 +23,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.boosting import Boosted, fit_probability
-from genome_pipeline.models.btyd import MbgNbd, NotEnoughData, fit_mbg_nbd
+from genome_pipeline.models.btyd import NotEnoughData, ParetoNbd, fit_pareto_nbd
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.levels import level_evidence, share_of, shift_to_share
 from genome_pipeline.models.selection import (
     CandidateRow,
+    Choice,
     Fits,
     Part,
     Trial,
     abstention,
     candidate_table,
     choose,
-    mean_prediction,
 )
 from genome_pipeline.models.snapshots import (
-    LEVEL_WEIGHT,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
@@ -48,7 +49,6 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     usable_snapshots,
-    year_before,
 )
 
 Floats = NDArray[np.float64]
@@ -56,8 +56,6 @@ Floats = NDArray[np.float64]
 CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
 """Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
 al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
-
-_LARGEST_LEVEL = float(np.log(4.0))
 
 NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
 
@@ -138,14 +136,14 @@ class NaiveRisk:
 
 @dataclass(frozen=True)
 class BtydRisk:
-    """MBG/NBD: the probability of no purchase within the horizon, from the purchase history alone."""
+    """Pareto/NBD: the probability of no purchase within the horizon, from the purchase history alone."""
 
-    purchases: MbgNbd
+    purchases: ParetoNbd
 
     @classmethod
     def fit(cls, features: pd.DataFrame) -> BtydRisk:
         """Fit on ``customer_features`` of one snapshot. Raises :class:`NotEnoughData`."""
-        return cls(fit_mbg_nbd(*purchase_history(features)))
+        return cls(fit_pareto_nbd(*purchase_history(features)))
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Log-odds of no purchase within the horizon, shape (customers,)."""
@@ -159,13 +157,13 @@ class BtydRisk:
 
 @dataclass(frozen=True)
 class BoostingRisk:
-    """Gradient boosting of the churn outcome."""
+    """Gradient boosting of the churn outcome over half the horizon: it ranks customers, the level is not its own."""
 
     churn: Boosted
 
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
-        """Fit on matured snapshots, pooled. Raises :class:`NotEnoughData`."""
+        """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
         return _fit_boosting(tuple(snapshots), seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
@@ -183,12 +181,12 @@ class RiskModel:
 
     Attributes:
         parts: make up the chosen candidate; without any the model abstains.
-        level: log-odds added to their mean: a part of what was missed at the same season a year before or, in the
-            first year, on the selection snapshot.
+        level: log-odds added to their mean, so that the mean probability is what BTYD expects, corrected by what it
+            missed before.
         calibrator: None where no snapshot has matured.
         naive_shares: churned share of the selection snapshot's customers with and without a purchase in the recent
             window; None where no snapshot has matured.
-        btyd: source of ``p_alive``; None where MBG/NBD cannot be fitted.
+        btyd: source of ``p_alive``; None where Pareto/NBD cannot be fitted.
         abstain_reason: why a probability or its interval is not offered.
         rows: the rows of the model table.
     """
@@ -198,7 +196,7 @@ class RiskModel:
     level: float
     calibrator: VennAbers | None
     naive_shares: tuple[float, float] | None
-    btyd: MbgNbd | None
+    btyd: ParetoNbd | None
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
 
@@ -212,7 +210,8 @@ class RiskModel:
         unknown = np.full(len(features), np.nan)
         probability = lower = upper = unknown
         if self.parts and len(features):
-            score = mean_prediction(self.parts.values(), features, self.horizon_days) + self.level
+            scores = [part.predict(features, self.horizon_days) for part in self.parts.values()]
+            score = _joined(scores) + self.level
             probability = expit(score)
             if self.calibrator is not None:
                 _, lower, upper = self.calibrator.apply(score)
@@ -258,7 +257,7 @@ class RiskModel:
         plain = json.loads(data)
         load: dict[str, Callable[[dict[str, Any]], Part]] = {
             "naive": lambda parameters: NaiveRisk(),
-            "btyd": lambda parameters: BtydRisk(MbgNbd.from_dict(parameters)),
+            "btyd": lambda parameters: BtydRisk(ParetoNbd.from_dict(parameters)),
             "boosting": lambda parameters: BoostingRisk(Boosted.from_dict(plain["churn"])),
         }
         return cls(
@@ -267,14 +266,14 @@ class RiskModel:
             plain["level"],
             None if plain["calibrator"] is None else VennAbers.from_dict(plain["calibrator"]),
             None if plain["naive_shares"] is None else tuple(plain["naive_shares"]),
-            None if plain["btyd"] is None else MbgNbd.from_dict(plain["btyd"]),
+            None if plain["btyd"] is None else ParetoNbd.from_dict(plain["btyd"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )
 
 
 def fit_risk_model(
-    current: pd.DataFrame, matured: Sequence[LabelledSnapshot], horizon_days: int, seed: int
+    current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon_days: int, seed: int
 ) -> RiskModel:
     """Fit candidates at one snapshot, choose the best, and calibrate it on the last matured snapshot.
 
@@ -283,18 +282,19 @@ def fit_risk_model(
 
     Args:
         current: ``customer_features`` of the snapshot.
-        matured: earlier snapshots whose horizon has passed.
+        labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
         horizon_days: length of the horizon.
         seed: seed of everything random.
 
     Raises:
-        ValueError: a snapshot in ``matured`` has not matured by now.
+        ValueError: the outcomes of a labelled snapshot are not known by now.
     """
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}"
         return RiskModel(horizon_days, {}, 0.0, None, None, None, reason, abstention(CANDIDATES, reason))
-    snapshots = usable_snapshots(matured, snapshot_date(current), horizon_days)
+    snapshots = usable_snapshots(labelled, snapshot_date(current))
 
     def fits(features: pd.DataFrame, training: Sequence[LabelledSnapshot]) -> Fits:
         return {
@@ -306,46 +306,52 @@ def fit_risk_model(
     choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
     part = choice.fitted.get("btyd")
     btyd = part.purchases if isinstance(part, BtydRisk) else None
+    if not choice.parts:
+        return RiskModel(horizon_days, {}, 0.0, None, None, btyd, choice.abstain_reason, choice.rows)
+    level = _level(choice, current, snapshots, horizon_days)
     if choice.selection is None:
-        reason = choice.abstain_reason or NOT_CALIBRATED
-        return RiskModel(horizon_days, choice.parts, 0.0, None, None, btyd, reason, choice.rows)
-    features, has_churned = choice.selection.features, choice.selection.outcomes["has_churned"].to_numpy(bool)
-    scores = mean_prediction(choice.trial_parts.values(), features, horizon_days)
+        return RiskModel(horizon_days, choice.parts, level, None, None, btyd, NOT_CALIBRATED, choice.rows)
+    features, has_churned = choice.selection.features, _has_churned(choice.selection)
+    scores = _joined([part.predict(features, horizon_days) for part in choice.trial_parts.values()])
     # One snapshot tells how probabilities are spread, but its level is that of its season.
-    error = _level_error(scores, has_churned)
-    calibrator = VennAbers.fit(scores + error, has_churned)
-    level = _season_level(snapshots, snapshot_date(current), horizon_days)
-    if level is None:
-        level = LEVEL_WEIGHT * error if len(choice.trial_parts) == len(choice.parts) else 0.0
+    calibrator = VennAbers.fit(scores + shift_to_share(scores, share_of(has_churned)), has_churned)
     naive_shares = _naive_shares(features, has_churned)
     return RiskModel(horizon_days, choice.parts, level, calibrator, naive_shares, btyd, None, choice.rows)
 
 
-def _season_level(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> float | None:
-    """What BTYD, which knows no season, was off by at the same season a year before, in part; None without one."""
-    snapshot = year_before(snapshots, as_of, horizon_days)
-    try:
-        if snapshot is None:
-            return None
-        scores = BtydRisk.fit(snapshot.features).predict(snapshot.features, horizon_days)
-    except NotEnoughData:
-        return None
-    return LEVEL_WEIGHT * _level_error(scores, snapshot.outcomes["has_churned"].to_numpy(bool))
+def _level(choice: Choice, current: pd.DataFrame, snapshots: Sequence[LabelledSnapshot], horizon_days: int) -> float:
+    """Log-odds to add to the mean of the chosen parts.
+
+    The mean probability is that of BTYD, corrected by what it missed before; without BTYD, the last share that churned.
+    """
+    scores = _joined([part.predict(current, horizon_days) for part in choice.parts.values()])
+    btyd = choice.fitted.get("btyd")
+    if btyd is None:
+        return 0.0 if choice.selection is None else shift_to_share(scores, share_of(_has_churned(choice.selection)))
+    missed = []
+    evidence, credibility = level_evidence(snapshots, snapshot_date(current), horizon_days)
+    for snapshot in evidence:
+        with suppress(NotEnoughData):
+            then = BtydRisk.fit(snapshot.features).predict(snapshot.features, snapshot.horizon_days)
+            missed.append(shift_to_share(then, share_of(_has_churned(snapshot))))
+    expected = btyd.predict(current, horizon_days)
+    if missed:
+        expected = expected + credibility * np.mean(missed)
+    return shift_to_share(scores, float(expit(expected).mean()))
 
 
-def _level_error(scores: Floats, has_churned: NDArray[np.bool_]) -> float:
-    """What, added to all log-odds, makes their mean probability the share that churned: at most log 4."""
-    # As if one more had churned by half: few customers who end alike are no proof that all do.
-    share = (has_churned.sum() + 0.5) / (has_churned.size + 1)
-    low, high = (expit(scores + shift).mean() for shift in (-_LARGEST_LEVEL, _LARGEST_LEVEL))
-    if not low < share < high:
-        return -_LARGEST_LEVEL if share <= low else _LARGEST_LEVEL
-    return float(brentq(lambda shift: expit(scores + shift).mean() - share, -_LARGEST_LEVEL, _LARGEST_LEVEL))
+def _has_churned(snapshot: LabelledSnapshot) -> NDArray[np.bool_]:
+    return snapshot.outcomes["has_churned"].to_numpy(bool)
 
 
-@lru_cache(maxsize=2)
+def _joined(scores: Sequence[Floats]) -> Floats:
+    """Mean of the parts' log-odds."""
+    return np.asarray(np.mean(scores, axis=0))
+
+
+@lru_cache(maxsize=4)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> BoostingRisk:
-    # Kept, as each snapshot of a range compares candidates as they were fitted for the snapshot before.
+    # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     features, outcomes = pooled_rows(snapshots, seed)
     return BoostingRisk(fit_probability(model_matrix(features), outcomes["has_churned"].to_numpy(bool), seed))
 
@@ -360,22 +366,27 @@ def risk_band(churn_probability: Floats) -> pd.Series[Any]:
 
 def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
     """Mean negative log likelihood of the outcomes, with probabilities kept 1e-6 from 0 and 1."""
+    return float(_log_losses(probability, is_event).mean())
+
+
+def _log_losses(probability: Floats, is_event: NDArray[np.bool_]) -> Floats:
     p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
-    return float(-np.mean(np.log(np.where(is_event, p, 1 - p))))
+    return np.asarray(-np.log(np.where(is_event, p, 1 - p)))
 
 
-def _try_out(selection: LabelledSnapshot, scores: Floats) -> Trial:
+def _try_out(selection: LabelledSnapshot, predictions: Sequence[Floats]) -> Trial:
     """Errors on the selection snapshot, whose level, that of its season, is given to every candidate."""
-    has_churned = selection.outcomes["has_churned"].to_numpy(bool)
-    probability = expit(scores + _level_error(scores, has_churned))
-    loss = log_loss(probability, has_churned)
+    has_churned = _has_churned(selection)
+    scores = _joined(predictions)
+    probability = expit(scores + shift_to_share(scores, share_of(has_churned)))
+    losses = _log_losses(probability, has_churned)
     is_one_class = has_churned.all() or not has_churned.any()
     errors: dict[str, float | None] = {
         "brier_score": float(np.mean((probability - has_churned) ** 2)),
-        "log_loss": loss,
+        "log_loss": float(losses.mean()),
         "auc": None if is_one_class else float(roc_auc_score(has_churned, probability)),
     }
-    return Trial(-loss, f"Log loss {loss:.4f}", errors)
+    return Trial(losses, f"Log loss {losses.mean():.4f}", errors)
 
 
 def _naive_shares(features: pd.DataFrame, has_churned: NDArray[np.bool_]) -> tuple[float, float]:

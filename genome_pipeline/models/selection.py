@@ -3,21 +3,23 @@
 Candidates are made of parts:
 
 - ``naive``: what the recent window alone says.
-- ``btyd``: MBG/NBD, fitted to the purchase histories of the snapshot itself; needs no outcomes.
-- ``boosting``: gradient boosting over the genes, trained on matured snapshots.
+- ``btyd``: Pareto/NBD, fitted to the purchase histories of the snapshot itself; needs no outcomes.
+- ``boosting``: gradient boosting over the genes, trained on earlier snapshots.
 
-A candidate that joins parts by ``+`` predicts their mean. Equal weights are hard to beat where forecasts err
-differently (Bates, J. M. and Granger, C. W. J. (1969), "The Combination of Forecasts", OR 20(4), 451-468).
+A candidate that joins parts by ``+`` predicts their mean, each brought to the same level first. Equal weights are hard
+to beat where forecasts err differently (Bates, J. M. and Granger, C. W. J. (1969), "The Combination of Forecasts", OR
+20(4), 451-468).
 
 Candidates are compared on the last matured snapshot, each as it would have been fitted at that date: boosting trains
-on what had matured by then, BTYD on the histories known then. Where nothing had matured by then, boosting cannot be
-compared; fitted now, it is joined with BTYD (:data:`UNTRIED`), as neither alone is known to be the better.
+on what was known by then, BTYD on the histories known then. One snapshot is one season: :data:`PREFERRED` is passed
+over only for a candidate that is clearly better, by :data:`TOLERANCE`, and it is taken where boosting can be fitted
+now but could not have been then.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -29,12 +31,21 @@ from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.btyd import NotEnoughData
-from genome_pipeline.models.snapshots import MAXIMUM_TRAINING_ROWS, LabelledSnapshot, horizon_split
+from genome_pipeline.models.snapshots import (
+    MAXIMUM_TRAINING_ROWS,
+    LabelledSnapshot,
+    last_matured,
+    snapshot_date,
+    training_snapshots,
+)
 
 Floats = NDArray[np.float64]
 
-UNTRIED = "btyd+boosting"
-"""The candidate taken where boosting can be fitted now, but could not be when candidates are compared."""
+PREFERRED = "btyd+boosting"
+"""The candidate that has done best over the public logs of ``benchmarks/accuracy.py``."""
+
+TOLERANCE = 0.02
+"""Share by which another candidate's loss must be lower to be chosen: losses differ as much from season to season."""
 
 
 class Part(Protocol):
@@ -62,11 +73,11 @@ Fits = Mapping[str, Callable[[], Part]]
 class Trial:
     """What a candidate achieved on the selection snapshot.
 
-    Candidates are chosen by ``score``: higher is better, NaN is worst. ``summary`` says it in words; ``errors`` are
-    the error columns of the model table, None where not defined.
+    Candidates are chosen by the mean of ``losses``, one a customer, shape (customers,). ``summary`` says it in words;
+    ``errors`` are the error columns of the model table, None where not defined.
     """
 
-    score: float
+    losses: Floats
     summary: str
     errors: dict[str, float | None]
 
@@ -103,8 +114,8 @@ class Choice:
     Attributes:
         parts: the chosen candidate's, fitted on everything known now; none where no candidate can be used.
         fitted: all parts that were fitted on the current snapshot, used or not.
-        trial_parts: the chosen candidate's, as they would have been at the selection snapshot; without boosting for
-            :data:`UNTRIED`.
+        trial_parts: the chosen candidate's, as they would have been at the selection snapshot; without boosting where
+            it could not have been fitted then.
         selection: the snapshot on which candidates were compared; None where none has matured.
         abstain_reason: why no candidate can be used; None where one is.
         rows: the rows of the model table.
@@ -124,20 +135,20 @@ def choose(
     snapshots: Sequence[LabelledSnapshot],
     horizon_days: int,
     fits: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], Fits],
-    try_out: Callable[[LabelledSnapshot, Floats], Trial],
+    try_out: Callable[[LabelledSnapshot, Sequence[Floats]], Trial],
 ) -> Choice:
     """Compare candidates on the last matured snapshot, and fit the best of them on everything known now.
 
-    Without a matured snapshot BTYD is chosen, which needs none. One thread does it all: optimisers and boosting wait
-    for their threads thousands of times, which on a busy machine costs far more than threads save.
+    Without a matured snapshot :data:`PREFERRED` is chosen or, without boosting, BTYD. One thread does it all: boosting
+    and optimisers wait for their threads thousands of times, which on a busy machine costs far more than threads save.
 
     Args:
         candidates: names, simplest first, among them ``naive``, which can always be used.
         current: ``customer_features`` of the snapshot to predict at.
-        snapshots: the snapshots that have matured by then.
+        snapshots: labelled snapshots, their outcomes known by then.
         horizon_days: length of the horizon.
-        fits: how to fit parts, given the features to predict and the matured snapshots to learn from.
-        try_out: how to judge predictions made at the selection snapshot.
+        fits: how to fit parts, given the features to predict and the snapshots to train on.
+        try_out: how to judge a candidate, given what each of its parts predicts at the selection snapshot.
     """
     with threadpool_limits(1):
         return _choose(candidates, current, snapshots, horizon_days, fits, try_out)
@@ -149,41 +160,39 @@ def _choose(
     snapshots: Sequence[LabelledSnapshot],
     horizon_days: int,
     fits: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], Fits],
-    try_out: Callable[[LabelledSnapshot, Floats], Trial],
+    try_out: Callable[[LabelledSnapshot, Sequence[Floats]], Trial],
 ) -> Choice:
-    training, selection = horizon_split(snapshots, horizon_days)
+    selection = last_matured(snapshots, horizon_days)
+    training: Sequence[LabelledSnapshot] = ()
     then: dict[str, Part] = {}
     not_compared = dict.fromkeys(candidates, "no snapshot has matured yet")
     trials: dict[str, Trial] = {}
     if selection is not None:
+        training = training_snapshots(snapshots, selection.as_of, horizon_days)
         then, missing = _fit_parts(fits(selection.features, training))
         not_compared = _unavailable(candidates, missing)
         predicted = {name: part.predict(selection.features, horizon_days) for name, part in then.items()}
         for candidate in candidates:
             if candidate not in not_compared:
-                mean = np.mean([predicted[name] for name in parts_of(candidate)], axis=0)
-                trials[candidate] = try_out(selection, mean)
+                trials[candidate] = try_out(selection, [predicted[name] for name in parts_of(candidate)])
 
-    fits_now = fits(current, snapshots)
+    training_now = training_snapshots(snapshots, snapshot_date(current), horizon_days)
+    fits_now = fits(current, training_now)
     # Boosting is the dear part: it is fitted again only if chosen.
     now, missing = _fit_parts({name: fit for name, fit in fits_now.items() if name != "boosting"})
     unfit = _unavailable(candidates, missing)
-    chosen: str | None = None
-    if selection is not None:
-        chosen = _best(trials, unfit)
-        if chosen == "btyd" and not training:
-            now |= _fit_parts({"boosting": fits_now["boosting"]})[0]
-            chosen = UNTRIED if "boosting" in now else chosen
-    elif "btyd" in now:
-        chosen = "btyd"
+    chosen = _best(trials, unfit)
+    if PREFERRED not in trials and chosen in (None, "btyd") and "btyd" in now:
+        now |= _fit_parts({"boosting": fits_now["boosting"]})[0]
+        chosen = PREFERRED if "boosting" in now else "btyd"
     chosen_names = [] if chosen is None else parts_of(chosen)
     parts = {name: now[name] if name in now else fits_now[name]() for name in chosen_names}
 
     def row(candidate: str) -> CandidateRow:
         is_chosen = candidate == chosen
-        trained_on = snapshots if is_chosen else training
+        trained_on = training_now if is_chosen else training
         names = parts_of(candidate)
-        is_trained = "boosting" in names and candidate in trials
+        is_trained = "boosting" in names and (is_chosen or candidate in trials)
         row_count = min(sum(len(snapshot.features) for snapshot in trained_on), MAXIMUM_TRAINING_ROWS)
         latest = {**then, **now, **parts}
         fitted = {name: latest[name].parameters() for name in names if name in latest}
@@ -208,12 +217,6 @@ def _choose(
 def abstention(candidates: Sequence[str], reason: str) -> tuple[CandidateRow, ...]:
     """Rows of a model table where nothing was tried, for one reason."""
     return tuple(CandidateRow(name, False, f"Not tried: {reason}.", None, 0, 0, {}, None) for name in candidates)
-
-
-def mean_prediction(parts: Iterable[Part], features: pd.DataFrame, horizon_days: int) -> Floats:
-    """Mean of what the parts predict, shape (..., customers)."""
-    predictions = np.array([part.predict(features, horizon_days) for part in parts])
-    return np.asarray(predictions.mean(axis=0))
 
 
 def candidate_table(table_name: str, as_of: date, rows: Sequence[CandidateRow]) -> pd.DataFrame:
@@ -252,14 +255,18 @@ def _unavailable(candidates: Sequence[str], missing_parts: Mapping[str, str]) ->
     }
 
 
-def _best(trials: Mapping[str, Trial], excluded: Collection[str]) -> str:
-    """The candidate with the highest score, the simplest among equals. The naive baseline is never excluded."""
-    scores = {
-        candidate: trial.score if np.isfinite(trial.score) else -np.inf
-        for candidate, trial in trials.items()
-        if candidate not in excluded
-    }
-    return max(scores, key=lambda candidate: scores[candidate])
+def _best(trials: Mapping[str, Trial], excluded: Collection[str]) -> str | None:
+    """The candidate of least mean loss, the simplest among equals; :data:`PREFERRED` if about as good.
+
+    None where nothing was compared. The naive baseline is never excluded.
+    """
+    losses = {candidate: trial.losses for candidate, trial in trials.items() if candidate not in excluded}
+    if not losses:
+        return None
+    best = min(losses, key=lambda candidate: float(losses[candidate].mean()))
+    if PREFERRED in losses and losses[PREFERRED].mean() <= (1 + TOLERANCE) * losses[best].mean():
+        return PREFERRED
+    return best
 
 
 def _reason(
@@ -271,17 +278,20 @@ def _reason(
     selection: LabelledSnapshot | None,
 ) -> str:
     """Why the candidate was chosen or passed over, in a plain sentence."""
-    if selection is None and candidate == chosen:
-        return "No snapshot has matured yet, and this candidate needs none."
     if candidate == chosen and candidate not in trials:
-        return (
-            "Nothing had matured early enough to compare boosting: joined with BTYD, as neither is known to be better."
-        )
+        if candidate == PREFERRED:
+            return "Boosting could not be compared yet: joined with BTYD, as neither is known to be better."
+        return "No snapshot has matured yet, and this candidate needs none."
     if selection is None or candidate not in trials:
         return f"Not compared: {unfit.get(candidate) or not_compared[candidate]}."
-    result = f"{trials[candidate].summary} on {selection.as_of}, out of time"
+    loss = {name: float(trial.losses.mean()) for name, trial in trials.items()}
     if candidate == chosen:
-        return f"{result}: the best of {len(trials)} candidates."
-    if candidate in unfit:
-        return f"{result}, but cannot be fitted now: {unfit[candidate]}."
-    return f"{result}: no better than {chosen}."
+        is_least = loss[candidate] <= min(loss.values())
+        verdict = f": {'the best' if is_least else 'about as good as the best'} of {len(trials)} candidates."
+    elif candidate in unfit:
+        verdict = f", but cannot be fitted now: {unfit[candidate]}."
+    elif chosen == PREFERRED and loss[candidate] < loss[PREFERRED]:
+        verdict = f": better than {chosen}, but by less than {TOLERANCE:.0%}."
+    else:
+        verdict = f": no better than {chosen}."
+    return f"{trials[candidate].summary} on {selection.as_of}, out of time{verdict}"

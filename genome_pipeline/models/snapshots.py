@@ -1,8 +1,13 @@
-"""Matured snapshots: what was known of customers at a date, and what they did in the horizon that followed."""
+"""Matured snapshots: what was known of customers at a date, and what they did in the days that followed.
+
+Boosting trains on outcomes over half the horizon. They are known earlier, so that it learns from fresher snapshots and
+from a shorter log; on public logs that ranks customers better than outcomes over all of the horizon do
+(``docs/methodology.md``). What half a horizon cannot tell is the level over the whole, which BTYD gives.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -22,12 +27,15 @@ MINIMUM_CUSTOMERS = 30
 MAXIMUM_TRAINING_ROWS = 200_000
 """Rows that boosting trains on at most; more are sampled."""
 
+TRAINING_SNAPSHOTS = 5
+"""Boosting trains on the latest snapshots, this many: older ones tell of customers as they were."""
 
-LEVEL_WEIGHT = 2 / 3
-"""How much of an earlier snapshot's error in level is expected again: it is one observation, of one season."""
+_SPACING_DAYS = 25
+"""Training snapshots are a month apart: those of days or weeks nearly repeat one another."""
 
-_YEAR_DAYS = 365
-_SAME_SEASON_DAYS = 20
+YEAR_DAYS = 365
+SAME_SEASON_DAYS = 20
+"""A snapshot at most this far from a year before another is of the same season."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +46,7 @@ class LabelledSnapshot:
 
     Attributes:
         as_of: the date; features know only what happened before it, outcomes what happened from it on.
+        horizon_days: how long from ``as_of`` on the outcomes go.
         features: rows of contract table ``customer_features``.
         outcomes: ``customer_id``, ``actual_orders`` (purchase days within the horizon), ``actual_spend`` (purchases
             less returns, negative where more came back; null where the log has no amounts), ``has_churned``.
@@ -47,6 +56,7 @@ class LabelledSnapshot:
     """
 
     as_of: date
+    horizon_days: int
     features: pd.DataFrame
     outcomes: pd.DataFrame
 
@@ -82,53 +92,79 @@ def snapshot_date(features: pd.DataFrame) -> date:
     return pd.Timestamp(str(days[0])).date()
 
 
-def usable_snapshots(
-    matured: Sequence[LabelledSnapshot], as_of: date, horizon_days: int
-) -> tuple[LabelledSnapshot, ...]:
-    """The matured snapshots in order of time, without those of fewer than :data:`MINIMUM_CUSTOMERS` customers.
+def training_horizon(horizon_days: int) -> int:
+    """Days of outcomes that boosting trains on: half the horizon, rounded up."""
+    return (horizon_days + 1) // 2
+
+
+def snapshots_to_learn_from(
+    dates: Sequence[date], as_of: date, observed_until: date, horizon_days: int
+) -> list[tuple[date, int]]:
+    """The earlier snapshots that a model at ``as_of`` learns from, each with the days of outcomes it is needed with.
+
+    With all of the horizon: the last matured one, on which candidates are compared, and that of the same season a year
+    before. With half of it: those boosting trains on now, and would have trained on at the last matured one.
+
+    Args:
+        dates: of the earlier snapshots there are.
+        as_of: the snapshot to predict at.
+        observed_until: day up to which the log is complete, at most ``as_of``.
+        horizon_days: length of the horizon.
+    """
+    half = training_horizon(horizon_days)
+    matured = sorted(day for day in dates if day + timedelta(days=horizon_days) <= observed_until)
+    wanted = {(day, half) for day in _latest(dates, observed_until, half)}
+    if matured:
+        wanted |= {(matured[-1], horizon_days)} | {(day, half) for day in _latest(dates, matured[-1], half)}
+        season = as_of - timedelta(days=YEAR_DAYS)
+        near = min(matured, key=lambda day: abs((day - season).days))
+        if abs((near - season).days) <= SAME_SEASON_DAYS:
+            wanted.add((near, horizon_days))
+    return sorted(wanted)
+
+
+def _latest(dates: Iterable[date], by: date, horizon_days: int) -> list[date]:
+    """The latest dates whose outcomes were known ``by`` then, at most :data:`TRAINING_SNAPSHOTS`, a month apart."""
+    found: list[date] = []
+    for day in sorted(dates, reverse=True):
+        is_known = day + timedelta(days=horizon_days) <= by
+        if is_known and (not found or (found[-1] - day).days >= _SPACING_DAYS):
+            found.append(day)
+    return found[:TRAINING_SNAPSHOTS]
+
+
+def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple[LabelledSnapshot, ...]:
+    """The labelled snapshots in order of time, without those of fewer than :data:`MINIMUM_CUSTOMERS` customers.
 
     Raises:
-        ValueError: the horizon of a snapshot reaches past ``as_of``: its outcomes are not known yet.
+        ValueError: the outcomes of a snapshot reach past ``as_of``: they are not known yet.
     """
-    for snapshot in matured:
-        if snapshot.as_of + timedelta(days=horizon_days) > as_of:
+    for snapshot in labelled:
+        if snapshot.as_of + timedelta(days=snapshot.horizon_days) > as_of:
             raise ValueError(
-                f"snapshot {snapshot.as_of} has not matured by {as_of}: its horizon is {horizon_days} days"
+                f"snapshot {snapshot.as_of} has not matured by {as_of}: its horizon is {snapshot.horizon_days} days"
             )
-    large = (snapshot for snapshot in matured if len(snapshot.features) >= MINIMUM_CUSTOMERS)
+    large = (snapshot for snapshot in labelled if len(snapshot.features) >= MINIMUM_CUSTOMERS)
     return tuple(sorted(large, key=lambda snapshot: snapshot.as_of))
 
 
-def horizon_split(
-    snapshots: Sequence[LabelledSnapshot], horizon_days: int
-) -> tuple[list[LabelledSnapshot], LabelledSnapshot | None]:
-    """Split matured snapshots into those to train on and the last one, on which candidates are compared.
+def last_matured(snapshots: Sequence[LabelledSnapshot], horizon_days: int) -> LabelledSnapshot | None:
+    """The last snapshot with outcomes over all of the horizon, on which candidates are compared; None without one."""
+    matured = [snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days]
+    return max(matured, key=lambda snapshot: snapshot.as_of, default=None)
 
-    The training part is exactly what had matured by the date of the selection snapshot, so that comparing there
-    repeats what a deployment at that date would have done: no outcome of a training row falls into the horizon it is
-    judged on. Without snapshots the selection is None.
+
+def training_snapshots(
+    snapshots: Sequence[LabelledSnapshot], by: date, horizon_days: int
+) -> tuple[LabelledSnapshot, ...]:
+    """What boosting trains on at a date: the latest snapshots with outcomes over half the horizon known by then.
+
+    At the date of the last matured snapshot, this is what a deployment at that date would have had: no outcome of a
+    training row falls into the horizon it is judged on.
     """
-    if not snapshots:
-        return [], None
-    ordered = sorted(snapshots, key=lambda snapshot: snapshot.as_of)
-    selection = ordered[-1]
-    horizon = timedelta(days=horizon_days)
-    return [snapshot for snapshot in ordered if snapshot.as_of + horizon <= selection.as_of], selection
-
-
-def year_before(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> LabelledSnapshot | None:
-    """The matured snapshot of the same season, at most 20 days from a year before ``as_of``; None without one.
-
-    One before which the log was shorter than a horizon tells of its customers' first days, not of a season.
-    """
-    day = as_of - timedelta(days=_YEAR_DAYS)
-    near = [
-        snapshot
-        for snapshot in snapshots
-        if abs((snapshot.as_of - day).days) <= _SAME_SEASON_DAYS
-        and numbers(snapshot.features["t_days"]).max() >= horizon_days
-    ]
-    return min(near, key=lambda snapshot: abs((snapshot.as_of - day).days), default=None)
+    half = training_horizon(horizon_days)
+    at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == half}
+    return tuple(at[day] for day in reversed(_latest(at, by, half)))
 
 
 def pooled_rows(snapshots: Sequence[LabelledSnapshot], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

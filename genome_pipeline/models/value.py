@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -20,44 +21,55 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.boosting import Boosted, fit_mean
-from genome_pipeline.models.btyd import GammaGamma, MbgNbd, NotEnoughData, fit_gamma_gamma, fit_mbg_nbd
+from genome_pipeline.models.btyd import GammaGamma, NotEnoughData, ParetoNbd, fit_gamma_gamma, fit_pareto_nbd
 from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.levels import factors_to_totals, level_evidence, share_of, shift_to_share
 from genome_pipeline.models.selection import (
     CandidateRow,
+    Choice,
     Fits,
     Part,
     Trial,
     abstention,
     candidate_table,
     choose,
-    mean_prediction,
 )
 from genome_pipeline.models.snapshots import (
-    LEVEL_WEIGHT,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
     pooled_rows,
     purchase_history,
     snapshot_date,
+    training_horizon,
     usable_snapshots,
-    year_before,
 )
 
 Floats = NDArray[np.float64]
 
-CANDIDATES = ("naive", "btyd", "boosting", "naive+btyd", "btyd+boosting", "naive+btyd+boosting")
+CANDIDATES = (
+    "naive",
+    "btyd",
+    "boosting",
+    "naive+btyd",
+    "naive+boosting",
+    "btyd+boosting",
+    "naive+btyd+boosting",
+)
 """Simplest first."""
 
 NO_AMOUNTS = "no amounts in the source: spend is not predicted"
 NOT_MATURED = "no snapshot has matured yet: intervals need one"
+NO_INTERVALS = "too few customers bought again: no intervals"
 
-_NO_LEVELS = (1.0, 1.0)
+_NO_LEVELS = np.ones(2)
 
+_SMALLEST_PROBABILITY = 1e-6
 _DEVIANCE_FLOOR_SHARE = 0.01
 """Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
 
@@ -73,22 +85,22 @@ def naive_value(features: pd.DataFrame, horizon_days: int) -> tuple[Floats, Floa
     return numbers(features["recent_purchase_day_count"]) * scale, spend * scale
 
 
-def deviance_explained(actual: Floats, predicted: Floats) -> float:
-    """Share of Poisson deviance explained (D2): 1 is perfect, 0 as good as the mean actual; NaN where all are equal.
+def relative_deviances(actual: Floats, predicted: Floats) -> Floats:
+    """Poisson deviance of each customer over the mean deviance of the mean actual: 0 is perfect, 1 is no gain.
 
-    Negative actuals count as 0, and predictions as at least 1% of the mean actual.
+    Of shape (customers,). Negative actuals count as 0, and predictions as at least 1% of the mean actual; not all
+    actuals may be equal.
     """
     actual = np.maximum(actual, 0.0)
-    if actual.size == 0 or np.ptp(actual) == 0:
-        return float("nan")
     mean = np.full_like(actual, actual.mean())
-    return 1.0 - _deviance(actual, np.maximum(predicted, _DEVIANCE_FLOOR_SHARE * mean)) / _deviance(actual, mean)
+    floored = np.maximum(predicted, _DEVIANCE_FLOOR_SHARE * mean)
+    return np.asarray(_deviances(actual, floored) / _deviances(actual, mean).mean())
 
 
-def _deviance(actual: Floats, predicted: Floats) -> float:
-    """Half the mean Poisson deviance."""
+def _deviances(actual: Floats, predicted: Floats) -> Floats:
+    """Half the Poisson deviance of each customer."""
     ratio = np.where(actual > 0, actual, predicted) / predicted
-    return float(np.mean(actual * np.log(ratio) - actual + predicted))
+    return np.asarray(actual * np.log(ratio) - actual + predicted)
 
 
 @dataclass(frozen=True)
@@ -104,148 +116,202 @@ class NaiveValue:
 
 
 @dataclass(frozen=True)
-class BtydValue:
-    """MBG/NBD for orders and, where the source has amounts, the mean amount of a purchase day.
+class PurchaseAmount:
+    """Mean amount of a customer's next purchase day, by Gamma-Gamma.
 
-    ``amount`` is None where Gamma-Gamma could not be fitted; then everyone has the mean gross amount ``mean_amount``
-    (None without amounts). Monetary values are before returns: ``net_share`` is the share of gross amounts kept.
+    ``gamma`` is None where Gamma-Gamma could not be fitted; then everyone has the mean gross amount ``mean``, None
+    without amounts. ``net_share`` is what returns leave of the amounts, from 0 to 1: spend is net, Gamma-Gamma gross.
     """
 
-    purchases: MbgNbd
-    amount: GammaGamma | None
-    mean_amount: float | None
+    gamma: GammaGamma | None
+    mean: float | None
     net_share: float
 
     @classmethod
-    def fit(cls, features: pd.DataFrame) -> BtydValue:
-        """Fit on ``customer_features`` of one snapshot, sorted by customer. Raises :class:`NotEnoughData`."""
-        purchases = fit_mbg_nbd(*purchase_history(features))
+    def fit(cls, features: pd.DataFrame) -> PurchaseAmount:
+        """Fit on ``customer_features`` of one snapshot, sorted by customer."""
         spend = numbers(features["spend_amount"])
         is_known = np.isfinite(spend)
         if not is_known.any():
-            return cls(purchases, None, None, 1.0)
+            return cls(None, None, 1.0)
         net = max(float(np.sum(spend[is_known])), 0.0)
         gross = net + float(np.nansum(numbers(features["return_amount"])[is_known]))
         days = float(np.sum(numbers(features["purchase_day_count"])[is_known]))
         try:
-            amount = fit_gamma_gamma(numbers(features["frequency_count"]), numbers(features["monetary_value_amount"]))
+            gamma = fit_gamma_gamma(numbers(features["frequency_count"]), numbers(features["monetary_value_amount"]))
         except NotEnoughData:
-            amount = None
-        return cls(purchases, amount, gross / days, net / gross if gross > 0 else 1.0)
+            gamma = None
+        return cls(gamma, gross / days, net / gross if gross > 0 else 1.0)
+
+    def predict(self, features: pd.DataFrame) -> Floats:
+        """Net amount of each customer's purchase day, shape (customers,), at least 0; NaN without amounts."""
+        if self.gamma is None:
+            return np.full(len(features), np.nan if self.mean is None else self.mean * self.net_share)
+        frequency, monetary_value = numbers(features["frequency_count"]), numbers(features["monetary_value_amount"])
+        return np.asarray(self.gamma.mean_amount(frequency, monetary_value) * self.net_share)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        gamma = None if self.gamma is None else self.gamma.to_dict()
+        return {"gamma": gamma, "mean": self.mean, "net_share": self.net_share}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> PurchaseAmount:
+        """Inverse of :meth:`to_dict`."""
+        gamma = None if state["gamma"] is None else GammaGamma.from_dict(state["gamma"])
+        return cls(gamma, state["mean"], state["net_share"])
+
+
+@dataclass(frozen=True)
+class BtydValue:
+    """Pareto/NBD for orders and, where the source has amounts, the mean amount of a purchase day."""
+
+    purchases: ParetoNbd
+    amount: PurchaseAmount
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame) -> BtydValue:
+        """Fit on ``customer_features`` of one snapshot, sorted by customer. Raises :class:`NotEnoughData`."""
+        return cls(fit_pareto_nbd(*purchase_history(features)), PurchaseAmount.fit(features))
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Expected orders and spend, shape (2, customers); spend is NaN without amounts."""
-        x, t_x, t = purchase_history(features)
-        orders = self.purchases.expected_purchases(x, t_x, t, horizon_days)
-        if self.amount is not None:
-            mean_amount = self.amount.mean_amount(x, numbers(features["monetary_value_amount"]))
-        else:
-            mean_amount = np.full_like(orders, np.nan if self.mean_amount is None else self.mean_amount)
-        return np.stack([orders, orders * mean_amount * self.net_share])
+        orders = self.purchases.expected_purchases(*purchase_history(features), horizon_days)
+        return np.stack([orders, orders * self.amount.predict(features)])
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
-        return {
-            "purchases": self.purchases.to_dict(),
-            "amount": None if self.amount is None else self.amount.to_dict(),
-            "mean_amount": self.mean_amount,
-            "net_share": self.net_share,
-        }
+        return {"purchases": self.purchases.to_dict(), "amount": self.amount.to_dict()}
 
     @classmethod
     def from_parameters(cls, state: dict[str, Any]) -> BtydValue:
         """Inverse of :meth:`parameters`."""
-        amount = None if state["amount"] is None else GammaGamma.from_dict(state["amount"])
-        return cls(MbgNbd.from_dict(state["purchases"]), amount, state["mean_amount"], state["net_share"])
+        return cls(ParetoNbd.from_dict(state["purchases"]), PurchaseAmount.from_dict(state["amount"]))
 
 
 @dataclass(frozen=True)
 class BoostingValue:
     """Gradient boosting of orders and, where the source has amounts, of spend.
 
-    What the trees learn is a factor on the customer's lifetime rate, so that a model trained on the short histories of
-    early snapshots still holds for the longer ones of later snapshots. The rate is shrunk to that of all customers as
-    if each had one more purchase day: ``horizon * (purchase days + 1) / (T + mean_gap_days)``, and for spend
-    ``horizon * (spend + mean_amount) / (T + mean_gap_days)``.
+    What the trees learn is a factor on the customer's rate so far, so that a model trained on short histories and half
+    the horizon holds for longer ones. The rate is the mean of that over the recent window, and of the one over the
+    customer's lifetime, shrunk to that of all as if everyone had one more purchase day: ``(purchase days + 1) /
+    (T + mean_gap_days)``. For spend it is multiplied by the customer's mean amount.
     """
 
     orders: Boosted
     spend: Boosted | None
     mean_gap_days: float
-    mean_amount: float
+    amount: PurchaseAmount
 
     @classmethod
-    def fit(
-        cls, snapshots: Sequence[LabelledSnapshot], horizon_days: int, has_amounts: bool, seed: int
-    ) -> BoostingValue:
-        """Fit on matured snapshots, pooled. Raises :class:`NotEnoughData`."""
-        return _fit_boosting(tuple(snapshots), horizon_days, has_amounts, seed)
+    def fit(cls, snapshots: Sequence[LabelledSnapshot], has_amounts: bool, seed: int) -> BoostingValue:
+        """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
+        return _fit_boosting(tuple(snapshots), has_amounts, seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Expected orders and spend over the horizon trained on, shape (2, customers); spend is NaN without amounts."""
+        """Expected orders and spend, shape (2, customers); spend is NaN without amounts."""
         matrix = model_matrix(features)
-        orders_rate, spend_rate = _lifetime_value(features, horizon_days, self.mean_gap_days, self.mean_amount)
-        spend = np.full(len(matrix), np.nan) if self.spend is None else spend_rate * self.spend.mean(matrix)
-        return np.stack([orders_rate * self.orders.mean(matrix), spend])
+        rate = _order_rate(features, horizon_days, self.mean_gap_days)
+        spend = np.full(len(matrix), np.nan)
+        if self.spend is not None:
+            spend = rate * self.amount.predict(features) * self.spend.mean(matrix)
+        return np.stack([rate * self.orders.mean(matrix), spend])
 
     def parameters(self) -> dict[str, Any]:
-        """The settings of the fit and what the rates are shrunk to; the trees are in the artifact."""
+        """The settings of the fit and what the rates are made of; the trees are in the artifact."""
         return {
             "settings": self.orders.settings(),
             "mean_gap_days": self.mean_gap_days,
-            "mean_amount": self.mean_amount,
+            "amount": self.amount.to_dict(),
         }
 
 
-@lru_cache(maxsize=2)
-def _fit_boosting(
-    snapshots: tuple[LabelledSnapshot, ...], horizon_days: int, has_amounts: bool, seed: int
-) -> BoostingValue:
-    # Kept, as each snapshot of a range compares candidates as they were fitted for the snapshot before.
+@lru_cache(maxsize=4)
+def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], has_amounts: bool, seed: int) -> BoostingValue:
+    # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     features, outcomes = pooled_rows(snapshots, seed)
     matrix = model_matrix(features)
     days = numbers(features["purchase_day_count"]).sum()
     mean_gap_days = float(numbers(features["t_days"]).sum() / days)
-    mean_amount = float(_positive_spend(features).sum() / days)
-    orders_rate, spend_rate = _lifetime_value(features, horizon_days, mean_gap_days, mean_amount)
-    orders = fit_mean(matrix, numbers(outcomes["actual_orders"]), orders_rate, seed)
+    rate = _order_rate(features, snapshots[-1].horizon_days, mean_gap_days)
+    orders = fit_mean(matrix, numbers(outcomes["actual_orders"]), rate, seed)
+    amount = PurchaseAmount.fit(snapshots[-1].features)
     spend = None
     if has_amounts:
-        if mean_amount == 0:
-            raise NotEnoughData("nothing was spent before the matured snapshots")
+        amounts = amount.predict(features)
+        if not np.all(amounts > 0):
+            raise NotEnoughData("nothing was spent before the snapshots to train on")
         actual = numbers(outcomes["actual_spend"])
         is_known = np.isfinite(actual)
-        spend = fit_mean(matrix[is_known], actual[is_known], spend_rate[is_known], seed)
-    return BoostingValue(orders, spend, mean_gap_days, mean_amount)
+        spend = fit_mean(matrix[is_known], actual[is_known], (rate * amounts)[is_known], seed)
+    return BoostingValue(orders, spend, mean_gap_days, amount)
 
 
-def _positive_spend(features: pd.DataFrame) -> Floats:
-    """Spend of each customer so far, at least 0 and 0 where unknown."""
-    return np.maximum(np.nan_to_num(numbers(features["spend_amount"])), 0.0)
+def _order_rate(features: pd.DataFrame, horizon_days: int, mean_gap_days: float) -> Floats:
+    """Orders within the horizon at the customer's rate so far; see :class:`BoostingValue`."""
+    lifetime = (numbers(features["purchase_day_count"]) + 1) / (numbers(features["t_days"]) + mean_gap_days)
+    return (lifetime * horizon_days + naive_value(features, horizon_days)[0]) / 2
 
 
-def _lifetime_value(
-    features: pd.DataFrame, horizon_days: int, mean_gap_days: float, mean_amount: float
-) -> tuple[Floats, Floats]:
-    """Orders and spend within the horizon at the customer's shrunk lifetime rate; see :class:`BoostingValue`."""
-    scale = horizon_days / (numbers(features["t_days"]) + mean_gap_days)
-    orders = (numbers(features["purchase_day_count"]) + 1) * scale
-    return orders, (_positive_spend(features) + mean_amount) * scale
+@dataclass(frozen=True)
+class Intervals:
+    """Prediction intervals of orders and spend, each None where it is not predicted.
+
+    They need the probability that a customer buys: that of ``purchases``, with ``shift`` added to its log-odds.
+    """
+
+    purchases: ParetoNbd
+    shift: float
+    orders: ConformalIntervals | None
+    spend: ConformalIntervals | None
+
+    def apply(self, features: pd.DataFrame, horizon_days: int, orders: Floats, spend: Floats) -> list[Floats]:
+        """Lower and upper bound of expected orders, then of expected spend; NaN where there is no interval."""
+        activity = expit(_activity(self.purchases, features, horizon_days) + self.shift)
+        bounds: list[Floats] = []
+        for intervals, predicted in ((self.orders, orders), (self.spend, spend)):
+            unknown = np.full_like(predicted, np.nan)
+            bounds += (unknown, unknown) if intervals is None else intervals.apply(predicted, activity)
+        return bounds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return {
+            "purchases": self.purchases.to_dict(),
+            "shift": self.shift,
+            "orders": None if self.orders is None else self.orders.to_dict(),
+            "spend": None if self.spend is None else self.spend.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Intervals:
+        """Inverse of :meth:`to_dict`."""
+        orders, spend = (
+            None if state[name] is None else ConformalIntervals.from_dict(state[name]) for name in ("orders", "spend")
+        )
+        return cls(ParetoNbd.from_dict(state["purchases"]), state["shift"], orders, spend)
+
+
+def _activity(purchases: ParetoNbd, features: pd.DataFrame, horizon_days: int) -> Floats:
+    """Log-odds of a purchase within the horizon, shape (customers,)."""
+    probability = purchases.purchase_probability(*purchase_history(features), horizon_days)
+    return np.asarray(logit(np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)))
 
 
 @dataclass(frozen=True)
 class ValueModel:
     """The candidates tried at a snapshot and the chosen one, ready to predict.
 
-    ``parts`` make up the chosen candidate; without any the model abstains. ``levels`` are factors on expected orders
-    and spend, for the season. ``abstain_reason`` says why a prediction or its interval is not offered.
+    ``parts`` make up the chosen candidate; without any the model abstains. ``levels`` are factors on the orders and
+    the spend that each part expects: they bring its totals to those of BTYD, corrected by what BTYD missed before.
+    ``abstain_reason`` says why a prediction or its interval is not offered.
     """
 
     horizon_days: int
     parts: Mapping[str, Part]
-    levels: tuple[float, float]
-    orders_intervals: ConformalIntervals | None
-    spend_intervals: ConformalIntervals | None
+    levels: Mapping[str, Floats]
+    intervals: Intervals | None
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
 
@@ -259,9 +325,12 @@ class ValueModel:
         naive_orders, naive_spend = naive_value(features, self.horizon_days)
         orders = spend = np.full(len(features), np.nan)
         if self.parts and len(features):
-            orders, spend = _levelled(mean_prediction(self.parts.values(), features, self.horizon_days), self.levels)
-        orders_lower, orders_upper = _bounds(self.orders_intervals, orders)
-        spend_lower, spend_upper = _bounds(self.spend_intervals, spend)
+            predicted = {name: part.predict(features, self.horizon_days) for name, part in self.parts.items()}
+            orders, spend = _joined([_levelled(values, self.levels[name]) for name, values in predicted.items()])
+        bounds = [np.full(len(features), np.nan)] * 4
+        if self.intervals is not None and len(features):
+            bounds = self.intervals.apply(features, self.horizon_days, orders, spend)
+        orders_lower, orders_upper, spend_lower, spend_upper = bounds
         return pd.DataFrame(
             {
                 "as_of": features["as_of"],
@@ -284,9 +353,8 @@ class ValueModel:
         plain = {
             "horizon_days": self.horizon_days,
             "parts": {name: part.parameters() for name, part in self.parts.items()},
-            "levels": list(self.levels),
-            "orders_intervals": None if self.orders_intervals is None else self.orders_intervals.to_dict(),
-            "spend_intervals": None if self.spend_intervals is None else self.spend_intervals.to_dict(),
+            "levels": {name: list(factors) for name, factors in self.levels.items()},
+            "intervals": None if self.intervals is None else self.intervals.to_dict(),
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
         }
@@ -307,19 +375,14 @@ class ValueModel:
                 Boosted.from_dict(plain["orders"]),
                 None if plain["spend"] is None else Boosted.from_dict(plain["spend"]),
                 parameters["mean_gap_days"],
-                parameters["mean_amount"],
+                PurchaseAmount.from_dict(parameters["amount"]),
             ),
         }
-        orders_intervals, spend_intervals = (
-            None if plain[name] is None else ConformalIntervals.from_dict(plain[name])
-            for name in ("orders_intervals", "spend_intervals")
-        )
         return cls(
             plain["horizon_days"],
             {name: load[name](parameters) for name, parameters in plain["parts"].items()},
-            tuple(plain["levels"]),
-            orders_intervals,
-            spend_intervals,
+            {name: np.array(factors) for name, factors in plain["levels"].items()},
+            None if plain["intervals"] is None else Intervals.from_dict(plain["intervals"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )
@@ -327,117 +390,134 @@ class ValueModel:
 
 def fit_value_model(
     current: pd.DataFrame,
-    matured: Sequence[LabelledSnapshot],
+    labelled: Sequence[LabelledSnapshot],
     horizon_days: int,
     interval_level: float,
     seed: int,
 ) -> ValueModel:
     """Fit candidates at one snapshot, choose the best, and give its predictions intervals.
 
-    Intervals come from the out-of-time errors of the chosen candidate on the selection snapshot. Data that cannot
-    carry a model make it abstain, not raise.
+    Intervals come from the out-of-time errors of the chosen candidate on the last matured snapshot; before one has
+    matured, from those of BTYD over half the horizon. Data that cannot carry a model make it abstain, not raise.
 
     Args:
         current: ``customer_features`` of the snapshot.
-        matured: earlier snapshots whose horizon has passed.
+        labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
         horizon_days: length of the horizon.
         interval_level: coverage of the prediction intervals, in (0, 1).
         seed: seed of everything random.
 
     Raises:
-        ValueError: a snapshot in ``matured`` has not matured by now.
+        ValueError: the outcomes of a labelled snapshot are not known by now.
     """
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
-        return ValueModel(horizon_days, {}, _NO_LEVELS, None, None, reason, abstention(CANDIDATES, reason))
-    snapshots = usable_snapshots(matured, snapshot_date(current), horizon_days)
+        return ValueModel(horizon_days, {}, {}, None, reason, abstention(CANDIDATES, reason))
+    snapshots = usable_snapshots(labelled, snapshot_date(current))
     has_amounts = bool(np.isfinite(numbers(current["spend_amount"])).any())
 
     def fits(features: pd.DataFrame, training: Sequence[LabelledSnapshot]) -> Fits:
         return {
             "naive": NaiveValue,
             "btyd": lambda: BtydValue.fit(features),
-            "boosting": lambda: BoostingValue.fit(training, horizon_days, has_amounts, seed),
+            "boosting": lambda: BoostingValue.fit(training, has_amounts, seed),
         }
 
     choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
     if not choice.parts:
-        return ValueModel(horizon_days, {}, _NO_LEVELS, None, None, choice.abstain_reason, choice.rows)
+        return ValueModel(horizon_days, {}, {}, None, choice.abstain_reason, choice.rows)
 
     reasons = [] if has_amounts else [NO_AMOUNTS]
-    orders_intervals = spend_intervals = None
-    if choice.selection is None:
-        reasons.append(NOT_MATURED)
-    else:
-        outcomes = choice.selection.outcomes
-        predicted = mean_prediction(choice.trial_parts.values(), choice.selection.features, horizon_days)
-        # One snapshot tells how outcomes are spread, but its level is that of its season.
-        orders, spend = _levelled(predicted, _level_errors(predicted, choice.selection))
+    evidence, credibility = level_evidence(snapshots, snapshot_date(current), horizon_days)
+    intervals = None
+    levels = dict.fromkeys(choice.parts, _NO_LEVELS)
+    btyd = choice.fitted.get("btyd")
+    if isinstance(btyd, BtydValue):
+        missed = _missed(evidence) * credibility
+        totals = _levelled(btyd.predict(current, horizon_days), np.exp(missed[:2]))
+        for name, part in choice.parts.items():
+            levels[name] = factors_to_totals(part.predict(current, horizon_days), totals)
         try:
-            orders_intervals = _intervals(orders, numbers(outcomes["actual_orders"]), interval_level)
-            spend_intervals = _intervals(spend, numbers(outcomes["actual_spend"]), interval_level)
+            orders, spend = _calibrated(choice, snapshots, horizon_days, interval_level)
+            intervals = Intervals(btyd.purchases, float(missed[2]), orders, spend)
         except NotEnoughData as reason:
             reasons.append(str(reason))
-    levels = _season_levels(snapshots, snapshot_date(current), horizon_days)
+    else:
+        reasons.append(NO_INTERVALS)
     abstain_reason = "; ".join(reasons) or None
-    return ValueModel(
-        horizon_days, choice.parts, levels, orders_intervals, spend_intervals, abstain_reason, choice.rows
+    return ValueModel(horizon_days, choice.parts, levels, intervals, abstain_reason, choice.rows)
+
+
+def _calibrated(
+    choice: Choice, snapshots: Sequence[LabelledSnapshot], horizon_days: int, level: float
+) -> tuple[ConformalIntervals | None, ConformalIntervals | None]:
+    """Intervals of orders and spend, each None where it is not predicted. Raises :class:`NotEnoughData`."""
+    snapshot, parts = choice.selection, [*choice.trial_parts.values()]
+    if snapshot is None:
+        recent = [found for found in snapshots if found.horizon_days == training_horizon(horizon_days)]
+        if not recent:
+            raise NotEnoughData(NOT_MATURED)
+        snapshot = recent[-1]
+        parts = [BtydValue.fit(snapshot.features)]
+    # One snapshot tells how outcomes are spread, but its level is that of its season.
+    actual = _actual(snapshot)
+    predictions = [part.predict(snapshot.features, snapshot.horizon_days) for part in parts]
+    predicted = _joined([_levelled(values, factors_to_totals(values, actual)) for values in predictions])
+    log_odds = _activity(BtydValue.fit(snapshot.features).purchases, snapshot.features, snapshot.horizon_days)
+    activity = expit(log_odds + shift_to_share(log_odds, share_of(actual[0] > 0)))
+    orders, spend = (
+        fit_intervals(values, activity, known, level, is_count) if np.isfinite([values, known]).all() else None
+        for values, known, is_count in zip(predicted, actual, (True, False), strict=True)
     )
+    if choice.selection is None and orders is not None:
+        # Over half the horizon counts are lower, and their steps larger: what they spare does not hold for the whole.
+        orders = replace(orders, levels=tuple(max(found, level) for found in orders.levels))
+    return orders, spend
 
 
-def _season_levels(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> tuple[float, float]:
-    """Factors on orders and spend: of what BTYD, which knows no season, was off by a year before, a part."""
-    snapshot = year_before(snapshots, as_of, horizon_days)
-    try:
-        if snapshot is None:
-            return _NO_LEVELS
-        predicted = BtydValue.fit(snapshot.features).predict(snapshot.features, horizon_days)
-    except NotEnoughData:
-        return _NO_LEVELS
-    orders, spend = _level_errors(predicted, snapshot)
-    return orders**LEVEL_WEIGHT, spend**LEVEL_WEIGHT
+def _missed(evidence: Sequence[LabelledSnapshot]) -> Floats:
+    """Mean of what BTYD missed in the log of total orders and of total spend, and in log-odds of a purchase."""
+    missed = [np.zeros(3)]
+    for snapshot in evidence:
+        with suppress(NotEnoughData):
+            btyd = BtydValue.fit(snapshot.features)
+            actual = _actual(snapshot)
+            factors = factors_to_totals(btyd.predict(snapshot.features, snapshot.horizon_days), actual)
+            log_odds = _activity(btyd.purchases, snapshot.features, snapshot.horizon_days)
+            missed.append(np.append(np.log(factors), shift_to_share(log_odds, share_of(actual[0] > 0))))
+    return np.asarray(np.sum(missed, axis=0) / max(len(missed) - 1, 1))
 
 
-def _level_errors(predicted: Floats, snapshot: LabelledSnapshot) -> tuple[float, float]:
-    """Actual over predicted totals of orders and spend, from 1/4 to 4; 1 where one of them is 0 or unknown."""
-    errors = []
-    for values, column in zip(predicted, ("actual_orders", "actual_spend"), strict=True):
-        actual = numbers(snapshot.outcomes[column])
-        is_known = np.isfinite(actual) & np.isfinite(values)
-        totals = float(actual[is_known].sum()), float(values[is_known].sum())
-        errors.append(float(np.clip(totals[0] / totals[1], 0.25, 4.0)) if min(totals) > 0 else 1.0)
-    return errors[0], errors[1]
+def _actual(snapshot: LabelledSnapshot) -> Floats:
+    """Orders and spend of each customer, shape (2, customers)."""
+    return np.stack([numbers(snapshot.outcomes[column]) for column in ("actual_orders", "actual_spend")])
 
 
-def _levelled(predicted: Floats, levels: tuple[float, float]) -> Floats:
+def _levelled(predicted: Floats, factors: Floats) -> Floats:
     """Expected orders and spend, shape (2, customers), each times its factor."""
-    return np.asarray(predicted * np.asarray(levels)[:, np.newaxis])
+    return np.asarray(predicted * factors[:, np.newaxis])
 
 
-def _try_out(selection: LabelledSnapshot, predicted: Floats) -> Trial:
-    """Deviance explained and absolute errors of predictions, shape (2, customers), on the selection snapshot."""
-    scores: dict[str, float] = {}
+def _joined(predictions: Sequence[Floats]) -> Floats:
+    """Mean of what parts of the same level predict."""
+    return np.asarray(np.mean(predictions, axis=0))
+
+
+def _try_out(selection: LabelledSnapshot, predictions: Sequence[Floats]) -> Trial:
+    """Deviance and absolute errors on the selection snapshot, whose level, that of its season, each part gets."""
+    actual = _actual(selection)
+    predicted = _joined([_levelled(values, factors_to_totals(values, actual)) for values in predictions])
+    losses: dict[str, Floats] = {}
     errors: dict[str, float | None] = {}
-    columns = (("orders", "actual_orders", "orders_mae"), ("spend", "actual_spend", "spend_mae_amount"))
-    for values, (target, column, error) in zip(predicted, columns, strict=True):
-        actual = numbers(selection.outcomes[column])
-        is_known = np.isfinite(actual) & np.isfinite(values)
-        if is_known.any():
-            scores[target] = deviance_explained(actual[is_known], values[is_known])
-            errors[error] = float(np.mean(np.abs(actual - values)[is_known]))
-    score = float(np.mean(list(scores.values())))
-    return Trial(score, f"Explains {score:.1%} of the Poisson deviance of {' and '.join(scores)}", errors)
-
-
-def _intervals(predicted: Floats, actual: Floats, level: float) -> ConformalIntervals | None:
-    """Intervals from the customers whose prediction and outcome are known; None where there are none."""
-    is_known = np.isfinite(actual) & np.isfinite(predicted)
-    return fit_intervals(predicted[is_known], actual[is_known], level) if is_known.any() else None
-
-
-def _bounds(intervals: ConformalIntervals | None, predicted: Floats) -> tuple[Floats, Floats]:
-    """Bounds of each prediction, NaN without intervals."""
-    if intervals is None:
-        return np.full_like(predicted, np.nan), np.full_like(predicted, np.nan)
-    return intervals.apply(predicted)
+    columns = (("orders", "orders_mae"), ("spend", "spend_mae_amount"))
+    for known, values, (target, error) in zip(actual, predicted, columns, strict=True):
+        is_known = np.isfinite(known) & np.isfinite(values)
+        if is_known.all():
+            errors[error] = float(np.mean(np.abs(known - values)))
+            if np.ptp(np.maximum(known, 0.0)) > 0:
+                losses[target] = relative_deviances(known, values)
+    loss = np.mean([*losses.values()], axis=0) if losses else np.zeros(len(selection.features))
+    share = 1 - float(loss.mean())
+    return Trial(loss, f"Explains {share:.1%} of the Poisson deviance of {' and '.join(losses)}", errors)

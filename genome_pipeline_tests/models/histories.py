@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
 from genome_pipeline_tests.models.populations import customers
 
 START = date(2023, 1, 1)
@@ -58,12 +58,12 @@ class History:
             frame[f"{name}_spend_amount"] = window.sum().reindex(first.index, fill_value=0.0).round(2).to_numpy()
         return frame
 
-    def snapshot(self, as_of: date) -> LabelledSnapshot:
+    def snapshot(self, as_of: date, horizon_days: int = HORIZON_DAYS) -> LabelledSnapshot:
         """Features at ``as_of`` and what followed within the horizon."""
         features = self.features(as_of)
         now = (as_of - START).days
         log = pd.DataFrame({"customer": self.customer, "day": self.day, "amount": self.amount})
-        log = log[(log["day"] >= now) & (log["day"] < now + HORIZON_DAYS)]
+        log = log[(log["day"] >= now) & (log["day"] < now + horizon_days)]
         log["customer_id"] = [f"c{number:05d}" for number in log["customer"]]
         future = log.groupby("customer_id")["amount"].agg(["size", "sum"])
         future = future.reindex(features["customer_id"].to_numpy(), fill_value=0)
@@ -75,12 +75,12 @@ class History:
                 "has_churned": future["size"].to_numpy() == 0,
             }
         )
-        return LabelledSnapshot(as_of, features, outcomes)
+        return LabelledSnapshot(as_of, horizon_days, features, outcomes)
 
-    def matured(self, as_of: date) -> list[LabelledSnapshot]:
-        """Snapshots of every thirty days that have matured by ``as_of``, oldest first."""
-        last = (as_of - START).days - HORIZON_DAYS
-        return [self.snapshot(START + timedelta(days=days)) for days in range(60, last + 1, 30)]
+    def labelled(self, as_of: date) -> list[LabelledSnapshot]:
+        """What a model at ``as_of`` learns from, of snapshots every thirty days."""
+        dates = [START + timedelta(days=days) for days in range(60, (as_of - START).days, 30)]
+        return [self.snapshot(*wanted) for wanted in snapshots_to_learn_from(dates, as_of, as_of, HORIZON_DAYS)]
 
 
 @cache

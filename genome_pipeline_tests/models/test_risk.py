@@ -16,18 +16,18 @@ NOW = START + timedelta(days=390)
 REGULAR = 30.0  # shape of the gaps between purchases
 
 
-def fit(current: pd.DataFrame, matured: list[LabelledSnapshot]) -> RiskModel:
-    return fit_risk_model(current, matured, HORIZON_DAYS, seed=0)
+def fit(current: pd.DataFrame, labelled: list[LabelledSnapshot]) -> RiskModel:
+    return fit_risk_model(current, labelled, HORIZON_DAYS, seed=0)
 
 
 @pytest.fixture(scope="module")
 def model() -> RiskModel:
-    return fit(history().features(NOW), history().matured(NOW))
+    return fit(history().features(NOW), history().labelled(NOW))
 
 
 @pytest.fixture(scope="module")
 def regular_model() -> RiskModel:
-    return fit(history(REGULAR).features(NOW), history(REGULAR).matured(NOW))
+    return fit(history(REGULAR).features(NOW), history(REGULAR).labelled(NOW))
 
 
 def test_venn_abers_is_isotonic_regression_with_one_more_row() -> None:
@@ -104,7 +104,7 @@ def test_the_model_beats_the_baseline_on_new_outcomes(model: RiskModel) -> None:
 
 
 def test_naive_is_the_churned_share_of_the_last_matured_snapshot(model: RiskModel) -> None:
-    last = history().matured(NOW)[-1]
+    last = history().labelled(NOW)[-1]
     is_recent = last.features["recent_purchase_day_count"] > 0
     shares = last.outcomes["has_churned"].groupby(is_recent).mean()
     features = history().features(NOW)
@@ -128,7 +128,8 @@ def test_a_snapshot_that_has_not_matured_is_refused() -> None:
 
 def test_one_outcome_only_has_no_auc() -> None:
     matured = [
-        LabelledSnapshot(s.as_of, s.features, s.outcomes.assign(has_churned=True)) for s in history().matured(NOW)
+        LabelledSnapshot(s.as_of, s.horizon_days, s.features, s.outcomes.assign(has_churned=True))
+        for s in history().labelled(NOW)
     ]
     model = fit(history().features(NOW), matured)
     table = model.candidates(NOW)
@@ -163,8 +164,13 @@ def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: RiskModel)
 def test_row_order_and_threads_do_not_matter(regular_model: RiskModel) -> None:
     features = history(REGULAR).features(NOW)
     shuffled = [
-        LabelledSnapshot(s.as_of, s.features.sample(frac=1, random_state=1), s.outcomes.sample(frac=1, random_state=2))
-        for s in reversed(history(REGULAR).matured(NOW))
+        LabelledSnapshot(
+            s.as_of,
+            s.horizon_days,
+            s.features.sample(frac=1, random_state=1),
+            s.outcomes.sample(frac=1, random_state=2),
+        )
+        for s in reversed(history(REGULAR).labelled(NOW))
     ]
     with threadpool_limits(1):
         again = fit(features.sample(frac=1, random_state=3), shuffled)
@@ -186,13 +192,13 @@ def quieter(snapshot: LabelledSnapshot) -> LabelledSnapshot:
     outcomes = snapshot.outcomes.copy()
     back = np.flatnonzero(~outcomes["has_churned"])
     outcomes.loc[back[::2], "has_churned"] = True
-    return LabelledSnapshot(snapshot.as_of, snapshot.features, outcomes)
+    return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, snapshot.features, outcomes)
 
 
 def test_half_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
     year = timedelta(days=365)
     at = START + year + timedelta(days=120)
-    features, matured = history().features(at), history().matured(at)
+    features, matured = history().features(at), history().labelled(at)
     usual = fit(features, matured)
     quiet = fit(features, [quieter(s) if s.as_of == at - year else s for s in matured])
     assert usual.abstain_reason is None
@@ -205,7 +211,7 @@ def test_half_of_what_a_season_differed_by_a_year_before_is_expected_again() -> 
 
 def test_boosting_that_could_not_be_compared_is_joined_with_btyd() -> None:
     at = START + timedelta(days=180)
-    model = fit(history().features(at), history().matured(at))
+    model = fit(history().features(at), history().labelled(at))
     (chosen,) = [row for row in model.rows if row.is_chosen]
     assert (chosen.candidate, set(model.parts)) == ("btyd+boosting", {"btyd", "boosting"})
     assert "Nothing had matured early enough to compare boosting" in chosen.choice_reason

@@ -17,18 +17,18 @@ REGULAR = 30.0  # shape of the gaps between purchases
 MONETARY = ("spend_amount", "monetary_value_amount", "average_order_value_amount", "recent_spend_amount")
 
 
-def fit(current: pd.DataFrame, matured: list[LabelledSnapshot], level: float = 0.8) -> ValueModel:
-    return fit_value_model(current, matured, HORIZON_DAYS, level, seed=0)
+def fit(current: pd.DataFrame, labelled: list[LabelledSnapshot], level: float = 0.8) -> ValueModel:
+    return fit_value_model(current, labelled, HORIZON_DAYS, level, seed=0)
 
 
 @pytest.fixture(scope="module")
 def model() -> ValueModel:
-    return fit(history().features(NOW), history().matured(NOW))
+    return fit(history().features(NOW), history().labelled(NOW))
 
 
 @pytest.fixture(scope="module")
 def regular_model() -> ValueModel:
-    return fit(history(REGULAR).features(NOW), history(REGULAR).matured(NOW))
+    return fit(history(REGULAR).features(NOW), history(REGULAR).labelled(NOW))
 
 
 def chosen(model: ValueModel) -> str:
@@ -55,18 +55,18 @@ def test_deviance_explained() -> None:
 def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
     year = timedelta(days=365)
     at = START + year + timedelta(days=120)
-    features, matured = history().features(at), history().matured(at)
+    features, matured = history().features(at), history().labelled(at)
     usual = fit(features, matured)
 
     def doubled(snapshot: LabelledSnapshot) -> LabelledSnapshot:
         outcomes = snapshot.outcomes.copy()
         outcomes[["actual_orders", "actual_spend"]] *= 2
-        return LabelledSnapshot(snapshot.as_of, snapshot.features, outcomes)
+        return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, snapshot.features, outcomes)
 
     busy = fit(features, [doubled(s) if s.as_of == at - year else s for s in matured])
     assert np.divide(busy.levels, usual.levels) == pytest.approx([2 ** (2 / 3)] * 2)
     early = START + timedelta(days=300)
-    assert fit(history().features(early), history().matured(early)).levels == (1.0, 1.0)
+    assert fit(history().features(early), history().labelled(early)).levels == (1.0, 1.0)
 
 
 def test_predictions_and_candidates_keep_the_contract(model: ValueModel) -> None:
@@ -140,7 +140,7 @@ def test_without_a_matured_snapshot_btyd_predicts_without_intervals() -> None:
 
 def test_boosting_is_not_compared_where_nothing_had_matured_to_train_on() -> None:
     now = START + timedelta(days=150)
-    model = fit(history().features(now), history().matured(now))
+    model = fit(history().features(now), history().labelled(now))
     table = model.candidates(now).set_index("candidate")
     assert table.loc["boosting", "choice_reason"] == ("Not compared: no snapshot had matured early enough to train on.")
     assert table["orders_mae"].notna().to_dict() == {name: "boosting" not in name for name in table.index}
@@ -177,7 +177,7 @@ def test_without_amounts_orders_alone_are_predicted() -> None:
 
     matured = [
         LabelledSnapshot(s.as_of, without_amounts(s.features), s.outcomes.assign(actual_spend=None))
-        for s in history().matured(NOW)
+        for s in history().labelled(NOW)
     ]
     current = without_amounts(history().features(NOW))
     model = fit(current, matured)
@@ -199,8 +199,13 @@ def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: ValueModel
 def test_row_order_and_threads_do_not_matter(regular_model: ValueModel) -> None:
     features = history(REGULAR).features(NOW)
     shuffled = [
-        LabelledSnapshot(s.as_of, s.features.sample(frac=1, random_state=1), s.outcomes.sample(frac=1, random_state=2))
-        for s in reversed(history(REGULAR).matured(NOW))
+        LabelledSnapshot(
+            s.as_of,
+            s.horizon_days,
+            s.features.sample(frac=1, random_state=1),
+            s.outcomes.sample(frac=1, random_state=2),
+        )
+        for s in reversed(history(REGULAR).labelled(NOW))
     ]
     with threadpool_limits(1):
         again = fit(features.sample(frac=1, random_state=3), shuffled)
