@@ -49,7 +49,7 @@ class Boosted:
         return self.level + np.asarray(self.trees.predict(matrix, raw_score=True), dtype=np.float64)
 
     def contributions(self, matrix: Floats) -> Floats:
-        """What each gene adds on the scale of the link, shape (rows, genes + 1); the last column is the base.
+        """What each gene adds on the scale of the link, shape (rows, genes + 1); the last column is a constant.
 
         A row sums to :meth:`linear`. Tree SHAP: Lundberg, S. M. et al. (2020), "From Local Explanations to Global
         Understanding with Explainable AI for Trees", Nature Machine Intelligence 2, 56-67.

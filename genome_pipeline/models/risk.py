@@ -26,9 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.boosting import Boosted, fit_probability
 from genome_pipeline.models.btyd import NotEnoughData, ParetoNbd, fit_pareto_nbd
+from genome_pipeline.models.drivers import HISTORY, TERMS, Explanation, explain, no_terms, reference_rows
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.levels import level_evidence, share_of, shift_to_share
 from genome_pipeline.models.selection import (
@@ -56,6 +57,8 @@ Floats = NDArray[np.float64]
 CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
 """Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
 al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
+
+_NO_REFERENCE: Floats = np.empty(0)
 
 NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
 
@@ -130,6 +133,12 @@ class NaiveRisk:
         """Scores, shape (customers,)."""
         return np.where(numbers(features["recent_purchase_day_count"]) > 0, 0.0, 1.0)
 
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the score: shape (customers, terms + 1)."""
+        found = no_terms(len(features))
+        found[:, TERMS.index("recent_purchase_day_count")] = self.predict(features, horizon_days)
+        return found
+
     def parameters(self) -> None:
         """There are none."""
 
@@ -149,6 +158,12 @@ class BtydRisk:
         """Log-odds of no purchase within the horizon, shape (customers,)."""
         active = self.purchases.purchase_probability(*purchase_history(features), horizon_days)
         return np.asarray(-logit(np.clip(active, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)))
+
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the log-odds: shape (customers, terms + 1)."""
+        found = no_terms(len(features))
+        found[:, TERMS.index(HISTORY)] = self.predict(features, horizon_days)
+        return found
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
@@ -170,6 +185,13 @@ class BoostingRisk:
         """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
         return self.churn.linear(model_matrix(features))
 
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the log-odds: shape (customers, terms + 1)."""
+        found = no_terms(len(features))
+        contributions = self.churn.contributions(model_matrix(features))
+        found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
+        return found
+
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
         return self.churn.settings()
@@ -183,6 +205,7 @@ class RiskModel:
         parts: make up the chosen candidate; without any the model abstains.
         level: log-odds added to their mean, so that the mean probability is what BTYD expects, corrected by what it
             missed before.
+        reference: the terms of the average customer, shape (terms + 1,); empty without parts.
         calibrator: None where no snapshot has matured.
         naive_shares: churned share of the selection snapshot's customers with and without a purchase in the recent
             window; None where no snapshot has matured.
@@ -194,6 +217,7 @@ class RiskModel:
     horizon_days: int
     parts: Mapping[str, Part]
     level: float
+    reference: Floats
     calibrator: VennAbers | None
     naive_shares: tuple[float, float] | None
     btyd: ParetoNbd | None
@@ -234,12 +258,22 @@ class RiskModel:
             columns=list(TABLES["customer_risk"].columns),
         )
 
+    def explain(self, features: pd.DataFrame) -> dict[str, Explanation]:
+        """Why the churn probability of each row of ``customer_features`` is what it is; nothing where it abstains."""
+        if not self.parts:
+            return {}
+        terms = _mean_terms(self.parts, features, self.horizon_days)
+        terms[:, -1] += self.level
+        level = np.append(np.zeros(len(TERMS)), self.level)
+        return {"churn_probability": explain(terms, self.reference + level, expit)}
+
     def to_bytes(self) -> bytes:
         """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
         plain = {
             "horizon_days": self.horizon_days,
             "parts": {name: part.parameters() for name, part in self.parts.items()},
             "level": self.level,
+            "reference": self.reference.tolist(),
             "calibrator": None if self.calibrator is None else self.calibrator.to_dict(),
             "naive_shares": None if self.naive_shares is None else list(self.naive_shares),
             "btyd": None if self.btyd is None else self.btyd.to_dict(),
@@ -264,6 +298,7 @@ class RiskModel:
             plain["horizon_days"],
             {name: load[name](parameters) for name, parameters in plain["parts"].items()},
             plain["level"],
+            np.array(plain["reference"]),
             None if plain["calibrator"] is None else VennAbers.from_dict(plain["calibrator"]),
             None if plain["naive_shares"] is None else tuple(plain["naive_shares"]),
             None if plain["btyd"] is None else ParetoNbd.from_dict(plain["btyd"]),
@@ -293,7 +328,7 @@ def fit_risk_model(
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}"
-        return RiskModel(horizon_days, {}, 0.0, None, None, None, reason, abstention(CANDIDATES, reason))
+        return RiskModel(horizon_days, {}, 0.0, _NO_REFERENCE, None, None, None, reason, abstention(CANDIDATES, reason))
     snapshots = usable_snapshots(labelled, snapshot_date(current))
 
     def fits(features: pd.DataFrame, training: Sequence[LabelledSnapshot]) -> Fits:
@@ -307,16 +342,17 @@ def fit_risk_model(
     part = choice.fitted.get("btyd")
     btyd = part.purchases if isinstance(part, BtydRisk) else None
     if not choice.parts:
-        return RiskModel(horizon_days, {}, 0.0, None, None, btyd, choice.abstain_reason, choice.rows)
+        return RiskModel(horizon_days, {}, 0.0, _NO_REFERENCE, None, None, btyd, choice.abstain_reason, choice.rows)
     level = _level(choice, current, snapshots, horizon_days)
+    reference = _mean_terms(choice.parts, reference_rows(current, seed), horizon_days).mean(axis=0)
     if choice.selection is None:
-        return RiskModel(horizon_days, choice.parts, level, None, None, btyd, NOT_CALIBRATED, choice.rows)
+        return RiskModel(horizon_days, choice.parts, level, reference, None, None, btyd, NOT_CALIBRATED, choice.rows)
     features, has_churned = choice.selection.features, _has_churned(choice.selection)
     scores = _joined([part.predict(features, horizon_days) for part in choice.trial_parts.values()])
     # One snapshot tells how probabilities are spread, but its level is that of its season.
     calibrator = VennAbers.fit(scores + shift_to_share(scores, share_of(has_churned)), has_churned)
     naive_shares = _naive_shares(features, has_churned)
-    return RiskModel(horizon_days, choice.parts, level, calibrator, naive_shares, btyd, None, choice.rows)
+    return RiskModel(horizon_days, choice.parts, level, reference, calibrator, naive_shares, btyd, None, choice.rows)
 
 
 def _level(choice: Choice, current: pd.DataFrame, snapshots: Sequence[LabelledSnapshot], horizon_days: int) -> float:
@@ -342,6 +378,11 @@ def _level(choice: Choice, current: pd.DataFrame, snapshots: Sequence[LabelledSn
 
 def _has_churned(snapshot: LabelledSnapshot) -> NDArray[np.bool_]:
     return snapshot.outcomes["has_churned"].to_numpy(bool)
+
+
+def _mean_terms(parts: Mapping[str, Part], features: pd.DataFrame, horizon_days: int) -> Floats:
+    """Terms of the mean of the parts' log-odds, shape (customers, terms + 1)."""
+    return np.asarray(np.mean([part.terms(features, horizon_days) for part in parts.values()], axis=0))
 
 
 def _joined(scores: Sequence[Floats]) -> Floats:

@@ -55,6 +55,14 @@ class Part(Protocol):
         """Predictions, shape (..., customers)."""
         ...
 
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the prediction, on the scale on which it does: shape (..., customers, terms + 1).
+
+        Columns are :data:`genome_pipeline.models.drivers.TERMS` and a constant. Churn adds up in log-odds, orders and
+        spend in their logarithm.
+        """
+        ...
+
     def parameters(self) -> dict[str, Any] | None:
         """What was fitted, as JSON can hold it."""
         ...

@@ -23,10 +23,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.boosting import Boosted, fit_mean
 from genome_pipeline.models.btyd import GammaGamma, NotEnoughData, ParetoNbd, fit_gamma_gamma, fit_pareto_nbd
 from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
+from genome_pipeline.models.drivers import HISTORY, TERMS, Explanation, explain, no_terms, reference_rows
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.levels import factors_to_totals, level_evidence, share_of, shift_to_share
 from genome_pipeline.models.selection import (
@@ -70,6 +71,11 @@ NO_INTERVALS = "too few customers bought again: no intervals"
 _NO_LEVELS = np.ones(2)
 
 _SMALLEST_PROBABILITY = 1e-6
+_NEXT_TO_NOTHING = 1e-9
+
+_AMOUNT = "monetary_value_amount"
+"""The gene that the mean amount of a purchase day is made of."""
+
 _DEVIANCE_FLOOR_SHARE = 0.01
 """Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
 
@@ -110,6 +116,13 @@ class NaiveValue:
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Expected orders and spend, shape (2, customers)."""
         return np.stack(naive_value(features, horizon_days))
+
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the logarithms: shape (2, customers, terms + 1)."""
+        found = np.stack([no_terms(len(features))] * 2)
+        for target, gene in enumerate(("recent_purchase_day_count", "recent_spend_amount")):
+            found[target, :, TERMS.index(gene)] = _log(self.predict(features, horizon_days)[target])
+        return found
 
     def parameters(self) -> None:
         """There are none."""
@@ -179,6 +192,13 @@ class BtydValue:
         orders = self.purchases.expected_purchases(*purchase_history(features), horizon_days)
         return np.stack([orders, orders * self.amount.predict(features)])
 
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the logarithms: shape (2, customers, terms + 1)."""
+        found = np.stack([no_terms(len(features))] * 2)
+        found[:, :, TERMS.index(HISTORY)] = _log(self.predict(features, horizon_days)[0])
+        found[1, :, TERMS.index(_AMOUNT)] = _log(self.amount.predict(features))
+        return found
+
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
         return {"purchases": self.purchases.to_dict(), "amount": self.amount.to_dict()}
@@ -218,6 +238,20 @@ class BoostingValue:
             spend = rate * self.amount.predict(features) * self.spend.mean(matrix)
         return np.stack([rate * self.orders.mean(matrix), spend])
 
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the logarithms: shape (2, customers, terms + 1)."""
+        matrix = model_matrix(features)
+        found = np.stack([no_terms(len(features))] * 2)
+        for target, trees in enumerate((self.orders, self.spend)):
+            if trees is None:
+                found[target] = np.nan
+            else:
+                contributions = trees.contributions(matrix)
+                found[target, :, : len(GENES)], found[target, :, -1] = contributions[:, :-1], contributions[:, -1]
+        found[:, :, TERMS.index(HISTORY)] += _log(_order_rate(features, horizon_days, self.mean_gap_days))
+        found[1, :, TERMS.index(_AMOUNT)] += _log(self.amount.predict(features))
+        return found
+
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit and what the rates are made of; the trees are in the artifact."""
         return {
@@ -246,6 +280,11 @@ def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], has_amounts: bool, se
         is_known = np.isfinite(actual)
         spend = fit_mean(matrix[is_known], actual[is_known], (rate * amounts)[is_known], seed)
     return BoostingValue(orders, spend, mean_gap_days, amount)
+
+
+def _log(values: Floats) -> Floats:
+    """Logarithm, of 0 as of next to nothing; NaN stays."""
+    return np.asarray(np.log(np.maximum(values, _NEXT_TO_NOTHING)))
 
 
 def _order_rate(features: pd.DataFrame, horizon_days: int, mean_gap_days: float) -> Floats:
@@ -305,12 +344,14 @@ class ValueModel:
 
     ``parts`` make up the chosen candidate; without any the model abstains. ``levels`` are factors on the orders and
     the spend that each part expects: they bring its totals to those of BTYD, corrected by what BTYD missed before.
-    ``abstain_reason`` says why a prediction or its interval is not offered.
+    ``references`` are the terms of the average customer, of each part, shape (2, terms + 1). ``abstain_reason`` says
+    why a prediction or its interval is not offered.
     """
 
     horizon_days: int
     parts: Mapping[str, Part]
     levels: Mapping[str, Floats]
+    references: Mapping[str, Floats]
     intervals: Intervals | None
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
@@ -348,12 +389,31 @@ class ValueModel:
             columns=list(TABLES["customer_value"].columns),
         )
 
+    def explain(self, features: pd.DataFrame) -> dict[str, Explanation]:
+        """Why expected orders and spend of each row of ``customer_features`` are what they are.
+
+        Nothing where the model abstains, and of spend where it is not predicted.
+        """
+        found: dict[str, Explanation] = {}
+        terms = {name: part.terms(features, self.horizon_days) for name, part in self.parts.items()}
+        for target, name in enumerate(("expected_orders", "expected_spend")):
+            each = [
+                (self.levels[part][target], explain(values[target], self.references[part][target], np.exp))
+                for part, values in terms.items()
+            ]
+            if each and np.isfinite([explained.base for _, explained in each]).all():
+                base = np.mean([level * explained.base for level, explained in each])
+                contributions = np.mean([level * explained.contributions for level, explained in each], axis=0)
+                found[name] = Explanation(float(base), contributions)
+        return found
+
     def to_bytes(self) -> bytes:
         """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
         plain = {
             "horizon_days": self.horizon_days,
             "parts": {name: part.parameters() for name, part in self.parts.items()},
-            "levels": {name: list(factors) for name, factors in self.levels.items()},
+            "levels": {name: factors.tolist() for name, factors in self.levels.items()},
+            "references": {name: terms.tolist() for name, terms in self.references.items()},
             "intervals": None if self.intervals is None else self.intervals.to_dict(),
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
@@ -382,6 +442,7 @@ class ValueModel:
             plain["horizon_days"],
             {name: load[name](parameters) for name, parameters in plain["parts"].items()},
             {name: np.array(factors) for name, factors in plain["levels"].items()},
+            {name: np.array(terms) for name, terms in plain["references"].items()},
             None if plain["intervals"] is None else Intervals.from_dict(plain["intervals"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
@@ -414,7 +475,7 @@ def fit_value_model(
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
-        return ValueModel(horizon_days, {}, {}, None, reason, abstention(CANDIDATES, reason))
+        return ValueModel(horizon_days, {}, {}, {}, None, reason, abstention(CANDIDATES, reason))
     snapshots = usable_snapshots(labelled, snapshot_date(current))
     has_amounts = bool(np.isfinite(numbers(current["spend_amount"])).any())
 
@@ -427,7 +488,7 @@ def fit_value_model(
 
     choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
     if not choice.parts:
-        return ValueModel(horizon_days, {}, {}, None, choice.abstain_reason, choice.rows)
+        return ValueModel(horizon_days, {}, {}, {}, None, choice.abstain_reason, choice.rows)
 
     reasons = [] if has_amounts else [NO_AMOUNTS]
     evidence, credibility = level_evidence(snapshots, snapshot_date(current), horizon_days)
@@ -447,7 +508,9 @@ def fit_value_model(
     else:
         reasons.append(NO_INTERVALS)
     abstain_reason = "; ".join(reasons) or None
-    return ValueModel(horizon_days, choice.parts, levels, intervals, abstain_reason, choice.rows)
+    average = reference_rows(current, seed)
+    references = {name: part.terms(average, horizon_days).mean(axis=1) for name, part in choice.parts.items()}
+    return ValueModel(horizon_days, choice.parts, levels, references, intervals, abstain_reason, choice.rows)
 
 
 def _calibrated(
