@@ -180,8 +180,9 @@ def _data(row: Row) -> Data:
 
 def _grid(latest: date, start: date) -> list[date]:
     """Dates 30 days apart up to the latest, oldest first, with purchases before each."""
-    count = (latest - start).days // _STEP_DAYS
-    return [latest - timedelta(days=_STEP_DAYS * step) for step in reversed(range(count + 1)) if count >= 0]
+    count = (latest - start).days // _STEP_DAYS + 1
+    dates = [latest - timedelta(days=_STEP_DAYS * step) for step in reversed(range(count))]
+    return [day for day in dates if day > start]
 
 
 def _purchases(log: str, folder: Path) -> str:

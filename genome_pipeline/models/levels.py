@@ -20,6 +20,7 @@ from genome_pipeline.models.snapshots import SAME_SEASON_DAYS, YEAR_DAYS, Labell
 Floats = NDArray[np.float64]
 
 _LEVEL_SNAPSHOTS = 3
+_RECENT_CREDIBILITY = 0.9
 _LARGEST_FACTOR = 4.0
 
 
@@ -41,7 +42,7 @@ def level_evidence(
         log_days = float(numbers(near.features["t_days"]).max())
         if log_days >= horizon_days:
             return [near], log_days / (log_days + horizon_days)
-    return training_snapshots(snapshots, as_of, horizon_days)[-_LEVEL_SNAPSHOTS:], 1.0
+    return training_snapshots(snapshots, as_of, horizon_days)[-_LEVEL_SNAPSHOTS:], _RECENT_CREDIBILITY
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:
