@@ -581,6 +581,8 @@ def _try_out(selection: LabelledSnapshot, predictions: Sequence[Floats]) -> Tria
             errors[error] = float(np.mean(np.abs(known - values)))
             if np.ptp(np.maximum(known, 0.0)) > 0:
                 losses[target] = relative_deviances(known, values)
-    loss = np.mean([*losses.values()], axis=0) if losses else np.zeros(len(selection.features))
+    if not losses:
+        return Trial(np.zeros(len(selection.features)), "No better than another, as all customers ended alike,", errors)
+    loss = np.mean([*losses.values()], axis=0)
     share = 1 - float(loss.mean())
     return Trial(loss, f"Explains {share:.1%} of the Poisson deviance of {' and '.join(losses)}", errors)

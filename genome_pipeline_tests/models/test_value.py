@@ -7,8 +7,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.snapshots import LabelledSnapshot, horizon_split, model_matrix, usable_snapshots
-from genome_pipeline.models.value import ValueModel, deviance_explained, fit_value_model, naive_value
+from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
+from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
 
