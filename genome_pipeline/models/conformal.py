@@ -139,7 +139,7 @@ def fit_intervals(
         )
         covered = np.bincount(bins, (lower <= actual) & (actual <= upper), minlength=len(each))
         levels[np.isnan(levels) & (covered >= wanted)] = tried
-    levels[np.isnan(levels)] = _LEVELS[-1]
+    levels[np.isnan(levels)] = max(_LEVELS[-1], level)
     return ConformalIntervals(level, is_count, tuple(edges), quantiles, tuple(levels.tolist()))
 
 

@@ -59,12 +59,12 @@ def shift_to_share(log_odds: Floats, share: float) -> float:
 def factors_to_totals(predicted: Floats, target: Floats) -> Floats:
     """What rows of predictions are to be multiplied by to have the totals of the target's rows, shape (rows,).
 
-    Both of shape (rows, customers). From 1/4 to 4; 1 where a total is 0 or unknown.
+    Both of shape (rows, customers). From 1/4 to 4; 1 where nothing is predicted or the target is unknown.
     """
     factors = []
     for values, wanted in zip(predicted, target, strict=True):
         is_known = np.isfinite(wanted) & np.isfinite(values)
         totals = float(wanted[is_known].sum()), float(values[is_known].sum())
-        ratio = totals[0] / totals[1] if min(totals) > 0 else 1.0
+        ratio = totals[0] / totals[1] if totals[1] > 0 else 1.0
         factors.append(np.clip(ratio, 1 / _LARGEST_FACTOR, _LARGEST_FACTOR))
     return np.array(factors)

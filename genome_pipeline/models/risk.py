@@ -373,7 +373,8 @@ def _level(choice: Choice, current: pd.DataFrame, snapshots: Sequence[LabelledSn
     expected = btyd.predict(current, horizon_days)
     if missed:
         expected = expected + credibility * np.mean(missed)
-    return shift_to_share(scores, float(expit(expected).mean()))
+    share = np.clip(expit(expected).mean(), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    return shift_to_share(scores, float(share))
 
 
 def _has_churned(snapshot: LabelledSnapshot) -> NDArray[np.bool_]:

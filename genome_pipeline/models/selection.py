@@ -191,10 +191,15 @@ def _choose(
     unfit = _unavailable(candidates, missing)
     chosen = _best(trials, unfit)
     if PREFERRED not in trials and chosen in (None, "btyd") and "btyd" in now:
-        now |= _fit_parts({"boosting": fits_now["boosting"]})[0]
-        chosen = PREFERRED if "boosting" in now else "btyd"
+        chosen = PREFERRED
+    if chosen is not None and "boosting" in parts_of(chosen):
+        boosting, missing_boosting = _fit_parts({"boosting": fits_now["boosting"]})
+        now |= boosting
+        if not boosting:
+            unfit = _unavailable(candidates, {**missing, **missing_boosting})
+            chosen = _best(trials, unfit) or "btyd"
     chosen_names = [] if chosen is None else parts_of(chosen)
-    parts = {name: now[name] if name in now else fits_now[name]() for name in chosen_names}
+    parts = {name: now[name] for name in chosen_names}
 
     def row(candidate: str) -> CandidateRow:
         is_chosen = candidate == chosen
@@ -202,7 +207,7 @@ def _choose(
         names = parts_of(candidate)
         is_trained = "boosting" in names and (is_chosen or candidate in trials)
         row_count = min(sum(len(snapshot.features) for snapshot in trained_on), MAXIMUM_TRAINING_ROWS)
-        latest = {**then, **now, **parts}
+        latest = {**then, **now}
         fitted = {name: latest[name].parameters() for name in names if name in latest}
         parameters = {name: values for name, values in fitted.items() if values}
         return CandidateRow(
@@ -292,13 +297,15 @@ def _reason(
         return "No snapshot has matured yet, and this candidate needs none."
     if selection is None or candidate not in trials:
         return f"Not compared: {unfit.get(candidate) or not_compared[candidate]}."
-    loss = {name: float(trial.losses.mean()) for name, trial in trials.items()}
-    if candidate == chosen:
-        is_least = loss[candidate] <= min(loss.values())
-        verdict = f": {'the best' if is_least else 'about as good as the best'} of {len(trials)} candidates."
-    elif candidate in unfit:
+    loss = {name: float(trial.losses.mean()) for name, trial in trials.items() if name not in unfit}
+    if candidate in unfit:
         verdict = f", but cannot be fitted now: {unfit[candidate]}."
-    elif chosen == PREFERRED and loss[candidate] < loss[PREFERRED]:
+    elif candidate == chosen:
+        is_least = loss[candidate] <= min(loss.values())
+        verdict = f": {'the best' if is_least else 'about as good as the best'} of {len(loss)} candidates."
+    elif chosen not in loss:
+        verdict = f": passed over for {chosen}, which could not be compared yet."
+    elif loss[candidate] < loss[chosen]:
         verdict = f": better than {chosen}, but by less than {TOLERANCE:.0%}."
     else:
         verdict = f": no better than {chosen}."

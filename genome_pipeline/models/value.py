@@ -65,6 +65,7 @@ CANDIDATES = (
 """Simplest first."""
 
 NO_AMOUNTS = "no amounts in the source: spend is not predicted"
+NO_PAST_AMOUNTS = "no amounts in the matured snapshots: spend has no intervals"
 NOT_MATURED = "no snapshot has matured yet: intervals need one"
 NO_INTERVALS = "too few customers bought again: no intervals"
 
@@ -503,6 +504,8 @@ def fit_value_model(
         try:
             orders, spend = _calibrated(choice, snapshots, horizon_days, interval_level)
             intervals = Intervals(btyd.purchases, float(missed[2]), orders, spend)
+            if has_amounts and spend is None:
+                reasons.append(NO_PAST_AMOUNTS)
         except NotEnoughData as reason:
             reasons.append(str(reason))
     else:
@@ -530,9 +533,10 @@ def _calibrated(
     predicted = _joined([_levelled(values, factors_to_totals(values, actual)) for values in predictions])
     log_odds = _activity(BtydValue.fit(snapshot.features).purchases, snapshot.features, snapshot.horizon_days)
     activity = expit(log_odds + shift_to_share(log_odds, share_of(actual[0] > 0)))
+    is_known = np.isfinite(predicted) & np.isfinite(actual)
     orders, spend = (
-        fit_intervals(values, activity, known, level, is_count) if np.isfinite([values, known]).all() else None
-        for values, known, is_count in zip(predicted, actual, (True, False), strict=True)
+        fit_intervals(values[rows], activity[rows], known[rows], level, is_count) if rows.any() else None
+        for values, known, rows, is_count in zip(predicted, actual, is_known, (True, False), strict=True)
     )
     if choice.selection is None and orders is not None:
         # Over half the horizon counts are lower, and their steps larger: what they spare does not hold for the whole.
@@ -581,6 +585,8 @@ def _try_out(selection: LabelledSnapshot, predictions: Sequence[Floats]) -> Tria
             errors[error] = float(np.mean(np.abs(known - values)))
             if np.ptp(np.maximum(known, 0.0)) > 0:
                 losses[target] = relative_deviances(known, values)
-    loss = np.mean([*losses.values()], axis=0) if losses else np.zeros(len(selection.features))
+    if not losses:
+        return Trial(np.zeros(len(selection.features)), "No better than another, as all customers ended alike,", errors)
+    loss = np.mean([*losses.values()], axis=0)
     share = 1 - float(loss.mean())
     return Trial(loss, f"Explains {share:.1%} of the Poisson deviance of {' and '.join(losses)}", errors)

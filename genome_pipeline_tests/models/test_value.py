@@ -1,4 +1,4 @@
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.snapshots import LabelledSnapshot, horizon_split, model_matrix, usable_snapshots
-from genome_pipeline.models.value import ValueModel, deviance_explained, fit_value_model, naive_value
+from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
+from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value, relative_deviances
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
 
@@ -44,29 +44,56 @@ def test_naive_scales_the_recent_window() -> None:
     assert list(spend) == [60.0, 0.0, 0.0]
 
 
-def test_deviance_explained() -> None:
+def test_relative_deviances() -> None:
     actual = np.array([0.0, 1.0, 2.0, 5.0])
-    assert deviance_explained(actual, np.full(4, 2.0)) == pytest.approx(0)
-    assert deviance_explained(actual, actual) == pytest.approx(1, abs=0.01)
-    assert deviance_explained(actual, np.array([5.0, 2.0, 1.0, 0.0])) < 0
-    assert np.isnan(deviance_explained(np.zeros(4), actual))
+    assert relative_deviances(actual, np.full(4, 2.0)).mean() == pytest.approx(1)
+    assert relative_deviances(actual, actual).mean() == pytest.approx(0, abs=0.01)
+    assert relative_deviances(actual, np.array([5.0, 2.0, 1.0, 0.0])).mean() > 1
+    # Spend less than was returned counts as none, and a prediction of 0 as 1% of the mean.
+    assert np.array_equal(relative_deviances(np.array([-3.0, 4.0]), np.array([0.0, 4.0]))[1:], [0.0])
+    assert relative_deviances(np.array([-3.0, 4.0]), np.array([0.0, 4.0]))[0] == pytest.approx(0.02 / (2 * np.log(2)))
+
+
+def totals(model: ValueModel, features: pd.DataFrame) -> np.ndarray:
+    return np.asarray(model.predict(features)[["expected_orders", "expected_spend"]].sum())
+
+
+def doubled(snapshot: LabelledSnapshot) -> LabelledSnapshot:
+    outcomes = snapshot.outcomes.copy()
+    outcomes[["actual_orders", "actual_spend"]] *= 2
+    return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, snapshot.features, outcomes)
 
 
 def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
+    """The log began 120 days before that season, so that 120 / (120 + 90) of what it told is believed."""
     year = timedelta(days=365)
     at = START + year + timedelta(days=120)
-    features, matured = history().features(at), history().labelled(at)
-    usual = fit(features, matured)
+    features, learned = history().features(at), history().labelled(at)
+    (season,) = [s for s in learned if s.horizon_days == HORIZON_DAYS and abs(s.as_of - (at - year)).days <= 20]
+    credibility = season.features["t_days"].max() / (season.features["t_days"].max() + HORIZON_DAYS)
+    usual = totals(fit(features, learned), features)
+    busy = totals(fit(features, [doubled(s) if s is season else s for s in learned]), features)
+    assert busy / usual == pytest.approx([2**credibility] * 2)
 
-    def doubled(snapshot: LabelledSnapshot) -> LabelledSnapshot:
-        outcomes = snapshot.outcomes.copy()
-        outcomes[["actual_orders", "actual_spend"]] *= 2
-        return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, snapshot.features, outcomes)
 
-    busy = fit(features, [doubled(s) if s.as_of == at - year else s for s in matured])
-    assert np.divide(busy.levels, usual.levels) == pytest.approx([2 ** (2 / 3)] * 2)
-    early = START + timedelta(days=300)
-    assert fit(history().features(early), history().labelled(early)).levels == (1.0, 1.0)
+def test_in_the_first_year_the_level_is_that_of_late() -> None:
+    at = START + timedelta(days=300)
+    features, learned = history().features(at), history().labelled(at)
+    usual = totals(fit(features, learned), features)
+    lately = sorted({s.as_of for s in learned if s.horizon_days < HORIZON_DAYS})[-3:]
+    busy = [doubled(s) if s.as_of in lately and s.horizon_days < HORIZON_DAYS else s for s in learned]
+    assert totals(fit(features, busy), features) / usual == pytest.approx([2.0] * 2)
+
+
+@pytest.mark.parametrize("gap_shape", [1.0, REGULAR])
+def test_parts_are_brought_to_one_level(gap_shape: float) -> None:
+    model = fit(history(gap_shape).features(NOW), history(gap_shape).labelled(NOW))
+    features = history(gap_shape).features(NOW)
+    sums = [
+        (part.predict(features, HORIZON_DAYS) * model.levels[name][:, np.newaxis]).sum(axis=1)
+        for name, part in model.parts.items()
+    ]
+    assert np.ptp(sums, axis=0) == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_predictions_and_candidates_keep_the_contract(model: ValueModel) -> None:
@@ -97,27 +124,6 @@ def test_the_model_beats_the_baseline_and_its_intervals_hold_on_new_outcomes(mod
     assert 0.75 < covered.mean() < 0.95
 
 
-def test_training_for_selection_is_what_had_matured_by_then() -> None:
-    days = [date(2024, 1, 1), date(2024, 2, 1), date(2024, 4, 1), date(2024, 5, 1)]
-    ids = customers([str(number) for number in range(40)])
-    nothing = ids[["customer_id"]].assign(actual_orders=0.0, actual_spend=0.0, has_churned=True)
-    snapshots = [LabelledSnapshot(day, ids, nothing) for day in reversed(days)]
-    training, selection = horizon_split(snapshots, 90)
-    assert selection is not None
-    assert selection.as_of == days[-1]
-    assert [snapshot.as_of for snapshot in training] == days[:2]  # 2024-02-01 + 90 days is 2024-05-01
-    assert horizon_split([], 90) == ([], None)
-    with pytest.raises(ValueError, match="2024-05-01 has not matured by 2024-07-29"):
-        usable_snapshots(snapshots, date(2024, 7, 29), 90)
-
-
-def test_features_and_outcomes_must_match() -> None:
-    features = customers(["a", "b"])
-    outcomes = pd.DataFrame({"customer_id": ["a", "c"]})
-    with pytest.raises(ValueError, match="same customers"):
-        LabelledSnapshot(NOW, features, outcomes)
-
-
 def test_decimals_and_nulls_in_the_design_matrix() -> None:
     features = customers(["a", "b"], momentum_share=None)
     features["spend_amount"] = pd.Series([Decimal("1.50"), None], dtype="object")
@@ -138,12 +144,29 @@ def test_without_a_matured_snapshot_btyd_predicts_without_intervals() -> None:
     assert model.candidates(NOW)["selection_as_of"].isna().all()
 
 
-def test_boosting_is_not_compared_where_nothing_had_matured_to_train_on() -> None:
+def test_boosting_that_could_not_be_compared_is_joined_with_btyd() -> None:
     now = START + timedelta(days=150)
     model = fit(history().features(now), history().labelled(now))
     table = model.candidates(now).set_index("candidate")
-    assert table.loc["boosting", "choice_reason"] == ("Not compared: no snapshot had matured early enough to train on.")
+    assert table.loc["boosting", "choice_reason"] == "Not compared: no snapshot had matured early enough to train on."
     assert table["orders_mae"].notna().to_dict() == {name: "boosting" not in name for name in table.index}
+    assert chosen(model) == "btyd+boosting"
+    assert model.predict(history().features(now))["expected_spend_upper"].notna().all()
+
+
+def test_before_a_snapshot_has_matured_half_a_horizon_teaches_boosting_and_intervals() -> None:
+    now = START + timedelta(days=140)
+    learned = history().labelled(now)
+    assert {snapshot.horizon_days for snapshot in learned} == {45}
+    model = fit(history().features(now), learned)
+    assert chosen(model) == "btyd+boosting"
+    assert model.abstain_reason is None
+    predictions, actual = model.predict(history().features(now)), history().snapshot(now).outcomes
+    for target, known in (("orders", "actual_orders"), ("spend", "actual_spend")):
+        covered = actual[known].between(
+            predictions[f"expected_{target}_lower"], predictions[f"expected_{target}_upper"]
+        )
+        assert covered.mean() > 0.75
 
 
 def test_too_few_customers_abstain_with_the_baseline_still_given() -> None:
@@ -176,7 +199,7 @@ def test_without_amounts_orders_alone_are_predicted() -> None:
         return features.assign(**dict.fromkeys(MONETARY, np.nan))
 
     matured = [
-        LabelledSnapshot(s.as_of, without_amounts(s.features), s.outcomes.assign(actual_spend=None))
+        LabelledSnapshot(s.as_of, s.horizon_days, without_amounts(s.features), s.outcomes.assign(actual_spend=None))
         for s in history().labelled(NOW)
     ]
     current = without_amounts(history().features(NOW))
@@ -189,10 +212,10 @@ def test_without_amounts_orders_alone_are_predicted() -> None:
     assert model.candidates(NOW)["spend_mae_amount"].isna().all()
 
 
-def test_boosting_is_chosen_where_btyd_assumes_wrongly(regular_model: ValueModel) -> None:
+def test_boosting_takes_part_where_btyd_assumes_wrongly(regular_model: ValueModel) -> None:
     table = regular_model.candidates(NOW).set_index("candidate")
-    assert table.loc["boosting", "is_chosen"]
-    assert table.loc["boosting", "training_snapshot_count"] == 9
+    assert "boosting" in chosen(regular_model)
+    assert table.loc[chosen(regular_model), "training_snapshot_count"] == 5
     assert table["spend_mae_amount"]["boosting"] < table["spend_mae_amount"]["btyd"]
 
 
