@@ -126,7 +126,7 @@ class Data:
 def measure(row: Row) -> dict[str, Any]:
     """Scores of all predictors on one row, as JSON can hold them. Raises :class:`LogAbsent`."""
     begun = time.perf_counter()
-    data = _data(row)
+    data = labelled_data(row)
     with threadpool_limits(1):  # on a busy machine boosting waits longer for threads than they save
         forecasts, ours = _ours(data, row)
         forecasts |= _trailing(data, row) | _hiatus(data) | _btyd(data, row) | _plain_boosting(data)
@@ -144,7 +144,8 @@ def measure(row: Row) -> dict[str, Any]:
     }
 
 
-def _data(row: Row) -> Data:
+def labelled_data(row: Row) -> Data:
+    """Features, outcomes and what to learn from, of one row. Raises :class:`LogAbsent`."""
     database = ibis.duckdb.connect()
     with tempfile.TemporaryDirectory(prefix="genome-benchmark-") as folder:
         database.con.execute(f"CREATE TABLE lines AS {_purchases(row.log, Path(folder))}")
@@ -244,16 +245,21 @@ def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
     segments = segment_customers(fit_segments(data.features, None, SEED), data.features, None).customers
     neighbors = SimilarityIndex.build(data.features).neighbors(row.as_of)
     confidence = numbers(score_confidence(data.features, value, risk, segments, neighbors)["confidence"])
-    error = (numbers(risk["churn_probability"]) - data.actual["has_churned"].to_numpy(bool)) ** 2
-    confidence_rank = None
-    if np.isfinite(confidence).all():
+    spend = numbers(value["expected_spend"])
+    scale = spend + np.nan_to_num(numbers(by_customer(data.features)["average_order_value_amount"]))
+    errors = {
+        "Brier score": (numbers(risk["churn_probability"]) - data.actual["has_churned"].to_numpy(bool)) ** 2,
+        "absolute spend error over the customer's scale": np.abs(spend - numbers(data.actual["actual_spend"])) / scale,
+    }
+    ranks: dict[str, float] = {}
+    for name, error in errors.items():
         by_decile = mean_by_decile(confidence, error)
-        reliability["Brier score by confidence"] = {"all": float(error.mean()), **by_decile}
-        confidence_rank = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
+        reliability[f"{name} by confidence"] = {"all": float(error.mean()), **by_decile}
+        ranks[name] = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
     return {"ours": forecast}, {
         "chosen": {"value": _chosen(value_model), "risk": _chosen(risk_model)},
         "reliability": reliability,
-        "confidence_spearman": confidence_rank,
+        "confidence_spearman": ranks,
     }
 
 
@@ -361,14 +367,11 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
             "| --- |" + " ---: |" * len(deciles),
             *reliability,
             "",
-            f"Rank correlation of confidence and Brier score, -1 is best: {_known(found['confidence_spearman'])}",
+            "Rank correlation of confidence decile and error, -1 is best: "
+            + ", ".join(f"{name} {rank:.2f}" for name, rank in found["confidence_spearman"].items()),
             "",
         ]
     )
-
-
-def _known(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
 
 
 def _cell(score: list[float] | None) -> str:

@@ -18,7 +18,13 @@ from genome_pipeline.checks.input import (
     rows_counted,
 )
 from genome_pipeline.checks.published import published_is_whole
-from genome_pipeline.checks.quality import beats_naive, confidence_means_something
+from genome_pipeline.checks.quality import (
+    beats_naive,
+    churn_is_calibrated,
+    confidence_means_something,
+    error_is_steady,
+    intervals_cover,
+)
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
@@ -42,7 +48,10 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         missing_share.build(partitions),
         drift.build(partitions),
         beats_naive.build(partitions),
+        churn_is_calibrated.build(partitions),
         confidence_means_something.build(partitions),
+        error_is_steady.build(partitions),
+        intervals_cover.build(partitions),
         published_is_whole.build(None),
     ]
     return [*contracts, *others]
