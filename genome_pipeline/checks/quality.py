@@ -9,16 +9,9 @@ import dagster as dg
 
 from genome_pipeline.checks.bridge import check
 from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.performance import HEADLINE, Finding, judge_calibration, judge_coverage, judge_errors
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
-
-_HEADLINE = {"orders": "mae", "spend": "mae", "churn": "brier"}
-
-_FAMILY_DEVIATES = 3.5
-"""Standard errors from what is expected that count as outside: by chance less than one slice in 2,000 is."""
-
-_LEAST_SNAPSHOTS = 6
-_STEADY_DEVIATIONS = 3
 
 
 @check(
@@ -36,7 +29,7 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
             " FROM model_performance WHERE slice_name = 'all' AND matured_as_of IN (SELECT unnest(?))"
             " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY matured_as_of, as_of, target"
             " HAVING model IS NOT NULL AND naive IS NOT NULL ORDER BY as_of, target",
-            [dates, _HEADLINE],
+            [dates, HEADLINE],
         ).fetchall()
     return [
         CheckResult(
@@ -44,7 +37,7 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
             f"beats_naive_{target}",
             "WARN",
             model <= naive,
-            f"{target} at {as_of}: {_HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
+            f"{target} at {as_of}: {HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
             count,
             pipeline.settings.time.period_start(matured_as_of),
         )
@@ -93,31 +86,11 @@ def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline:
     is_blocking=False,
 )
 def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """Coverage below its binomial band; above it is no fault, as where most customers buy nothing."""
+    """One result for orders and one for spend, on each snapshot."""
     level = pipeline.settings.predict.interval_level
     with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT matured_as_of, as_of, target,"
-            " list(slice_name || ' ' || slice_value ORDER BY slice_name, slice_value)"
-            " FILTER (metric_value < $level - $z * sqrt($level * (1 - $level) / customer_count)),"
-            " max(metric_value) FILTER (slice_name = 'all'), max(customer_count), count(*) FROM model_performance"
-            " WHERE metric = 'coverage' AND predictor = 'model' AND slice_name <> 'confidence_decile'"
-            " AND matured_as_of IN (SELECT unnest($dates)) GROUP BY ALL ORDER BY as_of, target",
-            {"level": level, "z": _FAMILY_DEVIATES, "dates": _dates(context, pipeline)},
-        ).fetchall()
-    return [
-        CheckResult(
-            "model_performance",
-            f"intervals_cover_{target}",
-            "WARN",
-            not below,
-            f"{target} at {as_of}: {_number(coverage)} of all within intervals of {level:.0%}; too few in"
-            f" {len(below or [])} of {slices} slices{': ' + ', '.join(below) if below else ''}",
-            count,
-            pipeline.settings.time.period_start(matured_as_of),
-        )
-        for matured_as_of, as_of, target, below, coverage, count, slices in rows
-    ]
+        findings = judge_coverage(database.con, _dates(context, pipeline), level)
+    return _results("model_performance", "intervals_cover", findings, pipeline)
 
 
 @check(
@@ -126,32 +99,10 @@ def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     is_blocking=False,
 )
 def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """Churned customers in each tenth beyond the binomial band of the sum of their probabilities."""
+    """One result for each snapshot."""
     with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "WITH scored AS (SELECT matured_as_of, as_of, churn_probability AS p, has_churned::INT AS churned,"
-            " ntile(10) OVER (PARTITION BY as_of ORDER BY churn_probability, customer_id) AS tenth"
-            " FROM prediction_outcomes WHERE matured_as_of IN (SELECT unnest($dates))"
-            " AND churn_probability IS NOT NULL), tenths AS (SELECT matured_as_of, as_of, tenth, count(*) AS n, sum(p) AS said, sum(churned) AS churned,"
-            " sqrt(sum(p * (1 - p))) AS deviation FROM scored GROUP BY ALL)"
-            " SELECT matured_as_of, as_of, list(tenth ORDER BY tenth)"
-            " FILTER (abs(churned - said) > $z * deviation + 0.5), sum(said) / sum(n), sum(churned) / sum(n), sum(n)"
-            " FROM tenths GROUP BY ALL ORDER BY as_of",
-            {"z": _FAMILY_DEVIATES, "dates": _dates(context, pipeline)},
-        ).fetchall()
-    return [
-        CheckResult(
-            "prediction_outcomes",
-            "churn_is_calibrated",
-            "WARN",
-            not outside,
-            f"at {as_of}: {said:.1%} were to churn, {churned:.1%} did; too far apart in {len(outside or [])} of ten"
-            f" tenths of the probability{': ' + ', '.join(map(str, outside)) if outside else ''}",
-            int(count),
-            pipeline.settings.time.period_start(matured_as_of),
-        )
-        for matured_as_of, as_of, outside, said, churned, count in rows
-    ]
+        findings = judge_calibration(database.con, _dates(context, pipeline))
+    return _results("prediction_outcomes", "is_calibrated", findings, pipeline)
 
 
 @check(
@@ -160,31 +111,25 @@ def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
     is_blocking=False,
 )
 def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """The headline error against its mean and deviation over the earlier snapshots, from the sixth of them on."""
+    """One result for each of orders, spend and churn, on each snapshot."""
     with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "WITH errors AS (SELECT matured_as_of, as_of, target, metric, metric_value AS error, customer_count"
-            " FROM model_performance WHERE slice_name = 'all' AND predictor = 'model'"
-            " AND map_extract_value($headline::MAP(VARCHAR, VARCHAR), target) = metric),"
-            " judged AS (SELECT *, avg(error) OVER earlier AS mean, stddev(error) OVER earlier AS deviation,"
-            " count(*) OVER earlier AS snapshots FROM errors WINDOW earlier AS (PARTITION BY target ORDER BY as_of"
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))"
-            " SELECT matured_as_of, as_of, target, metric, error, mean, deviation, customer_count FROM judged"
-            " WHERE snapshots >= $least AND matured_as_of IN (SELECT unnest($dates)) ORDER BY as_of, target",
-            {"headline": _HEADLINE, "least": _LEAST_SNAPSHOTS, "dates": _dates(context, pipeline)},
-        ).fetchall()
+        findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
+    return _results("model_performance", "error_is_steady", findings, pipeline)
+
+
+def _results(table: str, name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:
+    period_start = pipeline.settings.time.period_start
     return [
         CheckResult(
-            "model_performance",
-            f"error_is_steady_{target}",
+            table,
+            f"{name}_{finding.target}",
             "WARN",
-            error <= mean + _STEADY_DEVIATIONS * deviation,
-            f"{target} at {as_of}: {metric} {_number(error)}, on the snapshots before {_number(mean)} on average,"
-            f" give or take {_number(deviation)}",
-            count,
-            pipeline.settings.time.period_start(matured_as_of),
+            finding.is_passed,
+            finding.observed,
+            finding.customer_count,
+            period_start(finding.matured_as_of),
         )
-        for matured_as_of, as_of, target, metric, error, mean, deviation, count in rows
+        for finding in findings
     ]
 
 
