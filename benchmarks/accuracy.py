@@ -19,6 +19,7 @@ import json
 import runpy
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -83,6 +84,20 @@ ROWS = {
     "online-retail-90": Row("Online Retail II", date(2011, 9, 11), 90),
     "complete-journey-90": Row("The Complete Journey", date(2017, 10, 3), 90),
 }
+
+
+_SUMMARISED: dict[str, Callable[..., str]] = {
+    "activity log_loss": min,
+    "activity brier": min,
+    "activity auc": max,
+    "activity ece": min,
+    "orders mae": min,
+    "orders rmse": min,
+    "spend mae": min,
+    "spend spearman": max,
+    "spend gini": max,
+}
+"""Metrics of the summary, and which of two values is the better."""
 
 
 class LogAbsent(Exception):
@@ -382,11 +397,39 @@ def _cell(score: list[float] | None) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
+def _summary(found: dict[str, dict[str, Any]]) -> str:
+    """One table of all rows: ours, the best baseline and its name, by metric."""
+    lines = ["# Ours beside the best baseline\n", "| metric | " + " | ".join(found) + " |"]
+    lines.append("| --- |" + " --- |" * len(found))
+    for metric, is_better in _SUMMARISED.items():
+        cells = []
+        for row in found.values():
+            others = {name: scores[metric][0] for name, scores in row["scores"].items() if metric in scores}
+            ours = others.pop("ours")
+            best = is_better(others, key=lambda name: others[name])
+            cells.append(f"**{ours:.4g}** / {others[best]:.4g} ({best})")
+        lines.append(f"| {metric} | " + " | ".join(cells) + " |")
+    for metric in ("orders total_ratio", "spend total_ratio"):
+        ratios = [f"{row['scores']['ours'][metric][0]:.2f}" for row in found.values()]
+        lines.append(f"| {metric} | " + " | ".join(ratios) + " |")
+    for name in ("coverage of orders", "coverage of spend"):
+        cells = [_coverage(row["reliability"].get(name)) for row in found.values()]
+        lines.append(f"| {name}: all, least decile | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _coverage(by_decile: dict[str, float] | None) -> str:
+    if by_decile is None:
+        return ""
+    return f"{by_decile['all']:.1%}, {min(by_decile.values()):.1%}"
+
+
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     RESULTS.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, dict[str, Any]] = {}
     for name in parser.parse_args().rows:
         try:
             found = measure(ROWS[name])
@@ -397,6 +440,9 @@ def main() -> None:
         print(text, flush=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+        rows[name] = found
+    if rows.keys() == ROWS.keys():
+        (RESULTS / "README.md").write_text(_summary(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
