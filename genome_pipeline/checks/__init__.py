@@ -19,6 +19,7 @@ from genome_pipeline.checks.input import (
 )
 from genome_pipeline.checks.published import published_is_whole
 from genome_pipeline.checks.quality import beats_naive, confidence_means_something
+from genome_pipeline.checks.segments import segments_hold, segments_last
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
@@ -41,6 +42,8 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         volume.build(partitions),
         missing_share.build(partitions),
         drift.build(partitions),
+        segments_hold.build(partitions),
+        segments_last.build(partitions),
         beats_naive.build(partitions),
         confidence_means_something.build(partitions),
         published_is_whole.build(None),
