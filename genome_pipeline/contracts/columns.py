@@ -246,7 +246,7 @@ _DICTIONARY = (
     _share("smallest_share", "Customers in the smallest segment, of the customers compared."),
     _score(
         "stability_score",
-        "Mean adjusted Rand index with refits on bootstrap resamples: 1 the same, 0 as by chance; null if not measured.",
+        "Mean adjusted Rand index with refits on resamples: 1 the same, 0 as by chance; null if not measured.",
         -1,
     ),
     _score("smallest_jaccard_score", "Smallest jaccard_score of the segments; null if not measured."),

@@ -10,9 +10,9 @@ Jaccard similarity of each (Hennig 2007, "Cluster-wise assessment of cluster sta
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ SINGLE = "single segment"
 
 SEGMENT_COUNTS = range(3, 13)
 ACTIONABLE_COUNT = 5
-"""Fewer segments are coarse to act on: they are chosen only where they are clearly better apart than more are."""
+"""Fewer segments are too coarse to act on, unless customers fall into so few by themselves."""
 
 MINIMUM_CUSTOMERS = 50
 MINIMUM_SHARE = 0.02
@@ -41,22 +41,26 @@ MINIMUM_SHARE = 0.02
 SILHOUETTE_TOLERANCE = 0.05
 """Candidates this close to the best silhouette count as equally well apart."""
 
-CLEAR_SILHOUETTE = 0.1
-"""Difference of silhouettes from which the larger one is clearly better."""
+LOOKED_AT = 4
+"""Candidates, the best by silhouette first, of which resamples are drawn until one holds."""
+
+KEPT_TOLERANCE = 0.1
+"""The same for segments that are there already, so that they do not come and go around a bound."""
+
+STRUCTURE_SILHOUETTE = 0.5
+"""Silhouette from which customers fall into groups by themselves (Kaufman and Rousseeuw 1990), however few."""
 
 DISSOLVED_JACCARD = 0.5
 """Mean Jaccard similarity up to which a segment dissolves when customers are resampled (Hennig 2007)."""
 
 KEPT_JACCARD = 0.4
-"""The same for segments that are there already, so that they do not come and go around a bound."""
+"""The same for segments that are there already."""
 
 RESAMPLES = 20
-"""Resamples that say how stable segments are that are kept."""
+"""Least number of bootstrap resamples; more are drawn, at most five times as many, where these do not decide."""
 
-CHOICE_RESAMPLES = 100
-"""Resamples that decide between candidates, so that chance does not."""
-
-_COMPARED_ROWS = 1_000
+_DECIDED = 3.0  # standard errors from the bound
+_COMPARED_ROWS = 800
 _RESAMPLE_ROWS = 800
 
 
@@ -117,11 +121,11 @@ def choose_grouping(
 ) -> tuple[Candidate, tuple[Mapping[str, Any], ...]]:
     """The chosen candidate, and the row of every candidate for the ``segment_model`` table.
 
-    Every segment must hold at least 2% of the customers. Silhouette alone nearly always favours the fewest segments,
-    so that fewer than five are considered only where their best silhouette is better by 0.1. The previous model's
-    method and number of segments are kept while its silhouette is within 0.1 of the best and none of its segments
-    dissolves in resamples. Otherwise that of the best silhouettes (within 0.05) is chosen first whose segments all
-    hold. Below 50 customers, or where all are alike, there is one segment.
+    Every segment must hold at least 2% of the customers. Of customers who do not fall into groups by themselves (a
+    silhouette of at least 0.5), silhouette favours the fewest segments: fewer than five are then left out. The previous
+    model's method and number of segments are kept while its silhouette is within 0.1 of the best and none of its
+    segments dissolves in resamples. Otherwise the one with the best silhouette is chosen whose segments all hold; of
+    those within 0.05 of the best, four are looked at. Below 50 customers, or where all are alike, there is one segment.
 
     Args:
         genes: scaled genes, shape (customers, genes).
@@ -161,63 +165,54 @@ def _choose(
     if not eligible:
         reasons[alone.name] = f"no candidate holds {MINIMUM_SHARE:.0%} of the customers in every segment"
         return alone, [*candidates, alone], reasons
-    pool = _pool(eligible)
-    reasons |= {
-        trial.name: "too few segments to act on, and not clearly better apart"
-        if trial.count < ACTIONABLE_COUNT
-        else "fewer segments are clearly better apart"
-        for trial in eligible
-        if trial not in pool
-    }
-    best_first = sorted(pool, key=lambda trial: -trial.silhouette)
-    best = best_first[0].silhouette
+    measure = partial(_with_stability, genes=genes, compared=compared, before=before, seed=seed)
+    chosen, why, measured = _best_that_holds(eligible, before, measure)
+    reasons |= {trial.name: f"as good, but {chosen} was preferred" for trial in eligible} | why
+    candidates = [measured.get(trial.name, trial) for trial in candidates]
+    return measured[chosen], candidates, reasons
+
+
+def _best_that_holds(
+    eligible: Sequence[Candidate], before: Before | None, measure: Callable[..., Candidate]
+) -> tuple[str, dict[str, str], dict[str, Candidate]]:
+    """Name of the chosen candidate, why it and others were chosen or not, and those whose stability was measured."""
     measured: dict[str, Candidate] = {}
 
-    def holds(trial: Candidate, resamples: int, bound: float) -> bool:
-        measured[trial.name] = _with_stability(trial, genes, compared, before, resamples, seed)
+    def holds(trial: Candidate, bound: float) -> bool:
+        measured[trial.name] = measure(trial, bound)
         return min(measured[trial.name].jaccard) > bound
 
-    def result(name: str, why: str) -> tuple[Candidate, Sequence[Candidate], Mapping[str, str]]:
-        chosen = measured[name]
-        reasons[name] = f"{why}; silhouette {chosen.silhouette:.3f}, of the best {best:.3f}"
-        dissolved = {
+    def result(chosen: Candidate, best: float, why: str) -> tuple[str, dict[str, str], dict[str, Candidate]]:
+        reasons = {
+            trial.name: f"silhouette more than {SILHOUETTE_TOLERANCE} below the best, {best:.3f}"
+            for trial in pool
+            if trial.silhouette < best - SILHOUETTE_TOLERANCE
+        }
+        reasons |= {trial.name: "too few segments to act on" for trial in eligible if trial not in pool}
+        reasons |= {
             trial.name: f"a segment dissolves in resamples (Jaccard similarity {min(trial.jaccard):.2f})"
             for trial in measured.values()
             if min(trial.jaccard) <= DISSOLVED_JACCARD
         }
-        behind = {
-            trial.name: f"silhouette {trial.silhouette:.3f} is more than {SILHOUETTE_TOLERANCE} below the best, {best:.3f}"
-            for trial in pool
-            if trial.silhouette < best - SILHOUETTE_TOLERANCE
-        }
-        told = {trial.name: f"as good, but {name} was preferred" for trial in pool} | behind | dissolved | reasons
-        return chosen, [measured.get(trial.name, trial) for trial in candidates], told
+        reasons[chosen.name] = f"{why}; silhouette {chosen.silhouette:.3f}, the best is {best:.3f}"
+        return chosen.name, reasons, measured
 
-    previous = [
-        trial for trial in best_first if before and (trial.method, trial.count) == (before.method, before.count)
-    ]
-    is_near = bool(previous) and previous[0].silhouette > best - CLEAR_SILHOUETTE
-    # Where few resamples speak against a kept model, more are asked, so that chance does not end it.
-    if is_near and any(holds(previous[0], count, KEPT_JACCARD) for count in (RESAMPLES, CHOICE_RESAMPLES)):
-        return result(previous[0].name, "kept from the previous snapshot")
-    for trial in best_first:
+    has_structure = max(trial.silhouette for trial in eligible) >= STRUCTURE_SILHOUETTE
+    fine = [trial for trial in eligible if trial.count >= ACTIONABLE_COUNT]
+    pool = eligible if has_structure or not fine else fine
+    best_first = sorted(pool, key=lambda trial: -trial.silhouette)
+    best = best_first[0].silhouette
+    previous = next((t for t in pool if before and (t.method, t.count) == (before.method, before.count)), None)
+    is_near = previous is not None and previous.silhouette > best - KEPT_TOLERANCE
+    if previous is not None and is_near and holds(previous, KEPT_JACCARD):
+        return result(previous, best, "kept from the previous snapshot")
+    for trial in best_first[:LOOKED_AT]:
         is_equal = trial.silhouette >= best - SILHOUETTE_TOLERANCE and trial.name not in measured
-        if is_equal and holds(trial, CHOICE_RESAMPLES, DISSOLVED_JACCARD):
-            return result(trial.name, "the best silhouette of those whose segments all hold in resamples")
-    if is_near:
-        return result(previous[0].name, "kept from the previous snapshot, as no other holds better in resamples")
-    return result(best_first[0].name, "the best silhouette, though no candidate's segments all hold in resamples")
-
-
-def _pool(eligible: Sequence[Candidate]) -> Sequence[Candidate]:
-    """The candidates with enough segments to act on, or those with fewer where they are clearly better apart."""
-    fine, coarse = (
-        [trial for trial in eligible if (trial.count >= ACTIONABLE_COUNT) == is_fine] for is_fine in (True, False)
-    )
-    if not fine or not coarse:
-        return fine or coarse
-    best_fine, best_coarse = (max(trial.silhouette for trial in trials) for trials in (fine, coarse))
-    return coarse if best_coarse - best_fine >= CLEAR_SILHOUETTE else fine
+        if is_equal and holds(trial, DISSOLVED_JACCARD):
+            return result(trial, best, "the best silhouette of those whose segments all hold in resamples")
+    if previous is not None and is_near:
+        return result(previous, best, "kept from the previous snapshot, as no other holds better in resamples")
+    return result(best_first[0], best, "the best silhouette, though no candidate's segments all hold in resamples")
 
 
 def _single(genes: FloatArray) -> Candidate:
@@ -268,7 +263,8 @@ def _warm(before: Before | None, method: str, count: int) -> IntArray | None:
 
 
 def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
-    """A candidate fitted from the groups ``start``, numbered from 0, of which none is empty."""
+    """A candidate fitted from the groups ``start``; numbers without customers do not count."""
+    start = np.unique(start, return_inverse=True)[1]
     sizes = np.bincount(start)
     count = len(sizes)
     of_group = np.eye(count)[start].T
@@ -283,6 +279,7 @@ def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
         count,
         covariance_type="diag",
         reg_covar=_LEAST_VARIANCE,
+        tol=1e-2,
         weights_init=sizes / len(genes),
         means_init=means,
         precisions_init=1 / np.maximum(variances, _LEAST_VARIANCE),
@@ -294,26 +291,40 @@ _LEAST_VARIANCE = 1e-2
 
 
 def _with_stability(
-    trial: Candidate, genes: FloatArray, compared: FloatArray, before: Before | None, resamples: int, seed: int
+    trial: Candidate, bound: float, *, genes: FloatArray, compared: FloatArray, before: Before | None, seed: int
 ) -> Candidate:
-    """The candidate with what refits on bootstrap resamples of the customers, started alike, make of ``compared``."""
+    """The candidate with what refits on bootstrap resamples of the customers, started alike, make of ``compared``.
+
+    Resamples are drawn until the smallest Jaccard similarity is clearly above or below ``bound``.
+    """
     rng = np.random.default_rng(seed)
     labels = trial.grouping.labels(compared)
-    agreement = np.zeros(resamples)
-    jaccard = np.zeros((resamples, trial.count))
-    for resample in range(resamples):
-        rows = np.sort(rng.integers(0, len(genes), min(len(genes), _RESAMPLE_ROWS)))
-        drawn = genes[rows]
-        start = _warm(
-            None if before is None else replace(before, labels=before.labels[rows]), trial.method, trial.count
-        )
-        if start is None:
-            start = _cut(linkage(drawn, "ward"), trial.count)
-            if trial.method == MIXTURE:
-                start = _fit(K_MEANS, drawn, start).labels(drawn)
-        refitted = _fit(trial.method, drawn, start).labels(compared)
-        agreement[resample], jaccard[resample] = _similarity(labels, refitted, trial.count)
-    return replace(trial, stability=float(agreement.mean()), jaccard=tuple(jaccard.mean(axis=0).tolist()))
+    agreement: list[float] = []
+    jaccard: list[FloatArray] = []
+    for count in range(RESAMPLES, 5 * RESAMPLES + 1, RESAMPLES):
+        while len(agreement) < count:
+            refitted = _refitted(trial, genes, before, rng).labels(compared)
+            index, similarity = _similarity(labels, refitted, trial.count)
+            agreement.append(index)
+            jaccard.append(similarity)
+        means = np.mean(jaccard, axis=0)
+        smallest = int(np.argmin(means))
+        error = np.std([similarity[smallest] for similarity in jaccard]) / np.sqrt(count)
+        if abs(means[smallest] - bound) > _DECIDED * error:
+            break
+    return replace(trial, stability=float(np.mean(agreement)), jaccard=tuple(means.tolist()))
+
+
+def _refitted(trial: Candidate, genes: FloatArray, before: Before | None, rng: np.random.Generator) -> Grouping:
+    """The candidate's kind of model, fitted on a resample of the customers."""
+    rows = np.sort(rng.integers(0, len(genes), min(len(genes), _RESAMPLE_ROWS)))
+    drawn = genes[rows]
+    start = _warm(None if before is None else replace(before, labels=before.labels[rows]), trial.method, trial.count)
+    if start is None:
+        start = _cut(linkage(drawn, "ward"), trial.count)
+        if trial.method == MIXTURE:
+            start = _fit(K_MEANS, drawn, start).labels(drawn)
+    return _fit(trial.method, drawn, start)
 
 
 def _similarity(labels: IntArray, others: IntArray, count: int) -> tuple[float, FloatArray]:

@@ -121,7 +121,7 @@ def segment_facts(customers: pd.DataFrame, labels: NDArray[np.int64], count: int
     sizes = np.bincount(labels, minlength=count)
     columns: dict[str, pd.Series[Any]] = {}
     for gene in _RANKED:
-        values = pd.Series(numbers(customers[gene]))
+        values = pd.Series(numbers(customers[gene])).replace([np.inf, -np.inf], np.nan)
         columns[gene] = ((values.rank() - 0.5) / max(values.count(), 1)).fillna(0.5)
     columns["one_time_share"] = customers["frequency_count"] == 0
     columns["inactive_share"] = customers["recent_purchase_day_count"] == 0

@@ -1,4 +1,4 @@
-"""What each segment is like: size, worth, what is expected of it, typical genes with their spread, what sets it apart."""
+"""What each segment is like: size, worth, prospects, typical genes with their spread, and what sets it apart."""
 
 from __future__ import annotations
 
