@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances, silhouette_score
 from sklearn.mixture import GaussianMixture
@@ -57,7 +58,7 @@ KEPT_JACCARD = 0.4
 """The same for segments that are there already."""
 
 RESAMPLES = 20
-"""Least number of bootstrap resamples; more are drawn, at most five times as many, where these do not decide."""
+"""Least number of bootstrap resamples; more are drawn, at most three times as many, where these do not decide."""
 
 _DECIDED = 3.0  # standard errors from the bound
 _COMPARED_ROWS = 800
@@ -132,8 +133,9 @@ def choose_grouping(
         before: the model of the previous snapshot, if there is one.
         seed: seed of the resamples.
     """
-    # The order of sums within k-means depends on the number of threads; with one it is always the same.
-    with threadpool_limits(limits=1):
+    # The order of sums within k-means depends on the number of threads; with one it is always the same. Hundreds of
+    # small fits would spend a third of their time on checks of their input, which is finite.
+    with threadpool_limits(limits=1), config_context(assume_finite=True, skip_parameter_validation=True):
         chosen, candidates, reasons = _choose(genes, before, seed)
         trials = _trials(candidates, reasons, chosen, len(genes))
         if chosen.method != SINGLE and len(genes) > _COMPARED_ROWS:
@@ -301,7 +303,7 @@ def _with_stability(
     labels = trial.grouping.labels(compared)
     agreement: list[float] = []
     jaccard: list[FloatArray] = []
-    for count in range(RESAMPLES, 5 * RESAMPLES + 1, RESAMPLES):
+    for count in range(RESAMPLES, 3 * RESAMPLES + 1, RESAMPLES):
         while len(agreement) < count:
             refitted = _refitted(trial, genes, before, rng).labels(compared)
             index, similarity = _similarity(labels, refitted, trial.count)

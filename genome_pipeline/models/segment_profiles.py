@@ -9,7 +9,7 @@ import pandas as pd
 
 from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD, Unit
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.genes import SCALED_GENES, by_customer, numbers
+from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
 from genome_pipeline.models.segment_migrations import money_by
 from genome_pipeline.models.segments import SegmentModel
 
@@ -51,29 +51,28 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
     profiles["mean_churn_probability"] = grouped("churn_probability").mean().to_numpy()
     profiles["mean_confidence_score"] = grouped("confidence").mean().to_numpy()
     profiles["distinguishing_genes"] = _distinguishing(customers, segment)
-    for gene, *_ in PROFILE_GENES:
-        for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
-            profiles[f"{statistic}_{gene}"] = grouped(gene).quantile(share).to_numpy()
+    genes = [gene for gene, *_ in PROFILE_GENES]
+    by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in genes}).groupby(segment)
+    for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
+        quantiles = by_segment.quantile(share)
+        for gene in genes:
+            profiles[f"{statistic}_{gene}"] = quantiles[gene].to_numpy()
     return profiles[list(TABLES["segment_profiles"].columns)]
 
 
 def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any]) -> list[str]:
     """Of each segment, the genes whose mean percentile is farthest from the middle, with both medians, in words."""
-    percentiles, medians, overall = {}, {}, {}
-    for gene in SCALED_GENES:
-        values = pd.Series(numbers(customers[gene.name]))
-        if values.notna().any():
-            percentiles[gene] = values.rank(pct=True).groupby(segment).mean() - 0.5 - 0.5 / values.count()
-            medians[gene] = values.groupby(segment).median()
-            overall[gene] = values.median()
+    values = pd.DataFrame({gene: numbers(customers[gene]) for gene in GENE_LABELS}).dropna(axis=1, how="all")
+    counts = values.count()
+    # Rounded, so that the order does not hang on the last digit of a sum.
+    beyond = (((values.rank() - 0.5) / counts).groupby(segment).mean() - 0.5).round(6)
+    medians, overall = values.groupby(segment).median(), values.median()
     told = []
-    for one in sorted(segment.unique()):
-        known = [gene for gene in percentiles if abs(percentiles[gene][one]) >= _TELLING]
-        # Rounded, so that the order does not hang on the last digit of a sum.
-        known.sort(key=lambda gene: (-round(abs(percentiles[gene][one]), 6), gene.name))
+    for one, distances in beyond.abs().iterrows():
+        genes = sorted(distances[distances >= _TELLING].index, key=lambda gene: (-distances[gene], gene))
         words = [
-            f"{gene.label} {_number(gene.name, medians[gene][one])} beside {_number(gene.name, overall[gene])} of all"
-            for gene in known[:TOP_GENES]
+            f"{GENE_LABELS[gene]} {_number(gene, medians.loc[one, gene])} beside {_number(gene, overall[gene])} of all"
+            for gene in genes[:TOP_GENES]
         ]
         told.append("; ".join(words) or "none stands out")
     return told
