@@ -191,7 +191,7 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> _S
                 [table, pipeline.settings.results_hash],
             ).fetchall()
         )
-        for table in ("customer_activity", "customer_genome")
+        for table in ("customer_activity", "segment_profiles")  # the last that is made of each
     )
     changed = dict(database.con.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
     stale_lines = [

@@ -21,6 +21,7 @@ _LABELS = {
     "gene_drift": "Measuring drift",
     "segment_model": "Finding segments",
     "segments": "Assigning segments",
+    "segment_profiles": "Describing segments",
     "value_model": "Training value models",
     "customer_value": "Predicting value",
     "risk_model": "Training risk models",

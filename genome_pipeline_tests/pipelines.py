@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from genome_pipeline.assets import LINE_STAGES
 from genome_pipeline.assets.drift import gene_drift
 from genome_pipeline.assets.features import customer_features
 from genome_pipeline.assets.ingestion import raw_transactions
+from genome_pipeline.assets.stage import Stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.instance import prepare_home
@@ -118,16 +120,19 @@ def make(config: Path, first: str | None = None, last: str | None = None) -> tup
 
 def measure(settings: Settings, first: date, last: date) -> dg.ExecuteInProcessResult:
     """Make the assets up to ``gene_drift``, with their checks, for the periods that start at ``first`` to ``last``."""
+    stages = (raw_transactions, *LINE_STAGES, customer_features, gene_drift)
+    return materialise(settings, stages, first, last)
+
+
+def materialise(settings: Settings, stages: Iterable[Stage], first: date, last: date) -> dg.ExecuteInProcessResult:
+    """Make the assets of ``stages``, with their checks, for the periods that start at ``first`` to ``last``."""
     prepare_home(settings)
-    assets = [
-        name for stage in (raw_transactions, *LINE_STAGES, customer_features, gene_drift) for name in stage.asset_names
-    ]
     return (
         build_definitions(settings)
         .resolve_job_def("refresh")
         .execute_in_process(
             tags={"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)},
-            asset_selection=[dg.AssetKey(name) for name in assets],
+            asset_selection=[dg.AssetKey(name) for stage in stages for name in stage.asset_names],
             raise_on_error=False,
         )
     )

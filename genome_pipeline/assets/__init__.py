@@ -13,7 +13,7 @@ from genome_pipeline.assets.outcomes import model_performance, prediction_outcom
 from genome_pipeline.assets.publishing import published_genome
 from genome_pipeline.assets.report import genome_report
 from genome_pipeline.assets.risk import customer_risk, risk_model
-from genome_pipeline.assets.segments import segment_model, segments
+from genome_pipeline.assets.segments import segment_model, segment_profiles, segments
 from genome_pipeline.assets.similarity import customer_neighbors, similarity_index
 from genome_pipeline.assets.stage import Stage
 from genome_pipeline.assets.validation import validation
@@ -38,6 +38,7 @@ SNAPSHOT_STAGES: tuple[Stage, ...] = (
     model_performance,
     customer_actions,
     customer_genome,
+    segment_profiles,
     published_genome,
     genome_report,
 )

@@ -1,4 +1,4 @@
-"""``customer_features`` -> ``segment_model`` -> segments, their profiles, and who moved between them."""
+"""``customer_features`` -> ``segment_model`` -> segments, and who moved between them; the mart -> their profiles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.assets.frames import snapshot_frame, was_written
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
+from genome_pipeline.models.segment_profiles import profile_segments
 from genome_pipeline.models.segments import SegmentModel, fit_segments, segment_customers
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
@@ -18,6 +19,7 @@ from genome_pipeline.resources import Pipeline
 
 @table_stage(
     "segment_model",
+    "segment_events",
     reads={"customer_features": Reads.SAME, "segment_model": Reads.PREVIOUS},
     kinds={"scikitlearn"},
 )
@@ -36,14 +38,13 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
             previous = SegmentModel.from_bytes(pipeline.artifacts.read(stored_before))
         fitted[as_of] = fit_segments(features, previous, pipeline.settings.predict.seed)
         stored = pipeline.artifacts.write("segment_model", as_of, ".json", fitted[as_of].to_bytes())
-        return [fitted[as_of].candidates(as_of).assign(artifact_file=stored)]
+        return [fitted[as_of].candidates(as_of).assign(artifact_file=stored), fitted[as_of].events(as_of)]
 
-    make_snapshots(context, pipeline, ["segment_model"], read, make)
+    make_snapshots(context, pipeline, ["segment_model", "segment_events"], read, make)
 
 
 @table_stage(
     "customer_segments",
-    "segment_profiles",
     "segment_migrations",
     reads={"customer_features": Reads.SAME, "segment_model": Reads.SAME, "customer_segments": Reads.PREVIOUS},
     kinds={"scikitlearn"},
@@ -66,9 +67,23 @@ def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
         found = segment_customers(model, features, previous)
         assigned[as_of] = found.customers
-        return [found.customers, found.profiles, found.migrations]
+        return [found.customers, found.migrations]
 
-    make_snapshots(context, pipeline, ["customer_segments", "segment_profiles", "segment_migrations"], read, make)
+    make_snapshots(context, pipeline, ["customer_segments", "segment_migrations"], read, make)
+
+
+@table_stage(
+    "segment_profiles", reads={"customer_genome": Reads.SAME, "segment_model": Reads.SAME}, kinds={"scikitlearn"}
+)
+def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Describe the segments of each snapshot, with what is expected of their customers."""
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        genome, models = inputs
+        model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
+        return [profile_segments(genome, model)]
+
+    make_snapshots(context, pipeline, ["segment_profiles"], read_frames("customer_genome", "segment_model"), make)
 
 
 def _model_file(database: Backend, as_of: date) -> str | None:

@@ -25,6 +25,7 @@ from genome_pipeline.checks.quality import (
     error_is_steady,
     intervals_cover,
 )
+from genome_pipeline.checks.segments import segments_hold, segments_last
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
@@ -47,6 +48,8 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         volume.build(partitions),
         missing_share.build(partitions),
         drift.build(partitions),
+        segments_hold.build(partitions),
+        segments_last.build(partitions),
         beats_naive.build(partitions),
         churn_is_calibrated.build(partitions),
         confidence_means_something.build(partitions),

@@ -103,6 +103,28 @@ def _raw(name: str, description: str) -> Column:
     return Column(name, AS_READ, description)
 
 
+PROFILE_GENES: tuple[tuple[str, Unit, float | None], ...] = (
+    ("spend_amount", Unit.CURRENCY, None),
+    ("average_order_value_amount", Unit.CURRENCY, 0),
+    ("frequency_count", Unit.COUNT, 0),
+    ("days_since_last_order", Unit.DAYS, 0),
+    ("t_days", Unit.DAYS, 0),
+    ("order_gap_mean_days", Unit.DAYS, 0),
+    ("momentum_share", Unit.SHARE, 0),
+)
+"""Genes that segments are described by: name, and unit and minimum of their medians and quartiles."""
+
+SPREAD = {"first_quartile": "First quartile", "median": "Median", "third_quartile": "Third quartile"}
+
+
+def _spread(gene: str, unit: Unit, minimum: float | None) -> tuple[Column, ...]:
+    maximum = 1 if unit is Unit.SHARE else None
+    return tuple(
+        Column(f"{prefix}_{gene}", "DOUBLE", f"{words} of {gene}.", unit, minimum, maximum)
+        for prefix, words in SPREAD.items()
+    )
+
+
 _DICTIONARY = (
     # Time and identity
     _date("as_of", "End of the period, exclusive: the snapshot knows only what happened before it."),
@@ -191,23 +213,46 @@ _DICTIONARY = (
     _text("segment_name", "Segment name, derived from its profile by a stated rule."),
     _text("naming_rule", "Rule that gave the segment its name."),
     Column("previous_segment_id", "INTEGER", "Segment at the previous snapshot; null for a new customer.", None, 1),
+    _text("previous_segment_name", "Name of the segment before it was renamed; null where it was not."),
     _flag("has_moved", "The segment differs from the previous snapshot's; null for a new customer."),
     _probability("membership_probability", "Probability that the customer belongs to this segment."),
+    Column("second_segment_id", "INTEGER", "Second most probable segment; null where there is but one.", None, 1),
+    _text("second_segment_name", "Its name."),
+    _probability("second_membership_probability", "Probability that the customer belongs to it."),
+    _text(
+        "event",
+        "What happened to the segment: a birth or a split where it is new, a merge or a death where it ended, or a"
+        " rename.",
+        ("birth", "split", "merge", "death", "rename"),
+    ),
+    Column("related_segment_id", "INTEGER", "Segment it split from or merged into; null for other events.", None, 1),
+    _text("related_segment_name", "Its name."),
+    _text("event_reason", "Why this counts as that event."),
     Column("from_segment_id", "INTEGER", "Segment at the previous snapshot; 0 for new customers.", None, 0),
     _text("from_segment_name", "Its name; 'New customers' for those without one."),
     Column("to_segment_id", "INTEGER", "Segment at this snapshot.", None, 1),
     _text("to_segment_name", "Its name."),
     _count("customer_count", "Customers."),
+    Column("net_customer_count", "BIGINT", "Customers who moved this way, less those who moved back.", Unit.COUNT),
+    _money("net_spend_amount", "Recent spend of those who moved this way, less that of those who moved back."),
     _share("customer_share", "Customers, of all customers of the snapshot."),
     _share("spend_share", "Recent spend, of the recent spend of all customers; null where nothing was spent.", None),
-    _currency("median_spend_amount", "Median of spend_amount."),
-    _currency("median_average_order_value_amount", "Median of average_order_value_amount.", 0),
-    Column("median_frequency_count", "DOUBLE", "Median of frequency_count.", Unit.COUNT, 0),
-    _days("median_days_since_last_order", "Median of days_since_last_order.", "DOUBLE"),
-    _days("median_t_days", "Median of t_days.", "DOUBLE"),
-    _days("median_order_gap_mean_days", "Median of order_gap_mean_days.", "DOUBLE"),
-    _share("median_momentum_share", "Median of momentum_share."),
+    _currency("expected_spend_amount", "Sum of expected_spend over the segment; null where none is predicted.", 0),
+    _probability("mean_churn_probability", "Mean of churn_probability over the segment."),
+    _score("mean_confidence_score", "Mean of confidence over the segment."),
+    _text("distinguishing_genes", "Genes in which the segment stands out most from all customers, with both medians."),
+    *(statistic for gene in PROFILE_GENES for statistic in _spread(*gene)),
     _score("silhouette_score", "Mean silhouette of a sample of customers: 1 well apart, 0 touching.", -1),
+    _share("smallest_share", "Customers in the smallest segment, of the customers compared."),
+    _score(
+        "stability_score",
+        "Mean adjusted Rand index with refits on resamples: 1 the same, 0 as by chance; null if not measured.",
+        -1,
+    ),
+    _score("smallest_jaccard_score", "Smallest jaccard_score of the segments; null if not measured."),
+    _score(
+        "jaccard_score", "How far refits on resamples give the same segment (Jaccard): 1 the same, to 0.5 dissolved."
+    ),
     # Models
     _text("method", "Method used."),
     _text("candidate", "Candidate model."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from genome_pipeline.contracts.columns import AS_READ, COLUMNS, Column
+from genome_pipeline.contracts.columns import AS_READ, COLUMNS, PROFILE_GENES, SPREAD, Column
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,16 @@ CUMULATIVE_GENES = (
 CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share")
 """Genes that are distances between dates: the calendar moves them, whatever customers do."""
 
-_SEGMENT = ("segment_id", "segment_name", "membership_probability", "previous_segment_id", "has_moved")
+_SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
+_SEGMENT = (
+    "segment_id",
+    "segment_name",
+    "membership_probability",
+    *_SECOND_SEGMENT,
+    "previous_segment_id",
+    "has_moved",
+)
+_PROFILE = tuple(f"{statistic}_{gene}" for gene, *_ in PROFILE_GENES for statistic in SPREAD)
 _ORDERS = ("expected_orders", "expected_orders_lower", "expected_orders_upper")
 _SPEND = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
 _NAIVE_VALUE = ("naive_expected_orders", "naive_expected_spend")
@@ -350,65 +359,89 @@ _ALL = (
             "method",
             "segment_count",
             "silhouette_score",
+            "smallest_share",
+            "stability_score",
+            "smallest_jaccard_score",
             "training_row_count",
-            "parameters",
             "artifact_file",
         ),
         ("as_of", "candidate"),
         "as_of",
-        frozenset({"silhouette_score", "parameters", "artifact_file"}),
+        frozenset({"silhouette_score", "stability_score", "smallest_jaccard_score", "artifact_file"}),
+        is_published=True,
+    ),
+    Table(
+        "segment_events",
+        "segments",
+        "event of a segment x snapshot",
+        "What happened to the segments since the previous snapshot: births, splits, merges, deaths and renames.",
+        (
+            "as_of",
+            "segment_id",
+            "event",
+            "segment_name",
+            "previous_segment_name",
+            "related_segment_id",
+            "related_segment_name",
+            "event_reason",
+        ),
+        ("as_of", "segment_id", "event"),
+        "as_of",
+        frozenset({"previous_segment_name", "related_segment_id", "related_segment_name"}),
         is_published=True,
     ),
     Table(
         "customer_segments",
         "segments",
         "customer x snapshot",
-        "The behavioural segment of every customer, how clearly they belong, and whether they moved.",
+        "The behavioural segment of every customer, how clearly they belong, the second-best one, and whether they"
+        " moved.",
         ("as_of", "customer_id", *_SEGMENT),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({"previous_segment_id", "has_moved"}),
+        frozenset({*_SECOND_SEGMENT, "previous_segment_id", "has_moved"}),
         is_published=True,
-        references=(
-            _EVERY_CUSTOMER,
-            Reference("segment_profiles", ("as_of", "segment_id"), ("as_of", "segment_id")),
-        ),
+        references=(_EVERY_CUSTOMER,),
     ),
     Table(
         "segment_profiles",
         "segments",
         "segment x snapshot",
-        "What each segment is like: its size, share of recent spend, and median genes.",
+        "What each segment is like: its size, spend and shares, what is expected of it, medians and quartiles of genes,"
+        " and what sets it apart.",
         (
             "as_of",
             "segment_id",
             "segment_name",
             "naming_rule",
+            "jaccard_score",
             "customer_count",
             "customer_share",
             "recent_spend_amount",
             "spend_share",
-            "median_spend_amount",
-            "median_average_order_value_amount",
-            "median_frequency_count",
-            "median_days_since_last_order",
-            "median_t_days",
-            "median_order_gap_mean_days",
-            "median_momentum_share",
+            "expected_spend_amount",
+            "mean_churn_probability",
+            "mean_confidence_score",
+            "distinguishing_genes",
+            *_PROFILE,
         ),
         ("as_of", "segment_id"),
         "as_of",
         frozenset(
             {
+                "jaccard_score",
                 "recent_spend_amount",
                 "spend_share",
-                "median_spend_amount",
-                "median_average_order_value_amount",
-                "median_order_gap_mean_days",
-                "median_momentum_share",
+                "expected_spend_amount",
+                "mean_churn_probability",
+                "mean_confidence_score",
+                *(name for name in _PROFILE if name.endswith(tuple(NULLABLE_GENES))),
             }
         ),
         is_published=True,
+        references=(
+            Reference("customer_segments", ("as_of", "segment_id"), ("as_of", "segment_id"), is_complete=True),
+        ),
     ),
     Table(
         "segment_migrations",
@@ -423,10 +456,12 @@ _ALL = (
             "to_segment_name",
             "customer_count",
             "recent_spend_amount",
+            "net_customer_count",
+            "net_spend_amount",
         ),
         ("as_of", "from_segment_id", "to_segment_id"),
         "as_of",
-        frozenset({"recent_spend_amount"}),
+        frozenset({"recent_spend_amount", "net_spend_amount"}),
         is_published=True,
     ),
     Table(
@@ -602,6 +637,7 @@ _ALL = (
         "as_of",
         frozenset(
             {
+                *_SECOND_SEGMENT,
                 "previous_segment_id",
                 "has_moved",
                 *_ORDERS,

@@ -262,6 +262,33 @@ def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd
     ).df()
 
 
+def segment_events(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """What happened to the segments since the previous snapshot, one row per event."""
+    return connection.execute(
+        """
+        SELECT segment_id, event, segment_name, previous_segment_name, related_segment_name, event_reason
+        FROM segment_events_history
+        WHERE as_of = ?
+        ORDER BY segment_id, event
+        """,
+        [as_of],
+    ).df()
+
+
+def segment_candidates(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per segment model tried at the snapshot, the chosen one first, then by silhouette."""
+    return connection.execute(
+        """
+        SELECT candidate, is_chosen, choice_reason, silhouette_score, smallest_share, stability_score,
+            smallest_jaccard_score
+        FROM segment_model_history
+        WHERE as_of = ?
+        ORDER BY is_chosen DESC, silhouette_score DESC NULLS LAST, candidate
+        """,
+        [as_of],
+    ).df()
+
+
 # Customer
 
 

@@ -6,7 +6,8 @@ those that say nearly the same (purchase days beside orders, items beside produc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,23 @@ FloatArray = NDArray[np.float64]
 CLIP = 4.0
 """Largest absolute scaled value, so that one extreme gene does not outweigh all others."""
 
+_MONTH_DAYS = 30.0
 _IQR_OF_NORMAL = 1.3489795003921634  # interquartile range of a standard normal distribution
 _NEGLIGIBLE = 1e-9  # a spread below this is rounding, not variation
 
 
 @dataclass(frozen=True)
 class Gene:
-    """One gene: its column, the block it belongs to, its name in plain words, and whether to take its logarithm."""
+    """One gene: its column, the block it belongs to, its name in plain words, and whether to take its logarithm.
+
+    ``unit`` is what it is counted in before the logarithm: differences well below it say little.
+    """
 
     name: str
     block: str
     label: str
     is_skewed: bool
+    unit: float = 1.0
 
 
 SCALED_GENES: tuple[Gene, ...] = (
@@ -46,6 +52,20 @@ SCALED_GENES: tuple[Gene, ...] = (
     Gene("momentum_share", "momentum", "momentum", False),
     Gene("return_share", "returns", "share returned", True),
 )
+
+SEGMENT_GENES: tuple[Gene, ...] = (
+    Gene("order_count", "activity", "orders", True),
+    Gene("spend_amount", "spend", "total spend", True),
+    Gene("average_order_value_amount", "spend", "average order value", True),
+    Gene("t_days", "duration", "days since first order", True, _MONTH_DAYS),
+    Gene("days_since_last_order", "duration", "days since last order", True, _MONTH_DAYS),
+    Gene("order_gap_mean_days", "rhythm", "order gap", True, _MONTH_DAYS),
+)
+"""Recency, frequency and monetary value (RFM), with the length of the history and its rhythm.
+
+What a customer did within one window of some weeks is left out: by chance alone it changes from month to month, and
+customers would change segment with it. Days are taken in months for the same reason: yesterday or last week is one.
+"""
 
 GENE_LABELS: dict[str, str] = {gene.name: gene.label for gene in SCALED_GENES}
 """Plain words for each scaled gene."""
@@ -64,8 +84,12 @@ def by_customer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unskewed(gene: Gene, values: FloatArray) -> FloatArray:
-    """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns)."""
-    return np.sign(values) * np.log1p(np.abs(values)) if gene.is_skewed else values
+    """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns).
+
+    A value that is not finite is missing.
+    """
+    values = np.where(np.isfinite(values), values, np.nan)
+    return np.sign(values) * np.log1p(np.abs(values) / gene.unit) if gene.is_skewed else values
 
 
 @dataclass(frozen=True)
@@ -81,19 +105,21 @@ class GeneScaler:
     genes: tuple[str, ...]
     centers: tuple[float, ...]
     scales: tuple[float, ...]
+    units: tuple[float, ...]
 
     @classmethod
-    def fit(cls, features: pd.DataFrame) -> GeneScaler:
+    def fit(cls, features: pd.DataFrame, candidates: Sequence[Gene] = SCALED_GENES) -> GeneScaler:
         """Fit on ``customer_features`` of one snapshot.
 
         A gene which is null for everyone (a source without amounts or categories) is left out; without customers
         every gene is kept, unscaled.
         """
         if features.empty:
-            names = tuple(GENE_LABELS)
-            return cls(names, (0.0,) * len(names), (1.0,) * len(names))
-        genes, centers, scales = [], [], []
-        for gene in SCALED_GENES:
+            count = len(candidates)
+            names, same_units = tuple(gene.name for gene in candidates), tuple(gene.unit for gene in candidates)
+            return cls(names, (0.0,) * count, (1.0,) * count, same_units)
+        genes, centers, scales, units = [], [], [], []
+        for gene in candidates:
             values = _unskewed(gene, numbers(features[gene.name]))
             # Sorted, as sums of floats depend on the order of the rows.
             values = np.sort(values[~np.isnan(values)])
@@ -104,7 +130,8 @@ class GeneScaler:
             genes.append(gene.name)
             centers.append(float(center))
             scales.append(float(spread) if spread >= _NEGLIGIBLE else 1.0)
-        return cls(tuple(genes), tuple(centers), tuple(scales))
+            units.append(gene.unit)
+        return cls(tuple(genes), tuple(centers), tuple(scales), tuple(units))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -113,7 +140,10 @@ class GeneScaler:
 
     def transform(self, features: pd.DataFrame) -> FloatArray:
         """Scaled genes, shape (customers, genes), in [-4, 4]; a missing gene is 0, the median."""
-        raw = [_unskewed(_GENE_BY_NAME[name], numbers(features[name])) for name in self.genes]
+        raw = [
+            _unskewed(replace(_GENE_BY_NAME[name], unit=unit), numbers(features[name]))
+            for name, unit in zip(self.genes, self.units, strict=True)
+        ]
         scaled: FloatArray = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)
         return np.nan_to_num(scaled, nan=0.0).clip(-CLIP, CLIP)
 
@@ -124,4 +154,4 @@ class GeneScaler:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> GeneScaler:
         """Inverse of :meth:`to_dict`."""
-        return cls(tuple(state["genes"]), tuple(state["centers"]), tuple(state["scales"]))
+        return cls(*(tuple(state[name]) for name in ("genes", "centers", "scales", "units")))

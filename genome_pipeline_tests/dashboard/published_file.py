@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
 from genome_pipeline.contracts.tables import GENES, TABLES
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
@@ -50,6 +51,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "segment_profiles": _profiles(genome),
         "segment_migrations": _migrations(genome, snapshots),
         "segment_model": _segment_model(snapshots),
+        "segment_events": _segment_events(snapshots),
         "value_model": _prediction_model(snapshots, orders_mae=1.1, spend_mae_amount=21.0),
         "risk_model": _prediction_model(snapshots, brier_score=0.14, log_loss=0.42, auc=0.81),
         "similarity_index": pd.DataFrame(
@@ -183,6 +185,9 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
     frame["segment_id"] = np.select([is_recent & is_big, is_recent, repeat], [1, 2, 3], 4)
     frame["segment_name"] = frame["segment_id"].map(_SEGMENTS)
     frame["membership_probability"] = rng.uniform(0.5, 1, size)
+    frame["second_segment_id"] = frame["segment_id"] % 4 + 1
+    frame["second_segment_name"] = frame["second_segment_id"].map(_SEGMENTS)
+    frame["second_membership_probability"] = (1 - frame["membership_probability"]) * 0.8
 
     frame["churn_probability"] = (frame["days_since_last_order"] / 180 + rng.uniform(0, 0.15, size)).clip(0.02, 0.98)
     frame["churn_probability_lower"] = (frame["churn_probability"] - 0.07).clip(lower=0)
@@ -275,17 +280,20 @@ def _profiles(genome: pd.DataFrame) -> pd.DataFrame:
     profile = grouped.agg(
         customer_count=("customer_id", "size"),
         recent_spend_amount=("recent_spend_amount", "sum"),
-        median_spend_amount=("spend_amount", "median"),
-        median_average_order_value_amount=("average_order_value_amount", "median"),
-        median_frequency_count=("frequency_count", "median"),
-        median_days_since_last_order=("days_since_last_order", "median"),
-        median_t_days=("t_days", "median"),
-        median_order_gap_mean_days=("order_gap_mean_days", "median"),
-        median_momentum_share=("momentum_share", "median"),
+        expected_spend_amount=("expected_spend", "sum"),
+        mean_churn_probability=("churn_probability", "mean"),
+        mean_confidence_score=("confidence", "mean"),
+        **{
+            f"{statistic}_{gene}": (gene, lambda values, share=share: values.quantile(share))
+            for gene, *_ in PROFILE_GENES
+            for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True)
+        },
     ).reset_index()
     totals = profile.groupby("as_of")[["customer_count", "recent_spend_amount"]].transform("sum")
     return profile.assign(
         naming_rule="highest median spend and shortest days since last order",
+        jaccard_score=0.8,
+        distinguishing_genes="total spend 900.00 beside 120.00 of all",
         customer_share=profile["customer_count"] / totals["customer_count"],
         spend_share=profile["recent_spend_amount"] / totals["recent_spend_amount"],
     )
@@ -301,6 +309,8 @@ def _migrations(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
         .rename(columns={"segment_id": "to_segment_id"})
     )
     return counts.assign(
+        net_customer_count=counts["customer_count"],
+        net_spend_amount=counts["recent_spend_amount"],
         from_segment_name=counts["from_segment_id"].map({0: "New customers", **_SEGMENTS}),
         to_segment_name=counts["to_segment_id"].map(_SEGMENTS),
     )
@@ -317,13 +327,30 @@ def _segment_model(snapshots: list[date]) -> pd.DataFrame:
                 "method": "k-means",
                 "segment_count": segment_count,
                 "silhouette_score": 0.5 - abs(segment_count - 4) * 0.05,
+                "smallest_share": 0.06,
+                "stability_score": 0.9 if segment_count == 4 else None,
+                "smallest_jaccard_score": 0.8 if segment_count == 4 else None,
                 "training_row_count": 290,
-                "parameters": None,
                 "artifact_file": None,
             }
             for as_of in snapshots
             for segment_count in (3, 4, 5)
         ]
+    )
+
+
+def _segment_events(snapshots: list[date]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "as_of": snapshots,
+            "segment_id": 3,
+            "event": "rename",
+            "segment_name": _SEGMENTS[3],
+            "previous_segment_name": "Fading",
+            "related_segment_id": None,
+            "related_segment_name": None,
+            "event_reason": "its profile no longer met the rule of Fading, or another met it better",
+        }
     )
 
 

@@ -142,6 +142,9 @@ def segments_of(features: pd.DataFrame, membership: Any = 0.8) -> pd.DataFrame:
             "segment_id": 1,
             "segment_name": "Regulars",
             "membership_probability": membership,
+            "second_segment_id": None,
+            "second_segment_name": None,
+            "second_membership_probability": None,
             "previous_segment_id": None,
             "has_moved": None,
         }

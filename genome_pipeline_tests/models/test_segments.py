@@ -8,21 +8,23 @@ import pandas.testing
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from genome_pipeline.models.segments import (
-    NAMING_RULES,
-    Grouping,
-    SegmentModel,
-    _name_segments,
-    describe_moves,
-    fit_segments,
-    segment_customers,
-)
+from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
+from genome_pipeline.models.segment_migrations import describe_moves
+from genome_pipeline.models.segment_names import NAMING_RULES, name_segments
+from genome_pipeline.models.segment_profiles import profile_segments
+from genome_pipeline.models.segments import SegmentedCustomers, SegmentModel, fit_segments, segment_customers
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract, customers, shop
 
 
 @pytest.fixture(scope="module")
 def model() -> SegmentModel:
     return fit_segments(shop(), None, seed=0)
+
+
+def mart(features: pd.DataFrame, segmented: SegmentedCustomers) -> pd.DataFrame:
+    """The columns of ``customer_genome`` that profiles are made of."""
+    predictions = {"expected_spend": 10.0, "churn_probability": 0.25, "confidence": 0.5}
+    return features.merge(segmented.customers.drop(columns="as_of"), on="customer_id").assign(**predictions)
 
 
 def _facts(**changes: float) -> dict[str, float]:
@@ -112,6 +114,8 @@ def test_a_segment_without_predecessor_gets_an_id_never_used_before(model: Segme
 @pytest.mark.parametrize(
     ("features", "reason"),
     [
+        (shop().iloc[:1], "fewer than 50 customers"),
+        (shop().iloc[:2], "fewer than 50 customers"),
         (shop(size=9), "fewer than 50 customers"),
         (customers([f"{number:03d}" for number in range(80)]), "the customers' genes are all alike"),
         (shop().iloc[:0], "fewer than 50 customers"),
@@ -124,55 +128,122 @@ def test_where_nothing_can_be_told_apart_there_is_one_segment(features: pd.DataF
     assert (model.assign(features)["membership_probability"] == 1).all()
     segmented = segment_customers(model, features, None)
     assert_keeps_contract("customer_segments", segmented.customers)
-    assert_keeps_contract("segment_profiles", segmented.profiles)
+    assert_keeps_contract("segment_profiles", profile_segments(mart(features, segmented), model))
     assert_keeps_contract("segment_migrations", segmented.migrations)
+    assert_keeps_contract("segment_events", model.events(AS_OF))
+
+
+def test_as_many_customers_as_it_takes_with_three_genomes_are_three_segments() -> None:
+    ids = [f"{number:02d}" for number in range(50)]
+    model = fit_segments(customers(ids, order_count=[1] * 17 + [9] * 17 + [99] * 16), None, seed=0)
+    assert len(model.segment_ids) == 3
+    assert model.assign(customers(ids, order_count=99))["segment_id"].nunique() == 1
+
+
+def test_a_gene_alike_for_all_changes_nothing(model: SegmentModel) -> None:
+    features = shop().assign(average_order_value_amount=50.0)
+    found = fit_segments(features, None, seed=0)
+    scaled = found.scaler.transform(features)
+    assert not scaled[:, found.scaler.genes.index("average_order_value_amount")].any()
+    assert found.assign(features)["membership_probability"].notna().all()
+    assert len(found.segment_ids) == len(model.segment_ids)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_value_that_is_not_finite_counts_as_missing(value: float, model: SegmentModel) -> None:
+    spend = shop()["spend_amount"].to_numpy(copy=True)
+    spend[[0, 100]] = value
+    features = shop().assign(spend_amount=spend)
+    found = fit_segments(features, None, seed=0)
+    missing = fit_segments(shop().assign(spend_amount=np.where(np.isfinite(spend), spend, np.nan)), None, seed=0)
+    assert found.to_bytes() == missing.to_bytes()
+    assert found.assign(features)["membership_probability"].between(0.2, 1).all()
+    assert sorted(found.segment_names) == sorted(model.segment_names)
+
+
+def test_the_second_best_segment_is_another_and_less_probable(model: SegmentModel) -> None:
+    assigned = model.assign(shop())
+    assert (assigned["second_segment_id"] != assigned["segment_id"]).all()
+    assert (assigned["second_membership_probability"] <= assigned["membership_probability"]).all()
+    posterior = model.grouping.posterior(model.scaler.transform(shop()))
+    np.testing.assert_allclose(assigned["second_membership_probability"], np.sort(posterior, axis=1)[:, -2])
+
+
+def test_every_candidate_is_in_the_table_with_its_silhouette_and_why(model: SegmentModel) -> None:
+    candidates = model.candidates(AS_OF)
+    kinds = {(method, count) for method in ("k-means", "Gaussian mixture") for count in range(3, 13)}
+    assert {*zip(candidates["method"], candidates["segment_count"], strict=True)} == kinds
+    assert candidates[["silhouette_score", "smallest_share"]].notna().all(axis=None)
+    assert (candidates["choice_reason"].str.len() > 0).all()
+    chosen = candidates[candidates["is_chosen"]].iloc[0]
+    assert (chosen["stability_score"], chosen["smallest_jaccard_score"]) == (1, 1)
+
+
+def test_groups_drawn_into_a_cloud_do_not_count_as_stable() -> None:
+    cloud = np.random.default_rng(3).normal(size=(400, 5))
+    chosen, _ = choose_grouping(cloud, None, seed=0)
+    assert chosen.stability is not None
+    assert chosen.stability < 0.5
+    assert chosen.silhouette < 0.2
+
+
+def test_another_seed_gives_the_same_segments(model: SegmentModel) -> None:
+    other = fit_segments(shop(), None, seed=7)
+    pandas.testing.assert_frame_equal(other.assign(shop()), model.assign(shop()))
 
 
 def test_of_two_segments_one_rule_fits_the_stronger_gets_the_name_and_the_other_its_next_one() -> None:
     strong = _facts(recent_purchase_day_count=0.9, spend_amount=0.9, order_count=0.8, days_since_last_order=0.2)
     weak = _facts(recent_purchase_day_count=0.75, spend_amount=0.75, order_count=0.7, days_since_last_order=0.3)
-    names = [name for name, _ in _name_segments([weak, strong], [None, None])]
+    names = [name for name, _ in name_segments([weak, strong], [None, None])]
     assert names == ["Loyal", "Champions"]
 
 
 def test_a_name_is_kept_while_its_rule_fires_even_beside_a_stronger_claim() -> None:
     strong = _facts(recent_purchase_day_count=0.9, spend_amount=0.9, order_count=0.8, days_since_last_order=0.2)
     holder = _facts(recent_purchase_day_count=0.68, spend_amount=0.75, order_count=0.7, days_since_last_order=0.3)
-    assert [name for name, _ in _name_segments([holder, strong], ["Champions", None])] == ["Champions", "Loyal"]
+    assert [name for name, _ in name_segments([holder, strong], ["Champions", None])] == ["Champions", "Loyal"]
 
 
 def test_a_catch_all_name_gives_way_to_a_rule_that_fires() -> None:
     fading = _facts(order_count=0.3, momentum_share=0.3, days_since_last_order=0.7)
     other = _facts(order_count=0.6)
-    assert _name_segments([fading, other], ["Occasional", "Regulars"])[0][0] == "Fading"
+    assert name_segments([fading, other], ["Occasional", "Regulars"])[0][0] == "Fading"
 
 
 def test_eight_segments_alike_get_eight_names() -> None:
-    names = [name for name, _ in _name_segments([_facts(order_count=0.42)] * 8, [None] * 8)]
+    names = [name for name, _ in name_segments([_facts(order_count=0.42)] * 8, [None] * 8)]
     assert len(set(names)) == 8
     assert not any(character.isdigit() for name in names for character in name)
 
 
 def test_profiles_share_out_customers_and_recent_spend(model: SegmentModel) -> None:
     features = shop()
-    profiles = segment_customers(model, features, None).profiles
+    profiles = profile_segments(mart(features, segment_customers(model, features, None)), model)
     assert_keeps_contract("segment_profiles", profiles)
     assert profiles["customer_share"].sum() == pytest.approx(1)
     assert profiles["spend_share"].sum() == pytest.approx(1)
-    champions = profiles.set_index("segment_name").loc["Champions"]
+    champions = profiles[profiles["segment_name"] == "Champions"].iloc[0]
     own = features[features["customer_id"].str.startswith("a")]
     assert champions["customer_count"] == 60
     assert champions["recent_spend_amount"] == pytest.approx(round(own["recent_spend_amount"].sum(), 2))
-    assert champions["median_frequency_count"] == own["frequency_count"].median()
+    quartiles = champions[[f"{name}_frequency_count" for name in ("first_quartile", "median", "third_quartile")]]
+    assert quartiles.tolist() == own["frequency_count"].quantile([0.25, 0.5, 0.75]).tolist()
+    assert champions["expected_spend_amount"] == 600
+    assert champions[["mean_churn_probability", "mean_confidence_score"]].tolist() == [0.25, 0.5]
+    assert champions["distinguishing_genes"] == (
+        "days since last order 3 beside 12 of all; orders 60 beside 12 of all; recent purchase days 30 beside 2 of all"
+    )
 
 
 def test_without_amounts_spend_is_null() -> None:
     features = shop().assign(spend_amount=None, average_order_value_amount=None, recent_spend_amount=None)
     model = fit_segments(features, None, seed=0)
     segmented = segment_customers(model, features, None)
-    assert_keeps_contract("segment_profiles", segmented.profiles)
-    assert segmented.profiles["recent_spend_amount"].isna().all()
-    assert segmented.profiles["spend_share"].isna().all()
+    profiles = profile_segments(mart(features, segmented), model)
+    assert_keeps_contract("segment_profiles", profiles)
+    assert profiles["recent_spend_amount"].isna().all()
+    assert profiles["spend_share"].isna().all()
     assert segmented.migrations["recent_spend_amount"].isna().all()
 
 
@@ -193,10 +264,24 @@ def test_moves_and_migrations_are_counted_between_names_of_both_snapshots() -> N
     assert moves["has_moved"].tolist() == [False, True, False, pd.NA]
     assert_keeps_contract("segment_migrations", migrations)
     assert migrations.drop(columns="as_of").to_numpy().tolist() == [
-        [0, 2, "New customers", "Fading", 1, 0.05],
-        [1, 1, "Loyal", "Champions", 1, 10.1],
-        [1, 2, "Loyal", "Fading", 1, 20.2],
-        [2, 2, "Occasional", "Fading", 1, 30.3],
+        [0, 2, "New customers", "Fading", 1, 0.05, 1, 0.05],
+        [1, 1, "Loyal", "Champions", 1, 10.1, 0, 0.0],
+        [1, 2, "Loyal", "Fading", 1, 20.2, 1, 20.2],
+        [2, 2, "Occasional", "Fading", 1, 30.3, 0, 0.0],
+    ]
+
+
+def test_net_flows_of_two_segments_add_up_to_0() -> None:
+    features = customers(["a", "b", "c"], recent_spend_amount=[10.10, 20.20, 30.30])
+    names = {1: "Loyal", 2: "Fading"}
+    previous = pd.DataFrame({"customer_id": ["a", "b", "c"], "segment_id": [1, 1, 2]})
+    now = pd.DataFrame({"customer_id": ["a", "b", "c"], "segment_id": [2, 2, 1]})
+    for frame in (previous, now):
+        frame["segment_name"] = frame["segment_id"].map(names)
+    _, migrations = describe_moves(now, previous, features)
+    assert migrations[["customer_count", "net_customer_count", "net_spend_amount"]].to_numpy().tolist() == [
+        [2, 1, 0.0],
+        [1, -1, 0.0],
     ]
 
 

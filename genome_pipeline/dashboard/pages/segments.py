@@ -45,14 +45,19 @@ def layout(request: PageRequest) -> Component:
         chart_panel(figures.segment_profile_heatmap(profiles, currency, theme=theme), figures.PROFILE_COLUMNS),
         panel(
             table(
-                ("Segment", "Why it has this name"),
-                [[html.Strong(row["segment_name"]), row["naming_rule"]] for _, row in profiles.iterrows()],
+                ("Segment", "What sets it apart", "Why it has this name"),
+                [
+                    [html.Strong(row["segment_name"]), row["distinguishing_genes"], row["naming_rule"]]
+                    for _, row in profiles.iterrows()
+                ],
             ),
             title="How the segments got their names",
             reading="By stated rules on the profile, never by hand.",
-            columns=("segment_name", "naming_rule"),
+            columns=("segment_name", "distinguishing_genes", "naming_rule"),
         ),
         _migrations(request),
+        _events(request),
+        _candidates(request),
     )
 
 
@@ -81,6 +86,51 @@ def _segment_table(profiles: pd.DataFrame, currency: str | None) -> Component:
         for _, row in profiles.iterrows()
     ]
     return table(headings, rows, numeric=range(1, 8))
+
+
+def _events(request: PageRequest) -> Component:
+    events = queries.segment_events(request.connection, request.as_of)
+    rows = [
+        [f"{row['segment_id']} · {row['segment_name']}", row["event"].capitalize(), _event(row), row["event_reason"]]
+        for _, row in events.iterrows()
+    ]
+    return panel(
+        table(("Segment", "Event", "", "Because"), rows) if rows else html.P("The segments are those of before."),
+        title="What happened to the segments",
+        reading="A segment keeps its number and name while it keeps its character; all else is told here.",
+        columns=("event", "event_reason"),
+    )
+
+
+def _event(row: pd.Series[Any]) -> str:
+    if row["event"] == "rename":
+        return f"was {row['previous_segment_name']}"
+    related = {"split": "from", "merge": "into"}.get(row["event"])
+    return f"{related} {row['related_segment_name']}" if related else ""
+
+
+def _candidates(request: PageRequest) -> Component:
+    rows = [
+        [
+            html.Strong(row["candidate"]) if row["is_chosen"] else row["candidate"],
+            formats.decimal(row["silhouette_score"]),
+            formats.decimal(row["stability_score"]),
+            formats.decimal(row["smallest_jaccard_score"]),
+            formats.percent(row["smallest_share"]),
+            row["choice_reason"],
+        ]
+        for _, row in queries.segment_candidates(request.connection, request.as_of).iterrows()
+    ]
+    return panel(
+        table(
+            ("Candidate", "Silhouette", "Stability", "Smallest Jaccard", "Smallest share", "Chosen or not"),
+            rows,
+            numeric=range(1, 5),
+        ),
+        title="Segment models tried",
+        reading="Stability is measured until a candidate holds; the others were not needed.",
+        columns=("silhouette_score", "stability_score", "smallest_jaccard_score", "smallest_share", "choice_reason"),
+    )
 
 
 def _migrations(request: PageRequest) -> Component:

@@ -1,0 +1,186 @@
+"""Names of segments: stated rules on what a segment's customers are like, unique within a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genome_pipeline.models.genes import numbers
+
+_RANKED = {
+    "order_count": "orders",
+    "recent_purchase_day_count": "recent purchase days",
+    "spend_amount": "total spend",
+    "average_order_value_amount": "average order value",
+    "days_since_last_order": "days since last order",
+    "t_days": "days since first order",
+    "momentum_share": "momentum",
+    "return_share": "share returned",
+}
+_SHARES = {"one_time_share": "customers with one purchase day", "inactive_share": "customers without recent purchase"}
+
+_QUALIFIERS = {
+    "spend_amount": ("low spend", "high spend"),
+    "average_order_value_amount": ("small baskets", "big baskets"),
+    "order_count": ("few orders", "many orders"),
+    "days_since_last_order": ("bought recently", "long away"),
+    "t_days": ("short history", "long history"),
+    "momentum_share": ("slowing", "gaining"),
+}
+"""What tells two segments apart that one rule fits: a gene, in words for low and high; the preferred first."""
+
+_TELLING = 0.15
+"""Distance from the typical percentile, 0.5, from which a gene is preferred for telling segments apart."""
+
+
+def _percentile(gene: str, facts: Mapping[str, float]) -> str:
+    return f"{_RANKED[gene]} above {facts[gene]:.0%} of customers on average"
+
+
+@dataclass(frozen=True)
+class _Test:
+    """``fact`` is at least (``is_minimum``) or at most ``bound``."""
+
+    fact: str
+    is_minimum: bool
+    bound: float
+
+    def margin(self, facts: Mapping[str, float]) -> float:
+        """How far beyond the bound the fact is; negative where the test fails."""
+        return facts[self.fact] - self.bound if self.is_minimum else self.bound - facts[self.fact]
+
+    def text(self, facts: Mapping[str, float]) -> str:
+        bound = f"(rule: at {'least' if self.is_minimum else 'most'} {self.bound:.0%})"
+        if self.fact in _SHARES:
+            return f"{_SHARES[self.fact]} {facts[self.fact]:.0%} {bound}"
+        return f"{_percentile(self.fact, facts)} {bound}"
+
+
+def _at_least(fact: str, bound: float) -> _Test:
+    return _Test(fact, True, bound)
+
+
+def _at_most(fact: str, bound: float) -> _Test:
+    return _Test(fact, False, bound)
+
+
+NAMING_RULES: tuple[tuple[str, tuple[_Test, ...]], ...] = (
+    (
+        "Champions",
+        (
+            _at_least("recent_purchase_day_count", 0.70),
+            _at_least("spend_amount", 0.70),
+            _at_most("days_since_last_order", 0.40),
+        ),
+    ),
+    (
+        "New",
+        (_at_most("t_days", 0.30), _at_most("days_since_last_order", 0.60), _at_most("inactive_share", 0.50)),
+    ),
+    ("One-time", (_at_least("one_time_share", 0.80),)),
+    ("Lapsed regulars", (_at_least("inactive_share", 0.70), _at_least("order_count", 0.50))),
+    ("Dormant", (_at_least("inactive_share", 0.70), _at_least("days_since_last_order", 0.55))),
+    ("At risk", (_at_least("days_since_last_order", 0.60), _at_least("order_count", 0.45))),
+    ("Frequent small baskets", (_at_least("order_count", 0.55), _at_most("average_order_value_amount", 0.40))),
+    (
+        "Loyal",
+        (_at_least("order_count", 0.60), _at_most("days_since_last_order", 0.45), _at_most("inactive_share", 0.50)),
+    ),
+    ("Big baskets", (_at_least("average_order_value_amount", 0.65), _at_most("days_since_last_order", 0.60))),
+    (
+        "Promising",
+        (_at_most("t_days", 0.45), _at_most("days_since_last_order", 0.50), _at_most("inactive_share", 0.50)),
+    ),
+    ("Frequent returners", (_at_least("return_share", 0.65),)),
+    ("Fading", (_at_most("momentum_share", 0.42), _at_least("days_since_last_order", 0.50))),
+    ("Growing", (_at_least("momentum_share", 0.62), _at_least("t_days", 0.15))),
+    ("Regulars", (_at_least("order_count", 0.40),)),
+    ("Occasional", (_at_most("order_count", 0.45),)),
+)
+"""Ordered rules: name and tests on the segment's average percentile of a gene among all customers, or on shares.
+
+The last two cover every profile, so that each segment meets at least one rule.
+"""
+
+EVERYONE = ("Everyone", "a single segment holds all customers")
+"""Name and naming rule of a single segment."""
+
+_CATCH_ALL = ("Regulars", "Occasional")
+_LENIENCE = 0.05
+"""By how much a segment may miss the rule of the name it had, so that names do not flicker around a bound."""
+
+
+def segment_facts(customers: pd.DataFrame, labels: NDArray[np.int64], count: int) -> list[dict[str, float]]:
+    """Of each segment, the average percentile (0 to 1; 0.5 is typical) of its customers' genes, and shares."""
+    sizes = np.bincount(labels, minlength=count)
+    columns: dict[str, pd.Series[Any]] = {}
+    for gene in _RANKED:
+        values = pd.Series(numbers(customers[gene])).replace([np.inf, -np.inf], np.nan)
+        columns[gene] = ((values.rank() - 0.5) / max(values.count(), 1)).fillna(0.5)
+    columns["one_time_share"] = customers["frequency_count"] == 0
+    columns["inactive_share"] = customers["recent_purchase_day_count"] == 0
+    means = {name: np.bincount(labels, numbers(column), count) / sizes for name, column in columns.items()}
+    # Rounded, so that a rule does not fire or fail by the last digit of a sum.
+    return [{name: round(float(values[segment]), 6) for name, values in means.items()} for segment in range(count)]
+
+
+@dataclass(frozen=True)
+class _Claim:
+    name: str
+    strength: float
+    rule: str
+
+
+def _claims(facts: Mapping[str, float], previous_name: str | None) -> list[_Claim]:
+    """Names the segment may have, the preferred first: its previous name, rules in order, rules with a qualifier.
+
+    A previous name is kept while its rule fires; a catch-all or qualified one only while no rule before it does.
+    """
+    previous_rule = "" if previous_name is None else previous_name.split(", ")[0]
+    fired = []
+    for name, tests in NAMING_RULES:
+        margin = min(test.margin(facts) for test in tests)
+        if margin >= (-_LENIENCE if name == previous_rule else 0.0):
+            fired.append(_Claim(name, margin, "; ".join(test.text(facts) for test in tests)))
+    first = fired[0].name
+    tested = {name: {test.fact for test in tests} for name, tests in NAMING_RULES}
+    telling = sorted(_QUALIFIERS, key=lambda gene: abs(facts[gene] - 0.5) < _TELLING)
+    for claim in tuple(fired):
+        genes = [gene for gene in telling if gene not in tested[claim.name]]
+        # Pairs make sure that every segment has more names to claim than there can be segments.
+        for qualifiers in (*combinations(genes, 1), *combinations(genes, 2)):
+            words = ", ".join(_QUALIFIERS[gene][int(facts[gene] >= 0.5)] for gene in qualifiers)
+            rule = f"{claim.rule}; told apart by {', '.join(_percentile(gene, facts) for gene in qualifiers)}"
+            fired.append(_Claim(f"{claim.name}, {words}", max(abs(facts[gene] - 0.5) for gene in qualifiers), rule))
+    is_kept = previous_rule == first or (previous_name == previous_rule and previous_rule not in _CATCH_ALL)
+    kept = [replace(claim, strength=np.inf) for claim in fired if is_kept and claim.name == previous_name]
+    return kept + [claim for claim in fired if not kept or claim.name != previous_name]
+
+
+def name_segments(facts: Sequence[Mapping[str, float]], previous_names: Sequence[str | None]) -> list[tuple[str, str]]:
+    """Unique name and naming rule of each segment, by deferred acceptance (Gale and Shapley, 1962).
+
+    Each segment claims its names in order of preference; the stronger claim to a name holds it, the other segment
+    goes on to its next one.
+    """
+    claims = [iter(_claims(one, name)) for one, name in zip(facts, previous_names, strict=True)]
+    holders: dict[str, tuple[int, _Claim]] = {}
+    waiting = list(range(len(facts)))
+    while waiting:
+        segment = waiting.pop(0)
+        claim = next(claims[segment])
+        holder = holders.get(claim.name)
+        if holder is None or claim.strength > holder[1].strength:
+            holders[claim.name] = (segment, claim)
+            if holder is not None:
+                waiting.append(holder[0])
+        else:
+            waiting.append(segment)
+    by_segment = dict(holders.values())
+    return [(by_segment[segment].name, by_segment[segment].rule) for segment in range(len(facts))]

@@ -1,0 +1,88 @@
+"""What each segment is like: size, worth, prospects, typical genes with their spread, and what sets it apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD, Unit
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
+from genome_pipeline.models.segment_migrations import money_by
+from genome_pipeline.models.segments import SegmentModel
+
+TOP_GENES = 3
+_TELLING = 0.1
+"""Distance of a segment's mean percentile from the middle, 0.5, below which a gene does not set it apart."""
+
+
+def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
+    """Contract ``segment_profiles``: one row for each segment with customers.
+
+    Medians and quartiles leave out missing values, means and sums customers without a prediction. A segment that gave
+    back more than it bought recently has a ``spend_share`` of 0.
+
+    Args:
+        genome: contract ``customer_genome`` of one snapshot.
+        model: the segments of that snapshot.
+    """
+    customers = by_customer(genome)
+    segment = customers["segment_id"]
+    size = segment.groupby(segment).size()
+    recent = money_by(customers, [segment])
+    total = recent.sum()
+    profiles = pd.DataFrame({"segment_id": size.index.astype("int32")})
+    profiles["as_of"] = customers["as_of"].max()
+    for column, values in (("segment_name", model.segment_names), ("naming_rule", model.naming_rules)):
+        profiles[column] = profiles["segment_id"].map(dict(zip(model.segment_ids, values, strict=True)))
+    jaccard = dict(zip(model.segment_ids, model.jaccard_scores or (np.nan,), strict=True))
+    profiles["jaccard_score"] = profiles["segment_id"].map(jaccard)
+    profiles["customer_count"] = size.to_numpy()
+    profiles["customer_share"] = size.to_numpy() / len(customers)
+    profiles["recent_spend_amount"] = recent.to_numpy()
+    profiles["spend_share"] = (recent / total).clip(lower=0).to_numpy() if total > 0 else np.nan
+
+    def grouped(column: str) -> Any:
+        return pd.Series(numbers(customers[column])).groupby(segment)
+
+    profiles["expected_spend_amount"] = grouped("expected_spend").sum(min_count=1).to_numpy()
+    profiles["mean_churn_probability"] = grouped("churn_probability").mean().to_numpy()
+    profiles["mean_confidence_score"] = grouped("confidence").mean().to_numpy()
+    profiles["distinguishing_genes"] = _distinguishing(customers, segment)
+    genes = [gene for gene, *_ in PROFILE_GENES]
+    by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in genes}).groupby(segment)
+    for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
+        quantiles = by_segment.quantile(share)
+        for gene in genes:
+            profiles[f"{statistic}_{gene}"] = quantiles[gene].to_numpy()
+    return profiles[list(TABLES["segment_profiles"].columns)]
+
+
+def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any]) -> list[str]:
+    """Of each segment, the genes whose mean percentile is farthest from the middle, with both medians, in words."""
+    values = pd.DataFrame({gene: numbers(customers[gene]) for gene in GENE_LABELS}).dropna(axis=1, how="all")
+    counts = values.count()
+    # Rounded, so that the order does not hang on the last digit of a sum.
+    beyond = (((values.rank() - 0.5) / counts).groupby(segment).mean() - 0.5).round(6)
+    medians, overall = values.groupby(segment).median(), values.median()
+    told = []
+    for one, distances in beyond.abs().iterrows():
+        genes = sorted(distances[distances >= _TELLING].index, key=lambda gene: (-distances[gene], gene))
+        words = [
+            f"{GENE_LABELS[gene]} {_number(gene, medians.loc[one, gene])} beside {_number(gene, overall[gene])} of all"
+            for gene in genes[:TOP_GENES]
+        ]
+        told.append("; ".join(words) or "none stands out")
+    return told
+
+
+def _number(gene: str, value: float) -> str:
+    match COLUMNS[gene].unit:
+        case Unit.SHARE:
+            return f"{value:.0%}"
+        case Unit.CURRENCY:
+            return f"{value:,.2f}"
+        case _:
+            return f"{value:,.4g}"
