@@ -73,7 +73,14 @@ class MaturedSnapshots:
 
     def at(self, database: Backend, as_of: date) -> list[LabelledSnapshot]:
         """What a model may train on at ``as_of``: the latest matured snapshots, oldest first."""
-        dates = matured_dates(database, self._settings, as_of)[-TRAINING_SNAPSHOTS:]
+        return self._read_once(database, matured_dates(database, self._settings, as_of)[-TRAINING_SNAPSHOTS:])
+
+    def latest(self, database: Backend, as_of: date) -> LabelledSnapshot | None:
+        """The last snapshot that had matured by ``as_of``; None where none had."""
+        found = self._read_once(database, matured_dates(database, self._settings, as_of)[-1:])
+        return found[0] if found else None
+
+    def _read_once(self, database: Backend, dates: list[date]) -> list[LabelledSnapshot]:
         missing = [day for day in dates if day not in self._read]
         if missing:
             self._read |= self._labelled(database, missing)

@@ -18,7 +18,7 @@ from genome_pipeline.checks.input import (
     rows_counted,
 )
 from genome_pipeline.checks.published import published_is_whole
-from genome_pipeline.checks.quality import beats_naive, confidence_means_something
+from genome_pipeline.checks.quality import beats_naive, confidence_means_something, neighbors_found
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
@@ -43,6 +43,7 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         drift.build(partitions),
         beats_naive.build(partitions),
         confidence_means_something.build(partitions),
+        neighbors_found.build(partitions),
         published_is_whole.build(None),
     ]
     return [*contracts, *others]

@@ -11,6 +11,7 @@ from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 
+_LEAST_RECALL = 0.99
 _HEADLINE = {"orders": "mae", "spend": "mae", "churn": "brier"}
 
 
@@ -76,6 +77,34 @@ def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline:
             pipeline.settings.time.period_start(matured_as_of),
         )
         for matured_as_of, as_of, rank, count in rows
+    ]
+
+
+@check(
+    "similarity_index",
+    description="The index finds at least 99% of the true neighbours of a sample of customers.",
+    is_blocking=False,
+)
+def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Recall on the sample that was measured when the index was built."""
+    dates = [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, recall_share, method, customer_count FROM similarity_index"
+            " WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of",
+            [dates],
+        ).fetchall()
+    return [
+        CheckResult(
+            "similarity_index",
+            "neighbors_found",
+            "WARN",
+            recall >= _LEAST_RECALL,
+            f"at {as_of}: {recall:.2%} of the true neighbours found; {method}",
+            customers,
+            pipeline.settings.time.period_start(as_of),
+        )
+        for as_of, recall, method, customers in rows
     ]
 
 

@@ -64,7 +64,11 @@ def by_customer(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unskewed(gene: Gene, values: FloatArray) -> FloatArray:
-    """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns)."""
+    """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns).
+
+    A value that is not finite is missing.
+    """
+    values = np.where(np.isfinite(values), values, np.nan)
     return np.sign(values) * np.log1p(np.abs(values)) if gene.is_skewed else values
 
 
