@@ -43,7 +43,10 @@ ESTIMATE_NEIGHBORS = 25
 """Matured neighbours that an estimate is the mean of: ten tell a rare event too coarsely, more win little."""
 
 STANDS_OUT = 0.75
-"""Scaled value from which a gene stands out, and by which two differ: three quarters of a robust standard deviation."""
+"""Scaled value from which a gene stands out: three quarters of a robust standard deviation from the median."""
+
+DIFFERS = 0.5
+"""Distance of scaled values from which two customers differ in a gene: neighbours are close in most."""
 
 NOTHING_STANDS_OUT = "typical on every gene"
 NOTHING_DIFFERS = "close on every gene"
@@ -373,7 +376,7 @@ class SimilarityIndex:
         is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
         shared = _words(("low", "high"), labels, np.where(is_shared, product, 0.0), mine > 0, NOTHING_STANDS_OUT)
         size = np.abs(distance)
-        size[size < STANDS_OUT] = 0.0
+        size[size < DIFFERS] = 0.0
         return shared, _words(("lower", "higher"), labels, size, distance > 0, NOTHING_DIFFERS)
 
 
