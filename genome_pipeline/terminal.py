@@ -344,7 +344,16 @@ def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
 def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     """The playbook's audiences, from :func:`genome_pipeline.audience.audience_summary`."""
     table = Table("Rule", box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left")
-    names = ("Customers", "To review", f"At stake, {facts['currency']}", "Confidence", "Left before", "Average", "Lift")
+    names = (
+        "Customers",
+        "To review",
+        f"At stake, {facts['currency']}",
+        "Confidence",
+        "Left before",
+        "Average",
+        "Lift",
+        "That season",
+    )
     for name in names:
         table.add_column(name, justify="right")
     for row in facts["audiences"]:
@@ -358,11 +367,13 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
             _percent(row["actual_churn_share"]),
             _percent(row["average_churn_share"]),
             "-" if lift is None else f"{lift:.2f}",
+            _percent(row["concurrent_churn_share"]),
         )
     console.print(table)
     console.print(
         "Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
-        " nothing in the horizon; beside the average there. `genome audience RULE --to FILE` writes one out.",
+        " nothing in the horizon. Average: of all customers at these snapshots; that season: the same, weighted by when"
+        " the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
 

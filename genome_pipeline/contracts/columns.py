@@ -317,12 +317,16 @@ _DICTIONARY = (
     _score("mean_confidence", "Mean confidence of the customers; null without any."),
     _count("matured_customer_count", "Customers whom the rule picked at the snapshots that have matured."),
     _share("actual_churn_share", "Those of them who bought nothing within the horizon."),
-    _share("average_churn_share", "The same of all customers at the same snapshots."),
+    _share("average_churn_share", "The same of all customers at all snapshots that have matured."),
+    _share(
+        "concurrent_churn_share",
+        "The same of all customers, each snapshot weighted by how many the rule picked: what the season explains.",
+    ),
     _ratio(
         "churn_lift_ratio", "actual_churn_share over average_churn_share: above 1 they leave more often than average."
     ),
-    _currency("actual_mean_spend_amount", "Mean spend within the horizon of the customers picked."),
-    _ratio("spend_lift_ratio", "Their spend over that of as many average customers; 0 where more came back."),
+    _currency("actual_mean_spend_amount", "Mean spend of the customers picked within the horizon."),
+    _ratio("spend_lift_ratio", "Their mean spend over that of all customers at all matured snapshots; at least 0."),
     # Bookkeeping
     _text("table_name", "Table."),
     _text("column_name", "Column."),

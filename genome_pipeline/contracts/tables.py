@@ -187,6 +187,7 @@ _BACKTEST = (
     "actual_churn_share",
     "average_churn_share",
     "churn_lift_ratio",
+    "concurrent_churn_share",
     "actual_mean_spend_amount",
     "spend_lift_ratio",
 )

@@ -81,8 +81,8 @@ def audiences(
 ) -> pd.DataFrame:
     """Contract ``action_audiences`` of one snapshot: a row for each rule, in order, whether it finds customers or not.
 
-    The average that a rule is compared with is that of all customers at the same snapshots as those it picked, so that
-    a rule which finds most of its customers in a quiet season is not flattered by it.
+    A rule is compared with the average of all customers at all matured snapshots. Where it picks mostly in a season
+    when many leave, ``concurrent_churn_share`` tells how much of the difference is the season's.
 
     Args:
         actions: contract ``customer_actions`` of the snapshot.
@@ -116,21 +116,25 @@ def audiences(
 
 def _backtest(picked: pd.DataFrame) -> pd.DataFrame:
     """What the customers did whom each rule picked at the matured snapshots, beside the average; by ``action_rule``."""
-    known = picked.astype({"customer_count": float, "churned_count": float, "actual_spend": float})
-    all_ = known.groupby("as_of")[["customer_count", "churned_count", "actual_spend"]].transform("sum", min_count=1)
-    known["average_churned"] = known["customer_count"] * all_["churned_count"] / all_["customer_count"]
-    known["average_spend"] = known["customer_count"] * all_["actual_spend"] / all_["customer_count"]
+    sums = ["customer_count", "churned_count", "actual_spend"]
+    known = picked.astype(dict.fromkeys(sums, "float64"))
+    concurrent = known.groupby("as_of")[sums].transform("sum")
+    known["concurrent_count"] = known["customer_count"] * concurrent["churned_count"] / concurrent["customer_count"]
     total = known.drop(columns="as_of").groupby("action_rule").sum(min_count=1)
-    churned, average = total["churned_count"], total["average_churned"]
-    spend, average_spend = total["actual_spend"], total["average_spend"]
+    everyone = known[sums].sum(min_count=1)
+    churn, spend = (total[name] / total["customer_count"] for name in ("churned_count", "actual_spend"))
+    average_churn, average_spend = (
+        everyone[name] / everyone["customer_count"] for name in ("churned_count", "actual_spend")
+    )
     return pd.DataFrame(
         {
             "matured_customer_count": total["customer_count"],
-            "actual_churn_share": churned / total["customer_count"],
-            "average_churn_share": average / total["customer_count"],
-            "churn_lift_ratio": churned / average.where(average > 0),
-            "actual_mean_spend_amount": spend / total["customer_count"],
-            "spend_lift_ratio": (spend / average_spend.where(average_spend > 0)).clip(lower=0),
+            "actual_churn_share": churn,
+            "average_churn_share": average_churn,
+            "churn_lift_ratio": churn / average_churn if average_churn > 0 else np.nan,
+            "concurrent_churn_share": total["concurrent_count"] / total["customer_count"],
+            "actual_mean_spend_amount": spend,
+            "spend_lift_ratio": (spend / average_spend).clip(lower=0) if average_spend > 0 else np.nan,
         }
     )
 
