@@ -149,8 +149,8 @@ def faults(rules: Sequence[PlaybookRule]) -> list[str]:
 
 
 def in_words(column: str) -> str:
-    """A column's name without its unit."""
-    for kind in ("_amount", "_count", "_days", "_share", "_ratio"):
+    """A column's name without the unit that its values are told in."""
+    for kind in ("_amount", "_days", "_ratio"):
         column = column.removesuffix(kind)
     return column.replace("_", " ")
 
