@@ -195,6 +195,57 @@ def customer(
 
 
 @app.command()
+def similar(
+    customer_ids: Annotated[
+        list[str] | None, typer.Argument(help="One customer, to see whom they resemble; or a group, for lookalikes.")
+    ] = None,
+    group: Annotated[Path | None, typer.Option("--from", help="File with the ids of the group, one a line.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Lookalikes to list.")] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show whom a customer resembles and what those did, or who is nearest to a group."""
+    if bool(customer_ids) == bool(group):
+        raise ConfigError("name one customer, several, or a file of them with --from")
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.similar import ids_in, lookalikes, similar_customers
+
+    ids = ids_in(group) if group else customer_ids or []
+    is_group = group is not None or len(ids) > 1
+    facts = lookalikes(settings, ids, count) if is_group else similar_customers(settings, ids[0])
+    if as_json:
+        _print_json(facts)
+    elif is_group:
+        terminal.print_lookalikes(Console(), facts)
+    else:
+        terminal.print_similar(Console(), facts)
+
+
+@app.command()
+def audience(
+    rule: Annotated[str | None, typer.Argument(help="Rule of the playbook; without it, all are listed.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write its customers to this .csv or .parquet file.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the playbook's audiences with what became of earlier ones; or write one out."""
+    if (rule is None) != (to is None):
+        raise ConfigError("a rule goes with --to FILE: name both, or neither to list the audiences")
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.audience import audience_summary, write_audience
+
+    facts = write_audience(settings, rule, to) if rule and to else audience_summary(settings)
+    if as_json:
+        _print_json(facts)
+    elif rule:
+        Console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
+    else:
+        terminal.print_audiences(Console(), facts)
+
+
+@app.command()
 def dashboard(
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")] = "127.0.0.1",

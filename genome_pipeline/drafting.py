@@ -103,7 +103,7 @@ def look_at(
         first, last, start = _span(connection, draft, date_formats, doubts)
     new = {key: value for key, value in formats.items() if key not in draft.source.model_fields_set and value}
 
-    said = draft.model_dump(exclude_unset=True)
+    said = draft.model_dump(exclude_unset=True, by_alias=True)
     if is_whole:
         doubts += [f"judging by the values, set source.{_setting(key, new[key])}" for key in new]
         return Look(Settings(**said), mapped, guessed, (), doubts, None, first, last, dated_rows)
@@ -158,6 +158,8 @@ def _toml(value: Any) -> str:
             return repr(value)
         case date():
             return value.isoformat()
+        case Mapping():
+            return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
         case list() | tuple():
             return f"[{', '.join(map(_toml, value))}]"
         case _:

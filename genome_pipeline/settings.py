@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import unquote
 
 from pydantic import (
@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
@@ -228,6 +229,46 @@ class PredictSettings(_Section):
     seed: int = Field(default=0, ge=0)
 
 
+class BlockWeights(_Section):
+    """What the genes of each block count in the cosine."""
+
+    activity: float = Field(default=1, ge=0)
+    spend: float = Field(default=1, ge=0)
+    duration: float = Field(default=1, ge=0)
+    breadth: float = Field(default=1, ge=0)
+    rhythm: float = Field(default=1, ge=0)
+    momentum: float = Field(default=1, ge=0)
+    returns: float = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _some_count(self) -> BlockWeights:
+        if not any(self.model_dump().values()):
+            raise ValueError("every weight is 0; give at least one block a weight above 0")
+        return self
+
+
+class SimilaritySettings(_Section):
+    """How customers are compared."""
+
+    neighbors: int = Field(default=10, ge=1, le=100, description="Similar customers of each customer.")
+    weights: BlockWeights = BlockWeights()
+
+
+class ActionSettings(_Section):
+    """The playbook, and when a person should look before anything is done."""
+
+    rules: tuple[PlaybookRule, ...] = DEFAULT_PLAYBOOK
+    review_confidence: float = Field(default=1 / 3, ge=0, le=1)
+
+    @field_validator("rules")
+    @classmethod
+    def _without_faults(cls, rules: tuple[PlaybookRule, ...]) -> tuple[PlaybookRule, ...]:
+        found = faults(rules)
+        if found:
+            raise ValueError("; ".join(found))
+        return rules
+
+
 class RuleSettings(_Section):
     """Row rules that are off, and what some of them look for."""
 
@@ -272,6 +313,8 @@ class Draft(BaseSettings):
     source: SourceSettings
     calendar: CalendarSettings = CalendarSettings()
     predict: PredictSettings = PredictSettings()
+    similarity: SimilaritySettings = SimilaritySettings()
+    actions: ActionSettings = ActionSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
 
@@ -337,7 +380,9 @@ class Settings(Draft):
     @property
     def results_hash(self) -> str:
         """Fingerprint of every setting that results depend on; another one makes all slices stale."""
-        relevant = self.model_dump(mode="json", include={"source", "calendar", "predict", "rules"})
+        relevant = self.model_dump(
+            mode="json", include={"source", "calendar", "predict", "similarity", "actions", "rules"}
+        )
         for key in ("path", "table", "query"):
             relevant["source"].pop(key)
         relevant["quality"] = {"drift_warning_psi": self.quality.drift_warning_psi}
@@ -449,8 +494,9 @@ def _sentence(config: Path | None, error: Any) -> str:
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:
     model: Any = Settings
     for part in location[:-1]:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+        # The members of a list are numbered, and all of one kind.
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _suggestion(name: str, known: Any) -> str:

@@ -14,33 +14,61 @@ from genome_pipeline.settings import ConfigError, Settings
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
 
 
-class _Published:
+class Published:
     """The published file, read-only."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
         try:
-            self._connection = duckdb.connect(str(path), read_only=True)
+            self.connection = duckdb.connect(str(path), read_only=True)
         except duckdb.Error as error:
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
 
-    def __enter__(self) -> _Published:
+    def __enter__(self) -> Published:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self.connection.close()
+
+    def latest(self) -> date:
+        """The latest snapshot."""
+        found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
+        return found
 
     def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        cursor = self._connection.execute(query, values or [])
+        """What the query finds: column -> value of each row."""
+        cursor = self.connection.execute(query, values or [])
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def row(self, query: str, values: list[Any] | None = None) -> dict[str, Any]:
+        """The first row of what the query finds; empty where it finds none."""
         found = self.rows(query, values)
         return found[0] if found else {}
+
+    def genome(self, customer_id: str, as_of: date) -> dict[str, Any]:
+        """The customer's row of ``customer_genome``.
+
+        Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
+        """
+        found = self.row(
+            "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+        )
+        if not found:
+            close = self.rows(
+                "SELECT customer_id FROM customer_genome_history WHERE as_of = ? AND starts_with(customer_id, ?)"
+                " ORDER BY 1 LIMIT 5",
+                [as_of, customer_id],
+            )
+            ids = ", ".join(row["customer_id"] for row in close)
+            raise ConfigError(
+                f"no customer {customer_id!r} in the snapshot of {as_of}"
+                + (f"; ids that start so: {ids}" if ids else ": ids are as in the source, with leading zeros")
+            )
+        return found
 
 
 def summarise(settings: Settings) -> dict[str, Any]:
@@ -48,7 +76,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 
     Raises :class:`ConfigError` when nothing was published yet.
     """
-    with _Published(settings.published_path) as published:
+    with Published(settings.published_path) as published:
         latest = published.row("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
         parameters = json.loads(latest["parameters"])
         quarantine = published.rows(
@@ -108,22 +136,9 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
 
     Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
     """
-    with _Published(settings.published_path) as published:
-        day = as_of or published.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
-        genome = published.row(
-            "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [day, customer_id]
-        )
-        if not genome:
-            close = published.rows(
-                "SELECT customer_id FROM customer_genome_history WHERE as_of = ? AND starts_with(customer_id, ?)"
-                " ORDER BY 1 LIMIT 5",
-                [day, customer_id],
-            )
-            ids = ", ".join(row["customer_id"] for row in close)
-            raise ConfigError(
-                f"no customer {customer_id!r} in the snapshot of {day}"
-                + (f"; ids that start so: {ids}" if ids else ": ids are as in the source, with leading zeros")
-            )
+    with Published(settings.published_path) as published:
+        day = as_of or published.latest()
+        genome = published.genome(customer_id, day)
         neighbors = published.rows(
             "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
             " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",

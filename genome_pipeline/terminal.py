@@ -28,10 +28,12 @@ _LABELS = {
     "customer_risk": "Predicting risk",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",
+    "matured_neighbors": "Asking what they did before",
     "customer_confidence": "Scoring confidence",
     "prediction_outcomes": "Comparing with outcomes",
     "model_performance": "Measuring performance",
     "customer_actions": "Recommending actions",
+    "action_audiences": "Summing up audiences",
     "customer_genome": "Assembling genomes",
     "published_genome": "Publishing",
     "genome_report": "Writing the report",
@@ -291,6 +293,90 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     for row in card["neighbors"][:5]:
         neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
     console.print(neighbors)
+
+
+def print_similar(console: Console, facts: dict[str, Any]) -> None:
+    """Whom a customer resembles, from :func:`genome_pipeline.similar.similar_customers`."""
+    currency, estimate = facts["currency"], facts["estimate"]
+    who = escape(facts["customer_id"])
+    now = Table("Rank", "Customer", "Similarity", "Segment", "Alike in", "Differs by", box=None, title_justify="left")
+    now.title = f"Customers like {who} as of {facts['as_of']}"
+    for row in facts["neighbors"]:
+        now.add_row(*_neighbor(row), escape(row["segment_name"]), escape(row["shared_traits"]), row["different_traits"])
+    console.print(now)
+    if not facts["matured_neighbors"]:
+        console.print(f"[yellow]{escape(estimate['abstain_reason'] or '')}[/]")
+        return
+    before = Table("Rank", "Customer", "Similarity", "Orders", "Spent", "Alike in", box=None, title_justify="left")
+    before.title = (
+        f"Customers who were so at {facts['matured_neighbors'][0]['neighbor_as_of']}, and what they did in the"
+        f" {facts['horizon_days']} days after"
+    )
+    for row in facts["matured_neighbors"]:
+        did = ("none: stopped", "-") if row["has_churned"] else (_number(row["actual_orders"]), None)
+        spent = did[1] or _amount(None if row["actual_spend"] is None else float(row["actual_spend"]), currency)
+        before.add_row(*_neighbor(row), did[0], spent, escape(row["shared_traits"]))
+    console.print(before)
+    opinions = Table("Within the horizon", f"Mean of {estimate['neighbor_count']} such customers", "Model", box=None)
+    opinions.add_row(
+        "Spend", _amount(estimate["neighbor_expected_spend"], currency), _amount(estimate["expected_spend"], currency)
+    )
+    opinions.add_row("Orders", _number(estimate["neighbor_expected_orders"]), _number(estimate["expected_orders"]))
+    opinions.add_row(
+        "Stopped", _percent(estimate["neighbor_churn_probability"]), _percent(estimate["churn_probability"])
+    )
+    console.print(opinions)
+
+
+def _neighbor(row: dict[str, Any]) -> tuple[str, str, str]:
+    return str(row["neighbor_rank"]), escape(row["neighbor_customer_id"]), f"{row['similarity']:.3f}"
+
+
+def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
+    """Who is nearest to a group, from :func:`genome_pipeline.similar.lookalikes`."""
+    table = Table("Rank", "Customer", "Similarity", "Alike in", "Differs by", box=None, title_justify="left")
+    table.title = f"Customers nearest to the group of {facts['group_size']:,} as of {facts['as_of']}"
+    for rank, row in enumerate(facts["lookalikes"], start=1):
+        traits = (escape(row["shared_traits"]), escape(row["different_traits"]))
+        table.add_row(str(rank), escape(row["customer_id"]), f"{row['similarity']:.3f}", *traits)
+    console.print(table)
+
+
+def print_audiences(console: Console, facts: dict[str, Any]) -> None:
+    """The playbook's audiences, from :func:`genome_pipeline.audience.audience_summary`."""
+    table = Table("Rule", box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left")
+    names = (
+        "Customers",
+        "To review",
+        f"At stake, {facts['currency']}",
+        "Confidence",
+        "Left before",
+        "Average",
+        "Lift",
+        "That season",
+    )
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in facts["audiences"]:
+        stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
+        table.add_row(
+            row["action_rule"],
+            f"{row['customer_count']:,}",
+            f"{row['review_customer_count']:,}",
+            "-" if stake is None else f"{stake:,.0f}",
+            _percent(row["mean_confidence"]),
+            _percent(row["actual_churn_share"]),
+            _percent(row["average_churn_share"]),
+            "-" if lift is None else f"{lift:.2f}",
+            _percent(row["concurrent_churn_share"]),
+        )
+    console.print(table)
+    console.print(
+        "Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
+        " nothing in the horizon. Average: of all customers at these snapshots; that season: the same, weighted by when"
+        " the rule picked. `genome audience RULE --to FILE` writes an audience out.",
+        highlight=False,
+    )
 
 
 def _done(made: list[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genome_pipeline.assets.actions import customer_actions
+from genome_pipeline.assets.actions import action_audiences, customer_actions
 from genome_pipeline.assets.activity import customer_activity
 from genome_pipeline.assets.confidence import customer_confidence
 from genome_pipeline.assets.drift import gene_drift
@@ -14,7 +14,7 @@ from genome_pipeline.assets.publishing import published_genome
 from genome_pipeline.assets.report import genome_report
 from genome_pipeline.assets.risk import customer_risk, risk_model
 from genome_pipeline.assets.segments import segment_model, segment_profiles, segments
-from genome_pipeline.assets.similarity import customer_neighbors, similarity_index
+from genome_pipeline.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
 from genome_pipeline.assets.stage import Stage
 from genome_pipeline.assets.validation import validation
 from genome_pipeline.assets.value import customer_value, value_model
@@ -33,10 +33,12 @@ SNAPSHOT_STAGES: tuple[Stage, ...] = (
     customer_risk,
     similarity_index,
     customer_neighbors,
+    neighbor_outcomes,
     customer_confidence,
     prediction_outcomes,
     model_performance,
     customer_actions,
+    action_audiences,
     customer_genome,
     segment_profiles,
     published_genome,

@@ -1,25 +1,65 @@
-"""Everything known of a customer -> ``customer_actions``."""
+"""Everything known of a customer -> ``customer_actions`` -> ``action_audiences``."""
 
 from __future__ import annotations
 
+from datetime import date
+
 import dagster as dg
+import pandas as pd
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.actions import recommend_actions
+from genome_pipeline.models.actions import audiences, recommend_actions
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
+from genome_pipeline.transforms.outcomes import picked_outcomes
 
-_INPUTS = ("customer_features", "customer_segments", "customer_value", "customer_risk", "customer_confidence")
+_INPUTS = (
+    "customer_features",
+    "customer_segments",
+    "customer_value",
+    "customer_risk",
+    "neighbor_estimates",
+    "customer_confidence",
+)
 
 
 @table_stage("customer_actions", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"pandas"})
 def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Recommend one action for every customer at each snapshot."""
-    make_snapshots(
-        context,
-        pipeline,
-        ["customer_actions"],
-        read_frames(*_INPUTS),
-        lambda as_of, frames: [recommend_actions(*frames)],
-    )
+    settings = pipeline.settings.actions
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        features, segments, value, risk, estimates, confidence = inputs
+        return [
+            recommend_actions(
+                features, segments, value, risk, estimates, confidence, settings.rules, settings.review_confidence
+            )
+        ]
+
+    make_snapshots(context, pipeline, ["customer_actions"], read_frames(*_INPUTS), make)
+
+
+@table_stage(
+    "action_audiences",
+    reads={
+        "customer_actions": Reads.UP_TO_THIS,
+        "customer_confidence": Reads.SAME,
+        "prediction_outcomes": Reads.UP_TO_THIS,
+    },
+    kinds={"pandas"},
+)
+def action_audiences(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Sum up each rule's audience, and what became of those whom it picked at matured snapshots."""
+    read_audience = read_frames("customer_actions", "customer_confidence")
+
+    def read(database: Backend, as_of: date) -> list[pd.DataFrame]:
+        picked = picked_outcomes(database.table("customer_actions"), database.table("prediction_outcomes"), as_of)
+        return [*read_audience(database, as_of), picked.to_pandas()]
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        actions, confidence, picked = inputs
+        return [audiences(actions, confidence, picked, pipeline.settings.actions.rules, as_of)]
+
+    make_snapshots(context, pipeline, ["action_audiences"], read, make)

@@ -16,6 +16,7 @@ _INPUTS = (
     "customer_segments",
     "customer_value",
     "customer_risk",
+    "neighbor_estimates",
     "customer_confidence",
     "customer_actions",
 )

@@ -1,4 +1,4 @@
-"""``customer_features`` -> ``similarity_index`` -> ``customer_neighbors``."""
+"""``customer_features`` -> ``similarity_index`` -> ``customer_neighbors``; and what similar customers did before."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ from datetime import date
 
 import dagster as dg
 import pandas as pd
+from ibis.backends.duckdb import Backend
 
+from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frame
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.similarity import SimilarityIndex
+from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors
+from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
+KEPT_INDEXES = 3
+"""Latest snapshots whose index files are kept: they are large, and can be built again."""
 
-@table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"numpy"})
+
+@table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"faiss"})
 def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Index the scaled genes of every customer at each snapshot."""
+    settings = pipeline.settings
 
     def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         (features,) = inputs
-        index = SimilarityIndex.build(features)
+        index = SimilarityIndex.build(
+            features, settings.similarity.neighbors, settings.similarity.weights.model_dump(), settings.predict.seed
+        )
         stored = pipeline.artifacts.write("similarity_index", as_of, ".npz", index.to_bytes())
         return [index.summary(as_of).assign(artifact_file=stored)]
 
     make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features"), make)
 
 
-@table_stage("customer_neighbors", reads={"similarity_index": Reads.SAME}, kinds={"numpy"})
+@table_stage("customer_neighbors", reads={"similarity_index": Reads.SAME}, kinds={"faiss"})
 def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find the customers most similar to each one at each snapshot."""
 
@@ -36,3 +45,24 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         return [SimilarityIndex.from_bytes(pipeline.artifacts.read(index.artifact_file.iloc[0])).neighbors(as_of)]
 
     make_snapshots(context, pipeline, ["customer_neighbors"], read_frames("similarity_index"), make)
+    pipeline.artifacts.keep_latest("similarity_index", KEPT_INDEXES)
+
+
+@table_stage(
+    "matured_neighbors",
+    "neighbor_estimates",
+    reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
+    kinds={"faiss"},
+)
+def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
+    similarity, seed = pipeline.settings.similarity, pipeline.settings.predict.seed
+    labelled = LabelledSnapshots(pipeline)
+
+    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, LabelledSnapshot | None]:
+        return snapshot_frame(database, "customer_features", as_of), labelled.latest(database, as_of)
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
+        return list(matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), seed))
+
+    make_snapshots(context, pipeline, ["matured_neighbors", "neighbor_estimates"], read, make)

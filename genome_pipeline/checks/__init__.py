@@ -24,6 +24,7 @@ from genome_pipeline.checks.quality import (
     confidence_means_something,
     error_is_steady,
     intervals_cover,
+    neighbors_found,
 )
 from genome_pipeline.checks.segments import segments_hold, segments_last
 from genome_pipeline.checks.volume import missing_share, volume
@@ -55,6 +56,7 @@ def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheck
         confidence_means_something.build(partitions),
         error_is_steady.build(partitions),
         intervals_cover.build(partitions),
+        neighbors_found.build(partitions),
         published_is_whole.build(None),
     ]
     return [*contracts, *others]

@@ -13,6 +13,8 @@ from genome_pipeline.quality.performance import HEADLINE, Finding, judge_calibra
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 
+_LEAST_RECALL = 0.99
+
 
 @check(
     "model_performance",
@@ -115,6 +117,34 @@ def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     with pipeline.warehouse.open() as database:
         findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
     return _results("model_performance", "error_is_steady", findings, pipeline)
+
+
+@check(
+    "similarity_index",
+    description="The index finds at least 99% of the true neighbours of a sample of customers.",
+    is_blocking=False,
+)
+def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Recall on the sample that was measured when the index was built."""
+    dates = _dates(context, pipeline)
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, recall_share, method, customer_count FROM similarity_index"
+            " WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of",
+            [dates],
+        ).fetchall()
+    return [
+        CheckResult(
+            "similarity_index",
+            "neighbors_found",
+            "WARN",
+            recall >= _LEAST_RECALL,
+            f"at {as_of}: {recall:.2%} of the true neighbours found; {method}",
+            customers,
+            pipeline.settings.time.period_start(as_of),
+        )
+        for as_of, recall, method, customers in rows
+    ]
 
 
 def _results(table: str, name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:

@@ -297,6 +297,14 @@ _DICTIONARY = (
     _text("neighbor_customer_id", "The similar customer."),
     _score("similarity", "Cosine similarity of the two genomes.", -1.0000001, 1.0000001),
     _text("shared_traits", "Genes in which the two stand out alike, most telling first."),
+    _text("different_traits", "Genes in which the two differ most, said of the similar customer."),
+    _date("neighbor_as_of", "Snapshot, since matured, at which the similar customers were as this one is now."),
+    _count("neighbor_count", "Similar customers that the estimates are means of."),
+    _score("mean_similarity", "Their mean cosine similarity.", -1.0000001, 1.0000001),
+    _orders("neighbor_expected_orders", "Second opinion: mean orders of the matured neighbours within their horizon."),
+    _currency("neighbor_expected_spend", "Second opinion: mean spend of the matured neighbours; at least 0.", 0),
+    _probability("neighbor_churn_probability", "Second opinion: share of the matured neighbours who bought nothing."),
+    _share("recall_share", "True neighbours that the index finds, of a sample of customers; 1 where all are compared."),
     # Outcomes and performance
     _orders("actual_orders", "Orders within the horizon; orders on one day count once."),
     _money("actual_spend", "Purchases less returns within the horizon."),
@@ -338,7 +346,32 @@ _DICTIONARY = (
     _text("action", "Recommended action."),
     _text("action_rule", "Rule of the playbook that recommended it."),
     _text("action_reason", "The facts that made the rule fire."),
-    _currency("revenue_at_stake_amount", "expected_spend of the customer: what the action is about.", 0),
+    _flag("is_for_review", "Confidence is too low to act on without a person's look."),
+    _currency(
+        "revenue_at_stake_amount",
+        "churn_probability times the spend expected if the customer is retained; of an audience, the sum.",
+        0,
+    ),
+    _currency("revenue_at_stake_amount_lower", "The same from the lower bounds of both predictions.", 0),
+    _currency("revenue_at_stake_amount_upper", "The same from the upper bounds of both predictions.", 0),
+    Column(
+        "rule_position", "INTEGER", "Place of the rule: the first that applies is taken; 0 comes before all.", None, 0
+    ),
+    _text("rule_condition", "Whom the rule is for, in words."),
+    _count("review_customer_count", "Customers among them for whom is_for_review holds."),
+    _score("mean_confidence", "Mean confidence of the customers; null without any."),
+    _count("matured_customer_count", "Customers whom the rule picked at the snapshots that have matured."),
+    _share("actual_churn_share", "Those of them who bought nothing within the horizon."),
+    _share("average_churn_share", "The same of all customers at all snapshots that have matured."),
+    _share(
+        "concurrent_churn_share",
+        "The same of all customers, each snapshot weighted by how many the rule picked: what the season explains.",
+    ),
+    _ratio(
+        "churn_lift_ratio", "actual_churn_share over average_churn_share: above 1 they leave more often than average."
+    ),
+    _currency("actual_mean_spend_amount", "Mean spend of the customers picked within the horizon."),
+    _ratio("spend_lift_ratio", "Their mean spend over that of all customers at all matured snapshots; at least 0."),
     # Bookkeeping
     _text("table_name", "Table."),
     _text("column_name", "Column."),

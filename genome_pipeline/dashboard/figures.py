@@ -256,7 +256,7 @@ def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: T
     """Customers per recommended action, with the revenue at stake."""
     figure = _figure(
         "Recommended actions and what is at stake",
-        "Bars: customers. At stake: what they are expected to spend within the horizon.",
+        "Bars: customers. At stake: churn probability times what they would spend if they stay.",
         theme,
         height=90 + 44 * len(actions),
     )

@@ -437,6 +437,7 @@ def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: s
             neighbor.neighbor_customer_id,
             neighbor.similarity,
             neighbor.shared_traits,
+            neighbor.different_traits,
             genome.segment_name,
             genome.expected_spend,
             genome.churn_probability,
@@ -447,6 +448,14 @@ def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: s
         WHERE neighbor.as_of = ? AND neighbor.customer_id = ?
         ORDER BY neighbor.neighbor_rank
         """,
+        [as_of, customer_id],
+    ).df()
+
+
+def matured_neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customers who were most like this one when the latest matured snapshot was made, and what they did then."""
+    return connection.execute(
+        "SELECT * FROM matured_neighbors_history WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
         [as_of, customer_id],
     ).df()
 

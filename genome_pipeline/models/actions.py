@@ -1,143 +1,30 @@
-"""The playbook: ordered rules that recommend one action for every customer, with the customer's own numbers as reason.
+"""What to do about each customer: the playbook's first rule that fits, why, and what is at stake.
 
-"Valuable", "frequent" and "at risk" are relative to the snapshot's own customers, so that the playbook suits a grocer
-and a furniture shop alike. ``revenue_at_stake_amount`` is ``expected_spend``: what the customer is expected to spend
-within the horizon, and what is lost if they leave; sums over customers are comparable to forecast revenue. It is null
-where spend is not predicted.
+Revenue at stake is churn_probability times the spend expected if the customer is retained. expected_spend is a mean
+over leaving (and spending nothing) and staying, so that those who stay spend expected_spend / (1 - churn_probability).
+Of customers as good as gone this is a small number over a smaller one, hence the denominator is at least 0.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import date
 from string import Formatter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.contracts.playbook import FACTS, WAIT_RULE, Condition, PlaybookRule
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import FloatArray, by_customer, numbers
 
-TOP_SHARE = 0.25
-"""Share of the customers that count as valuable, frequent or buyers of big baskets."""
+WAIT_ACTION = "Wait for more data"
+WAIT_WORDS = "neither orders nor churn can be predicted"
 
-UNSURE_SHARE = 0.10
-"""Share of the customers, those of lowest confidence, whose predictions a person should look at."""
-
-RISK_RATIO = 2.0
-"""Churn probability, over its mean, from which a customer is at risk; half is always enough."""
-
-GONE_PROBABILITY = 0.90
-"""Churn probability from which a customer counts as gone."""
-
-OVERDUE_RATIO = 2.0
-"""Usual gaps since the last order from which it is clearly overdue."""
-
-RECENT_T_DAYS = 90
-"""Days since the first order within which a customer is new."""
-
-FADING_MOMENTUM = 1 / 3
-"""momentum_share up to which purchases fell to half, or less, of the window before."""
-
-
-@dataclass(frozen=True)
-class PlaybookRule:
-    """One rule: who it is for (``condition`` in words, ``applies`` on the facts), what to do, and why.
-
-    ``reason`` is a template; names in braces are columns of the facts.
-    """
-
-    name: str
-    action: str
-    condition: str
-    applies: Callable[[pd.DataFrame], pd.Series[bool]]
-    reason: str
-
-
-PLAYBOOK: tuple[PlaybookRule, ...] = (
-    PlaybookRule(
-        "review_by_a_person",
-        "Have a person look before acting",
-        "expected spend in the top quarter, confidence in the lowest tenth",
-        lambda facts: facts["has_high_stake"] & facts["is_unsure"],
-        "Confidence is only {confidence}, among the lowest tenth, with {expected_spend} of expected spend at stake",
-    ),
-    PlaybookRule(
-        "win_back_valuable",
-        "Win back with a personal offer",
-        "value in the top quarter, and at risk: churn probability at least 50% or twice the average, below 90%",
-        lambda facts: facts["is_valuable"] & facts["is_at_risk"] & ~facts["is_gone"],
-        "Among the most valuable customers with {purchase_day_count} purchase days, last order"
-        " {days_since_last_order} ago, {churn_probability} likely to buy nothing",
-    ),
-    PlaybookRule(
-        "call_overdue_big_spender",
-        "Call about the next order",
-        "average order value in the top quarter, two repeat purchases or more, at least 2 usual gaps since the last"
-        " order, churn probability below 90%",
-        lambda facts: (
-            facts["has_big_baskets"]
-            & (facts["overdue_ratio"] >= OVERDUE_RATIO)
-            & (facts["frequency_count"] >= 2)
-            & ~facts["is_gone"]
-        ),
-        "Orders of {average_order_value_amount} on average, every {order_gap_mean_days}; the last was"
-        " {days_since_last_order} ago",
-    ),
-    PlaybookRule(
-        "invite_second_purchase",
-        "Invite to a second purchase",
-        "one purchase day so far, first order at most 90 days ago, churn probability below 90%",
-        lambda facts: (facts["frequency_count"] == 0) & (facts["t_days"] <= RECENT_T_DAYS) & ~facts["is_gone"],
-        "Bought once, {t_days} ago, and not since",
-    ),
-    PlaybookRule(
-        "let_go",
-        "Spend nothing on winning back",
-        "churn probability at least 90%, value not in the top quarter",
-        lambda facts: facts["is_gone"] & ~facts["is_valuable"],
-        "Last order {days_since_last_order} ago, {churn_probability} likely to buy nothing",
-    ),
-    PlaybookRule(
-        "last_call_valuable",
-        "Send one last win-back message",
-        "churn probability at least 90%, value in the top quarter",
-        lambda facts: facts["is_gone"] & facts["is_valuable"],
-        "Among the most valuable customers with {purchase_day_count} purchase days, but the last order was"
-        " {days_since_last_order} ago: {churn_probability} likely to buy nothing",
-    ),
-    PlaybookRule(
-        "stop_fading",
-        "Remind with a reason to come back",
-        "purchase days in the recent window at most half of those of the window before, two or more then",
-        lambda facts: (facts["momentum_share"] <= FADING_MOMENTUM + 1e-9) & (facts["previous_purchase_day_count"] >= 2),
-        "{recent_purchase_day_count} purchase days recently, after {previous_purchase_day_count} in the window before",
-    ),
-    PlaybookRule(
-        "upsell_frequent",
-        "Suggest products that go with theirs",
-        "recent purchase days in the top quarter and at least 2, average order value below the median",
-        lambda facts: facts["is_frequent"] & (facts["recent_purchase_day_count"] >= 2) & facts["has_small_baskets"],
-        "{recent_purchase_day_count} purchase days recently, but only {average_order_value_amount} per order",
-    ),
-    PlaybookRule(
-        "reward_loyal",
-        "Thank and reward",
-        "value in the top quarter, bought in the recent window, and not at risk",
-        lambda facts: facts["is_valuable"] & (facts["recent_purchase_day_count"] >= 1) & ~facts["is_at_risk"],
-        "Among the most valuable customers with {purchase_day_count} purchase days, last order"
-        " {days_since_last_order} ago",
-    ),
-    PlaybookRule(
-        "keep_in_contact",
-        "Keep in regular contact",
-        "everyone else",
-        lambda facts: pd.Series(True, index=facts.index),
-        "Segment {segment_name}: {purchase_day_count} purchase days, last order {days_since_last_order} ago",
-    ),
-)
-"""The rules in order: the first that applies to a customer gives the action; the last applies to everyone."""
+_LEAST_RETENTION = 0.1
 
 
 def recommend_actions(
@@ -145,87 +32,170 @@ def recommend_actions(
     segments: pd.DataFrame,
     value: pd.DataFrame,
     risk: pd.DataFrame,
+    estimates: pd.DataFrame,
     confidence: pd.DataFrame,
+    playbook: Sequence[PlaybookRule],
+    review_confidence: float,
 ) -> pd.DataFrame:
     """Contract ``customer_actions``: one row per row of ``features``, by customer.
+
+    Customers without a prediction wait, with the reason. All others get the action of the first rule that applies;
+    where their confidence is below ``review_confidence``, a person is asked to look first.
 
     Args:
         features: contract ``customer_features`` of one snapshot; the other frames are about the same snapshot.
         segments: contract ``customer_segments``.
         value: contract ``customer_value``.
         risk: contract ``customer_risk``.
+        estimates: contract ``neighbor_estimates``.
         confidence: contract ``customer_confidence``.
+        playbook: the rules in order; the last has no conditions.
+        review_confidence: in [0, 1].
     """
     customers = by_customer(features)
-    facts = _facts(customers, segments, value, risk, confidence)
-    rule = np.select([one.applies(facts).to_numpy(dtype=bool) for one in PLAYBOOK], list(range(len(PLAYBOOK))))
-    reason = pd.Series("", index=facts.index, dtype=object)
-    for position, one in enumerate(PLAYBOOK):
+    stake = _revenue_at_stake(customers, value, risk)
+    facts = _facts(customers, [stake, segments, value, risk, estimates, confidence])
+    why_wait = confidence.set_index("customer_id")["abstain_reason"].reindex(customers["customer_id"])
+    waits = why_wait.notna().to_numpy()
+    applies = [waits, *(_applies(rule, facts) for rule in playbook)]
+    rule = np.argmax(applies, axis=0)
+    reason = np.where(waits, why_wait.to_numpy(object), "")
+    for position, one in enumerate(playbook, start=1):
         mine = rule == position
         reason[mine] = _fill(one.reason, facts[mine])
     return pd.DataFrame(
         {
             "as_of": customers["as_of"],
             "customer_id": customers["customer_id"],
-            "action": np.array([one.action for one in PLAYBOOK], dtype=object)[rule],
-            "action_rule": np.array([one.name for one in PLAYBOOK], dtype=object)[rule],
+            "action": np.array([WAIT_ACTION, *(one.action for one in playbook)], dtype=object)[rule],
+            "action_rule": np.array([WAIT_RULE, *(one.name for one in playbook)], dtype=object)[rule],
             "action_reason": reason,
-            "revenue_at_stake_amount": facts["expected_spend"],
+            "is_for_review": (numbers(facts["confidence"]) < review_confidence) & ~waits,
+            **{name: stake[name] for name in stake.columns if name != "customer_id"},
         }
     )
 
 
-_GENES = (
-    "purchase_day_count",
-    "frequency_count",
-    "t_days",
-    "days_since_last_order",
-    "spend_amount",
-    "average_order_value_amount",
-    "order_gap_mean_days",
-    "overdue_ratio",
-    "recent_purchase_day_count",
-    "previous_purchase_day_count",
-    "momentum_share",
-)
-
-
-def _facts(
-    customers: pd.DataFrame,
-    segments: pd.DataFrame,
-    value: pd.DataFrame,
-    risk: pd.DataFrame,
-    confidence: pd.DataFrame,
+def audiences(
+    actions: pd.DataFrame, confidence: pd.DataFrame, picked: pd.DataFrame, playbook: Sequence[PlaybookRule], as_of: date
 ) -> pd.DataFrame:
-    """What the rules look at, in the order of ``customers``. A comparison with an unknown value is false."""
-    facts = pd.DataFrame({gene: numbers(customers[gene]) for gene in _GENES})
-    for frame, column in (
-        (value, "expected_spend"),
-        (risk, "churn_probability"),
-        (confidence, "confidence"),
-    ):
-        facts[column] = numbers(frame.set_index("customer_id")[column].reindex(customers["customer_id"]))
-    facts["segment_name"] = segments.set_index("customer_id")["segment_name"].reindex(customers["customer_id"]).array
-    spend = facts["spend_amount"]
-    worth = spend if spend.notna().any() else facts["purchase_day_count"]
-    churn = facts["churn_probability"]
-    facts["is_valuable"] = _is_top(worth)
-    facts["has_high_stake"] = _is_top(facts["expected_spend"])
-    facts["has_big_baskets"] = _is_top(facts["average_order_value_amount"])
-    facts["has_small_baskets"] = facts["average_order_value_amount"] < facts["average_order_value_amount"].median()
-    facts["is_frequent"] = _is_top(facts["recent_purchase_day_count"])
-    facts["is_unsure"] = facts["confidence"] <= facts["confidence"].quantile(UNSURE_SHARE)
-    facts["is_at_risk"] = churn >= min(0.5, RISK_RATIO * churn.mean())
-    facts["is_gone"] = churn >= GONE_PROBABILITY
-    return facts
+    """Contract ``action_audiences`` of one snapshot: a row for each rule, in order, whether it finds customers or not.
+
+    A rule is compared with the average of all customers at all matured snapshots. Where it picks mostly in a season
+    when many leave, ``concurrent_churn_share`` tells how much of the difference is the season's.
+
+    Args:
+        actions: contract ``customer_actions`` of the snapshot.
+        confidence: contract ``customer_confidence`` of the snapshot.
+        picked: of each earlier snapshot that has matured and each rule ``as_of``, ``action_rule``, ``customer_count``,
+            ``churned_count`` and ``actual_spend`` (in all; null without amounts) of the customers picked then.
+        playbook: the rules in order.
+        as_of: the snapshot.
+    """
+    now = actions.merge(confidence[["customer_id", "confidence"]], on="customer_id", how="left").groupby("action_rule")
+    table = pd.DataFrame(
+        [
+            (0, WAIT_RULE, WAIT_ACTION, WAIT_WORDS),
+            *((position, rule.name, rule.action, rule.words) for position, rule in enumerate(playbook, start=1)),
+        ],
+        columns=["rule_position", "action_rule", "action", "rule_condition"],
+    ).set_index("action_rule")
+    table = table.assign(
+        as_of=as_of,
+        customer_count=now.size(),
+        review_customer_count=now["is_for_review"].sum(),
+        revenue_at_stake_amount=now["revenue_at_stake_amount"].sum(min_count=1),
+        mean_confidence=now["confidence"].mean(),
+    )
+    counts = ["customer_count", "review_customer_count", "matured_customer_count"]
+    table = table.join(_backtest(picked))
+    table[counts] = table[counts].fillna(0).astype("int64")
+    table["customer_share"] = table["customer_count"] / max(len(actions), 1)
+    return table.reset_index()[list(TABLES["action_audiences"].columns)]
 
 
-def _is_top(values: pd.Series[float]) -> pd.Series[bool]:
-    """Whether the value is above 0 and in the top share of the known ones."""
-    return (values >= values.quantile(1 - TOP_SHARE)) & (values > 0)
+def _backtest(picked: pd.DataFrame) -> pd.DataFrame:
+    """What the customers did whom each rule picked at the matured snapshots, beside the average; by ``action_rule``."""
+    sums = ["customer_count", "churned_count", "actual_spend"]
+    known = picked.astype(dict.fromkeys(sums, "float64"))
+    concurrent = known.groupby("as_of")[sums].transform("sum")
+    known["concurrent_count"] = known["customer_count"] * concurrent["churned_count"] / concurrent["customer_count"]
+    total = known.drop(columns="as_of").groupby("action_rule").sum(min_count=1)
+    everyone = known[sums].sum(min_count=1)
+    churn, spend = (total[name] / total["customer_count"] for name in ("churned_count", "actual_spend"))
+    average_churn, average_spend = (
+        everyone[name] / everyone["customer_count"] for name in ("churned_count", "actual_spend")
+    )
+    return pd.DataFrame(
+        {
+            "matured_customer_count": total["customer_count"],
+            "actual_churn_share": churn,
+            "average_churn_share": average_churn,
+            "churn_lift_ratio": churn / average_churn if average_churn > 0 else np.nan,
+            "concurrent_churn_share": total["concurrent_count"] / total["customer_count"],
+            "actual_mean_spend_amount": spend,
+            "spend_lift_ratio": (spend / average_spend).clip(lower=0) if average_spend > 0 else np.nan,
+        }
+    )
 
 
-def _fill(template: str, facts: pd.DataFrame) -> Any:
+def _revenue_at_stake(customers: pd.DataFrame, value: pd.DataFrame, risk: pd.DataFrame) -> pd.DataFrame:
+    """Revenue at stake and its interval, by customer: from the bounds of both predictions, the point within them."""
+    ids = customers["customer_id"]
+    value, risk = value.set_index("customer_id").reindex(ids), risk.set_index("customer_id").reindex(ids)
+    churn, low_churn, high_churn = (numbers(risk[f"churn_probability{bound}"]) for bound in ("", "_lower", "_upper"))
+    spend, low_spend, high_spend = (numbers(value[f"expected_spend{bound}"]) for bound in ("", "_lower", "_upper"))
+    retained: FloatArray = spend / np.maximum(1 - churn, _LEAST_RETENTION)
+    return pd.DataFrame(
+        {
+            "customer_id": ids,
+            "revenue_at_stake_amount": churn * retained,
+            "revenue_at_stake_amount_lower": low_churn * np.clip(low_spend, 0, retained),
+            "revenue_at_stake_amount_upper": high_churn * np.maximum(high_spend, retained),
+        }
+    )
+
+
+def _facts(customers: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Every column a rule may look at, in the order of ``customers``."""
+    facts = {name: customers[name] for name in FACTS if name in customers.columns}
+    for part in parts:
+        rows = part.set_index("customer_id").reindex(customers["customer_id"]).reset_index(drop=True)
+        facts |= {name: rows[name] for name in FACTS if name in rows.columns and name not in facts}
+    return pd.DataFrame(facts, index=customers.index)
+
+
+def _applies(rule: PlaybookRule, facts: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each customer meets every condition, shape (n,)."""
+    applies = np.ones(len(facts), dtype=bool)
+    for condition in rule.when:
+        applies &= _meets(condition, facts[condition.column])
+    return applies
+
+
+def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Whether each value meets the condition, shape (n,); an unknown one never does."""
+    if condition.is_one_of is not None:
+        return column.isin(condition.is_one_of).to_numpy(bool)
+    values = numbers(column)
+    meets = np.isfinite(values)
+    known = values[meets]
+    if not known.size:
+        return meets
+    if condition.at_least is not None:
+        meets &= values >= condition.at_least
+    if condition.at_most is not None:
+        meets &= values <= condition.at_most
+    if condition.top_share is not None:
+        meets &= (values >= np.quantile(known, 1 - condition.top_share)) & (values > 0)
+    if condition.bottom_share is not None:
+        meets &= values <= np.quantile(known, condition.bottom_share)
+    if condition.at_least_times_mean is not None:
+        meets &= values >= condition.at_least_times_mean * known.mean()
+    return meets
+
+
+def _fill(template: str, facts: pd.DataFrame) -> NDArray[np.object_]:
     """The template with every customer's own numbers, shape (customers,)."""
     texts = np.full(len(facts), "", dtype=object)
     for literal, name, _, _ in Formatter().parse(template):
@@ -235,10 +205,10 @@ def _fill(template: str, facts: pd.DataFrame) -> Any:
     return texts
 
 
-def _text(name: str, column: pd.Series[Any]) -> Any:
+def _text(name: str, column: pd.Series[Any]) -> NDArray[np.object_]:
     """Texts as they are, numbers in the words of their unit, shape (customers,)."""
-    if COLUMNS[name].type == "VARCHAR":
-        return column.to_numpy(dtype=object)
+    if COLUMNS[name].type in ("VARCHAR", "BOOLEAN"):
+        return column.astype(object).where(column.notna(), "unknown").map(str).to_numpy(dtype=object)
     values = numbers(column)
     match COLUMNS[name].unit:
         case Unit.PROBABILITY | Unit.SCORE:

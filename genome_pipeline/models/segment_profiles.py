@@ -68,10 +68,14 @@ def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any]) -> list[st
     beyond = (((values.rank() - 0.5) / counts).groupby(segment).mean() - 0.5).round(6)
     medians, overall = values.groupby(segment).median(), values.median()
     told = []
-    for one, distances in beyond.abs().iterrows():
-        genes = sorted(distances[distances >= _TELLING].index, key=lambda gene: (-distances[gene], gene))
+    for one in beyond.index:
+        distances: dict[str, float] = beyond.loc[one].abs().to_dict()
+        genes = sorted(
+            (gene for gene in distances if distances[gene] >= _TELLING), key=lambda gene: (-distances[gene], gene)
+        )
+        typical: dict[str, float] = medians.loc[one].to_dict()
         words = [
-            f"{GENE_LABELS[gene]} {_number(gene, medians.loc[one, gene])} beside {_number(gene, overall[gene])} of all"
+            f"{GENE_LABELS[gene]} {_number(gene, typical[gene])} beside {_number(gene, overall[gene])} of all"
             for gene in genes[:TOP_GENES]
         ]
         told.append("; ".join(words) or "none stands out")

@@ -1,46 +1,107 @@
-"""Who resembles whom: exact nearest neighbours by cosine similarity of scaled genes, and the traits they share."""
+"""Who resembles whom: nearest neighbours by cosine similarity of scaled genes, why, and what became of them.
+
+Up to :data:`EXACT_CUSTOMERS` customers are compared with all others. Above, an inverted file (Sivic, J. and Zisserman,
+A. (2003), "Video Google", ICCV; as in faiss, Johnson, J., Douze, M. and Jegou, H. (2019), "Billion-scale similarity
+search with GPUs", IEEE Transactions on Big Data 7(3)) proposes candidates from the nearest of its cells, and these are
+compared exactly. How many cells are looked at is set, at each build, by the recall on a sample.
+"""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.models.genes import GENE_LABELS, FloatArray, GeneScaler, by_customer
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer, numbers
+from genome_pipeline.models.snapshots import LabelledSnapshot
 
-METHOD = "exact cosine"
+Rows = NDArray[np.int64]
+
+EXACT_CUSTOMERS = 10_000
+"""Customers up to which each is compared with all: beyond, cells are faster (see benchmarks/similarity.py)."""
+
+WANTED_RECALL = 0.993
+"""Recall on the sample from which no more cells are looked at: 0.99 is asked for, and a sample may flatter a little."""
+
+RECALL_SAMPLE = 1_000
+"""Customers whose neighbours are found among all others too, to measure recall."""
+
+ESTIMATE_NEIGHBORS = 25
+"""Matured neighbours that an estimate is the mean of: ten tell a rare event too coarsely, more win little."""
 
 STANDS_OUT = 0.75
 """Scaled value from which a gene stands out: three quarters of a robust standard deviation from the median."""
 
+DIFFERS = 0.5
+"""Distance of scaled values from which two customers differ in a gene: neighbours are close in most."""
+
 NOTHING_STANDS_OUT = "typical on every gene"
+NOTHING_DIFFERS = "close on every gene"
+NOTHING_MATURED = "no earlier snapshot has matured, so that what became of similar customers is not known yet"
 
 _CHUNK_VALUES = 400_000  # similarities held at a time; few enough to stay in the processor's cache
+_CHUNK_QUERIES = 4_096  # whatever the number of threads, so that results do not depend on it
+_CHUNK_PAIRS = 500_000
 _PRECISION = 1e9  # similarities are compared to 1e-9, so that ties do not depend on rounding in the matrix product
 _ROW_BITS = 32
 _TRAIT_COUNT = 3
+_CELLS_PER_ROOT = 4  # cells per square root of the number of customers
+_TRAINING_ROWS_PER_CELL = 32
+_TRAINING_ROUNDS = 5
+_FEWEST_PROBES = 8
+_MORE_PROBES = 4  # at each trial
+_MORE_CANDIDATES = 4  # beyond those asked for, as single precision may take near ties in another order
 
 
 @dataclass(frozen=True)
 class SimilarityIndex:
-    """Scaled genes of every customer of one snapshot.
+    """Scaled genes of every customer of one snapshot, in a form that answers who is nearest.
 
-    ``customer_ids`` has shape (n,), sorted; ``vectors`` (n, g), scaled genes in [-4, 4]; ``genes`` names the columns.
+    ``customer_ids`` has shape (n,), sorted; ``vectors`` (n, g), scaled genes in [-4, 4]; ``weights`` (g,), from 0, what
+    each gene counts in the cosine. ``cells`` is the faiss index, None where all are compared; ``probes`` the number of
+    its cells looked at; ``recall`` the share of the true neighbours found in the sample.
     """
 
     customer_ids: NDArray[np.str_]
     vectors: FloatArray
-    genes: tuple[str, ...]
+    scaler: GeneScaler
+    weights: FloatArray
     neighbor_count: int
+    seed: int
+    cells: Any = None
+    probes: int = 0
+    recall: float = 1.0
 
     @classmethod
-    def build(cls, features: pd.DataFrame, neighbor_count: int = 10) -> SimilarityIndex:
+    def build(
+        cls,
+        features: pd.DataFrame,
+        neighbor_count: int = 10,
+        block_weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+        exact_customers: int = EXACT_CUSTOMERS,
+    ) -> SimilarityIndex:
         """Scale the genes of contract ``customer_features`` of one snapshot.
+
+        Args:
+            features: the customers.
+            neighbor_count: neighbours of each customer.
+            block_weights: what the genes of a block count in the cosine, from 0; 1 where it is not named.
+            seed: of the cells' start.
+            exact_customers: customers up to which each is compared with all.
 
         Raises:
             ValueError: ``neighbor_count`` is below 1.
@@ -50,7 +111,15 @@ class SimilarityIndex:
         customers = by_customer(features)
         scaler = GeneScaler.fit(customers)
         ids = customers["customer_id"].to_numpy(dtype=np.str_)
-        return cls(ids, scaler.transform(customers), scaler.genes, neighbor_count)
+        of_block = {gene.name: (block_weights or {}).get(gene.block, 1.0) for gene in SCALED_GENES}
+        weights = np.array([of_block[gene] for gene in scaler.genes])
+        index = cls(ids, scaler.transform(customers), scaler, weights, neighbor_count, seed)
+        return index if len(ids) <= exact_customers else index._with_cells()
+
+    @cached_property
+    def unit(self) -> FloatArray:
+        """Weighted vectors of length 1, shape (n, g), whose products are the similarities; 0 where nothing is left."""
+        return _unit(self.vectors, self.weights)
 
     def neighbors(self, as_of: date) -> pd.DataFrame:
         """Contract ``customer_neighbors``: the most similar other customers of each customer, best first.
@@ -58,42 +127,65 @@ class SimilarityIndex:
         Similarities are rounded to 1e-9 and ties go to the smaller customer id. A customer who is at the median of
         every gene has similarity 0 to everyone. With fewer customers than asked for there are fewer neighbours.
         """
-        count = max(0, min(self.neighbor_count, len(self.customer_ids) - 1))
-        rows, similarity = self._nearest(count)
-        own = np.repeat(np.arange(len(rows)), count)
-        other = rows.ravel()
+        own = np.arange(len(self.customer_ids))
+        rows, similarity = self._nearest(self.unit, own, self._count(self.neighbor_count))
+        return self._pairs(as_of, self.customer_ids, self.vectors, rows, similarity)
+
+    def lookalikes(self, customer_ids: Sequence[str], count: int) -> pd.DataFrame:
+        """The customers nearest to a group, best first, none of them in it.
+
+        A group is the mean of its members' unit vectors. Columns: ``customer_id``, ``similarity`` to that mean,
+        ``shared_traits`` and ``different_traits`` against the group's mean genes.
+
+        Raises:
+            KeyError: ids of customers that are not in the index.
+        """
+        members = _positions(self.customer_ids, np.array(sorted(set(customer_ids)), dtype=np.str_))
+        if (members < 0).any():
+            raise KeyError([name for name in sorted(set(customer_ids)) if name not in set(self.customer_ids.tolist())])
+        center = self.unit[members].mean(axis=0, keepdims=True)
+        center /= np.linalg.norm(center) or 1.0
+        wanted = max(0, min(count + len(members), len(self.customer_ids)))
+        rows, similarity = self._compare_all(center, np.array([-1]), wanted)
+        is_other = ~np.isin(rows[0], members)
+        found, alike = rows[0][is_other][:count], similarity[0][is_other][:count]
+        group = np.repeat(self.vectors[members].mean(axis=0, keepdims=True), len(found), axis=0)
+        shared, different = self._traits(group, self.vectors[found])
+        ids = self.customer_ids[found].astype(object)
         return pd.DataFrame(
-            {
-                "as_of": as_of,
-                "customer_id": self.customer_ids[own].astype(object),
-                "neighbor_rank": np.tile(np.arange(1, count + 1, dtype=np.int32), len(rows)),
-                "neighbor_customer_id": self.customer_ids[other].astype(object),
-                "similarity": similarity.ravel(),
-                "shared_traits": self._shared_traits(own, other),
-            }
+            {"customer_id": ids, "similarity": alike, "shared_traits": shared, "different_traits": different}
         )
 
     def summary(self, as_of: date) -> pd.DataFrame:
         """Contract ``similarity_index`` without ``artifact_file``: one row."""
         row = {
             "as_of": as_of,
-            "method": METHOD,
+            "method": "exact cosine" if self.cells is None else "cosine, candidates by inverted file (faiss IVF)",
             "customer_count": len(self.customer_ids),
-            "gene_count": len(self.genes),
+            "gene_count": len(self.scaler.genes),
+            "recall_share": self.recall,
+            "parameters": json.dumps(self._parameters()),
         }
         return pd.DataFrame([row])
 
     def to_bytes(self) -> bytes:
-        """The index as NumPy's .npz, without pickled objects; equal indexes give equal bytes."""
+        """The index as NumPy's .npz, without pickled objects; equal indexes give equal bytes.
+
+        The cells are in it as faiss writes them, and ``parameters`` says what it was built from.
+        """
+        arrays = {
+            "customer_ids": self.customer_ids,
+            "vectors": self.vectors,
+            "scaler": np.array(json.dumps(self.scaler.to_dict())),
+            "weights": self.weights,
+            "parameters": np.array(json.dumps(self._parameters())),
+        }
+        if self.cells is not None:
+            import faiss
+
+            arrays["cells"] = faiss.serialize_index(self.cells)
         content = io.BytesIO()
-        np.savez(
-            content,
-            allow_pickle=False,
-            customer_ids=self.customer_ids,
-            vectors=self.vectors,
-            genes=np.array(self.genes, dtype=np.str_),
-            neighbor_count=np.array(self.neighbor_count),
-        )
+        np.savez(content, allow_pickle=False, **arrays)
         return content.getvalue()
 
     @classmethod
@@ -105,55 +197,290 @@ class SimilarityIndex:
             KeyError: an array is missing.
         """
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            parameters = json.loads(str(arrays["parameters"]))
+            cells = None
+            if "cells" in arrays:
+                import faiss
+
+                cells = faiss.deserialize_index(arrays["cells"])
             return cls(
                 arrays["customer_ids"],
                 arrays["vectors"],
-                tuple(str(gene) for gene in arrays["genes"]),
-                int(arrays["neighbor_count"]),
+                GeneScaler.from_dict(json.loads(str(arrays["scaler"]))),
+                arrays["weights"],
+                parameters["neighbors"],
+                parameters["seed"],
+                cells,
+                parameters["probed_cells"],
+                parameters["recall"],
             )
 
-    def _nearest(self, count: int) -> tuple[NDArray[np.int64], FloatArray]:
-        """Rows of the ``count`` nearest customers and their similarity, both of shape (n, count)."""
-        n = len(self.vectors)
-        nearest = np.empty((n, count), dtype=np.int64)
-        similarity = np.empty((n, count))
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "genes": list(self.scaler.genes),
+            "weights": self.weights.tolist(),
+            "neighbors": self.neighbor_count,
+            "seed": self.seed,
+            "cells": 0 if self.cells is None else int(self.cells.nlist),
+            "probed_cells": self.probes,
+            "recall": self.recall,
+        }
+
+    def _count(self, wanted: int) -> int:
+        """Neighbours of each customer: as many for all, who may not be their own."""
+        return max(0, min(wanted, len(self.customer_ids) - 1))
+
+    def _with_cells(self) -> SimilarityIndex:
+        """The same with cells, of which as many are looked at as the wanted recall takes."""
+        import faiss
+
+        customers, genes = self.vectors.shape
+        cell_count = 2 ** round(np.log2(_CELLS_PER_ROOT * np.sqrt(customers)))
+        points = self.unit.astype(np.float32)
+        generator = np.random.default_rng(self.seed)
+        training = generator.choice(customers, min(customers, _TRAINING_ROWS_PER_CELL * cell_count), replace=False)
+        cells = faiss.IndexIVFFlat(faiss.IndexFlatIP(genes), genes, cell_count, faiss.METRIC_INNER_PRODUCT)
+        cells.cp.seed, cells.cp.niter = self.seed + 1, _TRAINING_ROUNDS
+        cells.cp.min_points_per_centroid = 1  # fewer give larger cells, and faiss would warn of them
+        with _one_thread():
+            cells.train(points[np.sort(training)])
+            cells.add(points)
+        sample = np.sort(generator.choice(customers, min(customers, RECALL_SAMPLE), replace=False))
+        count, queries = self._count(self.neighbor_count), self.unit[sample]
+        with _one_thread():
+            wanted = self._candidates(count)
+            _, rows = faiss.knn(queries.astype(np.float32), points, wanted, metric=faiss.METRIC_INNER_PRODUCT)
+        _, truth = self._best(queries, sample, rows, count)
+        for probes in range(_FEWEST_PROBES, cell_count + 1, _MORE_PROBES):
+            _, found = replace(self, cells=cells, probes=probes)._nearest(queries, sample, count)
+            # A customer as similar as the last true neighbour is one, whoever it is.
+            recall = float((found >= truth[:, -1:]).mean())
+            if recall >= WANTED_RECALL:
+                break
+        return replace(self, cells=cells, probes=probes, recall=recall)
+
+    def _nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+        """Rows of the ``count`` nearest customers of each query, and their similarity, both of shape (q, count).
+
+        ``queries`` are unit vectors, shape (q, g); ``own`` (q,) the row each may not get, -1 for none.
+        """
         if count == 0:
-            return nearest, similarity
-        length = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        unit = np.divide(self.vectors, length, out=np.zeros_like(self.vectors), where=length > 0)
-        scaled = np.ascontiguousarray(unit.T * _PRECISION)
+            return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0))
+        if self.cells is None:
+            return self._compare_all(queries, own, count)
+        return self._compare_candidates(queries, own, count)
+
+    def _compare_all(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+        customers = len(self.customer_ids)
+        nearest = np.empty((len(queries), count), dtype=np.int64)
+        similarity = np.empty((len(queries), count))
+        scaled = np.ascontiguousarray(self.unit.T * _PRECISION)
         # One integer orders a pair by similarity, then by id: ids are sorted, so the earlier row gets the larger rest.
-        tie_break = np.arange(n, 0, -1)
-        chunk = max(1, _CHUNK_VALUES // n)
+        tie_break = np.arange(customers, 0, -1)
+        chunk = max(1, _CHUNK_VALUES // customers)
         with threadpool_limits(limits=1):
-            for start in range(0, n, chunk):
-                rows = np.arange(start, min(start + chunk, n))
-                product = unit[rows] @ scaled
+            for start in range(0, len(queries), chunk):
+                part = slice(start, start + chunk)
+                product = queries[part] @ scaled
                 keys = np.rint(product, out=product).astype(np.int64)
                 keys <<= _ROW_BITS
                 keys += tie_break
-                keys[np.arange(len(rows)), rows] = np.iinfo(np.int64).min
-                keys.partition(n - count, axis=1)
-                best = np.sort(keys[:, n - count :], axis=1)[:, ::-1]
-                nearest[rows] = n - (best & ((1 << _ROW_BITS) - 1))
-                similarity[rows] = (best >> _ROW_BITS) / _PRECISION
+                has_own = own[part] >= 0
+                keys[np.flatnonzero(has_own), own[part][has_own]] = np.iinfo(np.int64).min
+                keys.partition(customers - count, axis=1)
+                best = np.sort(keys[:, customers - count :], axis=1)[:, ::-1]
+                nearest[part] = customers - (best & ((1 << _ROW_BITS) - 1))
+                similarity[part] = (best >> _ROW_BITS) / _PRECISION
         return nearest, similarity
 
-    def _shared_traits(self, own: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.object_]:
-        """Up to three genes of each pair, by the product of their scaled values, where both stand out alike."""
-        labels = [GENE_LABELS[gene] for gene in self.genes]
-        # Words for every code: 0 is nothing, then each gene low and high.
-        words = np.array(["", *(f"{way} {label}" for label in labels for way in ("low", "high"))], dtype=object)
-        mine, theirs = self.vectors[own], self.vectors[other]
-        product = mine * theirs
+    def _compare_candidates(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+        """The nearest of the candidates that the cells propose; of all, for a query with too few of them."""
+        import faiss
+
+        nearest = np.empty((len(queries), count), dtype=np.int64)
+        similarity = np.zeros((len(queries), count))
+        lookup = faiss.SearchParametersIVF(nprobe=self.probes)  # type: ignore[call-arg]
+        with _one_thread():
+            # Queries of one cell look at the same cells, which then stay in the processor's cache.
+            _, cell = self.cells.quantizer.search(queries.astype(np.float32), 1)
+        order = np.argsort(cell[:, 0], kind="stable")
+
+        def search(start: int) -> None:
+            faiss.omp_set_num_threads(1)  # of this thread: queries are shared out among threads here
+            part = order[start : start + _CHUNK_QUERIES]
+            _, rows = self.cells.search(queries[part].astype(np.float32), self._candidates(count), params=lookup)
+            nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
+
+        with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
+            for _ in threads.map(search, range(0, len(queries), _CHUNK_QUERIES)):
+                pass
+        # Similarity 0 to everyone: the smallest ids.
+        is_nowhere = ~queries.any(axis=1)
+        first = np.tile(np.arange(count), (int(is_nowhere.sum()), 1))
+        first += first >= np.where(own < 0, len(self.customer_ids), own)[is_nowhere, None]
+        nearest[is_nowhere], similarity[is_nowhere] = first, 0.0
+        is_short = nearest[:, -1] < 0
+        if is_short.any():
+            nearest[is_short], similarity[is_short] = self._compare_all(queries[is_short], own[is_short], count)
+        return nearest, similarity
+
+    def _candidates(self, count: int) -> int:
+        """Candidates for ``count`` neighbours: the customer may be one, and single precision mistakes near ties."""
+        return min(count + 1 + _MORE_CANDIDATES, len(self.customer_ids))
+
+    def _best(self, queries: FloatArray, own: Rows, rows: Rows, count: int) -> tuple[Rows, FloatArray]:
+        """The ``count`` best of the candidate ``rows``, shape (q, c), in double precision; row -1 where there is none.
+
+        By similarity, then by id: ids are sorted.
+        """
+        product = np.einsum("qcg,qg->qc", self.unit[rows], queries)
+        alike = np.rint(product * _PRECISION)
+        is_none = (rows < 0) | (rows == own[:, None])
+        alike[is_none] = -np.inf
+        order = np.lexsort((rows, -alike), axis=1)[:, :count]
+        nearest = np.take_along_axis(np.where(is_none, -1, rows), order, 1)
+        return nearest, np.take_along_axis(alike, order, 1) / _PRECISION
+
+    def _pairs(
+        self, as_of: date, ids: NDArray[np.str_], vectors: FloatArray, rows: Rows, similarity: FloatArray
+    ) -> pd.DataFrame:
+        """Contract ``customer_neighbors``, of customers and their nearest ``rows`` here, shape (n, count)."""
+        customers, count = rows.shape
+        own, other = np.repeat(np.arange(customers), count), rows.ravel()
+        traits = [np.empty(len(own), dtype=object) for _ in range(2)]
+        for start in range(0, len(own), _CHUNK_PAIRS):
+            part = slice(start, start + _CHUNK_PAIRS)
+            for texts, found in zip(traits, self._traits(vectors[own[part]], self.vectors[other[part]]), strict=True):
+                texts[part] = found
+        # Text objects are made once for each customer, not for each pair.
+        return pd.DataFrame(
+            {
+                "as_of": as_of,
+                "customer_id": ids.astype(object)[own],
+                "neighbor_rank": np.tile(np.arange(1, count + 1, dtype=np.int32), customers),
+                "neighbor_customer_id": self.customer_ids.astype(object)[other],
+                "similarity": similarity.ravel(),
+                "shared_traits": traits[0],
+                "different_traits": traits[1],
+            }
+        )
+
+    def _traits(self, mine: FloatArray, theirs: FloatArray) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """In which genes each pair is most alike, and most different, in words; vectors of shape (pairs, g).
+
+        Alike: both stand out the same way, by the product of their scaled values. Different: by the distance of these,
+        said of the neighbour. At most three each.
+        """
+        labels = [GENE_LABELS[gene] for gene in self.scaler.genes]
+        product, distance = mine * theirs, theirs - mine
         is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
-        product[~is_shared] = 0
-        # A stable sort breaks ties by the order of the genes.
-        top = np.argsort(-product, axis=1, kind="stable")[:, :_TRAIT_COUNT]
-        pair = np.arange(len(own))[:, None]
-        code = np.where(is_shared[pair, top], 1 + 2 * top + (mine[pair, top] > 0), 0)
-        combination = code @ (len(words) ** np.arange(code.shape[1]))
-        # Text is made once for each combination of traits, not for each pair of customers.
-        _, first, inverse = np.unique(combination, return_index=True, return_inverse=True)
-        texts = ["; ".join(words[row][row > 0]) or NOTHING_STANDS_OUT for row in code[first]]
-        return np.array(texts, dtype=object)[inverse]
+        shared = _words(("low", "high"), labels, np.where(is_shared, product, 0.0), mine > 0, NOTHING_STANDS_OUT)
+        size = np.abs(distance)
+        size[size < DIFFERS] = 0.0
+        return shared, _words(("lower", "higher"), labels, size, distance > 0, NOTHING_DIFFERS)
+
+
+def matured_neighbors(
+    features: pd.DataFrame,
+    matured: LabelledSnapshot | None,
+    as_of: date,
+    neighbor_count: int = 10,
+    block_weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Contracts ``matured_neighbors`` and ``neighbor_estimates``: whom customers resemble, and what these did next.
+
+    A customer is compared with the others as they were at the latest snapshot whose horizon had passed, so that what
+    they did within it is known at ``as_of``. Their earlier selves are left out.
+
+    Args:
+        features: contract ``customer_features`` at ``as_of``.
+        matured: the latest snapshot that had matured by ``as_of``; None where there is none.
+        as_of: the snapshot that is estimated.
+        neighbor_count: matured neighbours listed of each customer; estimates are means of 25.
+        block_weights: as in :meth:`SimilarityIndex.build`.
+        seed: as in :meth:`SimilarityIndex.build`.
+    """
+    customers = by_customer(features)
+    estimates = pd.DataFrame(
+        {"as_of": as_of, "customer_id": customers["customer_id"]}, columns=list(TABLES["neighbor_estimates"].columns)
+    ).assign(neighbor_count=0, abstain_reason=NOTHING_MATURED)
+    if matured is None or len(matured.features) < 2:
+        return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
+    index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed)
+    ids = customers["customer_id"].to_numpy(dtype=np.str_)
+    vectors = index.scaler.transform(customers)
+    count = index._count(ESTIMATE_NEIGHBORS)
+    own = _positions(index.customer_ids, ids)
+    rows, similarity = index._nearest(_unit(vectors, index.weights), own, count)
+    orders, spend, churned = (
+        numbers(matured.outcomes[name]) for name in ("actual_orders", "actual_spend", "has_churned")
+    )
+    pairs = index._pairs(as_of, ids, vectors, rows[:, :neighbor_count], similarity[:, :neighbor_count])
+    best = rows[:, :neighbor_count].ravel()
+    pairs = pairs.assign(
+        neighbor_as_of=matured.as_of,
+        actual_orders=orders[best],
+        actual_spend=spend[best],
+        has_churned=churned[best].astype(bool),
+    )
+    estimates = estimates.assign(
+        neighbor_as_of=matured.as_of,
+        neighbor_count=count,
+        mean_similarity=similarity.mean(axis=1),
+        neighbor_expected_orders=orders[rows].mean(axis=1),
+        neighbor_expected_spend=np.maximum(spend[rows].mean(axis=1), 0.0),
+        neighbor_churn_probability=churned[rows].mean(axis=1),
+        abstain_reason=None,
+    )
+    return pairs[list(TABLES["matured_neighbors"].columns)], estimates
+
+
+def _unit(vectors: FloatArray, weights: FloatArray) -> FloatArray:
+    weighted = vectors * np.sqrt(weights)
+    length = np.linalg.norm(weighted, axis=1, keepdims=True)
+    unit: FloatArray = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
+    return unit
+
+
+def _positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
+    """Where each of ``wanted`` stands among ``known``, which are sorted; -1 where it does not."""
+    position = np.searchsorted(known, wanted).astype(np.int64)
+    is_there = position < len(known)
+    is_there[is_there] = known[position[is_there]] == wanted[is_there]
+    return np.where(is_there, position, -1)
+
+
+def _words(
+    ways: tuple[str, str], labels: Sequence[str], size: FloatArray, is_high: NDArray[np.bool_], nothing: str
+) -> NDArray[np.object_]:
+    """The genes of largest ``size`` of each pair in words, at most three; ``size`` of shape (pairs, g) is used up."""
+    # Words for every code: 0 is nothing, then each gene low and high.
+    words = np.array(["", *(f"{way} {label}" for label in labels for way in ways)], dtype=object)
+    pair = np.arange(len(size))
+    combination = np.zeros(len(size), dtype=np.int64)
+    for _ in range(min(_TRAIT_COUNT, size.shape[1])):
+        gene = np.argmax(size, axis=1)  # of equal ones the first
+        code = np.where(size[pair, gene] > 0, 1 + 2 * gene + is_high[pair, gene], 0)
+        combination = combination * len(words) + code
+        size[pair, gene] = 0.0
+    # Text is made once for each combination of traits, not for each pair of customers.
+    texts = np.empty(len(words) ** _TRAIT_COUNT, dtype=object)
+    for number in np.flatnonzero(np.bincount(combination, minlength=1)):
+        codes = [number // len(words) ** power % len(words) for power in reversed(range(_TRAIT_COUNT))]
+        texts[number] = "; ".join(words[code] for code in codes if code) or nothing
+    return texts[combination]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of floats depend on how threads share them out."""
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        faiss.omp_set_num_threads(threads)

@@ -83,6 +83,12 @@ RELATIONS = (
         "selection_as_of >= as_of",
     ),
     Check(
+        "neighbor_before_as_of",
+        "neighbor_as_of is before as_of",
+        ("neighbor_as_of", "as_of"),
+        "neighbor_as_of >= as_of",
+    ),
+    Check(
         "neighbor_is_another",
         "neighbor_customer_id is not the customer",
         ("neighbor_customer_id", "customer_id"),

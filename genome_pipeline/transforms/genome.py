@@ -8,13 +8,20 @@ from genome_pipeline.contracts.tables import TABLES
 
 
 def customer_genome(
-    features: ir.Table, segments: ir.Table, value: ir.Table, risk: ir.Table, confidence: ir.Table, actions: ir.Table
+    features: ir.Table,
+    segments: ir.Table,
+    value: ir.Table,
+    risk: ir.Table,
+    estimates: ir.Table,
+    confidence: ir.Table,
+    actions: ir.Table,
 ) -> ir.Table:
     """Table ``customer_genome`` from the customer tables of the same snapshots."""
     parts = (
         segments,
         value.rename(value_abstain_reason="abstain_reason"),
         risk.rename(risk_abstain_reason="abstain_reason"),
+        estimates.drop("abstain_reason"),
         confidence.drop("abstain_reason"),
         actions,
     )

@@ -43,6 +43,26 @@ def realised_outcomes(lines: ir.Table, customers: ir.Table, horizon_days: int) -
     )
 
 
+def picked_outcomes(actions: ir.Table, outcomes: ir.Table, as_of: date) -> ir.Table:
+    """What the customers did whom each rule picked at the snapshots that had matured by ``as_of``, summed up.
+
+    Columns: ``as_of``, ``action_rule``, ``customer_count``, ``churned_count`` and ``actual_spend``, in order of the
+    first two.
+    """
+    keys = ["as_of", "customer_id"]
+    known = outcomes.filter(outcomes.matured_as_of <= ibis.date(as_of)).select(*keys, "actual_spend", "has_churned")
+    picked = known.inner_join(actions.select(*keys, "action_rule"), keys)
+    return (
+        picked.group_by(["as_of", "action_rule"])
+        .agg(
+            customer_count=picked.count(),
+            churned_count=picked.has_churned.cast("int64").sum(),
+            actual_spend=picked.actual_spend.sum(),
+        )
+        .order_by("as_of", "action_rule")
+    )
+
+
 def matured_predictions(
     matured: Mapping[date, date],
     outcomes: ir.Table,

@@ -29,6 +29,11 @@ class Artifacts:
             unfinished.unlink(missing_ok=True)
         return name
 
+    def keep_latest(self, kind: str, count: int) -> None:
+        """Remove the files of ``kind`` but for those of the latest ``count`` snapshots."""
+        for path in sorted((self.folder / kind).glob("*.*"))[:-count]:
+            path.unlink()
+
     def read(self, name: str) -> bytes:
         """The bytes stored under ``name``. Raises :class:`WarehouseError` where they are gone."""
         try:

@@ -48,6 +48,11 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
         "customer_neighbors": _neighbors(genome),
+        "matured_neighbors": _matured_neighbors(genome, snapshots),
+        "neighbor_estimates": genome.assign(
+            neighbor_as_of=snapshots[0], neighbor_count=25, mean_similarity=0.9, abstain_reason=None
+        ),
+        "action_audiences": _audiences(genome),
         "segment_profiles": _profiles(genome),
         "segment_migrations": _migrations(genome, snapshots),
         "segment_model": _segment_model(snapshots),
@@ -60,6 +65,8 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                 "method": "exact cosine",
                 "customer_count": customer_count,
                 "gene_count": 16,
+                "recall_share": 1.0,
+                "parameters": "{}",
                 "artifact_file": "similarity.npz",
             }
         ),
@@ -220,7 +227,13 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
     frame["action"] = frame["segment_id"].map(_ACTIONS)
     frame["action_rule"] = frame["action"].str.lower().str.replace(" ", "_")
     frame["action_reason"] = [f"last order {days} days ago" for days in frame["days_since_last_order"]]
-    frame["revenue_at_stake_amount"] = frame["expected_spend"]
+    frame["is_for_review"] = frame["confidence"] < 1 / 3
+    frame["revenue_at_stake_amount"] = frame["expected_spend"] * frame["churn_probability"]
+    frame["revenue_at_stake_amount_lower"] = frame["revenue_at_stake_amount"] * 0.5
+    frame["revenue_at_stake_amount_upper"] = frame["revenue_at_stake_amount"] * 2
+    frame["neighbor_expected_orders"] = frame["expected_orders"] * 1.1
+    frame["neighbor_expected_spend"] = frame["expected_spend"] * 0.9
+    frame["neighbor_churn_probability"] = frame["churn_probability"] * 0.95
     frame["value_abstain_reason"] = pd.Series(None, frame.index, dtype=object)
     frame["risk_abstain_reason"] = pd.Series(None, frame.index, dtype=object)
     abstained = [customer_id for position, customer_id in enumerate(sorted(frame.index)) if position % 40 == 3]
@@ -232,9 +245,9 @@ def _abstain(frame: pd.DataFrame, ids: list[str]) -> None:
     predictions = [
         column
         for column in frame.columns
-        if column.startswith(("expected_", "churn_")) or column.endswith("_confidence")
+        if column.startswith(("expected_", "churn_", "revenue_", "neighbor_")) or column.endswith("_confidence")
     ]
-    frame.loc[ids, [*predictions, "p_alive", "confidence", "revenue_at_stake_amount"]] = np.nan
+    frame.loc[ids, [*predictions, "p_alive", "confidence"]] = np.nan
     frame.loc[ids, ["risk_band", "confidence_band"]] = None
     frame.loc[ids, ["value_abstain_reason", "risk_abstain_reason"]] = "fewer than two purchase days"
 
@@ -269,10 +282,44 @@ def _neighbors(genome: pd.DataFrame) -> pd.DataFrame:
                     "neighbor_customer_id": ids[(position + rank) % len(ids)],
                     "similarity": 1 - rank * 0.03,
                     "shared_traits": "high spend, short gaps",
+                    "different_traits": "higher category count",
                 }
                 for rank in range(1, 6)
             )
     return pd.DataFrame(rows)
+
+
+def _matured_neighbors(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
+    pairs = _neighbors(genome)
+    pairs["has_churned"] = pairs["neighbor_rank"] == 2
+    pairs["actual_orders"] = np.where(pairs["has_churned"], 0.0, 3.0)
+    pairs["actual_spend"] = pairs["actual_orders"] * 12.5
+    return pairs[pairs["as_of"] > snapshots[0]].assign(neighbor_as_of=snapshots[0])
+
+
+def _audiences(genome: pd.DataFrame) -> pd.DataFrame:
+    audiences = (
+        genome.groupby(["as_of", "action_rule", "action"])
+        .agg(
+            customer_count=("customer_id", "size"),
+            review_customer_count=("is_for_review", "sum"),
+            revenue_at_stake_amount=("revenue_at_stake_amount", "sum"),
+            mean_confidence=("confidence", "mean"),
+        )
+        .reset_index()
+    )
+    return audiences.assign(
+        rule_position=1,
+        rule_condition="everyone else",
+        customer_share=0.25,
+        matured_customer_count=100,
+        actual_churn_share=0.3,
+        average_churn_share=0.2,
+        churn_lift_ratio=1.5,
+        concurrent_churn_share=0.22,
+        actual_mean_spend_amount=10.0,
+        spend_lift_ratio=0.8,
+    )
 
 
 def _profiles(genome: pd.DataFrame) -> pd.DataFrame:

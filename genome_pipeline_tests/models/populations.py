@@ -133,6 +133,14 @@ def risk_of(features: pd.DataFrame, **columns: Any) -> pd.DataFrame:
     return frame
 
 
+def estimates_of(features: pd.DataFrame) -> pd.DataFrame:
+    """Contract ``neighbor_estimates`` of a snapshot before which none had matured."""
+    frame = pd.DataFrame(
+        {"as_of": AS_OF, "customer_id": features["customer_id"]}, columns=list(TABLES["neighbor_estimates"].columns)
+    )
+    return frame.assign(neighbor_count=0)
+
+
 def segments_of(features: pd.DataFrame, membership: Any = 0.8) -> pd.DataFrame:
     """Contract ``customer_segments`` with everyone in one segment."""
     return pd.DataFrame(

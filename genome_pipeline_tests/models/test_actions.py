@@ -1,18 +1,21 @@
-"""The playbook."""
+"""What is recommended, what is at stake, and what became of earlier audiences."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.actions import PLAYBOOK, recommend_actions
+from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule
+from genome_pipeline.models.actions import audiences, recommend_actions
 from genome_pipeline_tests.models.populations import (
     AS_OF,
     assert_keeps_contract,
     customers,
+    estimates_of,
     risk_of,
     segments_of,
     shop,
@@ -20,9 +23,21 @@ from genome_pipeline_tests.models.populations import (
 )
 
 
-def _recommend(features: pd.DataFrame, risk: pd.DataFrame, value: pd.DataFrame, confidence: Any = 0.7) -> pd.DataFrame:
-    scored = pd.DataFrame({"as_of": AS_OF, "customer_id": features["customer_id"], "confidence": confidence})
-    return recommend_actions(features, segments_of(features), value, risk, scored)
+def _recommend(
+    features: pd.DataFrame,
+    risk: pd.DataFrame,
+    value: pd.DataFrame,
+    confidence: Any = 0.7,
+    playbook: Sequence[PlaybookRule] = DEFAULT_PLAYBOOK,
+    **scored: Any,
+) -> pd.DataFrame:
+    facts = {"confidence": confidence, "abstain_reason": None} | scored
+    scores = pd.DataFrame({"as_of": AS_OF, "customer_id": features["customer_id"]}).assign(**facts)
+    actions = recommend_actions(
+        features, segments_of(features), value, risk, estimates_of(features), scores, playbook, 1 / 3
+    )
+    assert_keeps_contract("customer_actions", actions)
+    return actions
 
 
 def _first_among_typical(**facts: Any) -> pd.Series:
@@ -37,28 +52,32 @@ def _first_among_typical(**facts: Any) -> pd.Series:
             if name in frame.columns:
                 frame.loc[0, name] = fact
     confidence = np.where(np.arange(21) == 0, facts.get("confidence", 0.9), 0.7)
-    actions = _recommend(features, risk, value, confidence)
-    assert_keeps_contract("customer_actions", actions)
-    return actions.iloc[0]
+    return _recommend(features, risk, value, confidence).iloc[0]
+
+
+def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
+    """A rule with these conditions, and one for everyone else."""
+    last = PlaybookRule(name="rest", action="Nothing", reason="rest")
+    return [PlaybookRule(name="first", action="Act", when=when, reason=reason), last]
 
 
 @pytest.mark.parametrize(
     ("facts", "rule", "reason"),
     [
         (
-            {"expected_spend": 900.0, "confidence": 0.2},
-            "review_by_a_person",
-            "Confidence is only 20%, among the lowest tenth, with 900.00 of expected spend at stake",
-        ),
-        (
             {"spend_amount": 5000.0, "churn_probability": 0.62, "days_since_last_order": 41},
             "win_back_valuable",
-            "Among the most valuable customers with 6 purchase days, last order 41 days ago, 62% likely to buy nothing",
+            "Spent 5000.00 so far, last order 41 days ago, 62% likely to buy nothing",
         ),
         (
-            {"average_order_value_amount": 212.5, "overdue_ratio": 3.0, "days_since_last_order": 102},
-            "call_overdue_big_spender",
-            "Orders of 212.50 on average, every 34 days; the last was 102 days ago",
+            {"churn_probability": 0.62, "spend_amount": 20.0, "days_since_last_order": 300},
+            "win_back",
+            "Last order 300 days ago, 62% likely to buy nothing",
+        ),
+        (
+            {"churn_probability": 0.11, "spend_amount": 5000.0},
+            "hold_valuable",
+            "Spent 5000.00 so far, but 11% likely to buy nothing; last order 10 days ago",
         ),
         (
             {"frequency_count": 0, "purchase_day_count": 1, "t_days": 1},
@@ -66,15 +85,14 @@ def _first_among_typical(**facts: Any) -> pd.Series:
             "Bought once, 1 day ago, and not since",
         ),
         (
-            {"churn_probability": 0.97, "spend_amount": 20.0, "days_since_last_order": 300},
-            "let_go",
-            "Last order 300 days ago, 97% likely to buy nothing",
+            {"frequency_count": 0, "purchase_day_count": 1, "t_days": 200},
+            "revive_one_time_buyer",
+            "Bought once, 200 days ago, and not since",
         ),
         (
-            {"churn_probability": 0.97, "spend_amount": 5000.0, "days_since_last_order": 300},
-            "last_call_valuable",
-            "Among the most valuable customers with 6 purchase days, but the last order was 300 days ago:"
-            " 97% likely to buy nothing",
+            {"overdue_ratio": 3.0, "days_since_last_order": 102},
+            "remind_overdue",
+            "Ordered every 34 days on average; the last order was 102 days ago",
         ),
         (
             {"momentum_share": 0.25, "recent_purchase_day_count": 1, "previous_purchase_day_count": 3},
@@ -82,33 +100,108 @@ def _first_among_typical(**facts: Any) -> pd.Series:
             "1 purchase days recently, after 3 in the window before",
         ),
         (
-            {"recent_purchase_day_count": 9, "average_order_value_amount": 12.0},
+            {"spend_amount": 5000.0, "churn_probability": 0.01},
+            "reward_loyal",
+            "Spent 5000.00 on 6 purchase days, last order 10 days ago",
+        ),
+        (
+            {"recent_purchase_day_count": 9, "average_order_value_amount": 12.0, "churn_probability": 0.01},
             "upsell_frequent",
             "9 purchase days recently, but only 12.00 per order",
         ),
         (
-            {"spend_amount": 5000.0},
-            "reward_loyal",
-            "Among the most valuable customers with 6 purchase days, last order 10 days ago",
+            {"churn_probability": 0.11, "spend_amount": 20.0, "recent_purchase_day_count": 0},
+            "nudge",
+            "11% likely to buy nothing, last order 10 days ago",
         ),
         (
-            {"spend_amount": 20.0},
+            {"churn_probability": 0.01, "spend_amount": 20.0, "recent_purchase_day_count": 0},
             "keep_in_contact",
-            "Segment Regulars: 6 purchase days, last order 10 days ago",
+            "6 purchase days, last order 10 days ago",
         ),
     ],
 )
-def test_each_rule_fires_and_says_why_in_the_customers_own_numbers(
+def test_each_default_rule_fires_and_says_why_in_the_customers_own_numbers(
     facts: dict[str, Any], rule: str, reason: str
 ) -> None:
     recommended = _first_among_typical(**facts)
     assert recommended["action_rule"] == rule
     assert recommended["action_reason"] == reason
-    assert recommended["action"] == next(one.action for one in PLAYBOOK if one.name == rule)
+    assert recommended["action"] == next(one.action for one in DEFAULT_PLAYBOOK if one.name == rule)
 
 
-def test_revenue_at_stake_is_expected_spend() -> None:
-    assert _first_among_typical(expected_spend=123.45)["revenue_at_stake_amount"] == 123.45
+def test_where_nearly_all_leave_the_surest_are_made_a_last_offer() -> None:
+    features = shop()
+    risk = risk_of(features, churn_probability=np.where(features["customer_id"] < "b", 0.6, 0.88))
+    actions = _recommend(features, risk, value_of(features)).set_index("customer_id")
+    assert actions.loc["c000", "action_rule"] == "last_offer"
+
+
+@pytest.mark.parametrize(
+    ("condition", "picked"),
+    [
+        ({"column": "order_count", "at_least": 3}, "cde"),
+        ({"column": "order_count", "at_least": 2, "at_most": 3}, "bc"),
+        ({"column": "order_count", "top_share": 0.4}, "de"),
+        ({"column": "order_count", "bottom_share": 0.4}, "ab"),
+        ({"column": "order_count", "at_least_times_mean": 1.5}, "e"),
+        ({"column": "momentum_share", "at_most": 1.0}, "bcde"),
+        ({"column": "momentum_share", "top_share": 0.9}, ""),
+        ({"column": "country", "is": "FR"}, "b"),
+        ({"column": "country", "is": ["FR", "DE"]}, "bc"),
+        ({"column": "has_moved", "is": True}, ""),
+    ],
+)
+def test_conditions_compare_as_they_say_and_an_unknown_value_meets_none(condition: dict[str, Any], picked: str) -> None:
+    features = customers(
+        list("abcde"),
+        order_count=[1, 2, 3, 4, 5],
+        momentum_share=[None, 0.0, 0.0, 0.0, 0.0],
+        country=[None, "FR", "DE", "IT", "IT"],
+    )
+    actions = _recommend(features, risk_of(features), value_of(features), playbook=_playbook(condition))
+    assert "".join(actions.loc[actions["action_rule"] == "first", "customer_id"]) == picked
+
+
+def test_the_first_rule_that_applies_is_taken_and_every_condition_must_hold() -> None:
+    features = customers(list("ab"), order_count=[5, 5], t_days=[10, 900])
+    rules = _playbook({"column": "order_count", "at_least": 5}, {"column": "t_days", "at_least": 365})
+    actions = _recommend(features, risk_of(features), value_of(features), playbook=rules)
+    assert actions["action_rule"].tolist() == ["rest", "first"]
+
+
+def test_revenue_at_stake_is_what_is_lost_of_the_spend_of_those_who_stay_within_its_interval() -> None:
+    features = customers(["a", "b", "c"])
+    value = value_of(
+        features, expected_spend=[60.0, 60.0, np.nan], expected_spend_lower=[-5.0, 40.0, np.nan],
+        expected_spend_upper=[90.0, 200.0, np.nan],
+    )  # fmt: skip
+    risk = risk_of(
+        features, churn_probability=[0.4, 0.98, 0.4], churn_probability_lower=[0.2, np.nan, 0.2],
+        churn_probability_upper=[0.5, np.nan, 0.5],
+    )  # fmt: skip
+    actions = _recommend(features, risk, value).filter(like="revenue")
+    np.testing.assert_allclose(
+        actions.to_numpy(float),
+        [[0.4 * 100, 0.0, 0.5 * 100], [0.98 * 600, np.nan, np.nan], [np.nan, np.nan, np.nan]],
+    )
+
+
+def test_a_customer_without_a_prediction_waits_and_low_confidence_is_for_review() -> None:
+    features = customers(["a", "b", "c"])
+    actions = _recommend(
+        features,
+        risk_of(features),
+        value_of(features),
+        confidence=[np.nan, 0.2, 0.5],
+        abstain_reason=["value: too few customers; risk: too few customers", None, None],
+    ).set_index("customer_id")
+    assert list(actions.loc["a", ["action", "action_rule", "action_reason"]]) == [
+        "Wait for more data",
+        "wait",
+        "value: too few customers; risk: too few customers",
+    ]
+    assert actions["is_for_review"].to_dict() == {"a": False, "b": True, "c": False}
 
 
 def test_every_customer_has_one_action_whatever_the_order_of_rows() -> None:
@@ -120,18 +213,48 @@ def test_every_customer_has_one_action_whatever_the_order_of_rows() -> None:
     assert straight["customer_id"].tolist() == sorted(features["customer_id"])
 
 
-def test_without_predictions_and_amounts_rules_on_history_still_apply() -> None:
-    features = shop().assign(spend_amount=None, average_order_value_amount=None, recent_spend_amount=None)
-    risk = risk_of(features, churn_probability=np.nan, risk_band=None)
-    value = value_of(features, expected_orders=np.nan, expected_spend=np.nan)
-    actions = _recommend(features, risk, value, np.nan)
-    assert_keeps_contract("customer_actions", actions)
-    assert actions["revenue_at_stake_amount"].isna().all()
-    rules = actions.groupby(actions["customer_id"].str[0])["action_rule"].agg(lambda rule: "/".join(sorted(set(rule))))
-    assert rules["a"] == "reward_loyal"
-    assert rules["d"] == "stop_fading"
+def test_no_customers_have_no_actions() -> None:
+    features = shop().head(0)
+    assert _recommend(features, risk_of(features), value_of(features)).empty
 
 
-def test_the_last_rule_is_for_everyone_and_names_are_unique() -> None:
-    assert PLAYBOOK[-1].applies(pd.DataFrame(index=range(3))).tolist() == [True, True, True]
-    assert len({rule.name for rule in PLAYBOOK}) == len(PLAYBOOK)
+def test_an_audience_tells_what_became_of_those_whom_its_rule_picked_before() -> None:
+    features = customers(list("abcd"), order_count=[9, 9, 1, 1])
+    playbook = _playbook({"column": "order_count", "at_least": 5})
+    actions = _recommend(features, risk_of(features, churn_probability=0.5), value_of(features), playbook=playbook)
+    confidence = pd.DataFrame({"customer_id": list("abcd"), "confidence": [0.4, 0.6, 0.1, np.nan]})
+    picked = pd.DataFrame(
+        [("m1", "first", 10, 8, 50.0), ("m1", "rest", 30, 6, 450.0), ("m2", "rest", 40, 10, 300.0)],
+        columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"],
+    )
+    table = audiences(actions, confidence, picked, playbook, AS_OF)
+    assert_keeps_contract("action_audiences", table)
+    assert table["action_rule"].tolist() == ["wait", "first", "rest"]
+    found = table.set_index("action_rule").drop(columns=["as_of", "action", "rule_position"])
+    assert found.loc["first"].to_dict() == {
+        "rule_condition": "order count at least 5",
+        "customer_count": 2,
+        "customer_share": 0.5,
+        "review_customer_count": 0,
+        "revenue_at_stake_amount": 300.0,
+        "mean_confidence": 0.5,
+        "matured_customer_count": 10,
+        "actual_churn_share": 0.8,
+        "average_churn_share": 0.3,
+        "churn_lift_ratio": pytest.approx(0.8 / 0.3),
+        "concurrent_churn_share": 0.35,
+        "actual_mean_spend_amount": 5.0,
+        "spend_lift_ratio": 0.5,
+    }
+    assert list(found.loc["wait", ["customer_count", "matured_customer_count"]]) == [0, 0]
+
+
+def test_before_anything_has_matured_audiences_have_no_backtest() -> None:
+    features = shop()
+    actions = _recommend(features, risk_of(features), value_of(features))
+    nothing = pd.DataFrame(columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"])
+    confidence = pd.DataFrame({"customer_id": features["customer_id"], "confidence": 0.5})
+    table = audiences(actions, confidence, nothing, DEFAULT_PLAYBOOK, AS_OF)
+    assert_keeps_contract("action_audiences", table)
+    assert table["customer_count"].sum() == len(features)
+    assert table["churn_lift_ratio"].isna().all()

@@ -36,19 +36,19 @@ def test_a_season_is_twenty_days_either_way(off: int) -> None:
     season = labelled(NOW - YEAR + timedelta(days=off), 90)
     assert level_evidence([season, *RECENT], NOW, 90)[0] == [season]
     beside = labelled(NOW - YEAR + timedelta(days=off + off // 20), 90)
-    assert level_evidence([beside, *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 1.0)
+    assert level_evidence([beside, *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
 
 
 def test_a_season_before_which_the_log_was_shorter_than_the_horizon_tells_nothing() -> None:
-    assert level_evidence([labelled(NOW - YEAR, 90, log_days=89), *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 1.0)
+    assert level_evidence([labelled(NOW - YEAR, 90, log_days=89), *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
     shortest = labelled(NOW - YEAR, 90, log_days=90)
     assert level_evidence([shortest, *RECENT], NOW, 90) == ([shortest], 0.5)
 
 
 def test_in_the_first_year_the_latest_three_half_horizons_tell() -> None:
-    assert level_evidence([*RECENT, LAST], NOW, 90) == (tuple(RECENT[-3:]), 1.0)
-    assert level_evidence([RECENT[0], LAST], NOW, 90) == ((RECENT[0],), 1.0)
-    assert level_evidence([], NOW, 90) == ((), 1.0)
+    assert level_evidence([*RECENT, LAST], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
+    assert level_evidence([RECENT[0], LAST], NOW, 90) == ((RECENT[0],), 0.9)
+    assert level_evidence([], NOW, 90) == ((), 0.9)
 
 
 def test_half_a_horizon_of_the_season_before_is_not_its_level() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genome_pipeline.contracts.tables import GENES
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.models.value import ValueModel, fit_value_model
@@ -131,7 +132,7 @@ def test_amounts_that_are_known_late_or_of_some(share: float) -> None:
 
     def partly(snapshot: LabelledSnapshot) -> LabelledSnapshot:
         is_known = generator.uniform(size=len(snapshot.features)) < share
-        columns = [name for name in snapshot.features if name.endswith("_amount")]
+        columns = [gene for gene in GENES if gene.endswith("_amount")]
         features = snapshot.features.assign(**{name: snapshot.features[name].where(is_known) for name in columns})
         outcomes = snapshot.outcomes.assign(actual_spend=snapshot.outcomes["actual_spend"].where(is_known))
         return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, features, outcomes)

@@ -105,7 +105,7 @@ def _suggestions(request: PageRequest) -> Component:
             numeric=(2, 3, 4, 6),
         ),
         title="Where most is at stake",
-        reading="A place to start: the customers expected to spend most within the horizon.",
+        reading="A place to start: where leaving is likely and would cost most.",
         columns=("revenue_at_stake_amount", "expected_spend", "churn_probability", "confidence"),
     )
 
@@ -153,6 +153,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
             ),
         ),
         _neighbors(request, customer_id),
+        _matured_neighbors(request, customer_id, genome),
     ]
 
 
@@ -338,6 +339,7 @@ def _neighbors(request: PageRequest, customer_id: str) -> Component:
             customer_link(request, row["neighbor_customer_id"]),
             formats.decimal(row["similarity"], 3),
             row["shared_traits"],
+            row["different_traits"],
             row["segment_name"],
             formats.money(row["expected_spend"], currency),
             formats.percent(row["churn_probability"]),
@@ -346,12 +348,51 @@ def _neighbors(request: PageRequest, customer_id: str) -> Component:
     ]
     return panel(
         table(
-            ("Rank", "Customer", "Similarity", "Shared traits", "Segment", "Expected spend", "Churn"),
+            ("Rank", "Customer", "Similarity", "Shared traits", "Differs by", "Segment", "Expected spend", "Churn"),
             rows,
-            numeric=(0, 2, 5, 6),
+            numeric=(0, 2, 6, 7),
         ),
         title="Who resembles this customer",
         reading="The closest genomes by cosine similarity; 1 is the same direction in every gene.",
-        columns=("similarity", "shared_traits"),
+        columns=("similarity", "shared_traits", "different_traits"),
         name="neighbors",
+    )
+
+
+def _matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
+    currency = request.run.currency
+    neighbors = queries.matured_neighbors(request.connection, request.as_of, customer_id)
+    title = "What became of customers who were like this"
+    if neighbors.empty:
+        return panel(
+            title=title, reading="No earlier snapshot had matured, so that it is not known what such customers did."
+        )
+    rows = [
+        [
+            formats.integer(row["neighbor_rank"]),
+            customer_link(request, row["neighbor_customer_id"]),
+            formats.decimal(row["similarity"], 3),
+            row["shared_traits"],
+            "stopped" if row["has_churned"] else "bought",
+            formats.integer(row["actual_orders"]),
+            formats.money(row["actual_spend"], currency),
+        ]
+        for _, row in neighbors.iterrows()
+    ]
+    opinion = (
+        f"Of the nearest such customers {formats.percent(genome['neighbor_churn_probability'])} bought nothing"
+        f" (the model says {formats.percent(genome['churn_probability'])}), and they spent"
+        f" {formats.money(genome['neighbor_expected_spend'], currency)} on average (the model expects"
+        f" {formats.money(genome['expected_spend'], currency)}): a second opinion."
+    )
+    return panel(
+        table(
+            ("Rank", "Customer", "Similarity", "Shared traits", "Then", "Orders", "Spent"), rows, numeric=(0, 2, 5, 6)
+        ),
+        html.P(opinion),
+        title=title,
+        reading=f"They were so on {formats.day(neighbors['neighbor_as_of'].iloc[0])}; the"
+        f" {request.run.horizon_days} days after are known.",
+        columns=("neighbor_as_of", "neighbor_churn_probability", "neighbor_expected_spend"),
+        name="matured-neighbors",
     )

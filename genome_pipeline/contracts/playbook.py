@@ -1,0 +1,237 @@
+"""The playbook's grammar: ordered rules of conditions on the columns of the genome, and what is wrong with a playbook.
+
+A rule is written in TOML, as in the default beside this file; the same objects are the settings and what the model
+evaluates. Nothing in a playbook is ever executed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from genome_pipeline.contracts.columns import COLUMNS, Column, Unit
+from genome_pipeline.contracts.tables import TABLES
+
+WAIT_RULE = "wait"
+"""The rule, before all others, of customers for whom nothing is predicted."""
+
+_ACTION = ("action", "action_rule", "action_reason", "is_for_review")
+FACTS: tuple[str, ...] = tuple(
+    column.name
+    for column in TABLES["customer_genome"].fields
+    if column.type not in ("DATE", "TIMESTAMP") and column.name not in ("customer_id", *_ACTION)
+)
+"""The columns a rule may look at: those of ``customer_genome``, but for dates and the action itself."""
+
+_ORDERED = ("at_least", "at_most", "top_share", "bottom_share", "at_least_times_mean")
+
+
+class Condition(BaseModel):
+    """What one column of a customer must be; every test given must hold. A comparison with an unknown value is false.
+
+    ``top_share`` and ``bottom_share`` are of the snapshot's customers whose value is known, equal values included; the
+    top is above 0. ``at_least_times_mean`` is of the snapshot's mean.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    at_least: float | None = None
+    at_most: float | None = None
+    is_one_of: tuple[bool | str, ...] | None = Field(default=None, alias="is", min_length=1)
+    top_share: float | None = Field(default=None, gt=0, lt=1)
+    bottom_share: float | None = Field(default=None, gt=0, lt=1)
+    at_least_times_mean: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_several(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("is"), str | bool):
+            return data | {"is": (data["is"],)}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_the_column(self) -> Condition:
+        column = _known(self.column)
+        ordered = [name for name in _ORDERED if getattr(self, name) is not None]
+        if not ordered and self.is_one_of is None:
+            raise ValueError(f"column {self.column} is not compared; add one of: {', '.join(_ORDERED)}, is")
+        if ordered and column.type in ("VARCHAR", "BOOLEAN"):
+            raise ValueError(f"column {self.column} is no number; compare it with is, not with {ordered[0]}")
+        if self.is_one_of is not None:
+            if column.type not in ("VARCHAR", "BOOLEAN"):
+                raise ValueError(f"column {self.column} is a number; compare it with at_least or at_most, not with is")
+            kind = bool if column.type == "BOOLEAN" else str
+            if any(type(value) is not kind for value in self.is_one_of):
+                raise ValueError(
+                    f"column {self.column} is compared with another kind of value; use {_kind_words(kind)}"
+                )
+        return self
+
+    @property
+    def words(self) -> str:
+        """The condition in plain words."""
+        name, column = in_words(self.column), COLUMNS[self.column]
+        told = []
+        if self.at_least is not None:
+            told.append(f"at least {amount(column, self.at_least)}")
+        if self.at_most is not None:
+            told.append(f"at most {amount(column, self.at_most)}")
+        if self.top_share is not None:
+            told.append(f"in the top {self.top_share:.0%}")
+        if self.bottom_share is not None:
+            told.append(f"in the bottom {self.bottom_share:.0%}")
+        if self.at_least_times_mean is not None:
+            told.append(f"at least {self.at_least_times_mean:g} times the average")
+        if self.is_one_of is not None:
+            told.append(" or ".join("yes" if v is True else "no" if v is False else v for v in self.is_one_of))
+        return f"{name} {' and '.join(told)}"
+
+
+class PlaybookRule(BaseModel):
+    """One rule: whom it is for (every condition of ``when``; without any, everyone left), what to do, and why.
+
+    ``reason`` is a template: names in braces are columns, filled with the customer's own values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    action: str = Field(min_length=1)
+    when: tuple[Condition, ...] = ()
+    reason: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _of_known_columns(self) -> PlaybookRule:
+        if self.name == WAIT_RULE:
+            raise ValueError(f"the name {WAIT_RULE!r} is taken: customers without a prediction wait; use another")
+        try:
+            names = [name for _, name, _, _ in Formatter().parse(self.reason) if name is not None]
+        except ValueError as error:
+            raise ValueError(f"the reason of {self.name} is no template ({error}); write {{column}}") from None
+        for name in names:
+            _known(name)
+        return self
+
+    @property
+    def words(self) -> str:
+        """Whom the rule is for, in plain words."""
+        return ", ".join(condition.words for condition in self.when) or "everyone else"
+
+
+def faults(rules: Sequence[PlaybookRule]) -> list[str]:
+    """What is wrong with a playbook as a whole, one sentence each: rules that nobody can reach, and a missing last one.
+
+    A rule is out of reach where its own conditions exclude each other, or where an earlier rule is for everyone it is
+    for. Only what the rules themselves say is judged: whether a rule finds customers is told by its audience.
+    """
+    found = []
+    names = [rule.name for rule in rules]
+    found += [f"two rules are called {name!r}; rename one" for name in sorted({n for n in names if names.count(n) > 1})]
+    if not rules or rules[-1].when:
+        found.append("the last rule must be for everyone else, so that all have an action; give one without `when`")
+    for rule in rules:
+        found += [f"rule {rule.name!r} can never apply: {words}; loosen it" for words in _contradictions(rule)]
+    for earlier, later in combinations(rules, 2):
+        if all(_is_implied(condition, later.when) for condition in earlier.when):
+            found.append(
+                f"rule {later.name!r} is never reached: {earlier.name!r} before it ({earlier.words}) takes everyone it"
+                " is for; move it up, or narrow the earlier one"
+            )
+    return found
+
+
+def in_words(column: str) -> str:
+    """A column's name without the unit that its values are told in."""
+    for kind in ("_amount", "_days", "_ratio"):
+        column = column.removesuffix(kind)
+    return column.replace("_", " ")
+
+
+def amount(column: Column, value: float) -> str:
+    """One value of a column in the words of its unit."""
+    match column.unit:
+        case Unit.PROBABILITY | Unit.SCORE:
+            return f"{value:.0%}"
+        case Unit.DAYS:
+            return "1 day" if round(value) == 1 else f"{value:.0f} days"
+        case Unit.CURRENCY:
+            return f"{value:,.2f}"
+        case _:
+            return f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def _known(name: str) -> Column:
+    if name not in FACTS:
+        close = difflib.get_close_matches(name, FACTS, 1)
+        raise ValueError(
+            f"no column {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; use one of customer_genome, see"
+            " docs/data_dictionary.md"
+        )
+    return COLUMNS[name]
+
+
+def _kind_words(kind: type) -> str:
+    return "true or false" if kind is bool else "text"
+
+
+def _contradictions(rule: PlaybookRule) -> list[str]:
+    found = []
+    for name in dict.fromkeys(condition.column for condition in rule.when):
+        mine = [condition for condition in rule.when if condition.column == name]
+        column = COLUMNS[name]
+        low = max((c.at_least for c in mine if c.at_least is not None), default=None)
+        high = min((c.at_most for c in mine if c.at_most is not None), default=None)
+        sets = [set(c.is_one_of) for c in mine if c.is_one_of is not None]
+        top = min((c.top_share for c in mine if c.top_share is not None), default=1.0)
+        bottom = min((c.bottom_share for c in mine if c.bottom_share is not None), default=1.0)
+        if low is not None and high is not None and low > high:
+            found.append(
+                f"{in_words(name)} cannot be at least {amount(column, low)} and at most {amount(column, high)}"
+            )
+        elif low is not None and column.maximum is not None and low > column.maximum:
+            found.append(f"{in_words(name)} is at most {amount(column, column.maximum)}")
+        elif high is not None and column.minimum is not None and high < column.minimum:
+            found.append(f"{in_words(name)} is at least {amount(column, column.minimum)}")
+        if top + bottom < 1:
+            found.append(f"{in_words(name)} cannot be in the top {top:.0%} and in the bottom {bottom:.0%}")
+        if sets:
+            left = set.intersection(*sets, *([set(column.values)] if column.values else []))
+            if not left:
+                allowed = f", which is one of {', '.join(column.values)}" if column.values else ""
+                found.append(f"no value of {in_words(name)}{allowed} meets all its conditions")
+    return found
+
+
+def _is_implied(earlier: Condition, conditions: Sequence[Condition]) -> bool:
+    """Whether everyone who meets ``conditions`` meets ``earlier``."""
+    same = [condition for condition in conditions if condition.column == earlier.column]
+
+    def some(test: str, holds: Any) -> bool:
+        bound = getattr(earlier, test)
+        return bound is None or any(holds(getattr(c, test), bound) for c in same if getattr(c, test) is not None)
+
+    return (
+        some("at_least", lambda later, bound: later >= bound)
+        and some("at_most", lambda later, bound: later <= bound)
+        and some("top_share", lambda later, bound: later <= bound)
+        and some("bottom_share", lambda later, bound: later <= bound)
+        and some("at_least_times_mean", lambda later, bound: later >= bound)
+        and some("is_one_of", lambda later, bound: set(later) <= set(bound))
+    )
+
+
+def _default() -> tuple[PlaybookRule, ...]:
+    text = Path(__file__).with_name("playbook.toml").read_text(encoding="utf-8")
+    return tuple(PlaybookRule(**rule) for rule in tomllib.loads(text)["actions"]["rules"])
+
+
+DEFAULT_PLAYBOOK = _default()
+"""The playbook where ``genome.toml`` has none."""
