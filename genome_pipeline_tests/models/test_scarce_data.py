@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.contracts.tables import GENES
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.models.value import ValueModel, fit_value_model
@@ -132,8 +131,9 @@ def test_amounts_that_are_known_late_or_of_some(share: float) -> None:
 
     def partly(snapshot: LabelledSnapshot) -> LabelledSnapshot:
         is_known = generator.uniform(size=len(snapshot.features)) < share
-        columns = [gene for gene in GENES if gene.endswith("_amount")]
-        features = snapshot.features.assign(**{name: snapshot.features[name].where(is_known) for name in columns})
+        columns = [name for name in snapshot.features if str(name).endswith("_amount")]
+        features = snapshot.features.copy()
+        features.loc[~is_known, columns] = np.nan
         outcomes = snapshot.outcomes.assign(actual_spend=snapshot.outcomes["actual_spend"].where(is_known))
         return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, features, outcomes)
 
