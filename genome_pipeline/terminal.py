@@ -25,6 +25,7 @@ _LABELS = {
     "customer_value": "Predicting value",
     "risk_model": "Training risk models",
     "customer_risk": "Predicting risk",
+    "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",
     "customer_confidence": "Scoring confidence",
