@@ -163,8 +163,6 @@ def explain_customers(
             explained = model.explain(batch)
             explained_before = {} if before is None else model.explain(before)
             for prediction, explanation in explained.items():
-                if prediction == "expected_orders" and "expected_spend" in explained:
-                    continue
                 changes = np.full_like(explanation.contributions, np.nan)
                 if prediction in explained_before:
                     earlier = explained_before[prediction].contributions
@@ -189,7 +187,7 @@ def _driver_rows(
     for term, name in enumerate(TERMS):
         row, rank = np.nonzero(top == term)
         if row.size:
-            words[row, rank + 1] = describe(name, features.iloc[row], currency)
+            words[row, rank + 1] = describe(name, features, row, currency)
     # What adds nothing, and did not before, is left out; an unknown change alone tells nothing.
     is_told = (contribution != 0) | (np.nan_to_num(change) != 0)
     is_told[:, 0] = True
@@ -216,20 +214,19 @@ def _by_rank(values: Floats, order: NDArray[np.intp]) -> Floats:
     return np.column_stack([average, ordered[:, :TOP_TERMS], ordered[:, TOP_TERMS:].sum(axis=1)])
 
 
-def describe(term: str, features: pd.DataFrame, currency: str) -> NDArray[np.object_]:
-    """The customers' own numbers behind a term of :data:`TERMS`, in words, shape (customers,).
+def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency: str) -> NDArray[np.object_]:
+    """The customers' own numbers behind a term of :data:`TERMS`, in words, for ``rows`` of ``customer_features``.
 
-    Each text is made once however many customers share it. ``features`` are rows of ``customer_features`` of one
-    snapshot, at least one.
+    The rows are of one snapshot. Each text is made once, however many customers share it.
     """
     if term == HISTORY:
-        return _describe_history(features)
+        return _describe_history(features, rows)
     unit, type_ = COLUMNS[term].unit, COLUMNS[term].type
     digits = {Unit.CURRENCY: 2, Unit.SHARE: 2, Unit.RATIO: 1}.get(unit, 0) if unit else 0
     if unit is Unit.COUNT and type_ == "DOUBLE":
         digits = 1
     # Plus 0, as a rounded -0.001 would be shown as -0.00.
-    values, position = np.unique(np.round(numbers(features[term]), digits) + 0.0, return_inverse=True)
+    values, position = np.unique(np.round(numbers(features[term])[rows], digits) + 0.0, return_inverse=True)
     known, missing = _WORDS[term]
     window = int(features["recent_window_days"].iloc[0])
     texts = np.empty(values.size, dtype=object)
@@ -242,11 +239,11 @@ def describe(term: str, features: pd.DataFrame, currency: str) -> NDArray[np.obj
     return texts[position]
 
 
-def _describe_history(features: pd.DataFrame) -> NDArray[np.object_]:
-    since = numbers(features["days_since_last_order"])
+def _describe_history(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    since, gap = (numbers(features[name])[rows] for name in ("days_since_last_order", "order_gap_mean_days"))
     # A customer of one purchase day has no gap, which counts as 0 here; others have at least a day.
-    gap = np.maximum(np.round(numbers(features["order_gap_mean_days"])), 1.0)
-    pairs, position = np.unique(since + 1j * np.nan_to_num(gap), return_inverse=True)
+    gap = np.nan_to_num(np.maximum(np.round(gap), 1.0))
+    pairs, position = np.unique(since + 1j * gap, return_inverse=True)
     texts = np.empty(pairs.size, dtype=object)
     for number, pair in enumerate(pairs.tolist()):
         ago = f"{pair.real:,.0f} day{'' if pair.real == 1 else 's'} ago"
