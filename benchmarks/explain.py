@@ -1,8 +1,8 @@
 """What it costs to say why: both models explained and worded for a million customers, and what changed for each.
 
 ``python -m benchmarks.explain [--customers 1000000]`` fits value and risk on lifelike histories, draws customers of two
-snapshots with replacement, each with numbers of their own, and writes ``benchmarks/results/explain/explain.json`` and
-``.md``. Rows are checked against the predictions, untimed, and dropped as they come; the pipeline writes them to disk.
+snapshots (``benchmarks/customers.py``), and writes ``benchmarks/results/explain/explain.json`` and ``.md``. Rows are
+checked against the predictions, untimed, and dropped as they come; the pipeline writes them to disk.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from genome_pipeline.contracts.tables import GENES
+from benchmarks.customers import drawn_features
 from genome_pipeline.models.drivers import explain_customers
 from genome_pipeline.models.risk import fit_risk_model
 from genome_pipeline.models.value import fit_value_model
@@ -28,19 +27,6 @@ from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 RESULTS = Path(__file__).parent / "results" / "explain"
 NOW = START + timedelta(days=390)
 BEFORE = NOW - timedelta(days=30)
-JITTER = 0.1
-"""Standard deviation of the logarithm of what each number that is no count is multiplied by."""
-
-
-def drawn(features: pd.DataFrame, customers: int, seed: int) -> pd.DataFrame:
-    """So many customers, drawn with replacement; the same ones of any snapshot that has the same customers."""
-    generator = np.random.default_rng(seed)
-    rows = features.iloc[generator.integers(0, len(features), customers)].reset_index(drop=True)
-    for gene in GENES:
-        if rows[gene].dtype.kind == "f":
-            rows[gene] *= np.exp(generator.normal(0, JITTER, customers))
-    rows["customer_id"] = [f"c{number:08d}" for number in range(customers)]
-    return rows
 
 
 def measure(customers: int, seed: int = 0) -> dict[str, Any]:
@@ -48,7 +34,8 @@ def measure(customers: int, seed: int = 0) -> dict[str, Any]:
     log = history(size=4_000)
     risk = fit_risk_model(log.features(NOW), log.labelled(NOW), HORIZON_DAYS, seed)
     value = fit_value_model(log.features(NOW), log.labelled(NOW), HORIZON_DAYS, 0.8, seed)
-    features, previous = (drawn(log.features(day), customers, seed) for day in (NOW, BEFORE))
+    # The two snapshots are of the same customers, so that the same are drawn of both.
+    features, previous = (drawn_features(log.features(day), customers, seed) for day in (NOW, BEFORE))
     predicted = {
         "churn_probability": risk.predict(features)["churn_probability"].to_numpy(),
         "expected_spend": value.predict(features)["expected_spend"].to_numpy(),

@@ -345,7 +345,6 @@ def _contribution_bar(share: float) -> Component:
     return html.Div(
         html.Div(className=f"driver-bar driver-{side}", style={side: "50%", "width": f"{abs(share) * 50:.1f}%"}),
         className="driver-track",
-        **{"aria-hidden": "true"},
     )
 
 
