@@ -132,7 +132,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 
 
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
-    """Everything published of one customer at the latest snapshot (or at ``as_of``), with their neighbours.
+    """Everything published of one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
 
     Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
     """
@@ -144,6 +144,12 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
             " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
             [day, customer_id],
         )
+        drivers = published.rows(
+            "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
+            " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
+            [day, customer_id],
+        )
         run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     parameters = json.loads(run["parameters"])
-    return {"genome": genome, "neighbors": neighbors, **{k: parameters[k] for k in ("horizon_days", "currency")}}
+    facts = {"genome": genome, "drivers": drivers, "neighbors": neighbors}
+    return {**facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ _LABELS = {
     "customer_value": "Predicting value",
     "risk_model": "Training risk models",
     "customer_risk": "Predicting risk",
+    "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",
     "matured_neighbors": "Asking what they did before",
@@ -37,6 +39,11 @@ _LABELS = {
     "customer_genome": "Assembling genomes",
     "published_genome": "Publishing",
     "genome_report": "Writing the report",
+}
+_PREDICTIONS = {
+    "churn_probability": "churn probability",
+    "expected_spend": "expected spend",
+    "expected_orders": "expected orders",
 }
 _METRICS = {
     "mae": "mean absolute error",
@@ -289,6 +296,11 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row("Spend so far", _amount(genome["spend_amount"], currency))
     rows.add_row("Average order", _amount(genome["average_order_value_amount"], currency))
     console.print(rows)
+    for prediction, name in _PREDICTIONS.items():
+        drivers = [row for row in card["drivers"] if row["prediction"] == prediction]
+        if drivers:
+            unit = f" {currency}" if prediction == "expected_spend" and currency else ""
+            console.print(_reasons(f"Why {name}", drivers, unit))
     neighbors = Table("Similar customers", "Similarity", "Alike in", box=None)
     for row in card["neighbors"][:5]:
         neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
@@ -377,6 +389,25 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
         " the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
+
+
+def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:
+    """What adds up to a prediction, from the average customer's on, and how much of it is new."""
+    table = Table(title, box=None)
+    table.add_column("Adds", justify="right")
+    has_changes = drivers[0]["contribution_change"] is not None
+    if has_changes:
+        table.add_column("Since last snapshot", justify="right")
+    form = ",.2f" if unit else ",.3f"
+    average, *others = drivers
+    table.add_row(escape(average["explanation"]), f"{average['contribution']:{form}}{unit}")
+    for row in others:
+        amounts = [row["contribution"], *([row["contribution_change"]] if has_changes else [])]
+        table.add_row(escape(row["explanation"]), *(f"{amount:+{form}}{unit}" for amount in amounts))
+    total = f"{sum(row['contribution'] for row in drivers):{form}}{unit}"
+    change = [f"{sum(row['contribution_change'] for row in drivers):+{form}}{unit}"] if has_changes else []
+    table.add_row("this customer", total, *change, style="bold")
+    return table
 
 
 def _done(made: list[Any]) -> str:

@@ -6,6 +6,7 @@ from genome_pipeline.assets.actions import action_audiences, customer_actions
 from genome_pipeline.assets.activity import customer_activity
 from genome_pipeline.assets.confidence import customer_confidence
 from genome_pipeline.assets.drift import gene_drift
+from genome_pipeline.assets.drivers import customer_drivers
 from genome_pipeline.assets.features import customer_features
 from genome_pipeline.assets.genome import customer_genome
 from genome_pipeline.assets.ingestion import raw_transactions
@@ -31,6 +32,7 @@ SNAPSHOT_STAGES: tuple[Stage, ...] = (
     customer_value,
     risk_model,
     customer_risk,
+    customer_drivers,
     similarity_index,
     customer_neighbors,
     neighbor_outcomes,

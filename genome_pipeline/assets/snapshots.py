@@ -34,7 +34,7 @@ def make_snapshots(
     order of ``tables``, while it is closed for others to use.
     """
     warehouse = pipeline.warehouse
-    for batch in _batches(pipeline, snapshots(context, pipeline)):
+    for batch in batches(pipeline, snapshots(context, pipeline)):
         with warehouse.open() as database:
             inputs = [read(database, as_of) for as_of in batch]
         made = [make(as_of, given) for as_of, given in zip(batch, inputs, strict=True)]
@@ -53,7 +53,8 @@ def read_frames(*tables: str) -> Callable[[Backend, date], list[pd.DataFrame]]:
     return lambda database, as_of: [snapshot_frame(database, table, as_of) for table in tables]
 
 
-def _batches(pipeline: Pipeline, dates: Sequence[date]) -> Iterator[list[date]]:
+def batches(pipeline: Pipeline, dates: Sequence[date]) -> Iterator[list[date]]:
+    """The snapshots in order, as many together as have :data:`BATCH_ROWS` customers; a larger one by itself."""
     with pipeline.warehouse.open() as database:
         customers = dict(
             database.con.execute(

@@ -292,6 +292,28 @@ _DICTIONARY = (
     _text("abstain_reason", "Why a prediction or its interval is not offered; null where it is."),
     _text("value_abstain_reason", "abstain_reason of the value model."),
     _text("risk_abstain_reason", "abstain_reason of the risk model."),
+    # Drivers
+    _text(
+        "prediction",
+        "Column of the prediction that is explained.",
+        ("churn_probability", "expected_orders", "expected_spend"),
+    ),
+    Column(
+        "driver_rank", "INTEGER", "0 the average customer, 1 to 5 the largest contributions, 6 the rest.", None, 0, 6
+    ),
+    _text(
+        "driver", "What contributes: a gene, purchase_history, average_customer (rank 0) or everything_else (rank 6)."
+    ),
+    Column(
+        "contribution", "DOUBLE", "What the driver adds, in the unit of the prediction, which all of them add up to."
+    ),
+    Column(
+        "contribution_change",
+        "DOUBLE",
+        "Contribution less that of the customer as known at the previous snapshot, by the same model; null for one who"
+        " was not there.",
+    ),
+    _text("explanation", "The customer's own numbers behind the driver, in words."),
     # Similarity
     Column("neighbor_rank", "INTEGER", "1 is the most similar customer.", None, 1),
     _text("neighbor_customer_id", "The similar customer."),

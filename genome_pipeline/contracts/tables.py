@@ -522,6 +522,29 @@ _ALL = (
         references=(_EVERY_CUSTOMER,),
     ),
     Table(
+        "customer_drivers",
+        "drivers",
+        "customer x prediction x rank x snapshot",
+        "Why each prediction is what it is: the average customer's, and what this customer's genes and purchase history"
+        " add to it. The contributions of a customer add up to the prediction. Spend is explained or, where it is not"
+        " predicted, orders; a driver that adds nothing, and never did, has no row.",
+        (
+            "as_of",
+            "customer_id",
+            "prediction",
+            "driver_rank",
+            "driver",
+            "contribution",
+            "contribution_change",
+            "explanation",
+        ),
+        ("as_of", "customer_id", "prediction", "driver_rank"),
+        "as_of",
+        frozenset({"contribution_change"}),
+        is_published=True,
+        references=(Reference("customer_features", _SNAPSHOT_CUSTOMER, _SNAPSHOT_CUSTOMER),),
+    ),
+    Table(
         "similarity_index",
         "similarity",
         "snapshot",

@@ -70,6 +70,21 @@ def compact_money(value: Number | None, currency: str | None = None) -> str:
     return money(value, currency)
 
 
+def signed(column_name: str, value: Number | None, currency: str | None = None) -> str:
+    """A difference between values of a contract column, with its sign: ``+£12.30``, or points for a probability."""
+    if value is None or is_missing(value):
+        return NOTHING
+    amount = abs(float(value))
+    match COLUMNS[column_name].unit:
+        case Unit.CURRENCY:
+            text = money(amount, currency)
+        case Unit.SHARE | Unit.PROBABILITY:
+            text = f"{amount * 100:.1f} points"
+        case _:
+            text = decimal(amount)
+    return f"{MINUS if value < 0 else '+'}{text}"
+
+
 def day(value: date | datetime | None) -> str:
     """``1 Mar 2017``."""
     return NOTHING if value is None or is_missing(value) else f"{value.day} {value:%b %Y}"

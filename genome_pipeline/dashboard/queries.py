@@ -428,6 +428,19 @@ def _mid_rank(column: str, value: str) -> str:
     )
 
 
+def drivers(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """What adds up to each of the customer's predictions, in order of rank."""
+    return connection.execute(
+        """
+        SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation
+        FROM customer_drivers_history
+        WHERE as_of = ? AND customer_id = ?
+        ORDER BY prediction, driver_rank
+        """,
+        [as_of, customer_id],
+    ).df()
+
+
 def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
     """The customers most like this one, with what is expected of them."""
     return connection.execute(

@@ -8,18 +8,23 @@ They become contributions to the prediction itself by integrated gradients along
 customer: each is multiplied by (f(b + s) - f(b)) / s, where b is the average customer's score, s the sum of the
 contributions and f the inverse link. So they add up exactly, and are continuous where s passes 0 (Sundararajan, M.,
 Taly, A. and Yan, Q. (2017), "Axiomatic Attribution for Deep Networks", ICML, eq. 1).
+
+The largest of them, in words, are the rows of ``customer_drivers``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.tables import GENES, TABLES
+from genome_pipeline.models.genes import by_customer, numbers
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +37,58 @@ TERMS = (*GENES, HISTORY)
 REFERENCE_ROWS = 10_000
 """Customers of a snapshot that the average one is taken over, at most."""
 
+AVERAGE, REST = "average_customer", "everything_else"
+"""The first and last driver of each prediction."""
+
+TOP_TERMS = 5
+"""Terms named of each prediction; the others are taken together."""
+
+BATCH_CUSTOMERS = 100_000
+"""Customers whose rows are held in memory together."""
+
 _NEARLY_ZERO = 1e-9
+
+_DRIVERS = np.array([*TERMS, AVERAGE, REST], dtype=object)
+_NO_AMOUNTS = "no amounts in the source"
+_ONE_DAY = "one purchase day so far"
+_TWO_DAYS = "fewer than three purchase days so far"
+
+# In words: of a value, and of its absence. {s} is the ending of a plural; {window} is the length of the recent window
+# in days, {windows} that of it and the one before.
+_WORDS: dict[str, tuple[str, str]] = {
+    "order_count": ("{value} order{s} so far", ""),
+    "purchase_day_count": ("{value} purchase day{s} so far", ""),
+    "frequency_count": ("{value} repeat purchase day{s}", ""),
+    "active_period_count": ("bought in {value} period{s}", ""),
+    "active_period_share": ("bought in {value} of the periods since the first order", ""),
+    "recency_days": ("{value} day{s} from first to last order", ""),
+    "t_days": ("first order {value} day{s} ago", ""),
+    "days_since_last_order": ("last order {value} day{s} ago", ""),
+    "spend_amount": ("spent {value} so far", _NO_AMOUNTS),
+    "monetary_value_amount": ("{value} a repeat purchase day", "no repeat purchase day"),
+    "average_order_value_amount": ("{value} an order", _NO_AMOUNTS),
+    "order_value_std_amount": ("order amounts vary by {value}", "fewer than two orders so far"),
+    "items_per_order_count": ("{value} item{s} an order", "no quantities in the source"),
+    "products_per_order_count": ("{value} product{s} an order", "no products in the source"),
+    "category_count": ("categories bought so far: {value}", "no categories in the source"),
+    "order_gap_mean_days": ("{value} day{s} between orders", _ONE_DAY),
+    "order_gap_std_days": ("days between orders vary by {value}", _TWO_DAYS),
+    "order_gap_cv_ratio": ("days between orders vary by {value} times their mean", _TWO_DAYS),
+    "overdue_ratio": ("{value} times the usual gap since the last order", _ONE_DAY),
+    "weekend_share": ("{value} of purchase days at weekends", ""),
+    "recent_purchase_day_count": ("{value} purchase day{s} in the last {window} days", ""),
+    "previous_purchase_day_count": ("{value} purchase day{s} from {windows} to {window} days ago", ""),
+    "recent_spend_amount": ("spent {value} in the last {window} days", _NO_AMOUNTS),
+    "previous_spend_amount": ("spent {value} from {windows} to {window} days ago", _NO_AMOUNTS),
+    "momentum_share": (
+        "{value} of the last {windows} days' purchase days in the last {window}",
+        "no purchase day in the last {windows} days",
+    ),
+    "return_line_count": ("{value} line{s} returned", ""),
+    "return_amount": ("returned {value}", _NO_AMOUNTS),
+    "return_share": ("returned {value} of what was bought", _NO_AMOUNTS),
+}
+_AVERAGE_WORDS, _REST_WORDS = "the average customer", "everything else"
 
 
 @dataclass(frozen=True)
@@ -49,6 +105,14 @@ class Explanation:
     contributions: Floats
 
 
+class Explainable(Protocol):
+    """A model that explains its predictions."""
+
+    def explain(self, features: pd.DataFrame) -> Mapping[str, Explanation]:
+        """Explanations by prediction of rows of ``customer_features``; none where the model abstains."""
+        ...
+
+
 def no_terms(customers: int) -> Floats:
     """Terms that add nothing yet, with the constant in the last column, shape (customers, terms + 1)."""
     return np.zeros((customers, len(TERMS) + 1))
@@ -57,7 +121,7 @@ def no_terms(customers: int) -> Floats:
 def explain(terms: Floats, reference: Floats, inverse_link: Callable[[Floats], Floats]) -> Explanation:
     """Contributions to the prediction of terms (customers, terms + 1), whose rows add up to its link.
 
-    ``reference`` is the terms of the average customer, shape (terms + 1,).
+    ``reference`` is the terms of the average customer, shape (terms + 1,); the constant is the same for all.
     """
     base = float(reference.sum())
     added = terms - reference
@@ -75,3 +139,117 @@ def reference_rows(features: pd.DataFrame, seed: int) -> pd.DataFrame:
         return features
     drawn = np.random.default_rng(seed).choice(len(features), REFERENCE_ROWS, replace=False)
     return features.iloc[np.sort(drawn)]
+
+
+def explain_customers(
+    models: Sequence[Explainable], features: pd.DataFrame, previous: pd.DataFrame | None, currency: str
+) -> Iterator[pd.DataFrame]:
+    """Rows of contract table ``customer_drivers``, of one prediction and at most :data:`BATCH_CUSTOMERS` at a time.
+
+    Args:
+        models: the models of one snapshot; one that abstains gives no rows.
+        features: rows of ``customer_features`` of that snapshot.
+        previous: those of the snapshot before, which the same models explain for comparison; None without one.
+        currency: code to write after amounts, or nothing.
+    """
+    features = by_customer(features)
+    known = pd.Index([]) if previous is None else pd.Index(previous["customer_id"])
+    for start in range(0, len(features), BATCH_CUSTOMERS):
+        batch = features.iloc[start : start + BATCH_CUSTOMERS]
+        position = known.get_indexer(pd.Index(batch["customer_id"]))
+        was_there = position >= 0
+        before = None if previous is None or not was_there.any() else previous.iloc[position[was_there]]
+        for model in models:
+            explained = model.explain(batch)
+            explained_before = {} if before is None else model.explain(before)
+            for prediction, explanation in explained.items():
+                changes = np.full_like(explanation.contributions, np.nan)
+                if prediction in explained_before:
+                    earlier = explained_before[prediction].contributions
+                    changes[was_there] = explanation.contributions[was_there] - earlier
+                yield _driver_rows(batch, prediction, explanation, changes, currency)
+
+
+def _driver_rows(
+    features: pd.DataFrame, prediction: str, explanation: Explanation, changes: Floats, currency: str
+) -> pd.DataFrame:
+    """Rows of ``customer_drivers`` of one prediction; ``changes`` are of its contributions, NaN where unknown."""
+    # Of terms that add as much (often nothing), the one that changed more comes first.
+    order = np.lexsort((-np.abs(np.nan_to_num(changes)), -np.abs(explanation.contributions)), axis=1)
+    top = order[:, :TOP_TERMS]
+    shape = (len(features), TOP_TERMS + 2)
+    drivers = np.full(shape, len(TERMS))
+    drivers[:, 1:-1], drivers[:, -1] = top, len(TERMS) + 1
+    contribution, change = _by_rank(explanation.contributions, order), _by_rank(changes, order)
+    contribution[:, 0] = explanation.base
+    words = np.full(shape, _AVERAGE_WORDS, dtype=object)
+    words[:, -1] = _REST_WORDS
+    for term, name in enumerate(TERMS):
+        row, rank = np.nonzero(top == term)
+        if row.size:
+            words[row, rank + 1] = describe(name, features, row, currency)
+    # What adds nothing, and did not before, is left out; an unknown change alone tells nothing.
+    is_told = (contribution != 0) | (np.nan_to_num(change) != 0)
+    is_told[:, 0] = True
+    row, rank = np.nonzero(is_told)
+    return pd.DataFrame(
+        {
+            "as_of": features["as_of"].to_numpy()[row],
+            "customer_id": features["customer_id"].array.take(row),
+            "prediction": prediction,
+            "driver_rank": rank.astype(np.int32),
+            "driver": _DRIVERS[drivers[row, rank]],
+            "contribution": contribution[row, rank],
+            "contribution_change": change[row, rank],
+            "explanation": words[row, rank],
+        },
+        columns=list(TABLES["customer_drivers"].columns),
+    )
+
+
+def _by_rank(values: Floats, order: NDArray[np.intp]) -> Floats:
+    """Values of the average customer (0, or NaN where unknown), of the first terms in order, and of the rest."""
+    ordered = np.take_along_axis(values, order, axis=1)
+    average = np.where(np.isnan(values[:, 0]), np.nan, 0.0)
+    return np.column_stack([average, ordered[:, :TOP_TERMS], ordered[:, TOP_TERMS:].sum(axis=1)])
+
+
+def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency: str) -> NDArray[np.object_]:
+    """The customers' own numbers behind a term of :data:`TERMS`, in words, for ``rows`` of ``customer_features``.
+
+    The rows are of one snapshot. Each text is made once, however many customers share it.
+    """
+    if term == HISTORY:
+        return _describe_history(features, rows)
+    unit, type_ = COLUMNS[term].unit, COLUMNS[term].type
+    digits = {Unit.CURRENCY: 2, Unit.SHARE: 2, Unit.RATIO: 1}.get(unit, 0) if unit else 0
+    if unit is Unit.COUNT and type_ == "DOUBLE":
+        digits = 1
+    # Plus 0, as a rounded -0.001 would be shown as -0.00.
+    values, position = np.unique(np.round(numbers(features[term])[rows], digits) + 0.0, return_inverse=True)
+    known, missing = _WORDS[term]
+    window = int(features["recent_window_days"].iloc[0])
+    texts = np.empty(values.size, dtype=object)
+    for number, value in enumerate(values.tolist()):
+        shown = f"{value:.0%}" if unit is Unit.SHARE else f"{value:,.{digits}f}"
+        if unit is Unit.CURRENCY and currency:
+            shown = f"{shown} {currency}"
+        text = missing if np.isnan(value) else known
+        texts[number] = text.format(value=shown, s="" if value == 1 else "s", window=window, windows=2 * window)
+    return texts[position]
+
+
+def _describe_history(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    since, gap = (numbers(features[name])[rows] for name in ("days_since_last_order", "order_gap_mean_days"))
+    # A customer of one purchase day has no gap, which counts as 0 here; others have at least a day.
+    gap = np.nan_to_num(np.maximum(np.round(gap), 1.0))
+    pairs, position = np.unique(since + 1j * gap, return_inverse=True)
+    texts = np.empty(pairs.size, dtype=object)
+    for number, pair in enumerate(pairs.tolist()):
+        ago = f"{pair.real:,.0f} day{'' if pair.real == 1 else 's'} ago"
+        texts[number] = (
+            f"last order {ago}, usually every {'day' if pair.imag == 1 else f'{pair.imag:,.0f}'}"
+            if pair.imag
+            else f"one purchase day, {ago}"
+        )
+    return texts[position]

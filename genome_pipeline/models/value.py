@@ -240,15 +240,15 @@ class BoostingValue:
         return np.stack([rate * self.orders.mean(matrix), spend])
 
     def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """What adds up to the logarithms: shape (2, customers, terms + 1)."""
-        matrix = model_matrix(features)
+        """What adds up to the logarithms: shape (2, customers, terms + 1); orders are NaN where there is spend.
+
+        The contributions of trees are the dear part of an explanation, and one of the two is told.
+        """
         found = np.stack([no_terms(len(features))] * 2)
-        for target, trees in enumerate((self.orders, self.spend)):
-            if trees is None:
-                found[target] = np.nan
-            else:
-                contributions = trees.contributions(matrix)
-                found[target, :, : len(GENES)], found[target, :, -1] = contributions[:, :-1], contributions[:, -1]
+        target, trees = (0, self.orders) if self.spend is None else (1, self.spend)
+        contributions = trees.contributions(model_matrix(features))
+        found[target, :, : len(GENES)], found[target, :, -1] = contributions[:, :-1], contributions[:, -1]
+        found[1 - target] = np.nan
         found[:, :, TERMS.index(HISTORY)] += _log(_order_rate(features, horizon_days, self.mean_gap_days))
         found[1, :, TERMS.index(_AMOUNT)] += _log(self.amount.predict(features))
         return found
@@ -391,13 +391,12 @@ class ValueModel:
         )
 
     def explain(self, features: pd.DataFrame) -> dict[str, Explanation]:
-        """Why expected orders and spend of each row of ``customer_features`` are what they are.
+        """Why expected spend of each row of ``customer_features`` is what it is; orders where spend is not predicted.
 
-        Nothing where the model abstains, and of spend where it is not predicted.
+        Nothing where the model abstains.
         """
-        found: dict[str, Explanation] = {}
         terms = {name: part.terms(features, self.horizon_days) for name, part in self.parts.items()}
-        for target, name in enumerate(("expected_orders", "expected_spend")):
+        for target, name in ((1, "expected_spend"), (0, "expected_orders")):
             each = [
                 (self.levels[part][target], explain(values[target], self.references[part][target], np.exp))
                 for part, values in terms.items()
@@ -405,8 +404,8 @@ class ValueModel:
             if each and np.isfinite([explained.base for _, explained in each]).all():
                 base = np.mean([level * explained.base for level, explained in each])
                 contributions = np.mean([level * explained.contributions for level, explained in each], axis=0)
-                found[name] = Explanation(float(base), contributions)
-        return found
+                return {name: Explanation(float(base), contributions)}
+        return {}
 
     def to_bytes(self) -> bytes:
         """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""

@@ -112,6 +112,20 @@ ARRANGEMENTS = (
         broken_rows="SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY as_of, customer_id) AS found,"
         " max(neighbor_rank) OVER (PARTITION BY as_of) AS wanted FROM {batch}) WHERE found <> wanted",
     ),
+    Check(
+        "contributions_add_up",
+        "the contributions of every customer add up to the prediction, within 1e-6",
+        ("as_of", "customer_id", "prediction", "driver_rank", "contribution"),
+        broken_rows="SELECT as_of, customer_id, prediction, 0 AS driver_rank FROM"
+        " (SELECT as_of, customer_id, prediction, sum(contribution) AS explained FROM {batch} GROUP BY ALL) FULL JOIN"
+        " (SELECT as_of, customer_id, 'churn_probability' AS prediction, churn_probability AS predicted"
+        " FROM customer_risk WHERE {within} UNION ALL SELECT as_of, customer_id,"
+        " if(expected_spend IS NULL, 'expected_orders', 'expected_spend'), coalesce(expected_spend, expected_orders)"
+        " FROM customer_value WHERE {within}) USING (as_of, customer_id, prediction)"
+        # Large amounts have no more digits than these.
+        " WHERE NOT coalesce(abs(explained - predicted) <= 1e-6 * greatest(1, abs(predicted)),"
+        " explained IS NULL AND predicted IS NULL)",
+    ),
 )
 """What is expected of several rows together, of every table that has all the columns."""
 

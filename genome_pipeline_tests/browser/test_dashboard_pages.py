@@ -170,6 +170,9 @@ def test_a_card_shows_the_prediction_of_the_file(watched: _Watched, published_pa
     watched.open("/customer?customer_id=C0010")
     assert watched.text("#card-expected_spend") == formats.money(row[0], "USD")
     assert watched.text("#card-churn_probability") == formats.percent(row[1])
+    # What is said to add up to them does.
+    assert watched.text("#why-expected_spend") == formats.money(row[0], "USD")
+    assert watched.text("#why-churn_probability") == formats.percent(row[1])
 
 
 def test_the_url_follows_every_choice_and_restores_it(watched: _Watched) -> None:

@@ -47,6 +47,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
+        "customer_drivers": _drivers(genome, snapshots),
         "customer_neighbors": _neighbors(genome),
         "matured_neighbors": _matured_neighbors(genome, snapshots),
         "neighbor_estimates": genome.assign(
@@ -320,6 +321,32 @@ def _audiences(genome: pd.DataFrame) -> pd.DataFrame:
         actual_mean_spend_amount=10.0,
         spend_lift_ratio=0.8,
     )
+
+
+def _drivers(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
+    """Two thirds of what a prediction is more than the average are the history's, a third is the recent window's."""
+    frames = []
+    for prediction in ("churn_probability", "expected_spend"):
+        known = genome.dropna(subset=[prediction])
+        base = known.groupby("as_of")[prediction].transform("mean")
+        excess = known[prediction] - base
+        days = [f"last order {days} days ago" for days in known["days_since_last_order"]]
+        drivers = (
+            ("average_customer", base, 0.0, "the average customer"),
+            ("purchase_history", excess * 2 / 3, 0.01, days),
+            ("recent_purchase_day_count", excess / 3, -0.03, "bought <b>lately</b>"),
+        )
+        for rank, (driver, contribution, change, explanation) in enumerate(drivers):
+            rows = known[["as_of", "customer_id"]].assign(
+                prediction=prediction,
+                driver_rank=rank,
+                driver=driver,
+                contribution=contribution,
+                contribution_change=np.where(known["as_of"] == snapshots[0], np.nan, change),
+                explanation=explanation,
+            )
+            frames.append(rows)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _profiles(genome: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import plotly.utils
 import pytest
 
 from genome_pipeline.dashboard.app import PAGES, create_app, render
+from genome_pipeline.dashboard.formats import MINUS
 from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
@@ -77,6 +78,22 @@ def test_the_card_of_a_customer_shows_everything_known(published_path: Path) -> 
     page, _ = _show(published_path, "/customer", "?customer_id=C0010")
     for text in ("Expected spend, next 28 days", "80% interval", "Recommended: ", "Genome fingerprint", "C0011"):
         assert text in page
+
+
+def test_the_card_says_why_and_what_changed(published_path: Path) -> None:
+    page, _ = _show(published_path, "/customer", "?customer_id=C0010")
+    assert "Why: churn probability" in page
+    assert "Why: expected spend" in page
+    assert page.count("bought <b>lately</b>") == 2
+    assert page.count(f"{MINUS}3.0 points") == 1
+    assert page.count(f"{MINUS}$0.03") == 1
+    assert f"{MINUS}2.0 points" in page
+    first, _ = _show(published_path, "/customer", f"?customer_id=C0010&as_of={SNAPSHOTS[0]}")
+    assert "Why: churn probability" in first
+    assert f"{MINUS}3.0 points" not in first
+    assert "Why: " not in _show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")[0].replace(
+        "Why: fewer", ""
+    )
 
 
 def test_a_customer_without_prediction_is_told_why(published_path: Path) -> None:

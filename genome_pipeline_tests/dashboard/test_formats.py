@@ -43,6 +43,13 @@ def test_columns_are_written_in_their_unit() -> None:
     assert formats.column_value("overdue_ratio", 1.5) == "1.50"
 
 
+def test_differences_have_a_sign() -> None:
+    assert formats.signed("churn_probability", 0.183) == "+18.3 points"
+    assert formats.signed("expected_spend", -12.3, "GBP") == f"{formats.MINUS}£12.30"
+    assert formats.signed("expected_orders", 0.0) == "+0.00"
+    assert formats.signed("expected_orders", math.nan) == formats.NOTHING
+
+
 def test_days_and_missing_values() -> None:
     assert formats.day(date(2018, 1, 1)) == "1 Jan 2018"
     assert formats.is_missing(pd.NaT)

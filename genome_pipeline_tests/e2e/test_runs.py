@@ -1,5 +1,6 @@
 """Whole runs on a small shop: no look-ahead, same results however made, nothing half done."""
 
+import io
 import json
 import os
 import subprocess
@@ -13,10 +14,13 @@ import dagster as dg
 import duckdb
 import pytest
 from dagster import DagsterInstance
+from rich.console import Console
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.settings import ConfigError, Settings, load_settings
+from genome_pipeline.summary import customer_card
+from genome_pipeline.terminal import print_card
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
 
@@ -52,6 +56,30 @@ def test_all_checks_that_must_pass_have_passed(shop_run: Settings) -> None:
     assert failed == []
     checked = {name for (name,) in query(shop_run.published_path, "SELECT DISTINCT table_name FROM data_quality")}
     assert {"raw_transactions", "validated_transactions", "quarantined_transactions", "customer_genome"} <= checked
+
+
+def card_text(card: dict[str, Any]) -> str:
+    file = io.StringIO()
+    print_card(Console(file=file, width=200), card)
+    return file.getvalue()
+
+
+def test_the_card_in_the_terminal_says_why(shop_run: Settings) -> None:
+    card = customer_card(shop_run, "c0000")
+    shown = card_text(card)
+    churn, spend = (
+        [row for row in card["drivers"] if row["prediction"] == prediction]
+        for prediction in ("churn_probability", "expected_spend")
+    )
+    assert sum(row["contribution"] for row in churn) == pytest.approx(card["genome"]["churn_probability"], abs=1e-6)
+    assert sum(row["contribution"] for row in spend) == pytest.approx(card["genome"]["expected_spend"], abs=1e-6)
+    for row in churn[1:]:
+        assert f"{row['contribution']:+.3f}" in shown
+        assert f"{row['contribution_change']:+.3f}" in shown
+    assert f"{card['genome']['expected_spend']:,.2f} EUR" in shown
+    first = card_text(customer_card(shop_run, "c0000", date(2020, 2, 1)))
+    assert "Why churn probability" in first
+    assert "Since last snapshot" not in first
 
 
 def test_rows_after_the_snapshot_change_nothing_in_it(shop_run: Settings, tmp_path: Path) -> None:

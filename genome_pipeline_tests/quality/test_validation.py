@@ -35,10 +35,16 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> None:
-    for table in TABLES.values():
+    each_customer = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"}
+    changes = {
         # Each customer with activity has lines.
-        changes = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"} if "ordered_at" in table.columns else {}
-        write(file, table, changes=changes)
+        "validated_transactions": each_customer,
+        # Each prediction is explained: churn by the average customer alone.
+        "customer_drivers": each_customer | {"driver_rank": "0"},
+        "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
+    }
+    for table in TABLES.values():
+        write(file, table, changes=changes.get(table.name))
     results = validate_tables(file, [(table, None) for table in TABLES.values()])
     assert [result for result in results if not result.is_passed] == []
     assert [(result.table_name, result.check_name) for result in results] == [
@@ -240,6 +246,47 @@ def test_neighbors_are_sorted_and_complete(file: Path, changes: dict[str, str], 
     table = TABLES["customer_neighbors"]
     write(file, table, changes={"neighbor_rank": "i + 1", "similarity": "0.5", **changes})
     assert failed(validate_table(file, table)) == broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_broken"),
+    [
+        ({}, False),
+        ({"contribution": "0.5 + i % 2 * 1e-7"}, False),
+        ({"contribution": "0.5 + i % 2 * 2e-6"}, True),
+        ({"contribution": "CASE WHEN i = 7 THEN -0.5 ELSE 0.5 END"}, True),
+        ({"prediction": "CASE WHEN i < 2 THEN 'expected_spend' ELSE 'churn_probability' END"}, True),
+    ],
+)
+def test_contributions_add_up(file: Path, changes: dict[str, str], is_broken: bool) -> None:
+    """Two rows a customer; the risk model predicts 1 for all ten, the value model abstains."""
+    write(file, RISK, row_count=10)
+    write(file, TABLES["customer_value"], row_count=10, changes={"expected_orders": "NULL", "expected_spend": "NULL"})
+    drivers = {"customer_id": "'k' || lpad(CAST(i // 2 AS VARCHAR), 6, '0')", "driver_rank": "i % 2"}
+    table = TABLES["customer_drivers"]
+    write(file, table, changes=drivers | {"contribution": "0.5"} | changes)
+    assert failed(validate_table(file, table)) == ({"contributions_add_up"} if is_broken else set())
+
+
+def test_every_prediction_is_explained(file: Path) -> None:
+    """Spend, orders where it is not predicted, and nothing where neither is."""
+    spend = {"expected_spend": "CASE i WHEN 0 THEN 1 END", "expected_orders": "CASE WHEN i < 2 THEN 2 END"}
+    write(file, TABLES["customer_value"], row_count=3, changes=spend)
+    write(file, RISK, row_count=0)
+    table = TABLES["customer_drivers"]
+    explained = {
+        "customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')",
+        "driver_rank": "0",
+        "prediction": "['expected_spend', 'expected_orders'][i + 1]",
+        "contribution": "i + 1",
+    }
+    write(file, table, row_count=2, changes=explained)
+    assert failed(validate_table(file, table)) == set()
+    write(file, table, row_count=1, changes=explained)
+    (found,) = [result for result in validate_table(file, table) if not result.is_passed]
+    assert found.observed.endswith(
+        "e.g. as_of=2020-02-01, customer_id=k000001, prediction=expected_orders, driver_rank=0"
+    )
 
 
 def test_slices_restrict_the_rows(file: Path) -> None:

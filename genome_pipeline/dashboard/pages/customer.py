@@ -24,7 +24,7 @@ from genome_pipeline.dashboard.components import (
     panel,
     table,
 )
-from genome_pipeline.dashboard.glossary import description
+from genome_pipeline.dashboard.glossary import description, label
 from genome_pipeline.dashboard.pages.request import PageRequest
 from genome_pipeline.dashboard.theme import Theme
 
@@ -124,6 +124,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
         _identity(customer_id, genome),
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
+        *_drivers(request, customer_id),
         columns_of(
             chart_panel(
                 figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
@@ -297,6 +298,54 @@ def _prediction(
             html.Div(f"● prediction   ▬ interval   \u00d7 naive: {written(naive)}", className="kpi-legend"),
         ],
         className="kpi",
+    )
+
+
+def _drivers(request: PageRequest, customer_id: str) -> list[Component]:
+    """Why the predictions are what they are: a panel for each that is explained, side by side."""
+    found = queries.drivers(request.connection, request.as_of, customer_id)
+    panels = [_why(prediction, rows, request.run.currency) for prediction, rows in found.groupby("prediction")]
+    return [columns_of(*panels)] if panels else []
+
+
+def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Component:
+    average, others = drivers.iloc[0], drivers.iloc[1:]
+    # All may add nothing any more, and be there for what they added before.
+    largest = others["contribution"].abs().max() or 1.0
+    total, change = drivers["contribution"].sum(), drivers["contribution_change"].sum(min_count=1)
+    name = label(prediction).lower()
+    rows = [
+        [average["explanation"], None, formats.column_value(prediction, average["contribution"], currency), None],
+        *(
+            [
+                row["explanation"],
+                _contribution_bar(row["contribution"] / largest),
+                formats.signed(prediction, row["contribution"], currency),
+                formats.signed(prediction, row["contribution_change"], currency),
+            ]
+            for _, row in others.iterrows()
+        ),
+        [
+            html.Strong("This customer"),
+            None,
+            html.Strong(formats.column_value(prediction, total, currency), id=f"why-{prediction}"),
+            html.Strong(formats.signed(prediction, change, currency)),
+        ],
+    ]
+    return panel(
+        table(("Because of", "", "Adds", "Since last snapshot"), rows, numeric=(2, 3)),
+        title=f"Why: {name}",
+        reading="From the average customer to this one: what each number adds, and how much of that is new.",
+        columns=("contribution", "contribution_change"),
+    )
+
+
+def _contribution_bar(share: float) -> Component:
+    """A bar to the right for what is added, to the left for what is taken away; ``share`` of the largest, -1 to 1."""
+    side = "left" if share >= 0 else "right"
+    return html.Div(
+        html.Div(className=f"driver-bar driver-{side}", style={side: "50%", "width": f"{abs(share) * 50:.1f}%"}),
+        className="driver-track",
     )
 
 

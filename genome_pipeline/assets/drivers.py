@@ -1,0 +1,85 @@
+"""``customer_features``, ``value_model`` and ``risk_model`` -> ``customer_drivers``."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dagster as dg
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.assets.frames import snapshot_frame, was_written
+from genome_pipeline.assets.snapshots import batches
+from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.drivers import explain_customers
+from genome_pipeline.models.risk import RiskModel
+from genome_pipeline.models.value import ValueModel
+from genome_pipeline.partitions import Reads
+from genome_pipeline.resources import Pipeline
+
+_TABLE = TABLES["customer_drivers"]
+
+
+@table_stage(
+    "customer_drivers",
+    reads={
+        "customer_features": Reads.UP_TO_THIS,
+        "value_model": Reads.SAME,
+        "customer_value": Reads.SAME,
+        "risk_model": Reads.SAME,
+        "customer_risk": Reads.SAME,
+    },
+    kinds={"lightgbm"},
+)
+def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Explain every customer's predictions at each snapshot, and what changed in them since the one before."""
+    warehouse, calendar = pipeline.warehouse, pipeline.settings.time
+    for batch in batches(pipeline, snapshots(context, pipeline)):
+        wanted = dict.fromkeys(day for as_of in batch for day in (calendar.period_start(as_of), as_of))
+        with warehouse.open() as database:
+            features = {
+                day: snapshot_frame(database, "customer_features", day)
+                for day in wanted
+                if day in batch or was_written(database, "customer_features", day)
+            }
+            models = {as_of: _model_files(database, as_of) for as_of in batch}
+        # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
+        with TemporaryDirectory(prefix="genome-drivers-") as folder:
+            for as_of in batch:
+                previous = features.get(calendar.period_start(as_of))
+                _explain(pipeline, Path(folder), as_of, models[as_of], features[as_of], previous)
+            files = sorted(Path(folder).iterdir())
+            with warehouse.open() as database:
+                rows = database.read_parquet(files) if files else pd.DataFrame(columns=list(_TABLE.columns))
+                written = warehouse.replace_slices(database, _TABLE, batch, rows, context.run_id)
+        report_rows(context, pipeline, written)
+
+
+def _explain(
+    pipeline: Pipeline,
+    folder: Path,
+    as_of: date,
+    model_files: tuple[str, str],
+    features: pd.DataFrame,
+    previous: pd.DataFrame | None,
+) -> None:
+    """Write the rows of one snapshot into files of the folder."""
+    value_file, risk_file = model_files
+    models = (
+        ValueModel.from_bytes(pipeline.artifacts.read(value_file)),
+        RiskModel.from_bytes(pipeline.artifacts.read(risk_file)),
+    )
+    parts = explain_customers(models, features, previous, pipeline.settings.source.currency)
+    for number, rows in enumerate(parts):
+        rows.to_parquet(folder / f"{as_of}-{number:04d}.parquet", index=False)
+
+
+def _model_files(database: Backend, as_of: date) -> tuple[str, str]:
+    """Stored value and risk model of a snapshot."""
+    value, risk = (
+        snapshot_frame(database, table, as_of).artifact_file.iloc[0] for table in ("value_model", "risk_model")
+    )
+    return value, risk
