@@ -396,7 +396,7 @@ _ALL = (
             "related_segment_name",
             "event_reason",
         ),
-        ("as_of", "segment_id", "event"),
+        ("as_of", "event", "segment_id"),
         "as_of",
         frozenset({"previous_segment_name", "related_segment_id", "related_segment_name"}),
         is_published=True,

@@ -41,6 +41,8 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         "validated_transactions": each_customer,
         # Each prediction is explained: churn by the average customer alone.
         "customer_drivers": each_customer | {"driver_rank": "0"},
+        # Each profile is of a segment with customers.
+        "customer_segments": {"segment_id": "i + 1"},
         "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
     }
     for table in TABLES.values():

@@ -26,6 +26,8 @@ def migrations(as_of: date, *counts: int) -> pd.DataFrame:
             "from_segment_name": "a",
             "to_segment_name": "b",
             "recent_spend_amount": 1.5,
+            "net_customer_count": 0,
+            "net_spend_amount": 0.0,
         }
     )
 
