@@ -88,7 +88,7 @@ def _markdown(found: dict[str, Any]) -> str:
         "seconds, this snapshot and the one before": f"{found['seconds']} (processor time {found['cpu_seconds']})",
         "peak memory": f"{found['peak_megabytes']:,} MB, of which {found['peak_megabytes_at_start']:,} MB before",
         "largest error of a sum": errors,
-        "machine": f"{found['cores']} cores, load {found['load_at_start']} by others at the start",
+        "machine": f"{found['cores']} cores, a load of {found['load_at_start']} at the start, as it was shared",
     }
     lines = ["# Explaining and wording both models", "", "| what | measured |", "| --- | --- |"]
     return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in rows.items())]) + "\n"

@@ -398,7 +398,8 @@ def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:
     has_changes = drivers[0]["contribution_change"] is not None
     if has_changes:
         table.add_column("Since last snapshot", justify="right")
-    form = ",.2f" if unit else ",.3f"
+    # Without the minus of what rounds to nothing.
+    form = "z,.2f" if unit else "z,.3f"
     average, *others = drivers
     table.add_row(escape(average["explanation"]), f"{average['contribution']:{form}}{unit}")
     for row in others:

@@ -82,7 +82,9 @@ def signed(column_name: str, value: Number | None, currency: str | None = None) 
             text = f"{amount * 100:.1f} points"
         case _:
             text = decimal(amount)
-    return f"{MINUS if value < 0 else '+'}{text}"
+    # What rounds to nothing has no minus.
+    is_less = value < 0 and any(digit in text for digit in "123456789")
+    return f"{MINUS if is_less else '+'}{text}"
 
 
 def day(value: date | datetime | None) -> str:

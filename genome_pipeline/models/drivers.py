@@ -50,8 +50,6 @@ _NEARLY_ZERO = 1e-9
 
 _DRIVERS = np.array([*TERMS, AVERAGE, REST], dtype=object)
 _NO_AMOUNTS = "no amounts in the source"
-_ONE_DAY = "one purchase day so far"
-_TWO_DAYS = "fewer than three purchase days so far"
 
 # In words: of a value, and of its absence. {s} is the ending of a plural; {window} is the length of the recent window
 # in days, {windows} that of it and the one before.
@@ -71,10 +69,16 @@ _WORDS: dict[str, tuple[str, str]] = {
     "items_per_order_count": ("{value} item{s} an order", "no quantities in the source"),
     "products_per_order_count": ("{value} product{s} an order", "no products in the source"),
     "category_count": ("categories bought so far: {value}", "no categories in the source"),
-    "order_gap_mean_days": ("{value} day{s} between orders", _ONE_DAY),
-    "order_gap_std_days": ("days between orders vary by {value}", _TWO_DAYS),
-    "order_gap_cv_ratio": ("days between orders vary by {value} times their mean", _TWO_DAYS),
-    "overdue_ratio": ("{value} times the usual gap since the last order", _ONE_DAY),
+    "order_gap_mean_days": ("{value} day{s} between orders", "days between orders unknown: one purchase day"),
+    "order_gap_std_days": (
+        "days between orders vary by {value}",
+        "spread of days between orders unknown: under three purchase days",
+    ),
+    "order_gap_cv_ratio": (
+        "days between orders vary by {value} times their mean",
+        "regularity unknown: under three purchase days",
+    ),
+    "overdue_ratio": ("{value} times the usual gap since the last order", "usual gap unknown: one purchase day"),
     "weekend_share": ("{value} of purchase days at weekends", ""),
     "recent_purchase_day_count": ("{value} purchase day{s} in the last {window} days", ""),
     "previous_purchase_day_count": ("{value} purchase day{s} from {windows} to {window} days ago", ""),

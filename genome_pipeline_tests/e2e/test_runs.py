@@ -74,8 +74,8 @@ def test_the_card_in_the_terminal_says_why(shop_run: Settings) -> None:
     assert sum(row["contribution"] for row in churn) == pytest.approx(card["genome"]["churn_probability"], abs=1e-6)
     assert sum(row["contribution"] for row in spend) == pytest.approx(card["genome"]["expected_spend"], abs=1e-6)
     for row in churn[1:]:
-        assert f"{row['contribution']:+.3f}" in shown
-        assert f"{row['contribution_change']:+.3f}" in shown
+        assert f"{row['contribution']:+z.3f}" in shown
+        assert f"{row['contribution_change']:+z.3f}" in shown
     assert f"{card['genome']['expected_spend']:,.2f} EUR" in shown
     first = card_text(customer_card(shop_run, "c0000", date(2020, 2, 1)))
     assert "Why churn probability" in first

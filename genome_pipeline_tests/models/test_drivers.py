@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import NULLABLE_GENES, TABLES
 from genome_pipeline.models import drivers
 from genome_pipeline.models.drivers import HISTORY, TERMS, Explanation, Floats, describe, explain, explain_customers
 from genome_pipeline.models.risk import NaiveRisk, RiskModel, fit_risk_model
@@ -140,6 +140,12 @@ def test_every_term_has_words(term: str) -> None:
     (words,) = words_of(term, customers(["a"]), "EUR")
     assert words
     assert "{" not in words
+
+
+def test_no_two_terms_are_told_alike_of_a_customer_of_one_day() -> None:
+    unknown = dict.fromkeys([gene for gene in NULLABLE_GENES if gene.startswith(("order_", "overdue"))], None)
+    words = [text for gene in unknown for text in words_of(gene, customers(["a"], **unknown))]
+    assert len(set(words)) == len(words) == 5
 
 
 _LINKS: dict[str, Callable[[Floats], Floats]] = {"identity": lambda score: score, "exp": np.exp, "expit": expit}

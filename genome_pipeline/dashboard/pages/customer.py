@@ -315,11 +315,10 @@ def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Compon
     total, change = drivers["contribution"].sum(), drivers["contribution_change"].sum(min_count=1)
     name = label(prediction).lower()
     rows = [
-        [average["explanation"], None, formats.column_value(prediction, average["contribution"], currency), None],
+        [average["explanation"], formats.column_value(prediction, average["contribution"], currency), None],
         *(
             [
-                row["explanation"],
-                _contribution_bar(row["contribution"] / largest),
+                html.Div([row["explanation"], _contribution_bar(row["contribution"] / largest)]),
                 formats.signed(prediction, row["contribution"], currency),
                 formats.signed(prediction, row["contribution_change"], currency),
             ]
@@ -327,15 +326,14 @@ def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Compon
         ),
         [
             html.Strong("This customer"),
-            None,
             html.Strong(formats.column_value(prediction, total, currency), id=f"why-{prediction}"),
             html.Strong(formats.signed(prediction, change, currency)),
         ],
     ]
     return panel(
-        table(("Because of", "", "Adds", "Since last snapshot"), rows, numeric=(2, 3)),
+        table(("Because of", "Adds", "Change"), rows, numeric=(1, 2)),
         title=f"Why: {name}",
-        reading="From the average customer to this one: what each number adds, and how much of that is new.",
+        reading="From the average customer to this one: what each number adds, and its change since the last snapshot.",
         columns=("contribution", "contribution_change"),
     )
 
