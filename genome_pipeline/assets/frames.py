@@ -63,6 +63,27 @@ def _earlier(database: Backend, as_of: date) -> list[date]:
     return [day for (day,) in rows.fetchall()]
 
 
+def latest_matured(database: Backend, as_of: date, horizon_days: int) -> LabelledSnapshot | None:
+    """The last snapshot that had matured by ``as_of``, as ``prediction_outcomes`` has it; None where none had.
+
+    Of more than :data:`SNAPSHOT_ROWS` customers, a fixed sample.
+    """
+    day, customers = database.con.execute(
+        "SELECT max(as_of), count(*) FROM prediction_outcomes WHERE as_of = (SELECT max(as_of) FROM prediction_outcomes"
+        " WHERE matured_as_of <= ?)",
+        [as_of],
+    ).fetchall()[0]
+    if day is None:
+        return None
+    rows: pd.DataFrame = database.con.execute(
+        "SELECT f.*, actual_orders, actual_spend, has_churned FROM customer_features f JOIN prediction_outcomes"
+        " USING (as_of, customer_id) WHERE as_of = $day AND hash(customer_id) % $customers::UBIGINT < $limit::UBIGINT",
+        {"day": day, "customers": customers, "limit": SNAPSHOT_ROWS},
+    ).df()
+    outcomes = ["actual_orders", "actual_spend", "has_churned"]
+    return LabelledSnapshot(day, horizon_days, rows.drop(columns=outcomes), rows[["customer_id", *outcomes]])
+
+
 class LabelledSnapshots:
     """Features and outcomes of snapshots to learn from, each read once in a run however many models ask."""
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frame
+from genome_pipeline.assets.frames import latest_matured, snapshot_frame
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors
@@ -51,18 +51,21 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
 @table_stage(
     "matured_neighbors",
     "neighbor_estimates",
-    reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
+    reads={"customer_features": Reads.UP_TO_THIS, "prediction_outcomes": Reads.UP_TO_THIS},
     kinds={"faiss"},
 )
 def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
-    similarity, seed = pipeline.settings.similarity, pipeline.settings.predict.seed
-    labelled = LabelledSnapshots(pipeline)
+    similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
 
     def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, LabelledSnapshot | None]:
-        return snapshot_frame(database, "customer_features", as_of), labelled.latest(database, as_of)
+        return snapshot_frame(database, "customer_features", as_of), latest_matured(
+            database, as_of, predict.horizon_days
+        )
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
-        return list(matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), seed))
+        return list(
+            matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), predict.seed)
+        )
 
     make_snapshots(context, pipeline, ["matured_neighbors", "neighbor_estimates"], read, make)
