@@ -33,7 +33,7 @@ def level_evidence(
     The share is the credibility of that one snapshot, ``log / (log + horizon)`` for the days of log before it: in a log
     that has just begun, customers' first days hide the season (Buehlmann, H. (1967), "Experience Rating and
     Credibility", ASTIN Bulletin 4(3)). Without such a snapshot, or with one that had less than a horizon of log, it is
-    all of what was missed on the mean of the latest snapshots with half a horizon.
+    nine tenths of what was missed on the mean of the latest snapshots with half a horizon.
     """
     season = as_of - timedelta(days=YEAR_DAYS)
     matured = [snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days]

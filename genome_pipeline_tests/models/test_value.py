@@ -76,7 +76,7 @@ def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -
     assert busy / usual == pytest.approx([2**credibility] * 2)
 
 
-def test_in_the_first_year_the_level_is_that_of_late() -> None:
+def test_in_the_first_year_nine_tenths_of_what_was_missed_lately_are_expected_again() -> None:
     at = START + timedelta(days=300)
     features, learned = history().features(at), history().labelled(at)
     usual = totals(fit(features, learned), features)
