@@ -100,12 +100,6 @@ class LabelledSnapshots:
             database, snapshots_to_learn_from(_earlier(database, as_of), as_of, observed, horizon_days)
         )
 
-    def latest(self, database: Backend, as_of: date) -> LabelledSnapshot | None:
-        """The last snapshot that had matured by ``as_of``; None where none had."""
-        matured = matured_dates(database, self._settings, as_of)[-1:]
-        found = self._read_once(database, [(day, self._settings.predict.horizon_days) for day in matured])
-        return found[0] if found else None
-
     def _read_once(self, database: Backend, wanted: list[tuple[date, int]]) -> list[LabelledSnapshot]:
         missing = [key for key in wanted if key not in self._read]
         for horizon_days in sorted({days for _, days in missing}):

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.boosting import Boosted, fit_probability
@@ -313,7 +314,8 @@ def fit_risk_model(
     """Fit candidates at one snapshot, choose the best, and calibrate it on the last matured snapshot.
 
     The calibrator learns from the scores the chosen candidate would have given there; the candidate itself is then
-    fitted on everything known now. Data that cannot carry a model make it abstain, not raise.
+    fitted on everything known now. Data that cannot carry a model make it abstain, not raise. One
+    thread does it all: optimisers and boosting wait for theirs thousands of times, which costs more than they save.
 
     Args:
         current: ``customer_features`` of the snapshot.
@@ -325,6 +327,11 @@ def fit_risk_model(
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
+    with threadpool_limits(1):
+        return _fitted(current, labelled, horizon_days, seed)
+
+
+def _fitted(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon_days: int, seed: int) -> RiskModel:
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}"

@@ -27,7 +27,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.btyd import NotEnoughData
@@ -147,8 +146,7 @@ def choose(
 ) -> Choice:
     """Compare candidates on the last matured snapshot, and fit the best of them on everything known now.
 
-    Without a matured snapshot :data:`PREFERRED` is chosen or, without boosting, BTYD. One thread does it all: boosting
-    and optimisers wait for their threads thousands of times, which on a busy machine costs far more than threads save.
+    Without a matured snapshot :data:`PREFERRED` is chosen or, without boosting, BTYD.
 
     Args:
         candidates: names, simplest first, among them ``naive``, which can always be used.
@@ -158,18 +156,6 @@ def choose(
         fits: how to fit parts, given the features to predict and the snapshots to train on.
         try_out: how to judge a candidate, given what each of its parts predicts at the selection snapshot.
     """
-    with threadpool_limits(1):
-        return _choose(candidates, current, snapshots, horizon_days, fits, try_out)
-
-
-def _choose(
-    candidates: Sequence[str],
-    current: pd.DataFrame,
-    snapshots: Sequence[LabelledSnapshot],
-    horizon_days: int,
-    fits: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], Fits],
-    try_out: Callable[[LabelledSnapshot, Sequence[Floats]], Trial],
-) -> Choice:
     selection = last_matured(snapshots, horizon_days)
     training: Sequence[LabelledSnapshot] = ()
     then: dict[str, Part] = {}

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.boosting import Boosted, fit_mean
@@ -459,7 +460,8 @@ def fit_value_model(
     """Fit candidates at one snapshot, choose the best, and give its predictions intervals.
 
     Intervals come from the out-of-time errors of the chosen candidate on the last matured snapshot; before one has
-    matured, from those of BTYD over half the horizon. Data that cannot carry a model make it abstain, not raise.
+    matured, from those of BTYD over half the horizon. Data that cannot carry a model make it abstain, not raise. One
+    thread does it all: optimisers and boosting wait for theirs thousands of times, which costs more than they save.
 
     Args:
         current: ``customer_features`` of the snapshot.
@@ -472,6 +474,17 @@ def fit_value_model(
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
+    with threadpool_limits(1):
+        return _fitted(current, labelled, horizon_days, interval_level, seed)
+
+
+def _fitted(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    interval_level: float,
+    seed: int,
+) -> ValueModel:
     current = by_customer(current)
     if len(current) < MINIMUM_CUSTOMERS:
         reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
