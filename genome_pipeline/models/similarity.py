@@ -127,9 +127,11 @@ class SimilarityIndex:
         Similarities are rounded to 1e-9 and ties go to the smaller customer id. A customer who is at the median of
         every gene has similarity 0 to everyone. With fewer customers than asked for there are fewer neighbours.
         """
-        own = np.arange(len(self.customer_ids))
-        rows, similarity = self._nearest(self.unit, own, self._count(self.neighbor_count))
-        return self._pairs(as_of, self.customer_ids, self.vectors, rows, similarity)
+        return self._pairs(as_of, self.customer_ids, self.vectors, *self.nearest_of_all())
+
+    def nearest_of_all(self) -> tuple[Rows, FloatArray]:
+        """Rows of the nearest others of every customer, and their similarity, both of shape (n, neighbours)."""
+        return self._nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
 
     def lookalikes(self, customer_ids: Sequence[str], count: int) -> pd.DataFrame:
         """The customers nearest to a group, best first, none of them in it.
@@ -391,7 +393,9 @@ def matured_neighbors(
     """Contracts ``matured_neighbors`` and ``neighbor_estimates``: whom customers resemble, and what these did next.
 
     A customer is compared with the others as they were at the latest snapshot whose horizon had passed, so that what
-    they did within it is known at ``as_of``. Their earlier selves are left out.
+    they did within it is known at ``as_of``. Their earlier selves are left out. Genes are scaled at each of the two
+    snapshots for itself: alike are those who stood among the customers then as this one does now. On a scale of then,
+    all customers of a young log would be old by now, and alike in that alone.
 
     Args:
         features: contract ``customer_features`` at ``as_of``.
@@ -409,7 +413,8 @@ def matured_neighbors(
         return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
     index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed)
     ids = customers["customer_id"].to_numpy(dtype=np.str_)
-    vectors = index.scaler.transform(customers)
+    scaled = dict(zip((scaler := GeneScaler.fit(customers)).genes, scaler.transform(customers).T, strict=True))
+    vectors = np.column_stack([scaled.get(gene, np.zeros(len(customers))) for gene in index.scaler.genes])
     count = index._count(ESTIMATE_NEIGHBORS)
     own = _positions(index.customer_ids, ids)
     rows, similarity = index._nearest(_unit(vectors, index.weights), own, count)
