@@ -275,7 +275,7 @@ def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, flo
     (x, t_x, t_), count = _distinct_rows(x, t_x / scale, t_ / scale)
     family = _FAMILIES[name]
     starts = np.log(family.starts)
-    if x.size > 4 * _START_ROWS:
+    if x.size > 2 * _START_ROWS:
         # Some of the histories find the neighbourhood; only the best start is pursued on all of them.
         rows, weight = _sampled_rows(x)
         objective = family.objective(x[rows], t_x[rows], t_[rows], count[rows] * weight)
