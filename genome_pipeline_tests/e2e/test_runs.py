@@ -94,6 +94,7 @@ def test_rows_after_the_snapshot_change_nothing_in_it(shop_run: Settings, tmp_pa
     assert_same(tables(settings.warehouse_path, as_of), tables(shop_run.warehouse_path, as_of))
 
 
+@pytest.mark.slow
 def test_one_period_after_the_other_equals_all_at_once(shop_run: Settings, tmp_path: Path) -> None:
     config = shop(tmp_path)
     dates = [date(2020, month, 1) for month in (2, 3)]
@@ -132,6 +133,7 @@ def materialised(settings: Settings, asset: str) -> list[str]:
         return [str(record.partition_key) for record in records]
 
 
+@pytest.mark.slow
 def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: Path) -> None:
     shop(tmp_path)
     landing = split_by_month(tmp_path)
@@ -153,6 +155,7 @@ def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: 
     assert third.as_of == ()
 
 
+@pytest.mark.slow
 def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
     log = early_shop.parent / "log.csv"
     settings = load_settings(early_shop)
@@ -165,6 +168,7 @@ def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
     assert query(settings.published_path, "SELECT coalesce(sum(row_count), 0) FROM quarantine_reasons") == [(0,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("month", ["2020-01", "2020-03"])
 def test_a_removed_file_at_either_end_empties_its_period(tmp_path: Path, month: str) -> None:
     shop(tmp_path)
@@ -266,6 +270,7 @@ def test_a_failed_check_publishes_nothing(early_shop: Path, monkeypatch: pytest.
     assert settings.published_path.read_bytes() == published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("periods", [["2020-01-01"], ["2020-01-01", "2020-02-01"]], ids=["one period", "a range"])
 def test_checks_run_alone_for_a_period_and_for_a_range(early_shop: Path, periods: list[str]) -> None:
     settings = load_settings(early_shop)
