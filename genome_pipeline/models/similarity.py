@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ NOTHING_MATURED = "no earlier snapshot has matured, so that what became of simil
 
 _CHUNK_VALUES = 400_000  # similarities held at a time; few enough to stay in the processor's cache
 _CHUNK_QUERIES = 4_096  # whatever the number of threads, so that results do not depend on it
-_CHUNK_PAIRS = 500_000
+_CHUNK_PAIRS = 200_000
 _PRECISION = 1e9  # similarities are compared to 1e-9, so that ties do not depend on rounding in the matrix product
 _ROW_BITS = 32
 _TRAIT_COUNT = 3
@@ -152,10 +152,15 @@ class SimilarityIndex:
         is_other = ~np.isin(rows[0], members)
         found, alike = rows[0][is_other][:count], similarity[0][is_other][:count]
         group = np.repeat(self.vectors[members].mean(axis=0, keepdims=True), len(found), axis=0)
-        shared, different = self._traits(group, self.vectors[found])
+        shared, different = _traits(group, self.vectors[found])
         ids = self.customer_ids[found].astype(object)
         return pd.DataFrame(
-            {"customer_id": ids, "similarity": alike, "shared_traits": shared, "different_traits": different}
+            {
+                "customer_id": ids,
+                "similarity": alike,
+                "shared_traits": self._words(shared, ("low", "high"), NOTHING_STANDS_OUT),
+                "different_traits": self._words(different, ("lower", "higher"), NOTHING_DIFFERS),
+            }
         )
 
     def summary(self, as_of: date) -> pd.DataFrame:
@@ -183,9 +188,7 @@ class SimilarityIndex:
             "parameters": np.array(json.dumps(self._parameters())),
         }
         if self.cells is not None:
-            import faiss
-
-            arrays["cells"] = faiss.serialize_index(self.cells)
+            arrays["cells"] = _faiss().serialize_index(self.cells)
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         return content.getvalue()
@@ -202,9 +205,7 @@ class SimilarityIndex:
             parameters = json.loads(str(arrays["parameters"]))
             cells = None
             if "cells" in arrays:
-                import faiss
-
-                cells = faiss.deserialize_index(arrays["cells"])
+                cells = _faiss().deserialize_index(arrays["cells"])
             return cls(
                 arrays["customer_ids"],
                 arrays["vectors"],
@@ -234,8 +235,7 @@ class SimilarityIndex:
 
     def _with_cells(self) -> SimilarityIndex:
         """The same with cells, of which as many are looked at as the wanted recall takes."""
-        import faiss
-
+        faiss = _faiss()
         customers, genes = self.vectors.shape
         cell_count = 2 ** round(np.log2(_CELLS_PER_ROOT * np.sqrt(customers)))
         points = self.unit.astype(np.float32)
@@ -246,7 +246,8 @@ class SimilarityIndex:
         cells.cp.min_points_per_centroid = 1  # fewer give larger cells, and faiss would warn of them
         with _one_thread():
             cells.train(points[np.sort(training)])
-            cells.add(points)
+        cell, _ = _nearest_cells(cells, points, 1)
+        cells.add_core(customers, faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
         sample = np.sort(generator.choice(customers, min(customers, RECALL_SAMPLE), replace=False))
         count, queries = self._count(self.neighbor_count), self.unit[sample]
         with _one_thread():
@@ -297,25 +298,19 @@ class SimilarityIndex:
 
     def _compare_candidates(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
         """The nearest of the candidates that the cells propose; of all, for a query with too few of them."""
-        import faiss
-
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.zeros((len(queries), count))
-        lookup = faiss.SearchParametersIVF(nprobe=self.probes)  # type: ignore[call-arg]
-        with _one_thread():
-            # Queries of one cell look at the same cells, which then stay in the processor's cache.
-            _, cell = self.cells.quantizer.search(queries.astype(np.float32), 1)
-        order = np.argsort(cell[:, 0], kind="stable")
+        points = queries.astype(np.float32)
+        cell, closeness = _nearest_cells(self.cells, points, self.probes)
+        self.cells.nprobe = self.probes
 
-        def search(start: int) -> None:
-            faiss.omp_set_num_threads(1)  # of this thread: queries are shared out among threads here
-            part = order[start : start + _CHUNK_QUERIES]
-            _, rows = self.cells.search(queries[part].astype(np.float32), self._candidates(count), params=lookup)
+        def search(part: Rows) -> None:
+            wanted = self._candidates(count)
+            _, rows = self.cells.search_preassigned(points[part], wanted, cell[part], closeness[part])
             nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
 
-        with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
-            for _ in threads.map(search, range(0, len(queries), _CHUNK_QUERIES)):
-                pass
+        # Queries of one cell look at the same cells, which then stay in the processor's cache.
+        _share_out(np.argsort(cell[:, 0], kind="stable"), search)
         # Similarity 0 to everyone: the smallest ids.
         is_nowhere = ~queries.any(axis=1)
         first = np.tile(np.arange(count), (int(is_nowhere.sum()), 1))
@@ -349,11 +344,10 @@ class SimilarityIndex:
         """Contract ``customer_neighbors``, of customers and their nearest ``rows`` here, shape (n, count)."""
         customers, count = rows.shape
         own, other = np.repeat(np.arange(customers), count), rows.ravel()
-        traits = [np.empty(len(own), dtype=object) for _ in range(2)]
+        shared, different = (np.empty(len(own), dtype=np.int64) for _ in range(2))
         for start in range(0, len(own), _CHUNK_PAIRS):
             part = slice(start, start + _CHUNK_PAIRS)
-            for texts, found in zip(traits, self._traits(vectors[own[part]], self.vectors[other[part]]), strict=True):
-                texts[part] = found
+            shared[part], different[part] = _traits(vectors[own[part]], self.vectors[other[part]])
         # Text objects are made once for each customer, not for each pair.
         return pd.DataFrame(
             {
@@ -362,24 +356,18 @@ class SimilarityIndex:
                 "neighbor_rank": np.tile(np.arange(1, count + 1, dtype=np.int32), customers),
                 "neighbor_customer_id": self.customer_ids.astype(object)[other],
                 "similarity": similarity.ravel(),
-                "shared_traits": traits[0],
-                "different_traits": traits[1],
+                "shared_traits": self._words(shared, ("low", "high"), NOTHING_STANDS_OUT),
+                "different_traits": self._words(different, ("lower", "higher"), NOTHING_DIFFERS),
             }
         )
 
-    def _traits(self, mine: FloatArray, theirs: FloatArray) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-        """In which genes each pair is most alike, and most different, in words; vectors of shape (pairs, g).
-
-        Alike: both stand out the same way, by the product of their scaled values. Different: by the distance of these,
-        said of the neighbour. At most three each.
-        """
-        labels = [GENE_LABELS[gene] for gene in self.scaler.genes]
-        product, distance = mine * theirs, theirs - mine
-        is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
-        shared = _words(("low", "high"), labels, np.where(is_shared, product, 0.0), mine > 0, NOTHING_STANDS_OUT)
-        size = np.abs(distance)
-        size[size < DIFFERS] = 0.0
-        return shared, _words(("lower", "higher"), labels, size, distance > 0, NOTHING_DIFFERS)
+    def _words(self, traits: Rows, ways: tuple[str, str], nothing: str) -> pd.Categorical[str]:
+        """Traits, as :func:`_traits` numbers them, in words: a text is kept once, not for each pair."""
+        names = ["", *(f"{way} {GENE_LABELS[gene]}" for gene in self.scaler.genes for way in ways)]
+        found, code = np.unique(traits, return_inverse=True)
+        digits = found[:, None] // len(names) ** np.arange(_TRAIT_COUNT)[::-1] % len(names)
+        texts = ["; ".join(names[digit] for digit in row if digit) or nothing for row in digits.tolist()]
+        return pd.Categorical.from_codes(code, pd.Index(texts))
 
 
 def matured_neighbors(
@@ -456,32 +444,72 @@ def _positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
     return np.where(is_there, position, -1)
 
 
-def _words(
-    ways: tuple[str, str], labels: Sequence[str], size: FloatArray, is_high: NDArray[np.bool_], nothing: str
-) -> NDArray[np.object_]:
-    """The genes of largest ``size`` of each pair in words, at most three; ``size`` of shape (pairs, g) is used up."""
-    # Words for every code: 0 is nothing, then each gene low and high.
-    words = np.array(["", *(f"{way} {label}" for label in labels for way in ways)], dtype=object)
+def _traits(mine: FloatArray, theirs: FloatArray) -> tuple[Rows, Rows]:
+    """In which genes each pair is most alike, and most different, as numbers; vectors of shape (pairs, g).
+
+    Alike: both stand out the same way, by the product of their scaled values. Different: by the distance of these, said
+    of the second. At most three each; :meth:`SimilarityIndex._words` puts the numbers into words.
+    """
+    product, distance = mine * theirs, theirs - mine
+    is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
+    size = np.abs(distance)
+    size[size < DIFFERS] = 0.0
+    return _largest(np.where(is_shared, product, 0.0), mine > 0), _largest(size, distance > 0)
+
+
+def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
+    """The genes of largest ``size`` above 0 of each pair, as digits: 1 + 2 x gene + whether it is high, largest first.
+
+    The base is one more than twice the genes. ``size``, of shape (pairs, g), is used up.
+    """
     pair = np.arange(len(size))
-    combination = np.zeros(len(size), dtype=np.int64)
+    found = np.zeros(len(size), dtype=np.int64)
     for _ in range(min(_TRAIT_COUNT, size.shape[1])):
         gene = np.argmax(size, axis=1)  # of equal ones the first
-        code = np.where(size[pair, gene] > 0, 1 + 2 * gene + is_high[pair, gene], 0)
-        combination = combination * len(words) + code
+        is_told = size[pair, gene] > 0
+        found = np.where(is_told, found * (2 * size.shape[1] + 1) + 1 + 2 * gene + is_high[pair, gene], found)
         size[pair, gene] = 0.0
-    # Text is made once for each combination of traits, not for each pair of customers.
-    texts = np.empty(len(words) ** _TRAIT_COUNT, dtype=object)
-    for number in np.flatnonzero(np.bincount(combination, minlength=1)):
-        codes = [number // len(words) ** power % len(words) for power in reversed(range(_TRAIT_COUNT))]
-        texts[number] = "; ".join(words[code] for code in codes if code) or nothing
-    return texts[combination]
+    return found
+
+
+def _nearest_cells(cells: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
+    """The ``count`` cells nearest to each point, and how near they are, both of shape (points, count)."""
+    cell = np.empty((len(points), count), dtype=np.int64)
+    closeness = np.empty((len(points), count), dtype=np.float32)
+
+    def search(part: Rows) -> None:
+        closeness[part], cell[part] = cells.quantizer.search(points[part], count)
+
+    _share_out(np.arange(len(points)), search)
+    return cell, closeness
+
+
+def _share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
+    """Do ``work`` on all rows in threads, in chunks that are the same whatever their number: so are the results."""
+    faiss = _faiss()
+
+    def alone(start: int) -> None:
+        faiss.omp_set_num_threads(1)  # of this thread
+        work(rows[start : start + _CHUNK_QUERIES])
+
+    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        for _ in threads.map(alone, range(0, len(rows), _CHUNK_QUERIES)):
+            pass
+
+
+def _faiss() -> Any:
+    """The library, which takes half a second to load and is needed for many customers only."""
+    import faiss
+
+    # Matrix products however few the queries: what compares points with cells is five times faster so.
+    faiss.cvar.distance_compute_blas_threshold = 1
+    return faiss
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Sums of floats depend on how threads share them out."""
-    import faiss
-
+    faiss = _faiss()
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
