@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from genome_pipeline.settings import ConfigError, Settings
 
@@ -49,6 +53,24 @@ def release_dead_runs(instance: DagsterInstance) -> None:
         if pid is not None and not _is_alive(int(pid)):
             instance.report_run_failed(run, "the process of this run died")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+@contextmanager
+def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold the SQLite files open that Dagster writes a run's events to.
+
+    Dagster opens them anew for each event, and whenever the last one closes a file, SQLite moves its write-ahead log
+    into it and deletes it: that takes longer than to write the event.
+    """
+    storage = instance.event_log_storage
+    with ExitStack() as stack:
+        if isinstance(storage, SqliteEventLogStorage):
+            for shard in ("index", run_id):
+                with storage.run_connection(shard):
+                    pass  # makes the file, where it is not there
+                held = stack.enter_context(closing(sqlite3.connect(storage.path_for_shard(shard))))
+                held.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        yield
 
 
 def _is_alive(pid: int) -> bool:

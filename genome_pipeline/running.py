@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.utils import make_new_run_id
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
@@ -20,7 +21,7 @@ from genome_pipeline.assets.validation import validation
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.instance import PID_TAG, prepare_home, release_dead_runs
+from genome_pipeline.instance import PID_TAG, open_event_logs, prepare_home, release_dead_runs
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
@@ -219,13 +220,16 @@ def _execute(
     tags: dict[str, str],
     assets: Sequence[str] | None = None,
 ) -> str:
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        run_config={"loggers": {_LOGGER: {}}},
-        tags={**tags, PID_TAG: str(os.getpid())},
-        raise_on_error=False,
-        asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
-    )
+    run_id = make_new_run_id()
+    with open_event_logs(instance, run_id):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config={"loggers": {_LOGGER: {}}},
+            tags={**tags, PID_TAG: str(os.getpid())},
+            raise_on_error=False,
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+        )
     if result.success:
         return result.run_id
     raise _failure(result.all_events)

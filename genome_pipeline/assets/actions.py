@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
@@ -54,9 +55,10 @@ def action_audiences(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
     """Sum up each rule's audience, and what became of those whom it picked at matured snapshots."""
     read_audience = read_frames("customer_actions", "customer_confidence")
 
-    def read(database: Backend, as_of: date) -> list[pd.DataFrame]:
-        picked = picked_outcomes(database.table("customer_actions"), database.table("prediction_outcomes"), as_of)
-        return [*read_audience(database, as_of), picked.to_pandas()]
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        actions, outcomes = database.table("customer_actions"), database.table("prediction_outcomes")
+        picked = [picked_outcomes(actions, outcomes, as_of).to_pandas() for as_of in dates]
+        return ([*frames, found] for frames, found in zip(read_audience(database, dates), picked, strict=True))
 
     def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         actions, confidence, picked = inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
@@ -38,9 +39,13 @@ def gene_drift(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
             frames[as_of] = comparable_genes(database, as_of, calendar.period_start(as_of))
         return frames[as_of]
 
-    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, _Baselines]:
+    def read(database: Backend, as_ofs: Sequence[date]) -> Iterable[tuple[pd.DataFrame, _Baselines]]:
+        matured = matured_dates(database, settings, as_ofs)
+        return [compared_at(database, *each) for each in zip(as_ofs, matured, strict=True)]
+
+    def compared_at(database: Backend, as_of: date, matured: Sequence[date]) -> tuple[pd.DataFrame, _Baselines]:
         dates = {"previous": calendar.period_start(as_of)}
-        if matured := matured_dates(database, settings, as_of):
+        if matured:
             dates["training"] = matured[-1]
         for day in frames.keys() - {as_of, *dates.values()}:
             del frames[day]

@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pandas as pd
-from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import snapshot_frame, was_written
+from genome_pipeline.assets.frames import snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import batches
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
@@ -40,20 +39,18 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
     for batch in batches(pipeline, snapshots(context, pipeline)):
         wanted = dict.fromkeys(day for as_of in batch for day in (calendar.period_start(as_of), as_of))
         with warehouse.open() as database:
-            features = {
-                day: snapshot_frame(database, "customer_features", day)
-                for day in wanted
-                if day in batch or was_written(database, "customer_features", day)
-            }
-            models = {as_of: _model_files(database, as_of) for as_of in batch}
+            known = [day for day in wanted if day in batch or was_written(database, "customer_features", day)]
+            features = snapshot_frames(database, "customer_features", known)
+            values, risks = (snapshot_frames(database, name, batch) for name in ("value_model", "risk_model"))
         # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
         with TemporaryDirectory(prefix="genome-drivers-") as folder:
             for as_of in batch:
                 previous = features.get(calendar.period_start(as_of))
-                _explain(pipeline, Path(folder), as_of, models[as_of], features[as_of], previous)
-            files = sorted(Path(folder).iterdir())
+                files = (values[as_of].artifact_file.iloc[0], risks[as_of].artifact_file.iloc[0])
+                _explain(pipeline, Path(folder), as_of, files, features[as_of], previous)
+            parts = sorted(Path(folder).iterdir())
             with warehouse.open() as database:
-                rows = database.read_parquet(files) if files else pd.DataFrame(columns=list(_TABLE.columns))
+                rows = database.read_parquet(parts) if parts else pd.DataFrame(columns=list(_TABLE.columns))
                 written = warehouse.replace_slices(database, _TABLE, batch, rows, context.run_id)
         report_rows(context, pipeline, written)
 
@@ -75,11 +72,3 @@ def _explain(
     parts = explain_customers(models, features, previous, pipeline.settings.source.currency)
     for number, rows in enumerate(parts):
         rows.to_parquet(folder / f"{as_of}-{number:04d}.parquet", index=False)
-
-
-def _model_files(database: Backend, as_of: date) -> tuple[str, str]:
-    """Stored value and risk model of a snapshot."""
-    value, risk = (
-        snapshot_frame(database, table, as_of).artifact_file.iloc[0] for table in ("value_model", "risk_model")
-    )
-    return value, risk

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
@@ -21,17 +24,33 @@ SNAPSHOT_ROWS = 50_000
 """Customers read of a snapshot to learn from; of a larger one, a fixed sample."""
 
 
-def snapshot_frame(database: Backend, table: str, as_of: date) -> pd.DataFrame:
-    """The rows of one snapshot, ordered by key, amounts as floats.
+def snapshot_frames(database: Backend, table: str, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
+    """The rows of each snapshot, ordered by key, amounts as floats.
 
-    Raises :class:`WarehouseError` when the snapshot has never been written.
+    Raises :class:`WarehouseError` when a snapshot has never been written.
     """
-    frame: pd.DataFrame = database.con.execute(
-        f"SELECT * FROM {table} WHERE {TABLES[table].slice_by} = ? ORDER BY {', '.join(TABLES[table].key)}", [as_of]
+    by = str(TABLES[table].slice_by)
+    order = ", ".join(dict.fromkeys((by, *TABLES[table].key)))
+    rows: pd.DataFrame = database.con.execute(
+        f"SELECT * FROM {table} WHERE {by} IN (SELECT unnest(?)) ORDER BY {order}", [dates]
     ).df()
-    if frame.empty and not was_written(database, table, as_of):
-        raise WarehouseError(f"{table} has no snapshot at {as_of}: materialise that period first")
-    return frame
+    frames = _by_date(rows, by)
+    for as_of in dates:
+        if as_of not in frames:
+            if not was_written(database, table, as_of):
+                raise WarehouseError(f"{table} has no snapshot at {as_of}: materialise that period first")
+            frames[as_of] = rows.iloc[:0]
+    return frames
+
+
+def _by_date(rows: pd.DataFrame, column: str) -> dict[date, pd.DataFrame]:
+    """Rows that are in order of a column of dates, cut into those of each date."""
+    days, starts = np.unique(rows[column].to_numpy(), return_index=True)
+    ends = np.append(starts, len(rows))[1:]
+    return {
+        pd.Timestamp(day).date(): rows.iloc[start:end].reset_index(drop=True)
+        for day, start, end in zip(days, starts, ends, strict=True)
+    }
 
 
 def was_written(database: Backend, table: str, as_of: date) -> bool:
@@ -42,23 +61,24 @@ def was_written(database: Backend, table: str, as_of: date) -> bool:
     return found is not None
 
 
-def observed_at(database: Backend, as_of: date) -> date:
-    """Day up to which the log can be taken as complete at ``as_of``; see :func:`observed_until`."""
-    days = database.con.execute(
+def observed_at(database: Backend, dates: Sequence[date]) -> list[date]:
+    """Day up to which the log can be taken as complete at each date; see :func:`observed_until`."""
+    rows = database.con.execute(
         "SELECT DISTINCT ordered_at::DATE AS day FROM validated_transactions"
         " WHERE NOT is_return AND ordered_at < ? ORDER BY day",
-        [as_of],
+        [max(dates)],
     ).fetchall()
-    return observed_until(as_of, [day for (day,) in days])
+    days = [day for (day,) in rows]
+    return [observed_until(as_of, days[: bisect_left(days, as_of)]) for as_of in dates]
 
 
-def matured_dates(database: Backend, settings: Settings, as_of: date) -> list[date]:
-    """Earlier snapshots whose horizon had passed by ``as_of``, oldest first."""
-    latest = observed_at(database, as_of) - timedelta(days=settings.predict.horizon_days)
-    return [day for day in _earlier(database, as_of) if day <= latest]
+def matured_dates(database: Backend, settings: Settings, dates: Sequence[date]) -> list[list[date]]:
+    """For each date, the earlier snapshots whose horizon had passed by then, oldest first."""
+    known, horizon = _snapshots_before(database, max(dates)), timedelta(days=settings.predict.horizon_days)
+    return [[day for day in known if day + horizon <= observed] for observed in observed_at(database, dates)]
 
 
-def _earlier(database: Backend, as_of: date) -> list[date]:
+def _snapshots_before(database: Backend, as_of: date) -> list[date]:
     rows = database.con.execute("SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? ORDER BY 1", [as_of])
     return [day for (day,) in rows.fetchall()]
 
@@ -92,19 +112,17 @@ class LabelledSnapshots:
         self._features: dict[date, pd.DataFrame] = {}
         self._read: dict[tuple[date, int], LabelledSnapshot] = {}
 
-    def at(self, database: Backend, as_of: date) -> list[LabelledSnapshot]:
-        """What a model at ``as_of`` learns from, oldest first."""
-        horizon_days = self._settings.predict.horizon_days
-        observed = observed_at(database, as_of)
-        return self._read_once(
-            database, snapshots_to_learn_from(_earlier(database, as_of), as_of, observed, horizon_days)
-        )
-
-    def _read_once(self, database: Backend, wanted: list[tuple[date, int]]) -> list[LabelledSnapshot]:
-        missing = [key for key in wanted if key not in self._read]
-        for horizon_days in sorted({days for _, days in missing}):
-            self._label(database, [day for day, days in missing if days == horizon_days], horizon_days)
-        return [self._read[key] for key in wanted]
+    def at(self, database: Backend, dates: Sequence[date]) -> list[list[LabelledSnapshot]]:
+        """What a model at each of the dates learns from, oldest first."""
+        horizon_days, known = self._settings.predict.horizon_days, _snapshots_before(database, max(dates))
+        wanted = [
+            snapshots_to_learn_from([day for day in known if day < as_of], as_of, observed, horizon_days)
+            for as_of, observed in zip(dates, observed_at(database, dates), strict=True)
+        ]
+        missing = {key for keys in wanted for key in keys} - self._read.keys()
+        for days in sorted({days for _, days in missing}):
+            self._label(database, sorted(day for day, found in missing if found == days), days)
+        return [[self._read[key] for key in keys] for keys in wanted]
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
         chosen = _bounded(database, dates)
@@ -132,5 +150,4 @@ def _bounded(database: Backend, dates: list[date]) -> ir.Table:
 
 def _by_snapshot(database: Backend, rows: ir.Table) -> dict[date, pd.DataFrame]:
     query = f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY as_of, customer_id"
-    frame: pd.DataFrame = database.con.execute(query).df()
-    return {pd.Timestamp(str(day)).date(): part.reset_index(drop=True) for day, part in frame.groupby("as_of")}
+    return _by_date(database.con.execute(query).df(), "as_of")

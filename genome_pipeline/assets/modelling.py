@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frame
+from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frames
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.resources import Pipeline
@@ -41,8 +41,9 @@ def fit_each_snapshot(
     """Fit, store and record a model at each snapshot of the run, from outcomes known by then."""
     labelled = LabelledSnapshots(pipeline)
 
-    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, list[LabelledSnapshot]]:
-        return snapshot_frame(database, "customer_features", as_of), labelled.at(database, as_of)
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot]]]:
+        features = snapshot_frames(database, "customer_features", dates)
+        return zip((features[as_of] for as_of in dates), labelled.at(database, dates), strict=True)
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
         model = fit(*inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
@@ -31,7 +32,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     settings, warehouse, table = pipeline.settings, pipeline.warehouse, TABLES["prediction_outcomes"]
     dates = snapshots(context, pipeline)
     with warehouse.open() as database:
-        matured = {day: as_of for as_of in dates for day in _newly_matured(database, pipeline, as_of)}
+        matured = _newly_matured(database, pipeline, dates)
         predicted = [database.table(name) for name in _PREDICTED]
         predicted = [frame.filter(frame.as_of.isin([*map(ibis.date, matured)])) for frame in predicted]
         outcomes = realised_outcomes(
@@ -54,11 +55,13 @@ def model_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     make_snapshots(context, pipeline, ["model_performance"], read_frames("prediction_outcomes"), make)
 
 
-def _newly_matured(database: Backend, pipeline: Pipeline, as_of: date) -> list[date]:
-    """Snapshots whose horizon passed within the period that ends at ``as_of``."""
+def _newly_matured(database: Backend, pipeline: Pipeline, dates: Sequence[date]) -> dict[date, date]:
+    """Snapshots whose horizon passed within a period that ends at one of the dates, each with that date."""
     settings = pipeline.settings
-    before = matured_dates(database, settings, settings.time.period_start(as_of))
-    return [day for day in matured_dates(database, settings, as_of) if day not in before]
+    by_then = matured_dates(database, settings, dates)
+    before = matured_dates(database, settings, [settings.time.period_start(as_of) for as_of in dates])
+    known = zip(dates, by_then, before, strict=True)
+    return {day: as_of for as_of, now, earlier in known for day in now if day not in earlier}
 
 
 def _no_rows(table: Table) -> pd.DataFrame:

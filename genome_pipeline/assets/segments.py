@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import snapshot_frame, was_written
+from genome_pipeline.assets.frames import snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.segment_profiles import profile_segments
@@ -27,9 +28,9 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
     """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
     fitted: dict[date, SegmentModel] = {}
 
-    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, str | None]:
-        before = pipeline.settings.time.period_start(as_of)
-        return snapshot_frame(database, "customer_features", as_of), _model_file(database, before)
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
+        features = snapshot_frames(database, "customer_features", dates)
+        return [(features[as_of], _model_file(database, pipeline.settings.time.period_start(as_of))) for as_of in dates]
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
         features, stored_before = inputs
@@ -55,11 +56,11 @@ def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     assigned: dict[date, pd.DataFrame] = {}
     read_inputs = read_frames("customer_features", "segment_model")
 
-    def read(database: Backend, as_of: date) -> tuple[list[pd.DataFrame], pd.DataFrame | None]:
-        before = pipeline.settings.time.period_start(as_of)
-        is_there = was_written(database, "customer_segments", before)
-        previous = snapshot_frame(database, "customer_segments", before) if is_there else None
-        return read_inputs(database, as_of), previous
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[list[pd.DataFrame], pd.DataFrame | None]]:
+        before = [pipeline.settings.time.period_start(as_of) for as_of in dates]
+        written = [day for day in before if was_written(database, "customer_segments", day)]
+        previous = snapshot_frames(database, "customer_segments", written)
+        return zip(read_inputs(database, dates), map(previous.get, before), strict=True)
 
     def make(as_of: date, inputs: tuple[list[pd.DataFrame], pd.DataFrame | None]) -> list[pd.DataFrame]:
         (features, models), stored_before = inputs

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import latest_matured, snapshot_frame
+from genome_pipeline.assets.frames import latest_matured, snapshot_frames
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors
@@ -58,10 +59,9 @@ def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
     similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
 
-    def read(database: Backend, as_of: date) -> tuple[pd.DataFrame, LabelledSnapshot | None]:
-        return snapshot_frame(database, "customer_features", as_of), latest_matured(
-            database, as_of, predict.horizon_days
-        )
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, LabelledSnapshot | None]]:
+        features = snapshot_frames(database, "customer_features", dates)
+        return [(features[as_of], latest_matured(database, as_of, predict.horizon_days)) for as_of in dates]
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
         return list(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import snapshot_frame
+from genome_pipeline.assets.frames import snapshot_frames
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.resources import Pipeline
@@ -25,18 +25,18 @@ def make_snapshots(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     tables: Sequence[str],
-    read: Callable[[Backend, date], Inputs],
+    read: Callable[[Backend, Sequence[date]], Iterable[Inputs]],
     make: Callable[[date, Inputs], Sequence[pd.DataFrame]],
 ) -> None:
     """Make the rows of ``tables`` at every snapshot of the run, in order.
 
-    ``read`` gets what a snapshot needs while the warehouse is open; ``make`` gives the rows of each table, in the
-    order of ``tables``, while it is closed for others to use.
+    ``read`` gets what each snapshot of a batch needs while the warehouse is open; ``make`` gives the rows of each
+    table, in the order of ``tables``, while it is closed for others to use.
     """
     warehouse = pipeline.warehouse
     for batch in batches(pipeline, snapshots(context, pipeline)):
         with warehouse.open() as database:
-            inputs = [read(database, as_of) for as_of in batch]
+            inputs = [*read(database, batch)]
         made = [make(as_of, given) for as_of, given in zip(batch, inputs, strict=True)]
         with warehouse.open() as database:
             for table, frames in zip(tables, zip(*made, strict=True), strict=True):
@@ -48,9 +48,14 @@ def make_snapshots(
                 )
 
 
-def read_frames(*tables: str) -> Callable[[Backend, date], list[pd.DataFrame]]:
-    """A ``read`` that takes the rows of the snapshot in each of ``tables``."""
-    return lambda database, as_of: [snapshot_frame(database, table, as_of) for table in tables]
+def read_frames(*tables: str) -> Callable[[Backend, Sequence[date]], Iterable[list[pd.DataFrame]]]:
+    """A ``read`` that takes the rows of each snapshot in each of ``tables``."""
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        by_table = [snapshot_frames(database, table, dates) for table in tables]
+        return ([frames[as_of] for frames in by_table] for as_of in dates)
+
+    return read
 
 
 def batches(pipeline: Pipeline, dates: Sequence[date]) -> Iterator[list[date]]:

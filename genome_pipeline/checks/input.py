@@ -132,9 +132,10 @@ def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
     """Compare the log's last day before each snapshot with its date."""
     results = []
     with pipeline.warehouse.open() as database:
-        for period in period_starts(context):
-            as_of = pipeline.settings.time.as_of(period)
-            missing = (as_of - observed_at(database, as_of)).days
+        periods = period_starts(context)
+        dates = [*map(pipeline.settings.time.as_of, periods)]
+        for period, as_of, observed_until in zip(periods, dates, observed_at(database, dates), strict=True):
+            missing = (as_of - observed_until).days
             observed = (
                 f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"
                 if missing

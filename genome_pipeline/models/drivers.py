@@ -34,7 +34,7 @@ HISTORY = "purchase_history"
 TERMS = (*GENES, HISTORY)
 """What contributions are attributed to."""
 
-REFERENCE_ROWS = 10_000
+REFERENCE_ROWS = 1_000
 """Customers of a snapshot that the average one is taken over, at most."""
 
 AVERAGE, REST = "average_customer", "everything_else"

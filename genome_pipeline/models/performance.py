@@ -13,7 +13,7 @@ Metrics, all on the customers for whom the model offered a prediction:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,14 @@ _TENURE_BANDS = np.array(["0-89 days", "90-179 days", "180-364 days", "365+ days
 _AMOUNT_TARGETS = (
     ("orders", "actual_orders", "expected_orders", "naive_expected_orders"),
     ("spend", "actual_spend", "expected_spend", "naive_expected_spend"),
+)
+
+
+_BOUNDS = ("lower", "upper")
+_MEASURED = (
+    *(name for _, *names in _AMOUNT_TARGETS for name in names),
+    *(f"{model}_{bound}" for _, _, model, _ in _AMOUNT_TARGETS for bound in _BOUNDS),
+    *("has_churned", "churn_probability", "naive_churn_probability"),
 )
 
 
@@ -55,10 +63,13 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
     if len(outcomes[["matured_as_of", "as_of"]].drop_duplicates()) > 1:
         raise ValueError("expected the outcomes of one snapshot")
     outcomes = by_customer(outcomes)
+    known = {name: numbers(outcomes[name]) for name in _MEASURED}
     records = [
         (target, predictor, slice_name, slice_value, metric, value, customer_count)
         for slice_name, slice_value, rows in _slices(outcomes)
-        for target, predictor, customer_count, metrics in _targets(outcomes.iloc[rows], interval_level)
+        for target, predictor, customer_count, metrics in _targets(
+            {name: values[rows] for name, values in known.items()}, interval_level
+        )
         for metric, value in metrics.items()
     ]
     performance = pd.DataFrame(records, columns=columns[2:])
@@ -101,27 +112,27 @@ def _decile_names(values: Floats) -> NDArray[np.object_]:
     return np.where(deciles > 0, deciles.astype(str).astype(object), np.array(None, dtype=object))
 
 
-def _targets(outcomes: pd.DataFrame, interval_level: float) -> Iterator[tuple[str, str, int, dict[str, float]]]:
+def _targets(outcomes: Mapping[str, Floats], interval_level: float) -> Iterator[tuple[str, str, int, dict[str, float]]]:
     """Target, predictor, number of customers and metrics, for each target that the model predicted for anyone."""
     for target, actual_column, model_column, naive_column in _AMOUNT_TARGETS:
-        actual, predicted = numbers(outcomes[actual_column]), numbers(outcomes[model_column])
+        actual, predicted = outcomes[actual_column], outcomes[model_column]
         is_predicted = np.isfinite(actual) & np.isfinite(predicted)
         if not is_predicted.any():
             continue
         actual, predicted = actual[is_predicted], predicted[is_predicted]
-        lower, upper = (numbers(outcomes[f"{model_column}_{bound}"])[is_predicted] for bound in ("lower", "upper"))
+        lower, upper = (outcomes[f"{model_column}_{bound}"][is_predicted] for bound in _BOUNDS)
         metrics = amount_metrics(actual, predicted) | interval_metrics(actual, lower, upper, interval_level)
         yield target, "model", actual.size, metrics
-        naive = numbers(outcomes[naive_column])[is_predicted]
+        naive = outcomes[naive_column][is_predicted]
         if np.isfinite(naive).all():
             yield target, "naive", actual.size, amount_metrics(actual, naive)
 
-    predicted = numbers(outcomes["churn_probability"])
+    predicted = outcomes["churn_probability"]
     is_predicted = np.isfinite(predicted)
     if is_predicted.any():
-        has_churned = outcomes["has_churned"].to_numpy(bool)[is_predicted]
+        has_churned = outcomes["has_churned"][is_predicted] == 1
         yield "churn", "model", has_churned.size, probability_metrics(has_churned, predicted[is_predicted])
-        naive = numbers(outcomes["naive_churn_probability"])[is_predicted]
+        naive = outcomes["naive_churn_probability"][is_predicted]
         if np.isfinite(naive).all():
             yield "churn", "naive", has_churned.size, probability_metrics(has_churned, naive)
 
@@ -182,13 +193,9 @@ def normalised_gini(actual: Floats, predicted: Floats) -> float:
     """
     if actual.sum() <= 0 or np.ptp(actual) == 0:
         return float("nan")
-    return _gini(actual, predicted) / _gini(actual, actual)
-
-
-def _gini(actual: Floats, score: Floats) -> float:
-    """Gini of ``actual`` in the order of ``score``: its covariance with mid-ranks, 2 cov(actual, rank) / (n mean)."""
-    rank = rankdata(score)
-    return float(2 * np.mean((actual - actual.mean()) * (rank - rank.mean())) / (actual.size * actual.mean()))
+    # A Gini is 2 cov(amount, mid-rank) / (n mean); what does not depend on the order cancels out.
+    by_prediction, by_itself = (float(np.dot(actual - actual.mean(), rankdata(score))) for score in (predicted, actual))
+    return by_prediction / by_itself
 
 
 def expected_calibration_error(probability: Floats, is_event: NDArray[np.bool_] | Floats) -> float:
