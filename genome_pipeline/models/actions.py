@@ -24,6 +24,7 @@ from genome_pipeline.models.genes import FloatArray, by_customer, numbers
 WAIT_ACTION = "Wait for more data"
 WAIT_WORDS = "neither orders nor churn can be predicted"
 
+_OF_RISK = ("churn_probability", "risk_band")
 _LEAST_RETENTION = 0.1
 
 
@@ -40,7 +41,8 @@ def recommend_actions(
     """Contract ``customer_actions``: one row per row of ``features``, by customer.
 
     Customers without a prediction wait, with the reason. All others get the action of the first rule that applies;
-    where their confidence is below ``review_confidence``, a person is asked to look first.
+    where their confidence is below ``review_confidence``, a person is asked to look first. A churn probability without
+    an interval is not calibrated yet: no condition on it or on its band is met.
 
     Args:
         features: contract ``customer_features`` of one snapshot; the other frames are about the same snapshot.
@@ -57,7 +59,9 @@ def recommend_actions(
     facts = _facts(customers, [stake, segments, value, risk, estimates, confidence])
     why_wait = confidence.set_index("customer_id")["abstain_reason"].reindex(customers["customer_id"])
     waits = why_wait.notna().to_numpy()
-    applies = [waits, *(_applies(rule, facts) for rule in playbook)]
+    is_calibrated = np.isfinite(numbers(facts["churn_probability_lower"]))
+    judged = facts.assign(**{name: facts[name].where(is_calibrated) for name in _OF_RISK})
+    applies = [waits, *(_applies(rule, judged) for rule in playbook)]
     rule = np.argmax(applies, axis=0)
     reason = np.where(waits, why_wait.to_numpy(object), "")
     for position, one in enumerate(playbook, start=1):

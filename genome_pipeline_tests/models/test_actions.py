@@ -204,6 +204,22 @@ def test_a_customer_without_a_prediction_waits_and_low_confidence_is_for_review(
     assert actions["is_for_review"].to_dict() == {"a": False, "b": True, "c": False}
 
 
+def test_no_rule_acts_on_a_churn_probability_that_is_not_calibrated_yet() -> None:
+    features = shop()
+    high = {"churn_probability": np.where(features["customer_id"] < "b", 0.99, 0.1), "risk_band": "high"}
+    playbook = [
+        PlaybookRule(name="band", action="Act", when=[{"column": "risk_band", "is": "high"}], reason="why"),
+        PlaybookRule(name="sure", action="Act", when=[{"column": "churn_probability", "at_least": 0.9}], reason="why"),
+        PlaybookRule(name="rest", action="Nothing", reason="{churn_probability}"),
+    ]
+    uncalibrated = risk_of(features, **high, churn_probability_lower=np.nan, churn_probability_upper=np.nan)
+    actions = _recommend(features, uncalibrated, value_of(features), playbook=playbook)
+    assert set(actions["action_rule"]) == {"rest"}
+    assert set(actions["action_reason"]) == {"99%", "10%"}
+    calibrated = _recommend(features, risk_of(features, **high), value_of(features), playbook=playbook)
+    assert set(calibrated["action_rule"]) == {"band"}
+
+
 def test_every_customer_has_one_action_whatever_the_order_of_rows() -> None:
     features = shop()
     risk = risk_of(features, churn_probability=np.linspace(0, 1, len(features)))
