@@ -1,9 +1,9 @@
 """How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,7 @@ import pandas as pd
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError
@@ -42,17 +43,34 @@ class Check:
                 partitions_def=partitions,
                 pool=WAREHOUSE_POOL,
             )
-            def _check(
-                context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-            ) -> dg.AssetCheckResult:
+            def _check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
                 try:
                     results = self.body(context, pipeline)
                     _record(context, pipeline, results)
                 except ConfigError as error:
                     raise dg.Failure(description=str(error), allow_retries=False) from None
-                return _evaluation(results)
+                if context.has_partition_key_range and len(periods := period_starts(context)) > 1:
+                    yield from self._period_evaluations(periods, results)
+                yield _evaluation(results)
 
         return _check
+
+    def _period_evaluations(
+        self, periods: Sequence[date], results: Sequence[CheckResult]
+    ) -> Iterator[dg.AssetCheckEvaluation]:
+        """What was found in each period, which Dagster records of single periods only."""
+        for period in periods:
+            found = _evaluation([result for result in results if result.period_start_date in (period, None)])
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(self.asset),
+                check_name=self.name,
+                passed=found.passed,
+                metadata=found.metadata,
+                severity=found.severity,
+                description=found.description,
+                blocking=self.is_blocking,
+                partition=str(period),
+            )
 
 
 def check(asset: str, *, description: str, is_blocking: bool) -> Callable[[CheckBody], Check]:

@@ -58,6 +58,18 @@ def test_all_checks_that_must_pass_have_passed(shop_run: Settings) -> None:
     assert {"raw_transactions", "validated_transactions", "quarantined_transactions", "customer_genome"} <= checked
 
 
+def test_every_check_has_an_outcome_in_dagster_at_every_period_of_a_range(shop_run: Settings) -> None:
+    months = {f"2020-{month:02d}-01" for month in range(1, 8)}
+    whole = {"raw_transactions", "published_genome"}
+    with DagsterInstance.from_config(str(shop_run.dagster_home)) as instance:
+        for check in build_definitions(shop_run).asset_checks or ():
+            for key in check.check_keys:
+                history = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+                assert {record.status.value for record in history} <= {"SUCCEEDED", "FAILED"}, key
+                partitions = {record.partition for record in history} - {None}
+                assert partitions == (set() if key.asset_key.to_user_string() in whole else months), key
+
+
 def card_text(card: dict[str, Any]) -> str:
     file = io.StringIO()
     print_card(Console(file=file, width=200), card)
