@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -356,18 +357,10 @@ def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
 
 def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     """The playbook's audiences, from :func:`genome_pipeline.audience.audience_summary`."""
-    table = Table("Rule", box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left")
-    names = (
-        "Customers",
-        "To review",
-        f"At stake, {facts['currency']}",
-        "Confidence",
-        "Left before",
-        "Average",
-        "Lift",
-        "That season",
-    )
-    for name in names:
+    table = Table(box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("Rule", no_wrap=True)
+    stake = f"At stake, {facts['currency']}"
+    for name in ("Customers", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
         table.add_column(name, justify="right")
     for row in facts["audiences"]:
         stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
@@ -378,15 +371,15 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
             "-" if stake is None else f"{stake:,.0f}",
             _percent(row["mean_confidence"]),
             _percent(row["actual_churn_share"]),
-            _percent(row["average_churn_share"]),
             "-" if lift is None else f"{lift:.2f}",
             _percent(row["concurrent_churn_share"]),
         )
     console.print(table)
+    average = next((row["average_churn_share"] for row in facts["audiences"] if row["average_churn_share"]), None)
     console.print(
         "Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
-        " nothing in the horizon. Average: of all customers at these snapshots; that season: the same, weighted by when"
-        " the rule picked. `genome audience RULE --to FILE` writes an audience out.",
+        f" nothing in the horizon. Lift: that over the average of all customers, {_percent(average)}. That season: the"
+        " average, weighted by when the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
 
@@ -432,9 +425,15 @@ def _grid() -> Table:
 def _facts(facts: dict[str, Any]) -> Table:
     grid = _grid()
     for name, value in facts.items():
-        text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = "\n".join(map(_text, value)) if isinstance(value, list) else _text(value)
         grid.add_row(name.replace("_", " ").capitalize(), escape(text))
     return grid
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _interval(genome: dict[str, Any], name: str, form: Any) -> str:
