@@ -361,7 +361,7 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     table.add_column("Rule", no_wrap=True)
     stake = f"At stake, {facts['currency']}"
     for name in ("Customers", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
     for row in facts["audiences"]:
         stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
         table.add_row(
