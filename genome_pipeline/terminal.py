@@ -360,8 +360,8 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     table = Table(box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("Rule", no_wrap=True)
     stake = f"At stake, {facts['currency']}"
-    for name in ("Size", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
-        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
+    for name in ("Customers", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in facts["audiences"]:
         stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
         table.add_row(
