@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[A
     finally:
         building.unlink(missing_ok=True)
     return {"path": str(path), "row_count": written}
+
+
+def neutral(text: str) -> str:
+    """The text as :func:`write_rows` writes it: with an apostrophe in front where it would be taken for a formula."""
+    return f"'{text}" if re.match(_FORMULA, text) and not re.match(_NUMBER, text) else text
 
 
 def _neutral(expression: str) -> str:

@@ -12,20 +12,20 @@ from urllib.parse import parse_qsl
 import dash_mantine_components as dmc
 import duckdb
 import flask
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from genome_pipeline.dashboard import formats, queries
 from genome_pipeline.dashboard.components import empty_state, labelled, notice
-from genome_pipeline.dashboard.pages import customer, data_quality, overview, segments
+from genome_pipeline.dashboard.pages import confidence, customer, data_quality, overview, risk, segments, value
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 
 _LOGGER = logging.getLogger(__name__)
 
-PAGES = {page.PATH: page for page in (overview, segments, customer, data_quality)}
+PAGES = {page.PATH: page for page in (overview, segments, value, risk, customer, confidence, data_quality)}
 DEFAULT_PORT = 8050
 
 _THEME_COOKIE = "color_scheme"
@@ -189,6 +189,27 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
             State("url", "search"),
             prevent_initial_call=True,
         )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("genome", "choose"),
+        Output("url", "search", allow_duplicate=True),
+        Input({"choice": ALL}, "value"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("genome", "chartTable"),
+        Output({"type": "chart-table", "chart": MATCH}, "children"),
+        Input({"type": "chart-details", "chart": MATCH}, "n_clicks"),
+        Input({"type": "chart-data", "chart": MATCH}, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("genome", "chartCsv"),
+        Output({"type": "chart-download", "chart": MATCH}, "data"),
+        Input({"type": "chart-csv", "chart": MATCH}, "n_clicks"),
+        State({"type": "chart-data", "chart": MATCH}, "data"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("genome", "toggleColorScheme"),
         Output("provider", "forceColorScheme"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dash_ag_grid as dag
@@ -12,8 +14,13 @@ import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.glossary import description, label
+from genome_pipeline.export import neutral
+
+_TABLE_ROWS = 200
+"""Rows of a chart's data shown on the page; the CSV file has them all."""
 
 
 def page(title: str, question: str, *sections: Any, tools: Any = None) -> Component:
@@ -77,10 +84,82 @@ def panel(*content: Any, title: str, reading: str = "", columns: Sequence[str] =
     )
 
 
-def chart_panel(figure: go.Figure, columns: Sequence[str] = ()) -> Component:
-    """A card with a figure: the figure's own title and reading stand above it as text, where they wrap."""
+def chart_panel(figure: go.Figure, data: pd.DataFrame, columns: Sequence[str] = (), *, tools: Any = None) -> Component:
+    """A card with a figure, and below it the figure's data as a table and as a CSV file.
+
+    The figure's own title and reading stand above it as text, where they wrap. ``data`` is what was drawn, in columns
+    named as in the contract; ``tools`` are the choices that change the figure.
+    """
     title, reading = figure.layout.title.text, figure.layout.title.subtitle.text
-    return panel(_graph(figure, title, has_download=True), title=title, reading=reading, columns=columns)
+    return panel(
+        tools,
+        _graph(figure, title, has_download=True),
+        _chart_data(title, data),
+        title=title,
+        reading=reading,
+        columns=columns,
+    )
+
+
+def _chart_data(title: str, data: pd.DataFrame) -> Component:
+    """The data of a chart: a table that is made when it is opened, and a button that saves all rows."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    texts = data.map(lambda value: neutral(value) if isinstance(value, str) else value)
+    stored = {
+        "headings": [label(column) for column in data.columns],
+        "is_number": [pd.api.types.is_numeric_dtype(data[column]) for column in data.columns],
+        "rows": [
+            [_cell(column, value) for column, value in zip(data.columns, row, strict=True)]
+            for row in data.head(_TABLE_ROWS).itertuples(index=False)
+        ],
+        "left_out": max(len(data) - _TABLE_ROWS, 0),
+        "csv": texts.to_csv(index=False),
+        "file": f"{name}.csv",
+    }
+    return html.Div(
+        [
+            dcc.Store(id={"type": "chart-data", "chart": name}, data=stored),
+            dcc.Download(id={"type": "chart-download", "chart": name}),
+            html.Details(
+                [html.Summary("Data as a table"), html.Div(id={"type": "chart-table", "chart": name})],
+                id={"type": "chart-details", "chart": name},
+            ),
+            html.Button(
+                "Save as CSV",
+                id={"type": "chart-csv", "chart": name},
+                className="chart-csv",
+                **labelled(f"{title}: save as CSV"),
+            ),
+        ],
+        className="chart-data",
+    )
+
+
+def _cell(column: str, value: Any) -> str:
+    if formats.is_missing(value):
+        return formats.NOTHING
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, date):
+        return formats.day(value)
+    return formats.column_value(column, value) if column in COLUMNS else formats.decimal(value, 4)
+
+
+def choice(parameter: str, name: str, options: Sequence[tuple[str, str]], value: str, *, width: int = 220) -> Component:
+    """A choice that stands in the URL as ``parameter``; ``options`` are values and what they are called."""
+    select: Component = dmc.Select(
+        id={"choice": parameter},
+        label=name,
+        data=[{"value": option, "label": text} for option, text in options],
+        value=value,
+        allowDeselect=False,
+        searchable=len(options) > 12,
+        w=width,
+        size="xs",
+    )
+    return select
 
 
 def bare_chart(figure: go.Figure) -> Component:

@@ -6,14 +6,22 @@ is shown, both become text above the picture.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from genome_pipeline.dashboard.drawing import (
+    add_band,
+    add_labelled_bars,
+    describe,
+    new_figure,
+    period_axis,
+    snapshot_axis,
+    translucent,
+    wrapped,
+)
 from genome_pipeline.dashboard.formats import (
     NOTHING,
     column_value,
@@ -46,78 +54,12 @@ CONFIDENCE_PARTS = (
 RISK_BANDS = ("low", "medium", "high")
 
 
-def _figure(title: str, reading: str, theme: Theme, height: int = 300) -> go.Figure:
-    figure = go.Figure()
-    _describe(figure, title, reading, theme, height)
-    return figure
-
-
-def _describe(figure: go.Figure, title: str, reading: str, theme: Theme, height: int) -> None:
-    figure.update_layout(template=theme.template, height=height, title={"text": title, "subtitle": {"text": reading}})
-
-
-def _wrapped(text: object, width: int = 24) -> str:
-    """Text from data on at most two lines, made literal."""
-    words, lines = str(text).split(" "), [""]
-    for word in words:
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    if len(lines) > 2:
-        lines = [lines[0], f"{' '.join(lines[1:])[: width - 1]}…"]
-    return "<br>".join(plot_text(line) for line in lines)
-
-
-def _band(
-    figure: go.Figure, x: pd.Series, lower: pd.Series, upper: pd.Series, color: str, name: str, opacity: float = 0.22
-) -> None:
-    figure.add_scatter(
-        x=x, y=upper, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", legendgroup=name
-    )
-    figure.add_scatter(
-        x=x,
-        y=lower,
-        mode="lines",
-        line={"width": 0},
-        fill="tonexty",
-        fillcolor=_translucent(color, opacity),
-        name=name,
-        legendgroup=name,
-        hoverinfo="skip",
-    )
-
-
-def _translucent(color: str, opacity: float) -> str:
-    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
-
-
-def _period_axis(figure: go.Figure, starts: pd.Series) -> None:
-    """Ticks at starts of periods, at most eight of them."""
-    days = sorted(starts.unique())
-    has_whole_months = all(pd.Timestamp(start).day == 1 for start in days)
-    figure.update_xaxes(
-        tickvals=days[:: math.ceil(len(days) / 8) or 1],
-        tickformat="%b<br>%Y" if has_whole_months else "%-d %b<br>%Y",
-        tickangle=0,
-    )
-
-
-def _snapshot_axis(figure: go.Figure, snapshots: Sequence[date]) -> None:
-    """One tick per snapshot while there is room for them; fewer labels after that."""
-    if len(snapshots) <= 6:
-        figure.update_xaxes(tickvals=list(snapshots), tickformat="%-d %b<br>%Y")
-    else:
-        figure.update_xaxes(nticks=7, tickformat="%-d %b<br>%Y")
-
-
 # Overview
 
 
 def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Customers, and those active in the recent window, at each snapshot."""
-    figure = _figure(
+    figure = new_figure(
         "Customers known and active at each snapshot",
         "Active: at least one purchase in the recent window before the snapshot.",
         theme,
@@ -137,7 +79,7 @@ def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
             hovertemplate="%{x|%-d %b %Y}<br>%{y:,} customers<extra>" + name + "</extra>",
         )
     figure.update_yaxes(rangemode="tozero", tickformat=",~s", title="Customers")
-    _snapshot_axis(figure, trend["as_of"].tolist())
+    snapshot_axis(figure, trend["as_of"].tolist())
     return figure
 
 
@@ -145,7 +87,7 @@ def expected_and_realised_spend(
     trend: pd.DataFrame, realised: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
 ) -> go.Figure:
     """Total spend expected within the horizon of each snapshot, beside the baseline and what was realised."""
-    figure = _figure(
+    figure = new_figure(
         "Expected and realised spend",
         f"In the {horizon_days} days after each snapshot; one without a bar has not matured yet.",
         theme,
@@ -156,7 +98,7 @@ def expected_and_realised_spend(
         x=realised["as_of"],
         y=realised["actual_spend"],
         name="Realised",
-        marker={"color": _translucent(theme.actual, 0.18), "line": {"color": theme.actual, "width": 1}},
+        marker={"color": translucent(theme.actual, 0.18), "line": {"color": theme.actual, "width": 1}},
         hovertemplate=hover + "<extra>Realised</extra>",
     )
     figure.add_scatter(
@@ -178,7 +120,7 @@ def expected_and_realised_spend(
         hovertemplate=hover + "<extra>Expected</extra>",
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend of all customers")
-    _snapshot_axis(figure, trend["as_of"].tolist())
+    snapshot_axis(figure, trend["as_of"].tolist())
     return figure
 
 
@@ -186,7 +128,7 @@ def spend_by_risk_band(
     bands: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
 ) -> go.Figure:
     """Expected spend at each snapshot, by the risk band of those who would spend it."""
-    figure = _figure(
+    figure = new_figure(
         "Expected spend by risk of churn",
         f"Spend expected in the next {horizon_days} days, split by the risk band of the customers it rests on.",
         theme,
@@ -217,18 +159,18 @@ def spend_by_risk_band(
         )
     figure.update_layout(barmode="stack")
     figure.update_yaxes(tickprefix=prefix, tickformat=",~s", title="Expected spend")
-    _snapshot_axis(figure, sorted(bands["as_of"].unique().tolist()))
+    snapshot_axis(figure, sorted(bands["as_of"].unique().tolist()))
     return figure
 
 
 def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Mean confidence at each snapshot, with the middle half of customers."""
-    figure = _figure(
+    figure = new_figure(
         "Confidence in the predictions at each snapshot",
         "Line: mean over customers. Band: the middle half of customers. 1 is full confidence.",
         theme,
     )
-    _band(
+    add_band(
         figure,
         trend["as_of"],
         trend["confidence_lower_quartile"],
@@ -248,13 +190,13 @@ def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Fig
         "<extra></extra>",
     )
     figure.update_yaxes(range=[0, 1], tickformat=".1f", title="Confidence (0 to 1)")
-    _snapshot_axis(figure, trend["as_of"].tolist())
+    snapshot_axis(figure, trend["as_of"].tolist())
     return figure
 
 
 def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
     """Customers per recommended action, with the revenue at stake."""
-    figure = _figure(
+    figure = new_figure(
         "Recommended actions and what is at stake",
         "Bars: customers. At stake: churn probability times what they would spend if they stay.",
         theme,
@@ -267,34 +209,14 @@ def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: T
         else f"{integer(count)} customers"
         for count, stake in zip(rows["customer_count"], rows["revenue_at_stake_amount"], strict=True)
     ]
-    _labelled_bars(figure, [_wrapped(action) for action in rows["action"]], rows["customer_count"], stakes, theme)
+    add_labelled_bars(figure, [wrapped(action) for action in rows["action"]], rows["customer_count"], stakes, theme)
     figure.update_xaxes(title="Customers")
     return figure
 
 
-def _labelled_bars(
-    figure: go.Figure, names: Sequence[str], lengths: pd.Series, texts: Sequence[str], theme: Theme
-) -> None:
-    figure.add_bar(
-        x=lengths,
-        y=list(names),
-        orientation="h",
-        marker={"color": theme.model},
-        text=[f" {text}" for text in texts],
-        textposition="outside",
-        cliponaxis=False,
-        textfont={"color": theme.ink, "size": 12},
-        hovertemplate="%{y}<br>%{text}<extra></extra>",
-    )
-    longest = float(lengths.max()) if len(lengths) else 1.0
-    # Room for the text beyond the longest bar.
-    figure.update_xaxes(range=[0, max(longest, 1.0) * 1.6], tickformat=",~s", nticks=5)
-    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
-
-
 def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """How many customers there are at each confidence."""
-    figure = _figure(
+    figure = new_figure(
         "Customers by confidence",
         "Low below 1/3, high from 2/3 on: the further right, the further the predictions can be trusted.",
         theme,
@@ -325,14 +247,14 @@ def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT)
 
 def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Each segment's share of customers beside its share of recent spend."""
-    figure = _figure(
+    figure = new_figure(
         "Share of customers beside share of spend",
         "A segment whose diamond lies right of its circle brings more than its share of recent spend.",
         theme,
         height=110 + 48 * len(profiles),
     )
     rows = profiles.iloc[::-1]
-    names = [_wrapped(name) for name in rows["segment_name"]]
+    names = [wrapped(name) for name in rows["segment_name"]]
     for name, customers, spend in zip(names, rows["customer_share"], rows["spend_share"], strict=True):
         if not is_missing(spend):
             figure.add_scatter(
@@ -365,7 +287,7 @@ def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
     """Median genes of each segment: the numbers themselves, coloured by where they stand among segments."""
-    figure = _figure(
+    figure = new_figure(
         "What each segment is like: median customer",
         "Numbers are medians. Blue is above, orange below the middle of the segments in that column.",
         theme,
@@ -382,7 +304,7 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
     ]
     figure.add_heatmap(
         x=[label(column).replace(" ", "<br>", 1) for column in PROFILE_COLUMNS],
-        y=[_wrapped(name) for name in rows["segment_name"]],
+        y=[wrapped(name) for name in rows["segment_name"]],
         z=positions,
         zmin=-1,
         zmax=1,
@@ -406,7 +328,7 @@ def segment_value(
     profiles: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
 ) -> go.Figure:
     """What customers of each segment are expected to spend: median, and the middle 80% of customers."""
-    figure = _figure(
+    figure = new_figure(
         f"Expected spend per customer in the next {horizon_days} days",
         "Mark: median customer of the segment. Line: the middle 80% of its customers.",
         theme,
@@ -417,7 +339,7 @@ def segment_value(
     median = rows["expected_spend_median"]
     figure.add_scatter(
         x=median,
-        y=[_wrapped(name) for name in rows["segment_name"]],
+        y=[wrapped(name) for name in rows["segment_name"]],
         mode="markers",
         marker={"color": theme.model, "size": 12, "symbol": "diamond"},
         cliponaxis=False,
@@ -442,7 +364,7 @@ def segment_value(
 
 def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = LIGHT) -> go.Figure:
     """Customers flowing between segments from the previous snapshot to this one."""
-    figure = _figure(
+    figure = new_figure(
         f"Where customers moved since {day(since)}",
         "Left: segment then. Right: segment now. Width: customers; coloured bands are those who moved.",
         theme,
@@ -479,7 +401,7 @@ def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = 
             "target": [destination_position[destination] for destination in migrations["to_segment_id"]],
             "value": migrations["customer_count"],
             "color": [
-                _translucent(theme.naive, 0.22) if same else _translucent(color_of[destination], 0.5)
+                translucent(theme.naive, 0.22) if same else translucent(color_of[destination], 0.5)
                 for same, destination in zip(stayed, migrations["to_segment_id"], strict=True)
             ],
             "hovertemplate": "%{source.label}<br>to %{target.label}<br>%{value:,} customers<extra></extra>",
@@ -513,7 +435,7 @@ def prediction_interval(
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """One prediction on its scale: the interval as a bar, the prediction in it, and the naive baseline."""
-    figure = _figure(title, reading, theme, height=96)
+    figure = new_figure(title, reading, theme, height=96)
     known = [number for number in (value, lower, upper, naive) if number is not None and not is_missing(number)]
     end = maximum if maximum is not None else max(known) * 1.08 or 1.0
     number = f"{tickprefix}%{{x:{'.1%' if tickformat.endswith('%') else ',.2f'}}}"
@@ -522,7 +444,7 @@ def prediction_interval(
             x=[lower, upper],
             y=[0, 0],
             mode="lines",
-            line={"color": _translucent(theme.model, 0.35), "width": 12},
+            line={"color": translucent(theme.model, 0.35), "width": 12},
             hovertemplate=number + "<extra>Interval</extra>",
         )
     if naive is not None and not is_missing(naive):
@@ -548,7 +470,7 @@ def prediction_interval(
 
 def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
     """The parts that make up a customer's confidence."""
-    figure = _figure(
+    figure = new_figure(
         "What the confidence is made of",
         "Each part from 0 to 1; the weakest one says what would have to improve.",
         theme,
@@ -582,7 +504,7 @@ def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
 
 def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
     """Where the customer stands among all customers, gene by gene, beside the segment's median."""
-    figure = _figure(
+    figure = new_figure(
         "Genome fingerprint: percentile among all customers",
         "Circle: this customer, with the value. Diamond: median of the segment. 50 is the middle of all customers.",
         theme,
@@ -600,7 +522,7 @@ def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *,
         base=50,
         y=names,
         orientation="h",
-        marker={"color": _translucent(theme.model, 0.25)},
+        marker={"color": translucent(theme.model, 0.25)},
         width=0.28,
         showlegend=False,
         hoverinfo="skip",
@@ -637,7 +559,7 @@ def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *,
 def activity_timeline(activity: pd.DataFrame, currency: str | None, period: str, *, theme: Theme = LIGHT) -> go.Figure:
     """A customer's purchases period by period, silent periods included."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
-    _describe(
+    describe(
         figure,
         f"Purchases by {period}",
         "Above: purchases and returns. Below: days with a purchase. Gaps are silent periods.",
@@ -677,7 +599,7 @@ def activity_timeline(activity: pd.DataFrame, currency: str | None, period: str,
         col=1,
     )
     figure.update_layout(barmode="relative", bargap=0.2)
-    _period_axis(figure, activity["period_start_date"])
+    period_axis(figure, activity["period_start_date"])
     figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
     figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
     return figure
@@ -687,7 +609,7 @@ def customer_value_history(
     predictions: pd.DataFrame, currency: str | None, horizon_days: int, interval_level: float, *, theme: Theme = LIGHT
 ) -> go.Figure:
     """What the customer was expected to spend at each snapshot, with the interval, and what was realised."""
-    figure = _figure(
+    figure = new_figure(
         f"Spend in the {horizon_days} days after each snapshot",
         f"Band: the {percent(interval_level, 0)} interval; about that share of the squares should fall in it.",
         theme,
@@ -695,7 +617,7 @@ def customer_value_history(
     )
     prefix = currency_prefix(currency)
     name = f"{percent(interval_level, 0)} interval"
-    _band(
+    add_band(
         figure,
         predictions["as_of"],
         predictions["expected_spend_lower"],
@@ -725,19 +647,19 @@ def customer_value_history(
         hovertemplate=hover + "<extra>Realised</extra>",
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend")
-    _snapshot_axis(figure, predictions["as_of"].tolist())
+    snapshot_axis(figure, predictions["as_of"].tolist())
     return figure
 
 
 def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, theme: Theme = LIGHT) -> go.Figure:
     """The customer's churn probability at each snapshot, with its interval, and what happened."""
-    figure = _figure(
+    figure = new_figure(
         "Churn probability at each snapshot",
         f"No purchase within {horizon_days} days. Band: interval. Squares: what happened, at 0% they bought again.",
         theme,
         height=260,
     )
-    _band(
+    add_band(
         figure,
         predictions["as_of"],
         predictions["churn_probability_lower"],
@@ -767,7 +689,7 @@ def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, them
         hovertemplate="%{x|%-d %b %Y}<br>%{text}<extra></extra>",
     )
     figure.update_yaxes(range=[-0.05, 1.05], tickformat=".0%", title="Probability")
-    _snapshot_axis(figure, predictions["as_of"].tolist())
+    snapshot_axis(figure, predictions["as_of"].tolist())
     return figure
 
 
@@ -776,7 +698,7 @@ def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, them
 
 def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
     """Rows set aside, by the rule they failed, with their amounts."""
-    figure = _figure(
+    figure = new_figure(
         "Rows set aside, by reason",
         "A row that failed two rules counts under both. Text: rows and their amount, where one could be read.",
         theme,
@@ -787,14 +709,14 @@ def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: 
         f"{integer(count)} rows · {money(amount, currency)}"
         for count, amount in zip(rows["row_count"], rows["amount_sum"], strict=True)
     ]
-    _labelled_bars(figure, [_reason(reason) for reason in rows["reason"]], rows["row_count"], texts, theme)
+    add_labelled_bars(figure, [_reason(reason) for reason in rows["reason"]], rows["row_count"], texts, theme)
     figure.update_xaxes(title="Rows")
     return figure
 
 
 def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Rows set aside period by period, by reason; rows without a readable date are not in it."""
-    figure = _figure(
+    figure = new_figure(
         "Rows set aside over time",
         "By period; rows outside the calendar or without a readable date have none. A jump: the source changed.",
         theme,
@@ -821,7 +743,7 @@ def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.F
             hovertemplate="%{x|%-d %b %Y}<br>%{y:,} rows<extra>" + name + "</extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.2)
-    _period_axis(figure, dated["period_start_date"])
+    period_axis(figure, dated["period_start_date"])
     figure.update_yaxes(tickformat=",~s", title="Rows")
     return figure
 

@@ -1,4 +1,32 @@
 /* What happens in the browser alone: choices become the URL, the colour scheme a cookie, the page the window's title. */
+function genomeCells(cellType, cells, isNumber) {
+    return cells.map((cell, position) => ({
+        type: cellType,
+        namespace: "dash_html_components",
+        props: { children: cell, className: isNumber[position] ? "number" : "" },
+    }));
+}
+
+function genomeElement(type, children, className) {
+    return { type: type, namespace: "dash_html_components", props: { children: children, className: className || "" } };
+}
+
+/* A choice draws the page anew: whoever made it by keyboard goes on from there. */
+function genomeKeepFocus(id) {
+    const find = () => document.getElementById(JSON.stringify(id));
+    const before = find();
+    const started = Date.now();
+    const timer = setInterval(() => {
+        const now = find();
+        if (now && now !== before) {
+            (now.querySelector("[role=slider]") || now).focus({ preventScroll: true });
+        }
+        if ((now && now !== before) || Date.now() - started > 5000) {
+            clearInterval(timer);
+        }
+    }, 50);
+}
+
 function genomeSearch(search, name, value) {
     const parameters = new URLSearchParams(search || "");
     if ((parameters.get(name) || "") === value) {
@@ -25,6 +53,33 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         },
         chooseCustomer: function (value, search) {
             return value ? genomeSearch(search, "customer_id", value) : window.dash_clientside.no_update;
+        },
+        choose: function (values, search) {
+            const chosen = window.dash_clientside.callback_context.triggered_id;
+            if (!chosen) {
+                return window.dash_clientside.no_update;
+            }
+            const position = window.dash_clientside.callback_context.inputs_list[0].findIndex(
+                (input) => input.id.choice === chosen.choice
+            );
+            genomeKeepFocus(chosen);
+            return genomeSearch(search, chosen.choice, String(values[position]));
+        },
+        chartTable: function (clicks, data) {
+            if (!clicks || !data) {
+                return null;
+            }
+            const rows = data.rows.map((row) => genomeElement("Tr", genomeCells("Td", row, data.is_number)));
+            const head = genomeElement("Tr", genomeCells("Th", data.headings, data.is_number));
+            const table = genomeElement("Table", [genomeElement("Thead", head), genomeElement("Tbody", rows)], "table");
+            const rest = data.left_out ? [genomeElement("P", data.left_out + " more rows in the CSV file.")] : [];
+            return genomeElement("Div", [table, ...rest], "table-scroll");
+        },
+        chartCsv: function (clicks, data) {
+            if (!clicks || !data) {
+                return window.dash_clientside.no_update;
+            }
+            return { content: data.csv, filename: data.file, type: "text/csv;charset=utf-8" };
         },
         setTitle: function (title) {
             document.title = title ? title + " · Customer Genome" : "Customer Genome";

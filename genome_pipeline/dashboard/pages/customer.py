@@ -128,12 +128,14 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
         columns_of(
             chart_panel(
                 figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
+                genes,
                 queries.FINGERPRINT_GENES,
             ),
             html.Div(
                 [
                     chart_panel(
                         figures.activity_timeline(activity, run.currency, run.period, theme=theme),
+                        activity,
                         ("gross_amount", "return_amount", "purchase_day_count"),
                     ),
                     _confidence(genome, theme),
@@ -146,10 +148,12 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
                 figures.customer_value_history(
                     predictions, run.currency, run.horizon_days, run.interval_level, theme=theme
                 ),
+                predictions,
                 ("expected_spend", "expected_spend_lower", "expected_spend_upper", "actual_spend"),
             ),
             chart_panel(
                 figures.customer_churn_history(predictions, run.horizon_days, theme=theme),
+                predictions,
                 ("churn_probability", "churn_probability_lower", "churn_probability_upper", "has_churned"),
             ),
         ),

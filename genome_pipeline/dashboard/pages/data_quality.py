@@ -22,6 +22,7 @@ def layout(request: PageRequest) -> Component:
     """Rows in, kept and set aside, with the reasons; every check; the source files."""
     connection, run = request.connection, request.run
     reasons = queries.quarantine_by_reason(connection)
+    periods = queries.quarantine_by_period(connection)
     return page(
         TITLE,
         f"{QUESTION} This page is about the whole published file, whichever snapshot is chosen.",
@@ -29,10 +30,12 @@ def layout(request: PageRequest) -> Component:
         columns_of(
             chart_panel(
                 figures.quarantine_by_reason(reasons, run.currency, theme=request.theme),
+                reasons,
                 ("reason", "row_count", "amount_sum"),
             ),
             chart_panel(
-                figures.quarantine_by_period(queries.quarantine_by_period(connection), theme=request.theme),
+                figures.quarantine_by_period(periods, theme=request.theme),
+                periods,
                 ("period_start_date", "reason", "row_count"),
             ),
         )

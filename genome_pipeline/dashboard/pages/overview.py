@@ -32,10 +32,13 @@ def layout(request: PageRequest) -> Component:
         columns_of(
             chart_panel(
                 figures.expected_and_realised_spend(trend, realised, currency, horizon_days, theme=theme),
+                realised,
                 ("expected_spend", "naive_expected_spend", "actual_spend"),
             ),
             chart_panel(
-                figures.customers_over_time(trend, theme=theme), ("recent_purchase_day_count", "recent_window_days")
+                figures.customers_over_time(trend, theme=theme),
+                trend[["as_of", "customer_count", "active_customer_count"]],
+                ("recent_purchase_day_count", "recent_window_days"),
             ),
         ),
         columns_of(
@@ -46,11 +49,18 @@ def layout(request: PageRequest) -> Component:
         columns_of(
             chart_panel(
                 figures.spend_by_risk_band(bands, currency, horizon_days, theme=theme),
+                bands,
                 ("expected_spend", "risk_band"),
             ),
-            chart_panel(figures.confidence_over_time(trend, theme=theme), ("confidence",)),
+            chart_panel(
+                figures.confidence_over_time(trend, theme=theme),
+                trend[["as_of", "mean_confidence", "confidence_lower_quartile", "confidence_upper_quartile"]],
+                ("confidence",),
+            ),
         ),
-        chart_panel(figures.recommended_actions(actions, currency, theme=theme), ("action", "revenue_at_stake_amount")),
+        chart_panel(
+            figures.recommended_actions(actions, currency, theme=theme), actions, ("action", "revenue_at_stake_amount")
+        ),
     )
 
 

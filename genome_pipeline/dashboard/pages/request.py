@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import urlencode
@@ -32,6 +32,11 @@ class PageRequest:
         """The snapshot before this one."""
         earlier = [snapshot for snapshot in self.snapshots if snapshot < self.as_of]
         return earlier[0] if earlier else None
+
+    def chosen(self, parameter: str, options: Iterable[str], default: str) -> str:
+        """Value of a parameter of the URL where it is one of ``options``, else ``default``."""
+        value = self.parameters.get(parameter, default)
+        return value if value in options else default
 
     def link(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
         """URL of a page at the same snapshot."""

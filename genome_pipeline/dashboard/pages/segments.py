@@ -39,10 +39,30 @@ def layout(request: PageRequest) -> Component:
             name="segment-table",
         ),
         columns_of(
-            chart_panel(figures.segment_sizes(profiles, theme=theme), ("customer_share", "spend_share")),
-            chart_panel(figures.segment_value(profiles, currency, horizon_days, theme=theme), ("expected_spend",)),
+            chart_panel(
+                figures.segment_sizes(profiles, theme=theme),
+                profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]],
+                ("customer_share", "spend_share"),
+            ),
+            chart_panel(
+                figures.segment_value(profiles, currency, horizon_days, theme=theme),
+                profiles[
+                    [
+                        "segment_name",
+                        "expected_spend_first_decile",
+                        "expected_spend_median",
+                        "expected_spend_last_decile",
+                        "expected_spend",
+                    ]
+                ],
+                ("expected_spend",),
+            ),
         ),
-        chart_panel(figures.segment_profile_heatmap(profiles, currency, theme=theme), figures.PROFILE_COLUMNS),
+        chart_panel(
+            figures.segment_profile_heatmap(profiles, currency, theme=theme),
+            profiles[["segment_name", *figures.PROFILE_COLUMNS]],
+            figures.PROFILE_COLUMNS,
+        ),
         panel(
             table(
                 ("Segment", "What sets it apart", "Why it has this name"),
@@ -159,6 +179,7 @@ def _migrations(request: PageRequest) -> Component:
     return columns_of(
         chart_panel(
             figures.segment_migrations(migrations, previous, theme=request.theme),
+            migrations,
             ("from_segment_name", "to_segment_name", "customer_count"),
         ),
         panel(
