@@ -200,7 +200,7 @@ def kpi(
     note: str = "",
     history: pd.Series | None = None,
 ) -> Component:
-    """A headline number: its change since the previous snapshot, and its course over all of them."""
+    """A headline number: its change since earlier snapshots, and its course over all of them."""
     return html.Section(
         [
             html.Div([html.Span(title, className="kpi-title"), hint(explanation, title)], className="kpi-head"),
@@ -228,11 +228,12 @@ def _sparkline(course: Sequence[float]) -> Component | None:
 
 
 def change_since(
-    now: float | None, before: float | None, *, more_is_better: bool | None, as_points: bool = False
-) -> Component | None:
-    """How a number moved since the previous snapshot: arrow, sign and words, never colour alone."""
+    now: float | None, before: float | None, since: date, *, more_is_better: bool | None, as_points: bool = False
+) -> Component:
+    """How a number moved since an earlier snapshot: arrow, sign and words, never colour alone."""
+    ago = f" since {formats.day(since)}"
     if formats.is_missing(now) or formats.is_missing(before) or now is None or before is None:
-        return html.Span("no previous snapshot", className="change change-even")
+        return html.Span(f"not known{ago}", className="change change-even")
     difference = now - before
     if as_points:
         text, is_even = f"{difference:+.3f}", abs(difference) < 0.0005
@@ -241,10 +242,13 @@ def change_since(
     else:
         text, is_even = f"{difference / abs(before):+.1%}", abs(difference / before) < 0.0005
     if is_even:
-        return html.Span("● unchanged", className="change change-even")
+        return html.Span(f"● unchanged{ago}", className="change change-even")
     tone = "even" if more_is_better is None else "good" if (difference > 0) == more_is_better else "bad"
     arrow = "▲" if difference > 0 else "▼"
-    return html.Span(f"{arrow} {text.replace('-', formats.MINUS)}", className=f"change change-{tone}")
+    return html.Span(
+        [f"{arrow} {text.replace('-', formats.MINUS)}", html.Span(ago, className="change-even")],
+        className=f"change change-{tone}",
+    )
 
 
 def badge(text: str, tone: str = "plain") -> Component:

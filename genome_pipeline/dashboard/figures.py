@@ -7,16 +7,20 @@ is shown, both become text above the picture.
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.dashboard.customer_map import Axis, CustomerMap
 from genome_pipeline.dashboard.drawing import (
     add_band,
     add_labelled_bars,
     describe,
     new_figure,
+    patterned,
     period_axis,
     snapshot_axis,
     translucent,
@@ -34,7 +38,7 @@ from genome_pipeline.dashboard.formats import (
     percent,
 )
 from genome_pipeline.dashboard.glossary import label, plot_text
-from genome_pipeline.dashboard.theme import LIGHT, MARKERS, PATTERNS, Theme
+from genome_pipeline.dashboard.theme import LIGHT, MARKERS, Theme
 
 PROFILE_COLUMNS = (
     "median_spend_amount",
@@ -89,7 +93,8 @@ def expected_and_realised_spend(
     """Total spend expected within the horizon of each snapshot, beside the baseline and what was realised."""
     figure = new_figure(
         "Expected and realised spend",
-        f"In the {horizon_days} days after each snapshot; one without a bar has not matured yet.",
+        f"In the {horizon_days} days after each snapshot. One without a bar has not matured yet: its whisker spans what"
+        " would be realised if it were as far off as the earlier ones.",
         theme,
     )
     prefix = currency_prefix(currency)
@@ -117,10 +122,57 @@ def expected_and_realised_spend(
         mode="lines+markers",
         line={"color": theme.model, "width": 2.5},
         marker={"symbol": "circle", "size": 8},
+        error_y=_as_far_off_as_before(trend, realised, theme),
         hovertemplate=hover + "<extra>Expected</extra>",
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend of all customers")
     snapshot_axis(figure, trend["as_of"].tolist())
+    return figure
+
+
+def _as_far_off_as_before(trend: pd.DataFrame, realised: pd.DataFrame, theme: Theme) -> dict[str, Any]:
+    """Whiskers of the snapshots that have not matured; none before two have.
+
+    They span what is expected, times the smallest to the largest ratio of realised to expected spend so far.
+    """
+    ratio = realised["actual_spend"] / realised["expected_spend"].where(realised["expected_spend"] > 0)
+    is_open = ~trend["as_of"].isin(realised["as_of"]) if ratio.count() > 1 else pd.Series(False, index=trend.index)
+    expected = trend["expected_spend"].where(is_open)
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": expected * max(ratio.max() - 1, 0),
+        "arrayminus": expected * max(1 - ratio.min(), 0),
+        "color": theme.model,
+        "thickness": 1.8,
+        "width": 6,
+    }
+
+
+def segment_mix(mix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Each segment's share of customers at each snapshot, under the name that it has now."""
+    figure = new_figure(
+        "Segment mix over time",
+        "Share of customers in each segment at each snapshot; a segment keeps its colour, and has the name of today.",
+        theme,
+    )
+    latest = mix.drop_duplicates("segment_id", keep="last").sort_values("segment_id")
+    for position, (segment_id, name) in enumerate(zip(latest["segment_id"], latest["segment_name"], strict=True)):
+        rows = mix[mix["segment_id"] == segment_id]
+        figure.add_bar(
+            x=rows["as_of"],
+            y=rows["customer_share"],
+            customdata=[
+                (plot_text(then), count)
+                for then, count in zip(rows["segment_name"], rows["customer_count"], strict=True)
+            ],
+            name=plot_text(name),
+            marker=patterned(theme.series[position % len(theme.series)], position, theme),
+            hovertemplate="%{x|%-d %b %Y}<br>%{y:.1%}, %{customdata[1]:,} customers<extra>%{customdata[0]}</extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.2)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%", title="Share of customers")
+    snapshot_axis(figure, sorted(mix["as_of"].unique().tolist()))
     return figure
 
 
@@ -135,8 +187,7 @@ def spend_by_risk_band(
     )
     prefix = currency_prefix(currency)
     colors = dict(zip(RISK_BANDS, (theme.model, theme.low, theme.warning), strict=True))
-    patterns = dict(zip(RISK_BANDS, ("", "/", "x"), strict=True))
-    for band in RISK_BANDS:
+    for position, band in enumerate(RISK_BANDS):
         rows = bands[bands["risk_band"] == band]
         name = f"{band.capitalize()} risk"
         figure.add_bar(
@@ -144,16 +195,7 @@ def spend_by_risk_band(
             y=rows["expected_spend"],
             customdata=rows["customer_count"],
             name=name,
-            marker={
-                "color": colors[band],
-                "pattern": {
-                    "shape": patterns[band],
-                    "fillmode": "overlay",
-                    "fgcolor": theme.surface,
-                    "fgopacity": 0.6,
-                    "size": 6,
-                },
-            },
+            marker=patterned(colors[band], position, theme),
             hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.0f}} from %{{customdata:,}} customers"
             f"<extra>{name}</extra>",
         )
@@ -362,8 +404,82 @@ def segment_value(
     return figure
 
 
+def gene_by_segment(spread: pd.DataFrame, gene: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """How a gene is spread over the customers of each segment."""
+    name = label(gene)
+    figure = new_figure(
+        f"{name}: how it is spread in each segment",
+        "Box: the middle half of the customers, with the median. Whiskers: from the lowest 5% to the highest 5%.",
+        theme,
+        height=110 + 46 * len(spread),
+    )
+    rows = spread.iloc[::-1]
+    figure.add_box(
+        y=[wrapped(segment) for segment in rows["segment_name"]],
+        q1=rows["first_quartile"],
+        median=rows["median"],
+        q3=rows["third_quartile"],
+        lowerfence=rows["low"],
+        upperfence=rows["high"],
+        orientation="h",
+        line={"color": theme.model, "width": 2},
+        fillcolor=translucent(theme.model, 0.25),
+        name=name,
+    )
+    is_money = COLUMNS[gene].unit == Unit.CURRENCY
+    is_share = COLUMNS[gene].unit == Unit.SHARE
+    figure.update_xaxes(
+        tickprefix=currency_prefix(currency) if is_money else "",
+        tickformat=".0%" if is_share else ",~s",
+        title=f"{name}, days" if COLUMNS[gene].unit == Unit.DAYS else name,
+    )
+    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+    return figure
+
+
+def customer_map(customers: CustomerMap, customer_count: int, *, theme: Theme = LIGHT) -> go.Figure:
+    """Customers in the plane of their two first principal components, coloured and shaped by segment."""
+    points = customers.points
+    shown = (
+        "All of them are shown."
+        if len(points) >= customer_count
+        else f"A fair sample of {integer(len(points))} of {integer(customer_count)}."
+    )
+    figure = new_figure(
+        "Map of the customers",
+        f"Each mark is a customer, and close marks behave alike in the genes that form segments. {shown}",
+        theme,
+        height=460,
+    )
+    names = points.groupby("segment_id")["segment_name"].first().sort_index()
+    for position, (segment_id, name) in enumerate(names.items()):
+        rows = points[points["segment_id"] == segment_id]
+        figure.add_scatter(
+            x=rows["x"],
+            y=rows["y"],
+            customdata=[plot_text(customer_id) for customer_id in rows["customer_id"]],
+            name=plot_text(name),
+            mode="markers",
+            marker={
+                "color": theme.series[position % len(theme.series)],
+                "symbol": MARKERS[position % len(MARKERS)],
+                "size": 6,
+                "opacity": 0.7,
+            },
+            hovertemplate="%{customdata}<extra>" + plot_text(name) + "</extra>",
+        )
+    first, second = customers.axes
+    figure.update_xaxes(title=_axis_title(first), showticklabels=False)
+    figure.update_yaxes(title=_axis_title(second), showticklabels=False)
+    return figure
+
+
+def _axis_title(axis: Axis) -> str:
+    return f"{', '.join(axis.genes)} ({percent(axis.variance_share, 0)} of the variation)"
+
+
 def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = LIGHT) -> go.Figure:
-    """Customers flowing between segments from the previous snapshot to this one."""
+    """Customers flowing between segments from an earlier snapshot to this one."""
     figure = new_figure(
         f"Where customers moved since {day(since)}",
         "Left: segment then. Right: segment now. Width: customers; coloured bands are those who moved.",
@@ -730,16 +846,7 @@ def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.F
             x=rows["period_start_date"],
             y=rows["row_count"],
             name=name,
-            marker={
-                "color": theme.series[position % len(theme.series)],
-                "pattern": {
-                    "shape": PATTERNS[position % len(PATTERNS)],
-                    "fillmode": "overlay",
-                    "fgcolor": theme.surface,
-                    "fgopacity": 0.6,
-                    "size": 6,
-                },
-            },
+            marker=patterned(theme.series[position % len(theme.series)], position, theme),
             hovertemplate="%{x|%-d %b %Y}<br>%{y:,} rows<extra>" + name + "</extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.2)

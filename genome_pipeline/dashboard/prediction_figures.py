@@ -89,7 +89,7 @@ def capture_curve(model: pd.DataFrame, naive: pd.DataFrame, matured: date, *, th
             y=curve["spend_share"],
             name=name,
             mode="lines",
-            line={"color": color, "dash": dash, "width": 2.5},
+            line={"color": color, "dash": dash, "width": 2.5, "simplify": False},
             hovertemplate="first %{x:.1%} of customers<br>%{y:.1%} of spend<extra>" + name + "</extra>",
         )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Share of customers, highest prediction first")
@@ -151,7 +151,7 @@ def overall_drivers(drivers: pd.DataFrame, prediction: str, currency: str | None
     longest = float(rows["mean_absolute_contribution"].max())
     is_share = longest <= 1 and prediction == "churn_probability"
     figure.update_xaxes(
-        range=[0, longest * 1.6],
+        range=[0, longest * 2],
         tickformat=".0%" if is_share else ",~s",
         tickprefix="" if is_share else currency_prefix(currency),
         title="Mean size of the contribution",

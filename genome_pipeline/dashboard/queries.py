@@ -8,6 +8,7 @@ contracts only. A question about a snapshot sees only what was known at that sna
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -171,6 +172,33 @@ def performance(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFr
     ).df()
 
 
+def segment_mix(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per snapshot up to ``as_of`` and segment: its name then, its customers and their share."""
+    return connection.execute(
+        """
+        SELECT as_of, segment_id, segment_name, customer_count, customer_share
+        FROM segment_profiles_history
+        WHERE as_of <= ?
+        ORDER BY as_of, segment_id
+        """,
+        [as_of],
+    ).df()
+
+
+def moved_genes(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int = 4) -> pd.DataFrame:
+    """The genes whose distribution moved most since the previous snapshot, those that the calendar moves left out."""
+    return connection.execute(
+        """
+        SELECT gene, measure, psi, median, baseline_median, mean, baseline_mean, has_drifted
+        FROM gene_drift_history
+        WHERE as_of = ? AND baseline = 'previous' AND unjudged_reason IS NULL AND psi IS NOT NULL
+        ORDER BY psi DESC, gene
+        LIMIT ?
+        """,
+        [as_of, limit],
+    ).df()
+
+
 def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per recommended action: customers and revenue at stake, most at stake first."""
     return connection.execute(
@@ -259,6 +287,77 @@ def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd
         ORDER BY from_segment_id, to_segment_id
         """,
         [as_of],
+    ).df()
+
+
+def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of: date) -> pd.DataFrame:
+    """As :func:`segment_migrations`, but from any earlier snapshot; who was not yet a customer comes from segment 0."""
+    return connection.execute(
+        """
+        SELECT
+            coalesce(earlier.segment_id, 0) AS from_segment_id,
+            coalesce(any_value(earlier.segment_name), 'New customers') AS from_segment_name,
+            later.segment_id AS to_segment_id,
+            any_value(later.segment_name) AS to_segment_name,
+            count(*) AS customer_count,
+            sum(later.recent_spend_amount) AS recent_spend_amount
+        FROM customer_genome_history AS later
+        LEFT JOIN customer_genome_history AS earlier
+            ON earlier.as_of = $since AND earlier.customer_id = later.customer_id
+        WHERE later.as_of = $as_of
+        GROUP BY earlier.segment_id, later.segment_id
+        ORDER BY from_segment_id, to_segment_id
+        """,
+        {"since": since, "as_of": as_of},
+    ).df()
+
+
+def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: str) -> pd.DataFrame:
+    """One row per segment: how a gene is spread over its customers (5%, quartiles, 95%), without those it is null for.
+
+    ``gene`` is one of :data:`FINGERPRINT_GENES`. Raises :class:`KeyError` for any other.
+    """
+    if gene not in FINGERPRINT_GENES:
+        raise KeyError(gene)
+    return connection.execute(
+        f"""
+        WITH spread AS (
+            SELECT
+                segment_id,
+                any_value(segment_name) AS segment_name,
+                count({gene}) AS customer_count,
+                quantile_cont({gene}::DOUBLE, [0.05, 0.25, 0.5, 0.75, 0.95]) AS levels
+            FROM customer_genome_history
+            WHERE as_of = ? AND {gene} IS NOT NULL
+            GROUP BY segment_id
+        )
+        SELECT
+            segment_id, segment_name, customer_count, levels[1] AS low, levels[2] AS first_quartile,
+            levels[3] AS median, levels[4] AS third_quartile, levels[5] AS high
+        FROM spread
+        ORDER BY segment_id
+        """,
+        [as_of],
+    ).df()
+
+
+def customer_sample(
+    connection: duckdb.DuckDBPyConnection, as_of: date, columns: Sequence[str], size: int = 2000
+) -> pd.DataFrame:
+    """About ``size`` customers of the snapshot with their segment and ``columns``; the same ones each time.
+
+    Chosen by a hash of the id, so that every customer is as likely to be among them as any other. ``columns`` are of
+    the contract.
+    """
+    return connection.execute(
+        f"""
+        SELECT customer_id, segment_id, segment_name, {", ".join(columns)}
+        FROM customer_genome_history
+        WHERE as_of = $as_of AND hash(customer_id) % 1000000 < 1000000 * $size::BIGINT
+            / (SELECT count(*) FROM customer_genome_history WHERE as_of = $as_of)
+        ORDER BY customer_id
+        """,
+        {"as_of": as_of, "size": size},
     ).df()
 
 

@@ -57,7 +57,7 @@ def test_a_file_with_one_snapshot_renders_on_every_page(tmp_path: Path) -> None:
     path = build_published_file(tmp_path / "genome.duckdb", customer_count=30, as_of=SNAPSHOTS[0])
     for pathname, page in PAGES.items():
         assert _show(path, pathname)[1] == page.TITLE
-    assert "no previous snapshot" in _show(path, "/")[0]
+    assert "This is the first snapshot" in _show(path, "/")[0]
 
 
 def test_an_unknown_page_and_an_unknown_snapshot_are_said_to_be_so(published_path: Path) -> None:

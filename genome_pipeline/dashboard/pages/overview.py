@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Any
+
 import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard import figures, formats, queries
 from genome_pipeline.dashboard.components import badge, change_since, chart_panel, columns_of, kpi, page, panel, table
-from genome_pipeline.dashboard.glossary import description
+from genome_pipeline.dashboard.glossary import description, label
 from genome_pipeline.dashboard.pages.request import PageRequest
 from genome_pipeline.dashboard.performance import HEADLINE_METRICS, compare, no_performance
 
@@ -16,23 +19,29 @@ PATH = "/"
 TITLE = "Overview"
 QUESTION = "What happened, and how well did the predictions do?"
 
+_MOVED_SHOWN = 4
+
 
 def layout(request: PageRequest) -> Component:
-    """Headline numbers beside the previous snapshot, trends, and the model beside the naive baseline."""
+    """Headline numbers beside earlier snapshots, trends, what moved, and the model beside the naive baseline."""
     connection, as_of, theme = request.connection, request.as_of, request.theme
     currency, horizon_days = request.run.currency, request.run.horizon_days
     trend = queries.snapshot_trend(connection, as_of)
     realised = queries.realised_spend(connection, as_of)
     actions = queries.actions(connection, as_of)
     bands = queries.risk_band_trend(connection, as_of)
+    mix = queries.segment_mix(connection, as_of)
+    confidence = ["as_of", "mean_confidence", "confidence_lower_quartile", "confidence_upper_quartile"]
     return page(
         TITLE,
-        QUESTION,
-        html.Div(_kpis(trend, request), className="kpis"),
+        f"{QUESTION} {_compared_with(trend)}",
+        html.Div(_kpis(trend, request), className="kpis kpis-6"),
         columns_of(
             chart_panel(
                 figures.expected_and_realised_spend(trend, realised, currency, horizon_days, theme=theme),
-                realised,
+                trend[["as_of", "expected_spend"]].merge(
+                    realised[["as_of", "naive_expected_spend", "actual_spend"]], on="as_of", how="left"
+                ),
                 ("expected_spend", "naive_expected_spend", "actual_spend"),
             ),
             chart_panel(
@@ -41,36 +50,122 @@ def layout(request: PageRequest) -> Component:
                 ("recent_purchase_day_count", "recent_window_days"),
             ),
         ),
+        columns_of(_moved(mix, request), _checks_panel(request), wide="3fr 2fr"),
         columns_of(
-            _performance_panel(queries.performance(connection, as_of), request, has_matured=not realised.empty),
-            _checks_panel(queries.check_summary(connection), request),
-            wide="3fr 2fr",
-        ),
-        columns_of(
+            chart_panel(figures.segment_mix(mix, theme=theme), mix, ("segment_name", "customer_share")),
             chart_panel(
                 figures.spend_by_risk_band(bands, currency, horizon_days, theme=theme),
                 bands,
                 ("expected_spend", "risk_band"),
             ),
-            chart_panel(
-                figures.confidence_over_time(trend, theme=theme),
-                trend[["as_of", "mean_confidence", "confidence_lower_quartile", "confidence_upper_quartile"]],
-                ("confidence",),
-            ),
+        ),
+        columns_of(
+            _performance_panel(queries.performance(connection, as_of), request, has_matured=not realised.empty),
+            chart_panel(figures.confidence_over_time(trend, theme=theme), trend[confidence], ("confidence",)),
+            wide="3fr 2fr",
         ),
         chart_panel(
-            figures.recommended_actions(actions, currency, theme=theme), actions, ("action", "revenue_at_stake_amount")
+            figures.recommended_actions(actions, currency, theme=theme),
+            actions,
+            ("action", "revenue_at_stake_amount"),
         ),
     )
 
 
+def year_before(trend: pd.DataFrame) -> pd.Series | None:
+    """The row of the snapshot a year before the last one of ``trend``, or up to six days earlier, if there is one.
+
+    Months and days meet their year exactly, weeks within six days.
+    """
+    target = trend["as_of"].iloc[-1] - pd.DateOffset(years=1)
+    found = trend[trend["as_of"].between(target - pd.Timedelta(days=6), target)]
+    return None if found.empty else found.iloc[-1]
+
+
+def _compared_with(trend: pd.DataFrame) -> str:
+    if len(trend) == 1:
+        return "This is the first snapshot: there is nothing to compare it with yet."
+    if year_before(trend) is None:
+        return "Compared with the previous snapshot; there is none of a year before."
+    return "Compared with the previous snapshot and with that of a year before."
+
+
+def _moved(mix: pd.DataFrame, request: PageRequest) -> Component:
+    """The segments and the genes that moved most since the previous snapshot."""
+    previous = request.previous_as_of
+    if previous is None:
+        return panel(
+            html.P("Movements appear from the second snapshot on."),
+            title="What moved most",
+            reading="There is no earlier snapshot to compare this one with.",
+        )
+    rows = [*_moved_segments(mix, request, previous), *_moved_genes(request)]
+    return panel(
+        table(("", "What", "Before", "Now", "Change"), rows, numeric=(2, 3, 4)),
+        dcc.Link("See where customers moved", href=request.link("/segments"), className="more"),
+        title=f"What moved most since {formats.day(previous)}",
+        reading="Customers of the segments that changed most, and the genes whose distribution did (median, or mean"
+        " where the median stayed).",
+        columns=("customer_count", "psi"),
+        name="moved",
+    )
+
+
+def _moved_segments(mix: pd.DataFrame, request: PageRequest, previous: date) -> list[list[Any]]:
+    counts = mix.pivot_table(index="segment_id", columns="as_of", values="customer_count", aggfunc="sum")
+    now, before = (
+        counts.get(pd.Timestamp(snapshot), pd.Series(dtype=float)).reindex(counts.index).fillna(0)
+        for snapshot in (request.as_of, previous)
+    )
+    names = mix.drop_duplicates("segment_id", keep="last").set_index("segment_id")["segment_name"]
+    change = now - before
+    most = change[change != 0].abs().sort_values(ascending=False, kind="stable").index[:_MOVED_SHOWN]
+    return [
+        [
+            badge("segment"),
+            names[segment_id],
+            formats.integer(before[segment_id]),
+            formats.integer(now[segment_id]),
+            f"{change[segment_id]:+,.0f}".replace("-", formats.MINUS),
+        ]
+        for segment_id in most
+    ]
+
+
+def _moved_genes(request: PageRequest) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for _, gene in queries.moved_genes(request.connection, request.as_of, _MOVED_SHOWN).iterrows():
+        measure = "median" if gene["median"] != gene["baseline_median"] else "mean"
+        now, before = gene[measure], gene[f"baseline_{measure}"]
+        added = " added" if gene["measure"] == "added" else ""
+        difference = None if formats.is_missing(now) or formats.is_missing(before) else now - before
+        rows.append(
+            [
+                badge("gene, drifted", "warning") if gene["has_drifted"] is True else badge("gene"),
+                f"{label(gene['gene'])}{added}, {measure}",
+                formats.column_value(gene["gene"], before, request.run.currency),
+                formats.column_value(gene["gene"], now, request.run.currency),
+                formats.signed(gene["gene"], difference, request.run.currency),
+            ]
+        )
+    return rows
+
+
 def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
     currency, horizon_days = request.run.currency, request.run.horizon_days
-    now = trend.iloc[-1]
-    before = trend.iloc[-2] if len(trend) > 1 else pd.Series(dtype=float)
+    now, last_year = trend.iloc[-1], year_before(trend)
+    earlier = [*([trend.iloc[-2]] if len(trend) > 1 else []), *([] if last_year is None else [last_year])]
 
-    def change(column: str, more_is_better: bool | None, as_points: bool = False) -> Component | None:
-        return change_since(now[column], before.get(column), more_is_better=more_is_better, as_points=as_points)
+    def change(column: str, more_is_better: bool | None, as_points: bool = False) -> Component:
+        return html.Div(
+            [
+                change_since(
+                    now[column], before[column], before["as_of"], more_is_better=more_is_better, as_points=as_points
+                )
+                for before in earlier
+            ],
+            className="changes",
+        )
 
     active_share = now["active_customer_count"] / now["customer_count"]
     return [
@@ -161,8 +256,8 @@ def _performance_panel(performance: pd.DataFrame, request: PageRequest, *, has_m
     )
 
 
-def _checks_panel(summary: pd.DataFrame, request: PageRequest) -> Component:
-    run = request.run
+def _checks_panel(request: PageRequest) -> Component:
+    run, summary = request.run, queries.check_summary(request.connection)
     total, passed = int(summary["check_count"].sum()), int(summary["passed_check_count"].sum())
     failed = [
         badge(f"✗ {count} {severity} failed", "bad" if severity == "ERROR" else "warning")
@@ -172,11 +267,16 @@ def _checks_panel(summary: pd.DataFrame, request: PageRequest) -> Component:
         if count
     ]
     kept = run.validated_row_count / run.raw_row_count if run.raw_row_count else None
+    age_days = (run.published_at.date() - request.snapshots[0]).days
     facts = (
         ("Checks passed", html.Span(f"{formats.integer(passed)} of {formats.integer(total)}", id="kpi-checks")),
         ("Source rows kept", f"{formats.integer(run.validated_row_count)} ({formats.percent(kept)})"),
         ("Source rows set aside", formats.integer(run.quarantined_row_count)),
         ("Source", run.source_name),
+        (
+            "Latest snapshot",
+            f"{formats.day(request.snapshots[0])}, {formats.integer(age_days)} days old when published",
+        ),
         ("Published", formats.moment(run.published_at)),
         ("Program version", run.version),
     )
@@ -184,6 +284,6 @@ def _checks_panel(summary: pd.DataFrame, request: PageRequest) -> Component:
         html.Div(failed or [badge("✓ every check passed", "good")], className="badges"),
         html.Dl([item for name, value in facts for item in (html.Dt(name), html.Dd(value))], className="facts"),
         dcc.Link("See data quality", href=request.link("/data-quality"), className="more"),
-        title="Can the input be trusted?",
-        reading="Checks of the latest run, and what became of the source rows.",
+        title="Is it fresh, and can the input be trusted?",
+        reading="Age of the data, checks of the latest run, and what became of the source rows.",
     )

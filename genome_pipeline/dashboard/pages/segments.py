@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -9,16 +10,20 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard import figures, formats, queries
-from genome_pipeline.dashboard.components import chart_panel, columns_of, empty_state, page, panel, table
+from genome_pipeline.dashboard.components import chart_panel, choice, columns_of, empty_state, page, panel, table
+from genome_pipeline.dashboard.customer_map import MAP_GENES, project
+from genome_pipeline.dashboard.glossary import label
 from genome_pipeline.dashboard.pages.request import PageRequest
 
 PATH = "/segments"
 TITLE = "Segments"
 QUESTION = "How do customers group, what is each group worth, and who moved?"
 
+_VALUE_LEVELS = ("first_decile", "median", "last_decile")
+
 
 def layout(request: PageRequest) -> Component:
-    """Sizes and shares, the profile with real medians, value, and migrations since the previous snapshot."""
+    """Sizes and value, profiles with their spread, the map, movements since any snapshot, and how they were chosen."""
     connection, as_of, theme = request.connection, request.as_of, request.theme
     currency, horizon_days = request.run.currency, request.run.horizon_days
     profiles = queries.segment_profiles(connection, as_of)
@@ -28,34 +33,29 @@ def layout(request: PageRequest) -> Component:
             QUESTION,
             empty_state("No segments at this snapshot", "There were too few customers to form groups that hold."),
         )
+    sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
+    has_value = profiles["expected_spend"].notna().any()
+    value = profiles[["segment_name", *(f"expected_spend_{level}" for level in _VALUE_LEVELS), "expected_spend"]]
     return page(
         TITLE,
         QUESTION,
         panel(
             _segment_table(profiles, currency),
-            title=f"{len(profiles)} segments at {formats.day(as_of)}",
+            title=f"{len(profiles)} segment{'s' if len(profiles) > 1 else ''} at {formats.day(as_of)}",
             reading="The number stays with a segment from one snapshot to the next; why it has its name is said below.",
             columns=("segment_name", "spend_share", "expected_spend", "churn_probability", "confidence"),
             name="segment-table",
         ),
         columns_of(
+            chart_panel(figures.segment_sizes(profiles, theme=theme), sizes, ("customer_share", "spend_share")),
             chart_panel(
-                figures.segment_sizes(profiles, theme=theme),
-                profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]],
-                ("customer_share", "spend_share"),
-            ),
-            chart_panel(
-                figures.segment_value(profiles, currency, horizon_days, theme=theme),
-                profiles[
-                    [
-                        "segment_name",
-                        "expected_spend_first_decile",
-                        "expected_spend_median",
-                        "expected_spend_last_decile",
-                        "expected_spend",
-                    ]
-                ],
-                ("expected_spend",),
+                figures.segment_value(profiles, currency, horizon_days, theme=theme), value, ("expected_spend",)
+            )
+            if has_value
+            else panel(
+                html.P("Map amount or unit_price in [source.columns] of genome.toml, and run genome run."),
+                title="No spend is predicted",
+                reading="The source has no amounts, or there are too few customers to learn from.",
             ),
         ),
         chart_panel(
@@ -63,6 +63,8 @@ def layout(request: PageRequest) -> Component:
             profiles[["segment_name", *figures.PROFILE_COLUMNS]],
             figures.PROFILE_COLUMNS,
         ),
+        columns_of(_spread(request), _map(request, int(profiles["customer_count"].sum()))),
+        _migrations(request),
         panel(
             table(
                 ("Segment", "What sets it apart", "Why it has this name"),
@@ -75,9 +77,40 @@ def layout(request: PageRequest) -> Component:
             reading="By stated rules on the profile, never by hand.",
             columns=("segment_name", "distinguishing_genes", "naming_rule"),
         ),
-        _migrations(request),
         _events(request),
         _candidates(request),
+    )
+
+
+def _spread(request: PageRequest) -> Component:
+    gene = request.chosen("gene", queries.FINGERPRINT_GENES, "spend_amount")
+    spread = queries.gene_by_segment(request.connection, request.as_of, gene)
+    tools = choice("gene", "Gene", [(name, label(name)) for name in queries.FINGERPRINT_GENES], gene)
+    if spread.empty:
+        return panel(
+            tools,
+            html.P("Choose another gene: the source does not carry what this one is measured from."),
+            title=f"{label(gene)}: how it is spread in each segment",
+            reading="It is not known of any customer of this snapshot.",
+        )
+    return chart_panel(
+        figures.gene_by_segment(spread, gene, request.run.currency, theme=request.theme), spread, (gene,), tools=tools
+    )
+
+
+def _map(request: PageRequest, customer_count: int) -> Component:
+    sample = queries.customer_sample(request.connection, request.as_of, MAP_GENES)
+    projected = project(sample)
+    if projected is None:
+        return panel(
+            html.P("The map appears once customers differ in more than one gene."),
+            title="Map of the customers",
+            reading="There are too few customers, or too little sets them apart.",
+        )
+    return chart_panel(
+        figures.customer_map(projected, customer_count, theme=request.theme),
+        projected.points[["customer_id", "segment_name", "x", "y", *MAP_GENES]],
+        MAP_GENES,
     )
 
 
@@ -155,14 +188,19 @@ def _candidates(request: PageRequest) -> Component:
 
 def _migrations(request: PageRequest) -> Component:
     currency = request.run.currency
-    previous = request.previous_as_of
-    migrations = queries.segment_migrations(request.connection, request.as_of)
-    if previous is None or migrations.empty:
+    earlier = [snapshot for snapshot in request.snapshots if snapshot < request.as_of]
+    if not earlier:
         return panel(
             html.P("Movements appear from the second snapshot on."),
             title="Where customers moved",
             reading="There is no earlier snapshot to compare this one with.",
         )
+    options = [(snapshot.isoformat(), formats.day(snapshot)) for snapshot in earlier]
+    since = date.fromisoformat(request.chosen("since", dict(options), earlier[0].isoformat()))
+    if since == earlier[0]:
+        migrations = queries.segment_migrations(request.connection, request.as_of)
+    else:
+        migrations = queries.migrations_between(request.connection, since, request.as_of)
     is_old = migrations["from_segment_id"] > 0
     moved = migrations[is_old & (migrations["from_segment_id"] != migrations["to_segment_id"])]
     moved = moved.sort_values("customer_count", ascending=False)
@@ -178,9 +216,10 @@ def _migrations(request: PageRequest) -> Component:
     share = formats.percent(mover_count / total) if total else formats.NOTHING
     return columns_of(
         chart_panel(
-            figures.segment_migrations(migrations, previous, theme=request.theme),
+            figures.segment_migrations(migrations, since, theme=request.theme),
             migrations,
             ("from_segment_name", "to_segment_name", "customer_count"),
+            tools=choice("since", "Since", options, since.isoformat()),
         ),
         panel(
             table(("From → to", "Customers", "Recent spend"), rows, numeric=(1, 2)),
