@@ -771,6 +771,18 @@ _ALL = (
         is_made_at_publishing=True,
     ),
     Table(
+        "quarantine_samples",
+        "validation",
+        "reason x source row",
+        "The first five quarantined rows of each reason, as they came: what a reason looks like in the source.",
+        ("reason", "source_file", "source_row", "period_start_date", "line_amount", *RAW_COLUMNS),
+        ("reason", "source_file", "source_row"),
+        None,
+        frozenset({"period_start_date", "line_amount", *RAW_COLUMNS}),
+        is_published=True,
+        is_made_at_publishing=True,
+    ),
+    Table(
         "data_quality",
         "quality",
         "check x period x run",

@@ -855,5 +855,64 @@ def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.F
     return figure
 
 
+def checks_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Failed checks of each period, by severity."""
+    figure = new_figure(
+        "Checks over time",
+        "Failed checks of each period, by the latest result of each; a period without a bar passed them all.",
+        theme,
+    )
+    for position, (column, name, color) in enumerate(
+        (("failed_error_count", "ERROR", theme.warning), ("failed_warn_count", "WARN", theme.low))
+    ):
+        figure.add_bar(
+            x=periods["period_start_date"],
+            y=periods[column],
+            customdata=periods["check_count"],
+            name=name,
+            marker=patterned(color, position, theme),
+            hovertemplate=f"%{{x|%-d %b %Y}}<br>%{{y}} of %{{customdata:,}} checks failed<extra>{name}</extra>",
+        )
+    failed = periods["failed_error_count"] + periods["failed_warn_count"]
+    figure.update_layout(barmode="stack", bargap=0.2)
+    figure.update_yaxes(range=[0, max(float(failed.max()), 3.0) * 1.1], tickformat=",d", title="Failed checks")
+    period_axis(figure, periods["period_start_date"])
+    return figure
+
+
+def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.Figure:
+    """Population stability index of each gene at each snapshot, the genes that moved most on top."""
+    latest = drift[drift["as_of"] == drift["as_of"].max()].sort_values("psi")
+    genes = latest["gene"].tolist()
+    figure = new_figure(
+        f"Drift of each gene since {since}",
+        "Population stability index: below 0.1 hardly any change, above 0.25 a large one. · marks genes that the"
+        " calendar moves, whatever customers do; they are not judged.",
+        theme,
+        height=120 + 22 * len(genes),
+    )
+    wide = drift.pivot(index="gene", columns="as_of", values="psi").reindex(genes)
+    unjudged = set(drift.loc[drift["unjudged_reason"].notna(), "gene"])
+    figure.add_heatmap(
+        x=[day(as_of) for as_of in sorted(drift["as_of"].unique())],
+        y=[f"{label(gene)}{' ·' if gene in unjudged else ''}" for gene in genes],
+        z=wide.to_numpy(dtype=float),
+        zmin=0,
+        zmax=0.5,
+        colorscale=[(0.0, theme.neutral), (0.2, theme.neutral), (1.0, theme.low)],
+        text=[["" if is_missing(value) else f"{value:.2f}" for value in row] for row in wide.to_numpy(dtype=float)],
+        texttemplate="%{text}",
+        textfont={"color": theme.ink, "size": 11},
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate="%{y} at %{x}<br>index %{z:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(type="category", side="top", showgrid=False, nticks=12)
+    figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+    return figure
+
+
 def _reason(reason: object) -> str:
     return plot_text(str(reason).replace("_", " ").capitalize())

@@ -18,6 +18,7 @@ from genome_pipeline.transforms.formats import moment, number, text, wall_time
 _ISO = Formats()
 _MONEY = dt.Decimal(18, 2)
 _REPEATED = "exact_duplicate"
+_SAMPLED = 5
 _COUNTED = ("reason", "row_count", "cents")
 _TYPED = TABLES["validated_transactions"].columns
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
@@ -125,6 +126,14 @@ def rejected_by_reason(quarantined: ir.Table) -> ir.Table:
     return each.group_by(["period_start_date", "reason"]).agg(
         row_count=each.count(), amount_sum=each.line_amount.sum().cast(_MONEY)
     )
+
+
+def samples_by_reason(quarantined: ir.Table) -> ir.Table:
+    """Table ``quarantine_samples``: the first rows of each reason, in order of their place in the source."""
+    each = quarantined.mutate(reason=quarantined.reasons.unnest())
+    place = ibis.row_number().over(ibis.window(group_by="reason", order_by=["source_file", "source_row"]))
+    samples = each.mutate(place=place)
+    return samples.filter(samples.place < _SAMPLED).select(*TABLES["quarantine_samples"].columns)
 
 
 def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:

@@ -16,7 +16,7 @@ from genome_pipeline import __version__
 from genome_pipeline.contracts.dictionary import data_dictionary
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.settings import Settings
-from genome_pipeline.transforms.validation import rejected_by_reason
+from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
 from genome_pipeline.warehouse.database import Warehouse, WarehouseError
 
 STORAGE_VERSION = "v1.0.0"
@@ -80,6 +80,8 @@ def _copy(database: Backend, table: Table) -> int:
         source = "incoming"
     elif table.name == "quarantine_reasons":
         source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
+    elif table.name == "quarantine_samples":
+        source = f"({ibis.to_sql(samples_by_reason(database.table('quarantined_transactions')))})"
     else:
         source = f"main.{table.name}"
     order = ", ".join(table.key)

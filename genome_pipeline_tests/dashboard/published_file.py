@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
-from genome_pipeline.contracts.tables import GENES, TABLES
+from genome_pipeline.contracts.tables import GENES, RAW_COLUMNS, TABLES
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
 HOSTILE_ID = "<script>alert(1)</script>"
@@ -25,9 +25,6 @@ _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
 _ACTIONS = {1: "Reward", 2: "Cross-sell", 3: "Activate", 4: "Win back"}
 _NOW = datetime(2018, 1, 2, 6, 30)
-
-_UNREAD = {"gene_drift"}
-"""Tables that no page reads yet; they stay empty."""
 
 
 def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7, as_of: date = SNAPSHOTS[-1]) -> Path:
@@ -73,7 +70,9 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         ),
         "prediction_outcomes": outcomes,
         "model_performance": _performance(outcomes),
+        "gene_drift": _gene_drift(snapshots),
         "quarantine_reasons": _quarantine(),
+        "quarantine_samples": _quarantine_samples(),
         "data_quality": _data_quality(),
         "source_files": _source_files(),
         "pipeline_runs": _pipeline_runs(snapshots[-1]),
@@ -86,11 +85,10 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                 continue
             stored = f"{table.name}_history" if table.is_snapshot else table.name
             connection.execute(table.ddl(stored))
-            if table.name not in _UNREAD:
-                rows = frames[table.name][list(table.columns)]
-                connection.register("rows", rows)
-                connection.execute(f"INSERT INTO {stored} BY NAME SELECT * FROM rows")
-                connection.unregister("rows")
+            rows = frames[table.name][list(table.columns)]
+            connection.register("rows", rows)
+            connection.execute(f"INSERT INTO {stored} BY NAME SELECT * FROM rows")
+            connection.unregister("rows")
             if table.is_snapshot:
                 connection.execute(
                     f"CREATE VIEW {table.name} AS SELECT * FROM {stored}"
@@ -518,6 +516,55 @@ def _quarantine() -> pd.DataFrame:
     ]
     rows.append({"period_start_date": None, "reason": "unreadable_date", "row_count": 5, "amount_sum": None})
     return pd.DataFrame(rows)
+
+
+def _quarantine_samples() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                **dict.fromkeys(RAW_COLUMNS),
+                "reason": "missing_customer",
+                "source_file": "sales_2017_h1.csv",
+                "source_row": row,
+                "period_start_date": _PERIODS[0],
+                "line_amount": 12.34,
+                "raw_customer_id": " ",
+                "raw_product_id": "<b>P1</b>",
+            }
+            for row in (17, 18)
+        ]
+    )
+
+
+def _gene_drift(snapshots: list[date]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "as_of": as_of,
+                "baseline": baseline,
+                "gene": gene,
+                "baseline_as_of": before,
+                "measure": "value",
+                "psi": psi,
+                "ks_statistic": 0.05,
+                "ks_p_value": 0.5,
+                "median": 3.0,
+                "baseline_median": 2.0,
+                "mean": 3.5,
+                "baseline_mean": 2.5,
+                "missing_share": 0.0,
+                "baseline_missing_share": 0.0,
+                "customer_count": 290,
+                "baseline_customer_count": 280,
+                "has_drifted": None if gene == "t_days" else psi > 0.1,
+                "unjudged_reason": "the calendar moves it, whatever customers do" if gene == "t_days" else None,
+            }
+            for before, as_of in pairwise(snapshots)
+            for baseline in ("previous", "training")
+            for gene, psi in (("t_days", 0.9), ("order_count", 0.3), ("spend_amount", 0.02))
+        ],
+        columns=list(TABLES["gene_drift"].columns),
+    )
 
 
 def _data_quality() -> pd.DataFrame:

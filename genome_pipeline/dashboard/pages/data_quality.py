@@ -8,13 +8,17 @@ from dash.development.base_component import Component
 
 from genome_pipeline.contracts.rules import RULES
 from genome_pipeline.dashboard import figures, formats, queries
-from genome_pipeline.dashboard.components import badge, chart_panel, columns_of, grid, kpi, page, panel, table
+from genome_pipeline.dashboard.components import badge, chart_panel, choice, columns_of, grid, kpi, page, panel, table
+from genome_pipeline.dashboard.glossary import label
 from genome_pipeline.dashboard.pages.request import PageRequest
 
 PATH = "/data-quality"
 TITLE = "Data quality"
 QUESTION = "Can the input be trusted, and what was set aside?"
 
+_BASELINES = {"previous": "The snapshot before each", "training": "The one that models learned from last"}
+_SNAPSHOTS_SHOWN = 12
+_PASSED_CLASSES = {"check-failed": "params.value === '✗ failed'", "check-passed": "params.value === '✓ passed'"}
 _RULE_DESCRIPTIONS = {rule.name: rule.description for rule in RULES}
 
 
@@ -42,8 +46,107 @@ def layout(request: PageRequest) -> Component:
         if not reasons.empty
         else panel(title="Rows set aside", reading="None: every source row passed every rule."),
         _reason_table(reasons, run.currency) if not reasons.empty else None,
+        _samples(request, reasons["reason"].tolist()) if not reasons.empty else None,
+        columns_of(_checks_over_time(request), _reconciliation(queries.reconciliation(connection)), wide="2fr 3fr"),
         _check_grid(queries.checks(connection)),
+        _drift(request),
         _files(queries.source_files(connection)),
+    )
+
+
+def _samples(request: PageRequest, reasons: list[str]) -> Component:
+    """What a reason looks like in the source."""
+    reason = request.chosen("reason", reasons, reasons[0])
+    samples = queries.quarantine_samples(request.connection, reason)
+    known = [column for column in samples.columns if samples[column].notna().any()]
+    rows = [
+        [
+            formats.money(row[column], request.run.currency)
+            if column == "line_amount"
+            else _iso_day(row[column])
+            if column == "period_start_date"
+            else formats.NOTHING
+            if formats.is_missing(row[column])
+            else str(row[column])
+            for column in known
+        ]
+        for _, row in samples.iterrows()
+    ]
+    return panel(
+        choice("reason", "Reason", [(name, name) for name in reasons], reason),
+        table([label(column) for column in known], rows)
+        if rows
+        else html.P("Run genome quarantine to see the rows; the file holds none of this reason."),
+        title="What the rows set aside look like",
+        reading="The first rows of a reason, as they came. All of them, for repair: genome quarantine.",
+        columns=("reason", "line_amount"),
+        name="quarantine-samples",
+    )
+
+
+def _checks_over_time(request: PageRequest) -> Component:
+    periods = queries.checks_by_period(request.connection)
+    runs = queries.check_runs(request.connection)
+    last_runs = table(
+        ("Run", "When", "Checks", "Failed"),
+        [
+            [
+                html.Code(row["run_id"][:8]),
+                formats.moment(row["checked_at"]),
+                formats.integer(row["check_count"]),
+                formats.integer(row["failed_check_count"]),
+            ]
+            for _, row in runs.iterrows()
+        ],
+        numeric=(2, 3),
+    )
+    history = panel(last_runs, title="The last runs", reading="Each run checks the periods that it made.", name="runs")
+    if periods.empty:
+        return history
+    return html.Div(
+        [chart_panel(figures.checks_by_period(periods, theme=request.theme), periods, ("severity",)), history],
+        className="stack",
+    )
+
+
+def _reconciliation(found: pd.DataFrame) -> Component:
+    shown = found.assign(
+        is_passed=found["is_passed"].map({True: "✓ passed", False: "✗ failed"}),
+        period_start_date=found["period_start_date"].map(_iso_day),
+    )
+    return panel(
+        grid(
+            shown,
+            [
+                {"field": "is_passed", "width": 105, "cellClassRules": _PASSED_CLASSES},
+                {"field": "period_start_date", "width": 112},
+                {"field": "observed", "flex": 1, "wrapText": True, "autoHeight": True},
+            ],
+            name="reconciliation-grid",
+        ),
+        title="Is every source row accounted for?",
+        reading="Rows and cents of the source, beside those kept and set aside, period by period.",
+        columns=("check_name", "observed"),
+    )
+
+
+def _drift(request: PageRequest) -> Component:
+    baseline = request.chosen("baseline", _BASELINES, "previous")
+    tools = choice("baseline", "Compared with", list(_BASELINES.items()), baseline, width=300)
+    drift = queries.gene_drift(request.connection, request.as_of, baseline)
+    if drift.empty:
+        return panel(
+            tools,
+            html.P("Drift appears from the second snapshot on."),
+            title="Drift of the genes",
+            reading="There is no earlier snapshot to compare with.",
+        )
+    recent = drift[drift["as_of"].isin(sorted(drift["as_of"].unique())[-_SNAPSHOTS_SHOWN:])]
+    return chart_panel(
+        figures.gene_drift(recent, _BASELINES[baseline].lower(), theme=request.theme),
+        drift,
+        ("psi", "has_drifted", "unjudged_reason"),
+        tools=tools,
     )
 
 
@@ -126,10 +229,7 @@ def _check_grid(checks: pd.DataFrame) -> Component:
                 {
                     "field": "is_passed",
                     "width": 110,
-                    "cellClassRules": {
-                        "check-failed": "params.value === '✗ failed'",
-                        "check-passed": "params.value === '✓ passed'",
-                    },
+                    "cellClassRules": _PASSED_CLASSES,
                 },
                 {"field": "severity", "width": 95},
                 {"field": "table_name", "flex": 3},
