@@ -891,10 +891,11 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
         theme,
         height=120 + 22 * len(genes),
     )
+    days = sorted(drift["as_of"].unique())
     wide = drift.pivot(index="gene", columns="as_of", values="psi").reindex(genes)
-    unjudged = set(drift.loc[drift["unjudged_reason"].notna(), "gene"])
+    unjudged = set(latest.loc[latest["unjudged_reason"].notna(), "gene"])
     figure.add_heatmap(
-        x=[day(as_of) for as_of in sorted(drift["as_of"].unique())],
+        x=[f"{as_of:%b}<br>{as_of:%Y}" if as_of.day == 1 else f"{as_of:%-d %b}<br>{as_of:%Y}" for as_of in days],
         y=[f"{label(gene)}{' ·' if gene in unjudged else ''}" for gene in genes],
         z=wide.to_numpy(dtype=float),
         zmin=0,
@@ -909,7 +910,7 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
         hoverongaps=False,
         hovertemplate="%{y} at %{x}<br>index %{z:.3f}<extra></extra>",
     )
-    figure.update_xaxes(type="category", side="top", showgrid=False, nticks=12)
+    figure.update_xaxes(type="category", side="top", showgrid=False, tickangle=0)
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
     return figure
 

@@ -40,7 +40,7 @@ def last_matured(connection: duckdb.DuckDBPyConnection, as_of: date) -> date | N
 def value_deciles(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.DataFrame:
     """One row per tenth of customers by expected spend, 10 the highest: spend expected, naively expected, realised.
 
-    Equal predictions share a tenth, the lowest one of theirs, as in ``model_performance``.
+    Equal predictions share a tenth, the lowest one of theirs.
     """
     return connection.execute(
         f"""

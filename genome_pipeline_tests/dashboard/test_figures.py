@@ -8,11 +8,19 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from genome_pipeline.dashboard import figures, queries
+from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
+from genome_pipeline.dashboard.customer_map import MAP_GENES, CustomerMap, project
 from genome_pipeline.dashboard.theme import DARK, LIGHT, Theme
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]
+
+
+def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
+    found = project(queries.customer_sample(connection, as_of, MAP_GENES))
+    assert found is not None
+    return found
+
 
 Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], go.Figure]
 
@@ -50,6 +58,54 @@ FIGURES: Mapping[str, Draw] = {
     ),
     "quarantine_by_reason": lambda c, d, t: figures.quarantine_by_reason(
         queries.quarantine_by_reason(c), "USD", theme=t
+    ),
+    "segment_mix": lambda c, d, t: figures.segment_mix(queries.segment_mix(c, d), theme=t),
+    "gene_by_segment": lambda c, d, t: figures.gene_by_segment(
+        queries.gene_by_segment(c, d, "spend_amount"), "spend_amount", "USD", theme=t
+    ),
+    "customer_map": lambda c, d, t: figures.customer_map(_map(c, d), 300, theme=t),
+    "checks_by_period": lambda c, d, t: figures.checks_by_period(queries.checks_by_period(c), theme=t),
+    "gene_drift": lambda c, d, t: figures.gene_drift(
+        queries.gene_drift(c, LATEST, "previous"), "the snapshot before", theme=t
+    ),
+    "value_deciles": lambda c, d, t: prediction_figures.value_deciles(
+        prediction_queries.value_deciles(c, SNAPSHOTS[0]), d, "USD", 28, theme=t
+    ),
+    "capture_curve": lambda c, d, t: prediction_figures.capture_curve(
+        prediction_queries.capture_curve(c, SNAPSHOTS[0], "model"),
+        prediction_queries.capture_curve(c, SNAPSHOTS[0], "naive"),
+        d,
+        theme=t,
+    ),
+    "error_trend": lambda c, d, t: prediction_figures.error_trend(
+        prediction_queries.error_trend(c, LATEST, "churn", "brier"), "Error", "Lower is better.", "Brier", theme=t
+    ),
+    "overall_drivers": lambda c, d, t: prediction_figures.overall_drivers(
+        prediction_queries.overall_drivers(c, d, "churn_probability"), "churn_probability", "USD", theme=t
+    ),
+    "churn_distribution": lambda c, d, t: prediction_figures.churn_distribution(
+        prediction_queries.churn_distribution(c, d, "segment_name"), "segment_name", 28, theme=t
+    ),
+    "reliability": lambda c, d, t: prediction_figures.reliability(
+        prediction_queries.reliability(c, SNAPSHOTS[0]), d, 28, theme=t
+    ),
+    "cutoff_tradeoff": lambda c, d, t: prediction_figures.cutoff_tradeoff(
+        prediction_queries.churn_cutoffs(c, d, SNAPSHOTS[0]), 0.5, d, 0.2, theme=t
+    ),
+    "coverage": lambda c, d, t: prediction_figures.coverage(
+        prediction_queries.coverage(c, SNAPSHOTS[0], "orders", "all", 0.8), ["All <b>"], "for all", 0.8, d, theme=t
+    ),
+    "error_by_confidence": lambda c, d, t: prediction_figures.error_by_confidence(
+        prediction_queries.error_by_confidence(c, SNAPSHOTS[0]), "brier_score", "Error", "Lower is better.", "", theme=t
+    ),
+    "abstentions": lambda c, d, t: prediction_figures.abstentions(queries.abstentions(c, d), 300, theme=t),
+    "interval_width_trend": lambda c, d, t: prediction_figures.interval_width_trend(
+        prediction_queries.interval_width_trend(c, d),
+        "expected_spend_width",
+        "Width",
+        prefix="$",
+        tickformat=",~s",
+        theme=t,
     ),
     "quarantine_by_period": lambda c, d, t: figures.quarantine_by_period(queries.quarantine_by_period(c), theme=t),
 }
@@ -103,3 +159,33 @@ def test_a_prediction_of_zero_has_an_axis() -> None:
 def test_nothing_set_aside_over_time_is_an_empty_chart() -> None:
     empty = pd.DataFrame({"period_start_date": [], "reason": [], "row_count": [], "amount_sum": []})
     assert not figures.quarantine_by_period(empty).data
+
+
+def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
+    days = pd.to_datetime(["2017-01-01", "2017-02-01", "2017-03-01"])
+    trend = pd.DataFrame({"as_of": days, "expected_spend": [100.0, 100.0, 200.0]})
+    realised = pd.DataFrame(
+        {
+            "as_of": days[:2],
+            "expected_spend": [100.0, 100.0],
+            "naive_expected_spend": [90.0, 90.0],
+            "actual_spend": [80.0, 110.0],
+        }
+    )
+    whiskers = figures.expected_and_realised_spend(trend, realised, "USD", 28).data[-1].error_y
+    assert (whiskers.array[2], whiskers.arrayminus[2]) == (pytest.approx(20.0), pytest.approx(40.0))
+    assert pd.isna(list(whiskers.array[:2])).all()
+
+
+def test_a_slice_beyond_chance_has_a_mark_of_its_own() -> None:
+    slices = pd.DataFrame(
+        {
+            "coverage": [0.8, 0.6],
+            "coverage_lower": [0.75, 0.75],
+            "coverage_upper": [0.85, 0.85],
+            "customer_count": [200, 200],
+        }
+    )
+    figure = prediction_figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0])
+    marks = {trace.name: (list(trace.y), trace.marker.symbol) for trace in figure.data[1:]}
+    assert marks == {"As promised": (["A"], "circle"), "Beyond chance": (["B"], "diamond")}

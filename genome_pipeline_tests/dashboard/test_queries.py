@@ -192,3 +192,50 @@ def test_only_the_last_run_that_checked_counts(connection: duckdb.DuckDBPyConnec
     assert summary.loc["ERROR", "passed_check_count"] == 3
     checks = queries.checks(connection)
     assert checks["is_passed"].tolist() == [False, True, True, True, True]
+
+
+def test_movements_between_any_two_snapshots(connection: duckdb.DuckDBPyConnection) -> None:
+    previous = queries.migrations_between(connection, SNAPSHOTS[2], LATEST)
+    published = queries.segment_migrations(connection, LATEST)
+    columns = ["from_segment_id", "to_segment_id", "customer_count"]
+    assert previous[columns].to_numpy().tolist() == published[columns].to_numpy().tolist()
+    first = queries.migrations_between(connection, SNAPSHOTS[0], LATEST)
+    assert first["customer_count"].sum() == _value(connection, "SELECT count(*) FROM customer_genome")
+    assert first.loc[first["from_segment_id"] == 0, "from_segment_name"].unique().tolist() in ([], ["New customers"])
+
+
+def test_a_gene_is_spread_as_its_quantiles_say(connection: duckdb.DuckDBPyConnection) -> None:
+    spread = queries.gene_by_segment(connection, LATEST, "order_gap_mean_days").set_index("segment_id")
+    median = _value(
+        connection, "SELECT median(order_gap_mean_days) FROM customer_genome WHERE segment_id = ?", spread.index[0]
+    )
+    assert spread["median"].iloc[0] == pytest.approx(median)
+    with pytest.raises(KeyError):
+        queries.gene_by_segment(connection, LATEST, "1; DROP TABLE customer_genome_history")
+
+
+def test_the_sample_is_every_customer_where_they_are_few_and_the_same_each_time(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    everyone = queries.customer_sample(connection, LATEST, ["order_count"])
+    assert len(everyone) == _value(connection, "SELECT count(*) FROM customer_genome")
+    some = queries.customer_sample(connection, LATEST, ["order_count"], size=100)
+    assert 60 < len(some) < 140
+    assert some.equals(queries.customer_sample(connection, LATEST, ["order_count"], size=100))
+
+
+def test_the_genes_that_moved_leave_out_what_the_calendar_moves(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.moved_genes(connection, LATEST)["gene"].tolist() == ["order_count", "spend_amount"]
+    assert len(queries.gene_drift(connection, SNAPSHOTS[1], "training")) == 3
+
+
+def test_the_latest_result_of_a_check_counts_whichever_run_it_is_of(connection: duckdb.DuckDBPyConnection) -> None:
+    periods = queries.checks_by_period(connection)
+    assert periods[["check_count", "failed_error_count", "failed_warn_count"]].to_numpy().tolist() == [[5, 0, 1]]
+    runs = queries.check_runs(connection)
+    assert runs[["run_id", "failed_check_count"]].to_numpy().tolist() == [["run-2", 1], ["run-1", 5]]
+
+
+def test_samples_are_of_the_reason_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.quarantine_samples(connection, "missing_customer")["source_row"].tolist() == [17, 18]
+    assert queries.quarantine_samples(connection, "' OR 1 = 1 --").empty

@@ -47,7 +47,8 @@ def layout(request: PageRequest) -> Component:
         else panel(title="Rows set aside", reading="None: every source row passed every rule."),
         _reason_table(reasons, run.currency) if not reasons.empty else None,
         _samples(request, reasons["reason"].tolist()) if not reasons.empty else None,
-        columns_of(_checks_over_time(request), _reconciliation(queries.reconciliation(connection)), wide="2fr 3fr"),
+        _reconciliation(queries.reconciliation(connection)),
+        _checks_over_time(request),
         _check_grid(queries.checks(connection)),
         _drift(request),
         _files(queries.source_files(connection)),
@@ -103,9 +104,10 @@ def _checks_over_time(request: PageRequest) -> Component:
     history = panel(last_runs, title="The last runs", reading="Each run checks the periods that it made.", name="runs")
     if periods.empty:
         return history
-    return html.Div(
-        [chart_panel(figures.checks_by_period(periods, theme=request.theme), periods, ("severity",)), history],
-        className="stack",
+    return columns_of(
+        chart_panel(figures.checks_by_period(periods, theme=request.theme), periods, ("severity",)),
+        history,
+        wide="3fr 2fr",
     )
 
 
@@ -120,7 +122,7 @@ def _reconciliation(found: pd.DataFrame) -> Component:
             [
                 {"field": "is_passed", "width": 105, "cellClassRules": _PASSED_CLASSES},
                 {"field": "period_start_date", "width": 112},
-                {"field": "observed", "flex": 1, "wrapText": True, "autoHeight": True},
+                {"field": "observed", "flex": 1},
             ],
             name="reconciliation-grid",
         ),
