@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
+import pandas as pd
 import plotly.utils
 import pytest
+from dash import dcc
 
 from genome_pipeline.dashboard.app import PAGES, create_app, render
 from genome_pipeline.dashboard.formats import MINUS
+from genome_pipeline.dashboard.pages.overview import year_before
 from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
@@ -149,3 +153,103 @@ def test_the_shell_is_served_with_local_assets_only(published_path: Path) -> Non
     assert client.get("/assets/favicon.svg").status_code == 200
     client.set_cookie("color_scheme", "dark")
     assert '"forceColorScheme":"dark"' in client.get("/_dash-layout").get_data(as_text=True)
+
+
+def _changed(path: Path, published_path: Path, *statements: str) -> Path:
+    shutil.copy(published_path, path)
+    with duckdb.connect(str(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
+def test_a_file_without_matured_snapshots_says_when_there_will_be_one(published_path: Path) -> None:
+    for pathname in ("/value", "/risk", "/confidence"):
+        assert (
+            "A snapshot matures once its horizon of 28 days"
+            in _show(published_path, pathname, f"?as_of={SNAPSHOTS[0]}")[0]
+        )
+
+
+def test_a_file_without_amounts_says_what_to_map(tmp_path: Path, published_path: Path) -> None:
+    spend = "expected_spend = NULL, expected_spend_lower = NULL, expected_spend_upper = NULL"
+    path = _changed(
+        tmp_path / "genome.duckdb",
+        published_path,
+        f"UPDATE customer_genome_history SET {spend}, naive_expected_spend = NULL, spend_amount = NULL,"
+        " recent_spend_amount = NULL, average_order_value_amount = NULL, revenue_at_stake_amount = NULL",
+        f"UPDATE prediction_outcomes_history SET {spend}, naive_expected_spend = NULL, actual_spend = NULL",
+        "DELETE FROM model_performance_history WHERE target = 'spend'",
+        "UPDATE segment_profiles_history SET recent_spend_amount = NULL, spend_share = NULL,"
+        " expected_spend_amount = NULL, median_spend_amount = NULL, median_average_order_value_amount = NULL",
+    )
+    pages = {pathname: _show(path, pathname)[0] for pathname in PAGES}
+    assert "unit_price" in pages["/value"]
+    assert "no amounts in the source" in pages["/risk"]
+    assert "Map amount or unit_price" in pages["/segments"]
+    assert "Choose another gene" in pages["/segments"]
+    assert "Unreadable file" not in {_show(path, pathname)[1] for pathname in PAGES}
+
+
+def test_a_file_with_one_segment_or_none_renders_on_every_page(tmp_path: Path, published_path: Path) -> None:
+    for keep in ("1", "-1"):
+        path = _changed(
+            tmp_path / f"genome{keep}.duckdb",
+            published_path,
+            "UPDATE customer_genome_history SET segment_id = 1, segment_name = 'Everyone'",
+            f"DELETE FROM segment_profiles_history WHERE segment_id <> {keep}",
+            "DELETE FROM segment_migrations_history",
+            "DELETE FROM segment_events_history",
+        )
+        assert [_show(path, pathname)[1] for pathname in PAGES] == [page.TITLE for page in PAGES.values()]
+
+
+def test_the_cutoff_of_the_url_becomes_an_audience(published_path: Path) -> None:
+    page, _ = _show(published_path, "/risk", f"?cutoff=29&as_of={SNAPSHOTS[2]}")
+    assert f'"href": "/audience?as_of={SNAPSHOTS[2]}&where=churn_probability%3Age%3A0.29"' in page
+    for wrong in ("-1", "100", "x", "1e1", "٣"):
+        assert "Churn probability of at least 50%" in _show(published_path, "/risk", f"?cutoff={quote(wrong)}")[0]
+
+
+def test_the_data_of_a_chart_is_a_table_and_a_file_without_formulas(tmp_path: Path, published_path: Path) -> None:
+    path = _changed(
+        tmp_path / "genome.duckdb",
+        published_path,
+        "UPDATE segment_profiles_history SET segment_name = '=1+1' WHERE segment_id = 1",
+    )
+    content, *_ = render(PublishedFile(path), "/segments", "", "light")
+    stores = [node.data for node in content._traverse() if isinstance(node, dcc.Store)]
+    charts = [node for node in content._traverse() if isinstance(node, dcc.Graph)]
+    assert len(stores) == len(charts) > 5
+    sizes = next(store for store in stores if store["file"] == "share-of-customers-beside-share-of-spend.csv")
+    assert sizes["headings"][:2] == ["Segment name", "Customers"]
+    assert "=1+1" in [row[0] for row in sizes["rows"]]
+    lines = sizes["csv"].splitlines()
+    assert lines[0] == "segment_name,customer_count,customer_share,recent_spend_amount,spend_share"
+    assert len([line for line in lines if line.startswith("'=1+1,")]) == 1
+    assert len(lines) == 5
+
+
+def test_a_year_before_is_the_same_day_or_the_same_week() -> None:
+    def found(*days: str) -> object:
+        row = year_before(pd.DataFrame({"as_of": pd.to_datetime(list(days))}))
+        return None if row is None else row["as_of"].date().isoformat()
+
+    assert found("2016-12-01", "2017-01-01", "2017-02-01", "2018-01-01") == "2017-01-01"
+    assert found("2017-01-02", "2017-01-09", "2018-01-08") == "2017-01-02"
+    assert found("2017-02-01", "2018-01-01") is None
+    assert found("2018-01-01") is None
+
+
+def test_overview_says_what_moved(published_path: Path) -> None:
+    page, _ = _show(published_path, "/")
+    for text in ("What moved most since 1 Dec 2017", "gene, drifted", "Orders, median", "since 1 Dec 2017"):
+        assert text in page
+    assert "Movements appear from the second snapshot on." in _show(published_path, "/", f"?as_of={SNAPSHOTS[0]}")[0]
+
+
+def test_data_quality_shows_rows_drift_and_reconciliation(published_path: Path) -> None:
+    page, _ = _show(published_path, "/data-quality", "?reason=missing_customer&baseline=training")
+    for text in ("<b>P1</b>", "Is every source row accounted for?", "the one that models learned from last"):
+        assert text in page
+    assert "Run genome quarantine" in _show(published_path, "/data-quality", "?reason=unreadable_date")[0]
