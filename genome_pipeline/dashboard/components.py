@@ -265,7 +265,9 @@ def table(headings: Sequence[Any], rows: Sequence[Sequence[Any]], *, numeric: Se
     head = [html.Th(heading, className=kind(position), scope="col") for position, heading in enumerate(headings)]
     body = [html.Tr([html.Td(item, className=kind(position)) for position, item in enumerate(row)]) for row in rows]
     return html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(body)], className="table"), className="table-scroll"
+        html.Table([html.Thead(html.Tr(head)), html.Tbody(body)], className="table"),
+        className="table-scroll",
+        tabIndex=0,
     )
 
 

@@ -31,6 +31,16 @@ _CHROMIUM_ARGUMENTS = [
 _PATHS = (
     "/",
     "/segments",
+    f"/segments?since={SNAPSHOTS[0]}&gene=t_days",
+    "/value",
+    "/risk",
+    "/risk?cutoff=20&by=segment_name",
+    "/confidence",
+    "/confidence?target=orders",
+    "/data-quality?reason=missing_customer&baseline=training",
+    f"/value?as_of={SNAPSHOTS[0]}",
+    f"/risk?as_of={SNAPSHOTS[0]}",
+    f"/confidence?as_of={SNAPSHOTS[0]}",
     "/customer",
     "/customer?customer_id=C0010",
     f"/customer?customer_id={ABSTAINED_ID}",
@@ -173,6 +183,119 @@ def test_a_card_shows_the_prediction_of_the_file(watched: _Watched, published_pa
     # What is said to add up to them does.
     assert watched.text("#why-expected_spend") == formats.money(row[0], "USD")
     assert watched.text("#why-churn_probability") == formats.percent(row[1])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_pages_of_results(browser: Any, address: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    watched = _Watched(browser, address, scheme)
+    found = []
+    for path in _PATHS:
+        watched.open(path)
+        # A grid draws its cells once it has been in view.
+        for grid in watched.tab.locator(".ag-root-wrapper").all():
+            grid.scroll_into_view_if_needed()
+            grid.locator(".ag-header-cell").first.wait_for(state="visible")
+        violations = axe.run(watched.tab).response["violations"]
+        found += [
+            f"{path}: {violation['id']}: {violation['nodes'][0]['html'][:200]}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
+        ]
+    watched.close()
+    assert found == []
+
+
+def _one(path: Path, query: str, *values: Any) -> tuple[Any, ...]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        row = connection.execute(query, list(values)).fetchone()
+    assert row is not None
+    return row
+
+
+def test_value_equals_sql(watched: _Watched, published_path: Path) -> None:
+    total, top = _one(
+        published_path,
+        "SELECT sum(expected_spend), sum(expected_spend) FILTER"
+        " (expected_spend > (SELECT quantile_disc(expected_spend, 0.9) FROM customer_genome)) FROM customer_genome",
+    )
+    watched.open("/value")
+    assert watched.text("#kpi-expected-spend") == formats.compact_money(total, "USD")
+    assert watched.text("#kpi-top-tenth-share") == formats.percent(top / total)
+    assert watched.problems == []
+
+
+def test_risk_equals_sql_at_every_cutoff_and_links_to_the_audience(watched: _Watched, published_path: Path) -> None:
+    watched.open("/risk?cutoff=30")
+    # The slider moves by keyboard, keeps the focus, and the link follows it.
+    watched.tab.focus("[role=slider]")
+    watched.tab.keyboard.press("ArrowRight")
+    watched.tab.wait_for_url("**/risk?cutoff=31")
+    watched.tab.wait_for_selector("h2:text('at least 31%')")
+    watched.tab.wait_for_function("document.activeElement.getAttribute('role') === 'slider'")
+    count, loss = _one(
+        published_path,
+        "SELECT count(*), sum(revenue_at_stake_amount) FROM customer_genome WHERE churn_probability >= 0.31",
+    )
+    precision, recall = _one(
+        published_path,
+        "SELECT avg(has_churned::INT) FILTER (churn_probability >= 0.31), count(*) FILTER"
+        " (has_churned AND churn_probability >= 0.31) / count(*) FILTER (has_churned)"
+        " FROM prediction_outcomes WHERE churn_probability IS NOT NULL",
+    )
+    shown = [watched.text(f"#kpi-cutoff-{name}") for name in ("customers", "loss", "precision", "recall")]
+    assert shown == [
+        formats.integer(count),
+        formats.compact_money(loss, "USD"),
+        formats.percent(precision),
+        formats.percent(recall),
+    ]
+    assert watched.tab.get_attribute("#to-audience", "href") == "/audience?where=churn_probability%3Age%3A0.31"
+    watched.tab.go_back()
+    watched.tab.wait_for_selector("h2:text('at least 30%')")
+    assert watched.problems == []
+
+
+def test_confidence_equals_sql(watched: _Watched, published_path: Path) -> None:
+    confidence, coverage = _one(
+        published_path,
+        "SELECT (SELECT avg(confidence) FROM customer_genome), metric_value FROM model_performance"
+        " WHERE target = 'orders' AND metric = 'coverage' AND slice_name = 'all' AND predictor = 'model'",
+    )
+    watched.open("/confidence")
+    assert watched.text("#kpi-mean-confidence") == formats.decimal(confidence)
+    assert watched.text("#kpi-coverage-orders") == formats.percent(coverage)
+
+
+def test_a_choice_stands_in_the_url_and_is_restored(watched: _Watched) -> None:
+    watched.open("/segments")
+    watched.tab.click("input[id*=since]")
+    watched.tab.click("[role=option]:visible:has-text('1 Oct 2017')")
+    watched.tab.wait_for_url(f"**/segments?since={SNAPSHOTS[0]}")
+    watched.tab.wait_for_selector("h2:text('Where customers moved since 1 Oct 2017')")
+    watched.open(f"/segments?gene=t_days&since={SNAPSHOTS[1]}")
+    assert watched.tab.input_value("input[id*=gene]") == "Customer age"
+    assert watched.tab.is_visible("h2:text('Where customers moved since 1 Nov 2017')")
+    assert watched.problems == []
+
+
+def test_the_data_of_a_chart_opens_as_a_table_and_is_saved_as_csv(watched: _Watched, published_path: Path) -> None:
+    watched.open("/segments")
+    chart = watched.tab.locator(".panel:has(h2:text-is('Share of customers beside share of spend'))")
+    chart.locator("summary").click()
+    chart.locator("tbody tr").first.wait_for()
+    with duckdb.connect(str(published_path), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT segment_name, customer_count FROM segment_profiles ORDER BY spend_share DESC"
+        ).fetchall()
+    cells = [row.locator("td").all_inner_texts()[:2] for row in chart.locator("tbody tr").all()]
+    assert cells == [[name, formats.integer(count)] for name, count in rows]
+    with watched.tab.expect_download() as download:
+        chart.locator(".chart-csv").click()
+    assert download.value.suggested_filename == "share-of-customers-beside-share-of-spend.csv"
+    saved = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[:2] for line in saved[1:]] == [[name, str(count)] for name, count in rows]
+    assert watched.problems == []
 
 
 def test_the_url_follows_every_choice_and_restores_it(watched: _Watched) -> None:

@@ -73,7 +73,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
             const head = genomeElement("Tr", genomeCells("Th", data.headings, data.is_number));
             const table = genomeElement("Table", [genomeElement("Thead", head), genomeElement("Tbody", rows)], "table");
             const rest = data.left_out ? [genomeElement("P", data.left_out + " more rows in the CSV file.")] : [];
-            return genomeElement("Div", [table, ...rest], "table-scroll");
+            const scrolled = genomeElement("Div", [table, ...rest], "table-scroll");
+            scrolled.props.tabIndex = 0;
+            return scrolled;
         },
         chartCsv: function (clicks, data) {
             if (!clicks || !data) {
