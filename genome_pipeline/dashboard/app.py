@@ -192,7 +192,7 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("genome", "choose"),
         Output("url", "search", allow_duplicate=True),
-        Input({"choice": ALL}, "value"),
+        Input({"choice": ALL, "shown": ALL}, "value"),
         State("url", "search"),
         prevent_initial_call=True,
     )

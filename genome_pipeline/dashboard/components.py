@@ -147,10 +147,15 @@ def _cell(column: str, value: Any) -> str:
     return formats.column_value(column, value) if column in COLUMNS else formats.decimal(value, 4)
 
 
+def choice_id(parameter: str, value: str) -> dict[str, str]:
+    """Id of an element whose value goes into the URL as ``parameter`` once it is another than the ``value`` shown."""
+    return {"choice": parameter, "shown": value}
+
+
 def choice(parameter: str, name: str, options: Sequence[tuple[str, str]], value: str, *, width: int = 220) -> Component:
     """A choice that stands in the URL as ``parameter``; ``options`` are values and what they are called."""
     select: Component = dmc.Select(
-        id={"choice": parameter},
+        id=choice_id(parameter, value),
         label=name,
         data=[{"value": option, "label": text} for option, text in options],
         value=value,

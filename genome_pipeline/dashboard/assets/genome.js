@@ -12,8 +12,8 @@ function genomeElement(type, children, className) {
 }
 
 /* A choice draws the page anew: whoever made it by keyboard goes on from there. */
-function genomeKeepFocus(id) {
-    const find = () => document.getElementById(JSON.stringify(id));
+function genomeKeepFocus(choice) {
+    const find = () => document.querySelector(`[id^='{"choice":"${choice}"']`);
     const before = find();
     const started = Date.now();
     const timer = setInterval(() => {
@@ -56,13 +56,13 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         },
         choose: function (values, search) {
             const chosen = window.dash_clientside.callback_context.triggered_id;
-            if (!chosen) {
+            const inputs = window.dash_clientside.callback_context.inputs_list[0];
+            const position = chosen ? inputs.findIndex((input) => input.id.choice === chosen.choice) : -1;
+            /* A page that has just been drawn reports its choices too: they are no news. */
+            if (position < 0 || String(values[position]) === chosen.shown) {
                 return window.dash_clientside.no_update;
             }
-            const position = window.dash_clientside.callback_context.inputs_list[0].findIndex(
-                (input) => input.id.choice === chosen.choice
-            );
-            genomeKeepFocus(chosen);
+            genomeKeepFocus(chosen.choice);
             return genomeSearch(search, chosen.choice, String(values[position]));
         },
         chartTable: function (clicks, data) {

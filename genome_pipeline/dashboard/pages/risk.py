@@ -14,6 +14,7 @@ from genome_pipeline.dashboard import formats, prediction_figures, prediction_qu
 from genome_pipeline.dashboard.components import (
     chart_panel,
     choice,
+    choice_id,
     columns_of,
     empty_state,
     kpi,
@@ -106,7 +107,7 @@ def _cutoff(request: PageRequest, cutoffs: pd.DataFrame, matured: date | None) -
         ]
     slider = html.Div(
         dmc.Slider(
-            id={"choice": "cutoff"},
+            id=choice_id("cutoff", str(percent_)),
             value=percent_,
             min=0,
             max=99,
