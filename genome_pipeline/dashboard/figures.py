@@ -901,6 +901,7 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
         zmin=0,
         zmax=0.5,
         colorscale=[(0.0, theme.neutral), (0.2, theme.neutral), (1.0, theme.low)],
+        opacity=0.6,
         text=[["" if is_missing(value) else f"{value:.2f}" for value in row] for row in wide.to_numpy(dtype=float)],
         texttemplate="%{text}",
         textfont={"color": theme.ink, "size": 11},

@@ -7,6 +7,7 @@ import html
 from genome_pipeline.contracts.columns import COLUMNS
 
 _LABELS = {
+    "active_period_count": "Number of active periods",
     "active_period_share": "Active periods",
     "average_order_value_amount": "Average order value",
     "category_count": "Categories",
@@ -44,6 +45,8 @@ _LABELS = {
     "row_count": "Rows",
     "source_file": "File",
     "table_name": "Table",
+    "return_amount": "Returned amount",
+    "return_line_count": "Returned lines",
     "return_share": "Returned share",
     "revenue_at_stake_amount": "Revenue at stake",
     "spend_amount": "Spend so far",

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import duckdb
 import pandas as pd
 import plotly.utils
 import pytest
-from dash import dcc
 
 from genome_pipeline.dashboard.app import PAGES, create_app, render
 from genome_pipeline.dashboard.formats import MINUS
@@ -211,15 +212,26 @@ def test_the_cutoff_of_the_url_becomes_an_audience(published_path: Path) -> None
         assert "Churn probability of at least 50%" in _show(published_path, "/risk", f"?cutoff={quote(wrong)}")[0]
 
 
+def _components(node: Any, kind: str) -> Iterator[dict[str, Any]]:
+    """Properties of every component of a kind within the JSON of a page."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _components(child, kind)
+    elif isinstance(node, dict) and "props" in node:
+        if node["type"] == kind:
+            yield node["props"]
+        yield from _components(node["props"].get("children"), kind)
+
+
 def test_the_data_of_a_chart_is_a_table_and_a_file_without_formulas(tmp_path: Path, published_path: Path) -> None:
     path = _changed(
         tmp_path / "genome.duckdb",
         published_path,
         "UPDATE segment_profiles_history SET segment_name = '=1+1' WHERE segment_id = 1",
     )
-    content, *_ = render(PublishedFile(path), "/segments", "", "light")
-    stores = [node.data for node in content._traverse() if isinstance(node, dcc.Store)]
-    charts = [node for node in content._traverse() if isinstance(node, dcc.Graph)]
+    shown = json.loads(_show(path, "/segments")[0])
+    stores = [properties["data"] for properties in _components(shown, "Store")]
+    charts = list(_components(shown, "Graph"))
     assert len(stores) == len(charts) > 5
     sizes = next(store for store in stores if store["file"] == "share-of-customers-beside-share-of-spend.csv")
     assert sizes["headings"][:2] == ["Segment name", "Customers"]
@@ -250,6 +262,6 @@ def test_overview_says_what_moved(published_path: Path) -> None:
 
 def test_data_quality_shows_rows_drift_and_reconciliation(published_path: Path) -> None:
     page, _ = _show(published_path, "/data-quality", "?reason=missing_customer&baseline=training")
-    for text in ("<b>P1</b>", "Is every source row accounted for?", "the one that models learned from last"):
+    for text in ("<b>P1</b>", "Is every source row accounted for?", "the snapshot last learned from"):
         assert text in page
     assert "Run genome quarantine" in _show(published_path, "/data-quality", "?reason=unreadable_date")[0]

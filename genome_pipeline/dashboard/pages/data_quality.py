@@ -16,7 +16,7 @@ PATH = "/data-quality"
 TITLE = "Data quality"
 QUESTION = "Can the input be trusted, and what was set aside?"
 
-_BASELINES = {"previous": "The snapshot before each", "training": "The one that models learned from last"}
+_BASELINES = {"previous": "the previous snapshot", "training": "the snapshot last learned from"}
 _SNAPSHOTS_SHOWN = 12
 _PASSED_CLASSES = {"check-failed": "params.value === '✗ failed'", "check-passed": "params.value === '✓ passed'"}
 _RULE_DESCRIPTIONS = {rule.name: rule.description for rule in RULES}
@@ -145,7 +145,7 @@ def _drift(request: PageRequest) -> Component:
         )
     recent = drift[drift["as_of"].isin(sorted(drift["as_of"].unique())[-_SNAPSHOTS_SHOWN:])]
     return chart_panel(
-        figures.gene_drift(recent, _BASELINES[baseline].lower(), theme=request.theme),
+        figures.gene_drift(recent, _BASELINES[baseline], theme=request.theme),
         drift,
         ("psi", "has_drifted", "unjudged_reason"),
         tools=tools,
