@@ -269,6 +269,8 @@ def test_confidence_equals_sql(watched: _Watched, published_path: Path) -> None:
 
 def test_a_choice_stands_in_the_url_and_is_restored(watched: _Watched) -> None:
     watched.open("/segments")
+    # In the middle of the window, where a list has room to open.
+    watched.tab.locator("input[id*=since]").evaluate("chooser => chooser.scrollIntoView({block: 'center'})")
     watched.tab.click("input[id*=since]")
     watched.tab.click("[role=option]:visible:has-text('1 Oct 2017')")
     watched.tab.wait_for_url(f"**/segments?since={SNAPSHOTS[0]}")

@@ -173,11 +173,13 @@ def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
     settings = load_settings(early_shop)
     undated = "SELECT count(*) FROM quarantined_transactions WHERE period_start_date IS NULL"
     assert query(settings.published_path, "SELECT sum(row_count) FROM quarantine_reasons") == [(1,)]
+    assert query(settings.published_path, "SELECT reason FROM quarantine_samples") == [("unreadable_date",)]
     log.write_text(log.read_text(encoding="utf-8").replace("2020-13-03", "2020-07-13"), encoding="utf-8")
     _, outcome = make(early_shop, None, "2020-03-01")
     assert outcome.as_of == ()
     assert query(settings.warehouse_path, undated) == [(0,)]
     assert query(settings.published_path, "SELECT coalesce(sum(row_count), 0) FROM quarantine_reasons") == [(0,)]
+    assert query(settings.published_path, "SELECT count(*) FROM quarantine_samples") == [(0,)]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from genome_pipeline.transforms.validation import (
     rejected_by_reason,
     rejected_lines,
     row_and_cent_totals,
+    samples_by_reason,
     valid_lines,
 )
 from genome_pipeline_tests.logs import engine, raw, reasons, typed
@@ -127,6 +128,22 @@ def test_reasons_counted_from_the_lines_are_those_of_the_judged_rows() -> None:
         (row["reason"], row["row_count"], row["amount_sum"] * 100)
         for row in rejected.order_by("reason").to_pyarrow().to_pylist()
     ] == [(row["reason"], row["row_count"], row["cents"]) for row in recounted]
+
+
+def test_samples_are_the_first_rows_of_each_reason_as_they_came() -> None:
+    database = engine()
+    nobody: dict[str, Any] = {**GOOD, "customer_id": " "}
+    rows = [*[{**nobody, "order_id": str(number)} for number in range(7)], {**nobody, "ordered_at": "x"}]
+    judged = judged_lines(typed(raw(database, rows), list(GOOD)), active_rules(list(GOOD), ()))
+    samples = samples_by_reason(rejected_lines(judged, database.table("raw_transactions"))).order_by(
+        "reason", "source_row"
+    )
+    found = samples.to_pyarrow().to_pylist()
+    assert [(row["reason"], row["source_row"]) for row in found] == [
+        *[("missing_customer", number) for number in range(1, 6)],
+        ("unreadable_date", 8),
+    ]
+    assert (found[0]["raw_customer_id"], found[-1]["raw_ordered_at"]) == (" ", "x")
 
 
 def test_a_disabled_rule_does_not_fire() -> None:
