@@ -71,6 +71,9 @@ class Table:
         return f"CREATE TABLE {name or self.name} ({', '.join(lines)})"
 
 
+ID_COLUMNS = ("customer_id", "neighbor_customer_id", "raw_customer_id")
+"""Columns that name a person, in whichever table they stand."""
+
 RAW_COLUMNS = (
     "raw_customer_id",
     "raw_order_id",
@@ -222,7 +225,15 @@ _ALL = (
         "ingestion",
         "source file",
         "Files taken in: content, size and types, so that an unchanged file is not read again; and copies left out.",
-        ("source_file", "content_hash", "copy_of_source_file", "row_count", "raw_types", "ingested_at"),
+        (
+            "source_file",
+            "content_hash",
+            "copy_of_source_file",
+            "row_count",
+            "raw_types",
+            "ingested_at",
+            "suppressed_row_count",
+        ),
         ("source_file",),
         "source_file",
         frozenset({"content_hash", "copy_of_source_file"}),
@@ -806,6 +817,24 @@ _ALL = (
         "Settings the warehouse is bound to: rows made under others cannot be mixed with it.",
         ("setting_name", "setting_value"),
         ("setting_name",),
+        None,
+    ),
+    Table(
+        "forgotten_customers",
+        "bookkeeping",
+        "forgotten customer",
+        "Who is left out when the source brings them again: a keyed hash of each, no id.",
+        ("customer_hash", "key_fingerprint", "forgotten_at"),
+        ("customer_hash",),
+        None,
+    ),
+    Table(
+        "erasures",
+        "bookkeeping",
+        "erasure",
+        "The record of `genome forget`: when, how many customers and rows, and by which version of the program.",
+        ("forgotten_at", "forgotten_customer_count", "removed_rows", "version"),
+        ("forgotten_at",),
         None,
     ),
     Table(

@@ -557,6 +557,7 @@ def _source_files() -> pd.DataFrame:
                 "row_count": 10_000 + position,
                 "raw_types": "{}",
                 "ingested_at": _NOW,
+                "suppressed_row_count": 0,
             }
             for position, name in enumerate(("sales_2017_h1.csv", "sales_2017_h2.csv"))
         ]
