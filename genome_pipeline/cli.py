@@ -187,7 +187,7 @@ def customer(
     from genome_pipeline import terminal
     from genome_pipeline.summary import customer_card
 
-    card = customer_card(settings, customer_id, _day(as_of))
+    card = customer_card(settings, settings.stored_id(customer_id), _day(as_of))
     if as_json:
         _print_json(card)
     else:
@@ -211,7 +211,7 @@ def similar(
     from genome_pipeline import terminal
     from genome_pipeline.similar import ids_in, lookalikes, similar_customers
 
-    ids = ids_in(group) if group else customer_ids or []
+    ids = [settings.stored_id(name) for name in (ids_in(group) if group else customer_ids or [])]
     is_group = group is not None or len(ids) > 1
     facts = lookalikes(settings, ids, count) if is_group else similar_customers(settings, ids[0])
     if as_json:
@@ -243,6 +243,37 @@ def audience(
         Console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
     else:
         terminal.print_audiences(Console(), facts)
+
+
+@app.command()
+def forget(
+    customer_ids: Annotated[list[str], typer.Argument(help="The customers, as named in the source.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take customers out of everything that was kept of them, for good, and keep them out."""
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise ConfigError("nothing was removed: it cannot be undone, so say --yes where nobody can be asked")
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline import forgetting, terminal
+
+    if not dry_run:
+        forgetting.key_of(settings)
+    if dry_run or not yes:
+        facts = forgetting.rows_to_forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_rows_to_forget(Console(), facts)
+    if not dry_run:
+        if not yes and not typer.confirm("Remove them? This cannot be undone"):
+            _fail("nothing was removed", 2)
+        facts = forgetting.forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_forgotten(Console(), facts)
+    if as_json:
+        _print_json(facts)
 
 
 @app.command()

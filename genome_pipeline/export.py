@@ -1,4 +1,4 @@
-"""Rows of a query into a file a spreadsheet or a notebook opens: whole or not at all, and with no formula in it."""
+"""Rows of a query, or all that is published, into files a spreadsheet or a notebook opens: whole, with no formula."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import duckdb
 
 from genome_pipeline.settings import ConfigError
 from genome_pipeline.sources.rows import identifier, literal
+from genome_pipeline.summary import Published
 
 # What a spreadsheet takes for a formula; a number with its sign is none.
 _FORMULA = r"^[=+\-@\t\r]"
@@ -52,6 +53,31 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[A
     finally:
         building.unlink(missing_ok=True)
     return {"path": str(path), "row_count": written}
+
+
+def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
+    """Write every table and view of the published file to ``folder``, each to ``<name><suffix>``; name -> rows.
+
+    Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
+    """
+    with Published(published_path) as published:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be made ({error.strerror}): name a folder you may write") from None
+        return {
+            name: write_rows(published.connection, f"SELECT * FROM {identifier(name)}", [], folder / f"{name}{suffix}")[
+                "row_count"
+            ]
+            for name in published.names()
+        }
+
+
+def renew_exports(published_path: Path, folder: Path) -> None:
+    """Write again, from the published file as it is now, what was exported to ``folder``."""
+    for suffix in _FORMATS:
+        if any(folder.glob(f"*{suffix}")):
+            export_tables(published_path, folder, suffix)
 
 
 def _neutral(expression: str) -> str:

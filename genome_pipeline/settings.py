@@ -380,6 +380,11 @@ class Settings(Draft):
         return self.home / "reports" / "genome_report.html"
 
     @property
+    def exports_path(self) -> Path:
+        """Where `genome export` writes when it is not told."""
+        return self.home / "exports"
+
+    @property
     def artifacts_path(self) -> Path:
         """Stored models and indexes."""
         return self.home / "artifacts"
@@ -408,7 +413,7 @@ class Settings(Draft):
     def stored_id(self, customer_id: str) -> str:
         """What stands in the tables for a customer as the source names them: the id itself, or its pseudonym."""
         key = self.privacy_key
-        return key.pseudonym(customer_id) if key and self.privacy.pseudonyms else customer_id
+        return key.pseudonym(customer_id.strip()) if key and self.privacy.pseudonyms else customer_id
 
     @property
     def results_hash(self) -> str:

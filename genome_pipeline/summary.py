@@ -38,6 +38,10 @@ class Published:
         found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
         return found
 
+    def names(self) -> list[str]:
+        """Its tables and views."""
+        return [row["table_name"] for row in self.rows("SELECT table_name FROM information_schema.tables ORDER BY 1")]
+
     def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         """What the query finds: column -> value of each row."""
         cursor = self.connection.execute(query, values or [])

@@ -21,13 +21,17 @@ class Artifacts:
         name = f"{kind}/{as_of}{suffix}"
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.replace(path, content)
+        return name
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Put ``content`` in the file's place in one step."""
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             unfinished.write_bytes(content)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-        return name
 
     def keep_latest(self, kind: str, count: int) -> None:
         """Remove the files of ``kind`` but for those of the latest ``count`` snapshots."""
