@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from genome_pipeline.contracts.published import unreadable_because, version_in
 from genome_pipeline.settings import ConfigError, Settings
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
@@ -26,6 +27,9 @@ class Published:
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
+        if (reason := unreadable_because(version_in(self.connection))) is not None:
+            self.connection.close()
+            raise ConfigError(f"{path} cannot be read: {reason}")
 
     def __enter__(self) -> Published:
         return self

@@ -62,6 +62,11 @@ class Table:
         """Whether the table holds one slice per snapshot."""
         return self.slice_by in ("as_of", "matured_as_of")
 
+    @property
+    def published_name(self) -> str:
+        """Its name in the published file, where the plain name is that of a view of the latest snapshot."""
+        return f"{self.name}_history" if self.is_snapshot else self.name
+
     def ddl(self, name: str | None = None, types: dict[str, str] | None = None) -> str:
         """``CREATE TABLE`` statement, with ``types`` for the columns that keep the source's type."""
         lines = []
@@ -842,9 +847,10 @@ _ALL = (
         "bookkeeping",
         "publication",
         "Every publication: its run, latest snapshot, program version, settings, and source rows kept and set aside.",
-        ("run_id", "as_of", "version", "settings_hash", "parameters", "published_at"),
+        ("run_id", "as_of", "version", "settings_hash", "parameters", "published_at", "published_schema_version"),
         ("run_id", "as_of"),
         None,
+        frozenset({"published_schema_version"}),
         is_published=True,
     ),
     Table(

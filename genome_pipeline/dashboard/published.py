@@ -9,6 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from genome_pipeline.contracts.published import unreadable_because, version_in
+
 _CATALOG = "published"
 
 
@@ -63,9 +65,15 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")
+        database.execute(f"USE {_CATALOG}")
+        reason = unreadable_because(version_in(database))
+        database.execute("USE memory")
     except duckdb.Error as error:
         database.close()
         raise PublishedFileUnreadable(str(error)) from error
+    if reason is not None:
+        database.close()
+        raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
     # From here on no query can reach any other file.
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")

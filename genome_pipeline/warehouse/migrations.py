@@ -10,6 +10,7 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE source_files ADD COLUMN suppressed_row_count BIGINT DEFAULT 0",
         "ALTER TABLE source_files ALTER COLUMN suppressed_row_count SET NOT NULL",
         "ALTER TABLE source_files ALTER COLUMN suppressed_row_count DROP DEFAULT",
+        "ALTER TABLE pipeline_runs ADD COLUMN published_schema_version VARCHAR",
     ),
 }
 """Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1."""

@@ -149,7 +149,7 @@ def test_nobody_is_forgotten_without_a_key(early_shop: Path) -> None:
 
 
 def test_one_unknown_id_among_others_and_nothing_is_removed(early: Settings) -> None:
-    with pytest.raises(ConfigError, match="no customer 'c9999' is in .* and nothing was removed"):
+    with pytest.raises(ConfigError, match=r"no customer 'c9999' is in .* and nothing was removed"):
         forget(early, [GONE, "c9999"])
     assert rows_with(early.warehouse_path, GONE) != []
 
