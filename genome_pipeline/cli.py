@@ -246,6 +246,36 @@ def audience(
 
 
 @app.command()
+def export(
+    to: Annotated[
+        str | None, typer.Option(help="Folder (default exports/ in the home), or postgresql://user@host/database.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV files for spreadsheets, not Parquet.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
+    settings = _settings(config)
+    if to and "://" in to:
+        if csv:
+            raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
+        from genome_pipeline.push import SCHEMA, push_tables
+
+        counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
+    else:
+        from genome_pipeline.export import export_tables
+
+        folder = Path(to) if to else settings.exports_path
+        counts, place = export_tables(settings.published_path, folder, ".csv" if csv else ".parquet"), str(folder)
+    if as_json:
+        _print_json({"place": place, "tables": counts})
+    else:
+        Console(soft_wrap=True).print(
+            f"{len(counts)} tables with {sum(counts.values()):,} rows written to {place}", markup=False, highlight=False
+        )
+
+
+@app.command()
 def forget(
     customer_ids: Annotated[list[str], typer.Argument(help="The customers, as named in the source.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -106,7 +106,7 @@ _ALL = (
         "rfm_grid",
         "recency score x frequency score",
         "How are customers spread over recency and frequency, and what do they spend? Scores go from 1 to 5, the fifth"
-        " that bought last or most often; customers who are alike get the same score, so that fifths may differ in size.",
+        " that bought last or most often; customers who are alike get the same score, so that fifths differ in size.",
         (
             "as_of",
             "recency_score",
