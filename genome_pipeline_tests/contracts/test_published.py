@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -147,3 +148,12 @@ def test_the_rfm_grid_gives_customers_alike_the_same_score(shop: duckdb.DuckDBPy
         ("4", "1", "1", "7.25"),
         ("4", "5", "1", "90.50"),
     ]
+
+
+QUESTIONS = re.findall(r"```sql\n(.*?)```", (RELEASED.parents[2] / "docs" / "bi.md").read_text(encoding="utf-8"), re.S)
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=VIEWS)
+def test_the_documented_queries_are_answered(shop: duckdb.DuckDBPyConnection, question: str) -> None:
+    shop.execute("UPDATE customer_genome SET is_for_review = false")
+    assert len(shop.execute(question).fetchall()) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from genome_pipeline.cli import app
 from genome_pipeline.contracts.tables import ID_COLUMNS
+from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.export import export_tables
 from genome_pipeline.forgetting import forget, rows_to_forget
 from genome_pipeline.settings import ConfigError, Settings, load_settings
@@ -112,7 +114,7 @@ def test_no_byte_of_a_forgotten_customer_is_left_and_all_others_are_as_before(ea
     for name, frame in others(before).items():
         pandas.testing.assert_frame_equal(after[name], frame, check_exact=True, obj=name)
     for name, frame in others(published_before).items():
-        if name != "data_quality":
+        if name != "data_quality" and name not in VIEWS:  # these count who is there
             pandas.testing.assert_frame_equal(published(early)[name], frame, check_exact=True, obj=name)
     assert "c0008: bought 1, returned 3" in notes_in_dagster(early)
     assert "1 of 9 customers, e.g. [forgotten]: bought 1" in notes_in_dagster(early)
@@ -195,17 +197,19 @@ def test_a_forgotten_customer_stays_away_when_the_source_brings_them_again(
 
 @pytest.mark.slow
 def test_with_pseudonyms_no_raw_id_is_ever_stored(early: Settings, early_shop: Path) -> None:
-    folder = early_shop.parent
-    config = shop_config(folder, home="masked", more="[privacy]\npseudonyms = true\n")
+    folder, gone = early_shop.parent, "shopper-0000"
+    log = (folder / "log.csv").read_text(encoding="utf-8")
+    # Names that no hex digits make by chance.
+    (folder / "named.csv").write_text(re.sub(r"^c(?=\d{4},)", "shopper-", log, flags=re.M), encoding="utf-8")
+    config = shop_config(folder, "named.csv", home="masked", more="[privacy]\npseudonyms = true\n")
     settings, _ = make(config, None, "2020-03-01")
-    assert files_with(early.home, "c00") != []
-    assert files_with(settings.home, "c00") == []
+    assert files_with(settings.home, "shopper") == []
     assert files_with(settings.home, KEY) == []
-    pseudonym = settings.stored_id(GONE)
-    card = CliRunner().invoke(app, ["customer", GONE, "--config", str(config), "--json"])
+    pseudonym = settings.stored_id(gone)
+    card = CliRunner().invoke(app, ["customer", gone, "--config", str(config), "--json"])
     assert json.loads(card.stdout)["genome"]["customer_id"] == pseudonym
     for name in ("customer_activity", "validated_transactions", "quarantined_transactions", "customer_genome"):
         counts = [query(each, f"SELECT count(*) FROM {name}") for each in (settings, early)]
         assert counts[0] == counts[1], name
-    forget(settings, [GONE])
+    forget(settings, [gone])
     assert files_with(settings.home, pseudonym) == []
