@@ -290,8 +290,12 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
             State("saved-views", "data"),
         ],
     )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "listViews"), Output(audience.VIEW_CHOICE, "data"), Input("saved-views", "data")
+    # Whenever the page is drawn anew, too: the list is part of it.
+    _in_browser(
+        app,
+        "listViews",
+        Output(audience.VIEW_CHOICE, "data"),
+        [Input("saved-views", "data"), Input("page-title", "data")],
     )
 
 
