@@ -20,7 +20,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
 from genome_pipeline.dashboard.components import empty_state, labelled, notice
-from genome_pipeline.dashboard.pages import audience, customer, data_quality, overview, segments
+from genome_pipeline.dashboard.pages import audience, customer, data_quality, overview, segments, similar
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, OPS, Selection, ops_of
@@ -28,7 +28,7 @@ from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 
 _LOGGER = logging.getLogger(__name__)
 
-PAGES = {page.PATH: page for page in (overview, segments, customer, audience, data_quality)}
+PAGES = {page.PATH: page for page in (overview, segments, customer, similar, audience, data_quality)}
 DEFAULT_PORT = 8050
 
 _UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError)
@@ -194,6 +194,12 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
             Output("url", "search", allow_duplicate=True),
             [Input(chooser, "value"), State("url", "search")],
         )
+    _in_browser(
+        app,
+        "findSimilar",
+        Output("url", "search", allow_duplicate=True),
+        [Input(similar.FIND, "n_clicks"), State(similar.IDS, "value"), State("url", "search")],
+    )
     _in_browser(
         app,
         "toggleColorScheme",

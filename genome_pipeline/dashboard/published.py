@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 _CATALOG = "published"
+_MEMORY = "memory.main.remembered"
 
 
 class PublishedFileMissing(Exception):
@@ -58,6 +61,21 @@ class PublishedFile:
             return self._database
 
 
+def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives, of plain lists, dicts and numbers: made once for each version of the file.
+
+    It is kept in the in-memory database that the version is attached to, and goes with it.
+    """
+    row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
+    if row is not None:
+        return json.loads(row[0])
+    value = make()
+    # Where another request was faster, its value is the same.
+    with suppress(duckdb.ConstraintException, duckdb.TransactionException):
+        connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
+    return value
+
+
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(":memory:")
     quoted = str(path).replace("'", "''")
@@ -66,6 +84,7 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         database.close()
         raise PublishedFileUnreadable(str(error)) from error
+    database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
     # From here on no query can reach any other file.
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")

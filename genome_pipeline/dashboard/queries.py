@@ -8,6 +8,8 @@ contracts only. A question about a snapshot sees only what was known at that sna
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -328,6 +330,62 @@ def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: st
     return connection.execute(
         "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
     ).df()
+
+
+def customers(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
+    """The genomes of several customers, in the order asked for; an unknown one has no row."""
+    return connection.execute(
+        """
+        SELECT genome.*
+        FROM customer_genome_history AS genome
+        JOIN (
+            SELECT unnest($ids::VARCHAR[]) AS customer_id, generate_subscripts($ids::VARCHAR[], 1) AS position
+        ) AS asked USING (customer_id)
+        WHERE genome.as_of = $as_of
+        ORDER BY asked.position
+        """,
+        {"as_of": as_of, "ids": list(dict.fromkeys(customer_ids))},
+    ).df()
+
+
+def latest_outcomes(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
+    """What the customers did in the horizon of the last snapshot that had matured by ``as_of``; those known then."""
+    return connection.execute(
+        """
+        SELECT as_of, customer_id, actual_orders, actual_spend, has_churned
+        FROM prediction_outcomes_history
+        WHERE as_of = (SELECT max(as_of) FROM prediction_outcomes_history WHERE matured_as_of <= $as_of)
+            AND customer_id IN (SELECT unnest($ids::VARCHAR[]))
+        ORDER BY customer_id
+        """,
+        {"as_of": as_of, "ids": list(customer_ids)},
+    ).df()
+
+
+def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
+    """One row per gene and customer, in the order asked for: the value, and where it stands among all customers.
+
+    Percentiles as of :func:`fingerprint`. A gene that is null for a customer has no row.
+    """
+    subjects = customers(connection, as_of, customer_ids)
+    parts, values = [], []
+    for gene in FINGERPRINT_GENES:
+        for value in subjects[gene].astype(float):
+            parts.append(f"avg({_mid_rank(gene, '?')})")
+            values += [None if math.isnan(value) else value] * 3
+    if subjects.empty:
+        return pd.DataFrame(columns=["gene", "customer_id", "value", "percentile"])
+    row = connection.execute(
+        f"SELECT {', '.join(parts)} FROM customer_genome_history WHERE as_of = ?", [*values, as_of]
+    ).fetchall()[0]
+    found = pd.DataFrame(
+        [
+            {"gene": gene, "customer_id": subject["customer_id"], "value": subject[gene]}
+            for gene in FINGERPRINT_GENES
+            for _, subject in subjects.iterrows()
+        ]
+    ).assign(percentile=row)
+    return found.dropna(subset=["value"]).reset_index(drop=True)
 
 
 def customer_predictions(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:

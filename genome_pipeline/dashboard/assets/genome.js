@@ -30,6 +30,16 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         chooseCustomer: function (value, search) {
             return value ? genomeSearch(search, "customer_id", value) : window.dash_clientside.no_update;
         },
+        findSimilar: function (clicks, text, search) {
+            if (!clicks) {
+                return noUpdate();
+            }
+            const parameters = new URLSearchParams(search || "");
+            parameters.delete("id");
+            (text || "").split(/\r?\n/).map((line) => line.trim()).filter(Boolean).forEach((id) => parameters.append("id", id));
+            const query = parameters.toString();
+            return query ? "?" + query : "";
+        },
         chooseTop: function (value, shown, search) {
             const isShown = !shown || value === "" || value === null || value === undefined || value === shown.top;
             return isShown ? noUpdate() : genomeSearch(search, "top", value === 100 ? "" : String(value));
