@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -17,22 +16,22 @@ from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
 from genome_pipeline.dashboard.components import empty_state, labelled, notice
 from genome_pipeline.dashboard.pages import audience, customer, data_quality, overview, segments, similar
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.dashboard.security import Access, log_failure, protect
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, OPS, Selection, ops_of
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 
-_LOGGER = logging.getLogger(__name__)
-
 PAGES = {page.PATH: page for page in (overview, segments, customer, similar, audience, data_quality)}
-DEFAULT_PORT = 8050
-
 _UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError)
 _MIME_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+_THIS_MACHINE = Access()
+_WATCH_MILLISECONDS = 10_000
 _THEME_COOKIE = "color_scheme"
 _PRIMARY = [
     "#e6f3fb",
@@ -60,7 +59,7 @@ _DARK_SHADES = [
 ]
 
 
-def create_app(published_path: Path) -> Dash:
+def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dash:
     """The dashboard of one published file; every page is made anew from the file as it is at that moment."""
     published = PublishedFile(published_path)
     app = Dash(
@@ -76,12 +75,13 @@ def create_app(published_path: Path) -> Dash:
     app.layout = _shell
     _register_callbacks(app, published)
     _register_audience(app, published)
+    protect(app.server, access, app.csp_hashes())
     return app
 
 
-def serve(published_path: Path, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
-    """Serve the dashboard until interrupted. Raises :class:`OSError` when the port is taken."""
-    app = create_app(published_path)
+def serve(published_path: Path, access: Access, host: str, port: int) -> None:
+    """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
+    app = create_app(published_path, access)
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
     try:
         server.serve_forever()
@@ -90,9 +90,9 @@ def serve(published_path: Path, host: str = "127.0.0.1", port: int = DEFAULT_POR
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Does not log requests: their URLs name customers."""
+    """Does not log requests, nor bad ones: their URLs name customers."""
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing."""
 
 
@@ -103,6 +103,8 @@ def _shell() -> Component:
         [
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="page-title"),
+            dcc.Store(id="shown-version"),
+            dcc.Interval(id="publish-watch", interval=_WATCH_MILLISECONDS),
             dcc.Store(id="saved-views", storage_type="local"),
             dmc.AppShell(
                 [
@@ -134,12 +136,24 @@ def _shell() -> Component:
                     ),
                     dmc.AppShellNavbar(html.Nav(id="navigation", **labelled("Pages")), p="sm"),
                     dmc.AppShellMain(
-                        dcc.Loading(
-                            html.Main(id="page"),
-                            delay_show=400,
-                            overlay_style={"visibility": "visible", "opacity": 0.5},
-                            custom_spinner=dmc.Loader(type="bars", color="genome.6"),
-                        )
+                        [
+                            html.Div(
+                                [
+                                    "A new snapshot has been published since this page was made. ",
+                                    html.Button("Show it", id="show-publish", n_clicks=0, className="button"),
+                                ],
+                                id="publish-notice",
+                                className="notice notice-action publish-notice",
+                                role="status",
+                                hidden=True,
+                            ),
+                            dcc.Loading(
+                                html.Main(id="page"),
+                                delay_show=400,
+                                overlay_style={"visibility": "visible", "opacity": 0.5},
+                                custom_spinner=dmc.Loader(type="bars", color="genome.6"),
+                            ),
+                        ]
                     ),
                 ],
                 header={"height": 60},
@@ -166,12 +180,26 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
         Output("navigation", "children"),
         Output("snapshot-tools", "children"),
         Output("page-title", "data"),
+        Output("shown-version", "data"),
+        Output("publish-notice", "hidden"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("provider", "forceColorScheme"),
+        Input("show-publish", "n_clicks"),
     )
-    def show_page(pathname: str | None, search: str | None, color_scheme: str | None) -> tuple[Any, ...]:
-        return render(published, pathname or "/", search or "", color_scheme)
+    def show_page(pathname: str | None, search: str | None, color_scheme: str | None, _: int | None) -> tuple[Any, ...]:
+        # Taken before: a publish while the page is made is then noticed.
+        version = published.version()
+        return *render(published, pathname or "/", search or "", color_scheme), version, True
+
+    @app.callback(
+        Output("publish-notice", "hidden", allow_duplicate=True),
+        Input("publish-watch", "n_intervals"),
+        State("shown-version", "data"),
+        prevent_initial_call=True,
+    )
+    def watch_publishes(_: int | None, shown: str | None) -> bool:
+        return published.version() in (shown, "")
 
     @app.callback(
         Output(customer.SEARCH, "data"),
@@ -347,13 +375,25 @@ def render(
             None,
             "No snapshot yet",
         )
-    except (PublishedFileUnreadable, duckdb.Error, LookupError, ValueError):
-        _LOGGER.exception("the published file cannot be shown")
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        log_failure(error)
         return (
             empty_state(
-                "The published file cannot be read",
-                "It may come from another version of the program, or be damaged.",
-                ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong."],
+                "The published file is of another version",
+                "It lacks something that this page shows: another version of the program has published it.",
+                ["Run ", html.Code("genome run"), f" with this one ({__version__}) to publish it anew."],
+            ),
+            navigation,
+            None,
+            "Another version",
+        )
+    except Exception as error:  # whatever it is, a page says what to do
+        log_failure(error)
+        return (
+            empty_state(
+                "The published file cannot be shown",
+                "It may be damaged, or this page may have met something it does not expect.",
+                ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong, and where."],
             ),
             navigation,
             None,

@@ -37,6 +37,13 @@ class PublishedFile:
         self._version: tuple[int, int, int] | None = None
         self._database: duckdb.DuckDBPyConnection | None = None
 
+    def version(self) -> str:
+        """What tells this version of the file from others; empty where there is none."""
+        try:
+            return "-".join(map(str, _version(self.path)))
+        except FileNotFoundError:
+            return ""
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection on the file as it is now; it sees one version of it from first to last query."""
@@ -50,15 +57,19 @@ class PublishedFile:
     def _current(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             try:
-                status = self.path.stat()
+                version = _version(self.path)
             except FileNotFoundError:
                 raise PublishedFileMissing(str(self.path)) from None
-            version = (status.st_ino, status.st_mtime_ns, status.st_size)
             if self._database is None or version != self._version:
                 # The older database is dropped, not closed: cursors of requests under way keep it alive.
                 self._database = _attach(self.path)
                 self._version = version
             return self._database
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
