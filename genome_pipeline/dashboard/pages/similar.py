@@ -145,13 +145,13 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
             [
                 customer.customer_link(request, row["customer_id"]),
                 formats.decimal(row["similarity"], 3),
-                row["shared_traits"],
-                row["different_traits"],
                 genome["segment_name"],
                 formats.money(genome["expected_spend"], currency),
                 formats.percent(genome["churn_probability"]),
                 formats.NOTHING if outcome is None else "stopped" if outcome["has_churned"] else "bought",
                 formats.NOTHING if outcome is None else formats.money(outcome["actual_spend"], currency),
+                row["shared_traits"],
+                row["different_traits"],
             ]
         )
     said = (
@@ -165,16 +165,16 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
             (
                 "Customer",
                 "Similarity",
-                "Shared traits",
-                "Differs by",
                 "Segment",
                 "Expected spend",
                 "Churn",
                 "Then",
                 "Spent",
+                "Shared traits",
+                "Differs by",
             ),
             rows,
-            numeric=(1, 5, 6, 8),
+            numeric=(1, 3, 4, 6),
         ),
         title=title,
         reading=f"Nearest to the middle of the group by cosine similarity of scaled genes; none of the group.{said}",
