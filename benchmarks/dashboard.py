@@ -189,10 +189,10 @@ class _Browser:
         )
 
     def page(self, pathname: str, search: str = "") -> dict[str, Any]:
-        """A page, as it is drawn after the URL has changed."""
+        """A page, as it is drawn after the URL has changed. Raises :class:`RuntimeError` where it cannot be shown."""
         output = self.page_callback["output"]
         values = {"url.pathname": pathname, "url.search": search}
-        return self._post(
+        found = self._post(
             {
                 "output": output,
                 "outputs": [
@@ -206,6 +206,10 @@ class _Browser:
                 "changedPropIds": ["url.pathname"],
             }
         )
+        title = found["page-title"]["data"]
+        if title != PAGES[pathname].TITLE:
+            raise RuntimeError(f"{pathname}{search}: {title}")
+        return found
 
     def first_paint(self) -> float:
         """Seconds at the server until the first page can be drawn: shell, layout, callbacks, page."""

@@ -13,7 +13,8 @@ from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.selection import Selection, in_words
 from genome_pipeline.export import write_rows
 
-_BATCH_ROWS = 100_000
+_BATCH_ROWS = 50_000
+_MEMORY_LIMIT = "200MB"
 
 
 def audience_file(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str) -> BinaryIO:
@@ -31,7 +32,7 @@ def audience_file(connection: duckdb.DuckDBPyConnection, as_of: date, selection:
         "customers": str(size),
     }
     rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as writer:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"memory_limit": _MEMORY_LIMIT}) as writer:
         path = Path(folder) / f"audience.{kind}"
         writer.register("audience", rows)
         write_rows(writer, "SELECT * FROM audience", [], path, notes)

@@ -1,12 +1,13 @@
 """Who is nearest to a group, from the published file alone: DuckDB proposes candidates, the model ranks them.
 
-The genes of all customers are compared in DuckDB, where a million of them need no memory of their own; of the best,
-:class:`genome_pipeline.models.similarity.SimilarityIndex` says how similar they are, and why.
+The genes of all customers are compared in DuckDB, in single precision, where a million of them take some 70 MB; of the
+best, :class:`genome_pipeline.models.similarity.SimilarityIndex` says how similar they are, and why.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import date
 
@@ -21,8 +22,9 @@ from genome_pipeline.models.similarity import STANDS_OUT, SimilarityIndex
 GROUP_LIMIT = 500
 """Customers a group may have: all of them stand in the link."""
 
-_MORE_CANDIDATES = 20  # beyond those asked for, as the database may take near ties in another order
+_MORE_CANDIDATES = 20  # beyond those asked for, as single precision takes near ties in another order
 _TRAIT_COUNT = 6
+_MAKING = threading.Lock()  # two requests must not make the same table at once
 
 
 def lookalikes(
@@ -99,26 +101,39 @@ def _candidates(
     count: int,
 ) -> list[str]:
     """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,)."""
+    vectors = _vectors(connection, as_of, scaler, weights)
+    rows = connection.execute(
+        f"SELECT customer_id FROM {vectors} ORDER BY array_inner_product(unit, ?::FLOAT[{len(center)}]) DESC LIMIT ?",
+        [center.tolist(), count],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, weights: FloatArray) -> str:
+    """Name of the in-memory table of all customers' vectors of length 1, made when first asked for."""
+    name = f'memory.main."vectors {as_of}"'
     is_skewed = {gene.name: gene.is_skewed for gene in SCALED_GENES}
     scaled, values = [], []
     for position, gene in enumerate(scaler.genes):
-        raw = f"(sign({gene}) * ln(1 + abs({gene}) / ?))" if is_skewed[gene] else f"({gene} / ?)"
-        scaled.append(f"? * greatest(least(coalesce(({raw} - ?) / ?, 0), {CLIP}), -{CLIP}) AS g{position}")
+        raw = f"sign({gene}) * ln(1 + abs({gene}) / ?)" if is_skewed[gene] else f"{gene} / ?"
+        scaled.append(f"? * greatest(least(coalesce((({raw}) - ?) / ?, 0), {CLIP}), -{CLIP}) AS g{position}")
         unit = scaler.units[position] if is_skewed[gene] else 1.0
         values += [float(np.sqrt(weights[position])), unit, scaler.centers[position], scaler.scales[position]]
-    names = [f"g{position}" for position in range(len(scaler.genes))]
-    product = " + ".join(f"{name} * ?" for name in names)
-    length = " + ".join(f"{name} * {name}" for name in names)
-    rows = connection.execute(
-        f"""
-        SELECT customer_id
-        FROM (SELECT customer_id, {", ".join(scaled)} FROM customer_features_history WHERE as_of = ?)
-        ORDER BY ({product}) / nullif(sqrt({length}), 0) DESC NULLS LAST, customer_id
-        LIMIT ?
-        """,
-        [*values, as_of, *center.tolist(), count],
-    ).fetchall()
-    return [row[0] for row in rows]
+    genes = [f"g{position}" for position in range(len(scaler.genes))]
+    length = f"sqrt({' + '.join(f'{gene} * {gene}' for gene in genes)})"
+    unit_vector = ", ".join(f"coalesce({gene} / nullif(length, 0), 0)" for gene in genes)
+    with _MAKING:
+        connection.execute(
+            f"""
+            CREATE TABLE IF NOT EXISTS {name} AS
+            SELECT customer_id, array_value({unit_vector})::FLOAT[{len(genes)}] AS unit
+            FROM (SELECT *, {length} AS length FROM (
+                SELECT customer_id, {", ".join(scaled)} FROM customer_features_history WHERE as_of = ?
+            ))
+            """,
+            [*values, as_of],
+        )
+    return name
 
 
 def _traits(mean: FloatArray, scaler: GeneScaler) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from typing import Any
 import duckdb
 
 _CATALOG = "published"
+_MEMORY_LIMIT = "400MB"
 _MEMORY = "memory.main.remembered"
 
 
@@ -88,7 +90,8 @@ def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[
 
 
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
-    database = duckdb.connect(":memory:")
+    spilled = Path(tempfile.gettempdir()) / "genome-dashboard"
+    database = duckdb.connect(":memory:", config={"memory_limit": _MEMORY_LIMIT, "temp_directory": str(spilled)})
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")

@@ -8,15 +8,17 @@ contracts only. A question about a snapshot sees only what was known at that sna
 from __future__ import annotations
 
 import json
-import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import duckdb
+import numpy as np
 import pandas as pd
 
+from genome_pipeline.dashboard.published import remembered
 from genome_pipeline.dashboard.selection import Selection
 
 FINGERPRINT_GENES = (
@@ -39,6 +41,7 @@ FINGERPRINT_GENES = (
 )
 """Genes that set customers apart, without those that say the same thing twice."""
 
+_QUANTILE_STEPS = 1_000
 _PERIOD_STEPS = {"month": "1 month", "week": "7 days", "day": "1 day"}
 
 
@@ -367,24 +370,14 @@ def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids
 
     Percentiles as of :func:`fingerprint`. A gene that is null for a customer has no row.
     """
-    subjects = customers(connection, as_of, customer_ids)
-    parts, values = [], []
-    for gene in FINGERPRINT_GENES:
-        for value in subjects[gene].astype(float):
-            parts.append(f"avg({_mid_rank(gene, '?')})")
-            values += [None if math.isnan(value) else value] * 3
-    if subjects.empty:
-        return pd.DataFrame(columns=["gene", "customer_id", "value", "percentile"])
-    row = connection.execute(
-        f"SELECT {', '.join(parts)} FROM customer_genome_history WHERE as_of = ?", [*values, as_of]
-    ).fetchall()[0]
-    found = pd.DataFrame(
-        [
-            {"gene": gene, "customer_id": subject["customer_id"], "value": subject[gene]}
-            for gene in FINGERPRINT_GENES
-            for _, subject in subjects.iterrows()
-        ]
-    ).assign(percentile=row)
+    genomes = customers(connection, as_of, customer_ids)
+    grid = _quantiles(connection, as_of)
+    rows = [
+        (gene, genome["customer_id"], genome[gene], _percentile(grid[gene], genome[gene]))
+        for gene in FINGERPRINT_GENES
+        for _, genome in genomes.iterrows()
+    ]
+    found = pd.DataFrame(rows, columns=["gene", "customer_id", "value", "percentile"])
     return found.dropna(subset=["value"]).reset_index(drop=True)
 
 
@@ -446,47 +439,56 @@ def customer_activity(
 def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
     """One row per gene: the customer's value and the segment's median, and where both stand among all customers.
 
-    A percentile is the share of customers with a smaller value, plus half of those with the same one. A gene that is
-    null for the customer has no row.
+    A percentile is the share of customers with a smaller value, plus half of those with the same one, to a thousandth.
+    A gene that is null for the customer has no row.
     """
-    medians = ", ".join(f"median({gene}) AS {gene}" for gene in FINGERPRINT_GENES)
-    measures = ", ".join(
-        f"""
-        any_value(subject.{gene}) AS {gene}__value,
-        any_value(segment.{gene}) AS {gene}__segment_median,
-        avg({_mid_rank(f"population.{gene}", f"subject.{gene}")}) AS {gene}__percentile,
-        avg({_mid_rank(f"population.{gene}", f"segment.{gene}")}) AS {gene}__segment_percentile
-        """
-        for gene in FINGERPRINT_GENES
-    )
-    row = connection.execute(
-        f"""
-        WITH population AS (SELECT * FROM customer_genome_history WHERE as_of = $as_of),
-        subject AS (SELECT * FROM population WHERE customer_id = $customer_id),
-        segment AS (SELECT {medians} FROM population WHERE segment_id = (SELECT segment_id FROM subject))
-        SELECT {measures} FROM population, subject, segment
-        """,
-        {"as_of": as_of, "customer_id": customer_id},
-    ).df()
-    genes = pd.DataFrame(
-        [
-            {
-                "gene": gene,
-                **{
-                    measure: row.at[0, f"{gene}__{measure}"]
-                    for measure in ("value", "segment_median", "percentile", "segment_percentile")
-                },
-            }
-            for gene in FINGERPRINT_GENES
-        ]
-    )
-    return genes.dropna(subset=["value", "percentile"]).reset_index(drop=True)
+    found = customer(connection, as_of, customer_id)
+    columns = ["gene", "value", "segment_median", "percentile", "segment_percentile"]
+    if found.empty:
+        return pd.DataFrame(columns=columns)
+    genome, grid = found.iloc[0], _quantiles(connection, as_of)
+    medians = _segment_medians(connection, as_of)[str(genome["segment_id"])]
+    rows = [
+        (gene, genome[gene], median, _percentile(grid[gene], genome[gene]), _percentile(grid[gene], median))
+        for gene, median in zip(FINGERPRINT_GENES, medians, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns).dropna(subset=["value"]).reset_index(drop=True)
 
 
-def _mid_rank(column: str, value: str) -> str:
-    return (
-        f"CASE WHEN {column} < {value} THEN 1.0 WHEN {column} = {value} THEN 0.5 WHEN {column} > {value} THEN 0.0 END"
-    )
+def _quantiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float]]:
+    """Each gene's quantiles of all customers, a thousandth apart; empty where it is null for everyone."""
+
+    def find() -> dict[str, list[float]]:
+        # Gene by gene, so that never more than one is in memory; DuckDB takes minutes for a thousand quantiles.
+        shares, found = np.linspace(0, 1, _QUANTILE_STEPS + 1), {}
+        for gene in FINGERPRINT_GENES:
+            values = connection.execute(
+                f"SELECT {gene}::DOUBLE AS value FROM customer_genome_history WHERE as_of = ? AND {gene} IS NOT NULL",
+                [as_of],
+            ).fetchnumpy()["value"]
+            found[gene] = np.quantile(values, shares, method="inverted_cdf").tolist() if len(values) else []
+        return found
+
+    return cast(dict[str, list[float]], remembered(connection, f"quantiles {as_of}", find))
+
+
+def _segment_medians(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float | None]]:
+    """The median of each gene, in the order of :data:`FINGERPRINT_GENES`, by segment number."""
+
+    def find() -> dict[str, list[float | None]]:
+        medians = ", ".join(f"median({gene}::DOUBLE)" for gene in FINGERPRINT_GENES)
+        rows = connection.execute(
+            f"SELECT segment_id, {medians} FROM customer_genome_history WHERE as_of = ? GROUP BY segment_id", [as_of]
+        ).fetchall()
+        return {str(segment): list(found) for segment, *found in rows}
+
+    return cast(dict[str, list[float | None]], remembered(connection, f"segment medians {as_of}", find))
+
+
+def _percentile(quantiles: list[float], value: float | None) -> float | None:
+    if value is None or pd.isna(value) or not quantiles:
+        return None
+    return (bisect_left(quantiles, float(value)) + bisect_right(quantiles, float(value))) / 2 / len(quantiles)
 
 
 def drivers(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:

@@ -116,7 +116,7 @@ class _Watched:
         self.tab.wait_for_load_state("networkidle")
         # A figure is drawn once its axes or its flow are there.
         self.tab.wait_for_function(
-            "[...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.querySelector('.main-svg'))"
+            "[...document.querySelectorAll('.graph')].every(graph => graph.querySelector('.main-svg'))"
         )
 
     def text(self, selector: str) -> str:
