@@ -35,7 +35,7 @@ from genome_pipeline.dashboard.app import PAGES
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 
 RESULTS = Path(__file__).parent / "results" / "dashboard"
-FIRST_PAINT_SECONDS, INTERACTION_SECONDS, MEMORY_MEGABYTES = 2.0, 0.4, 1_000
+FIRST_PAINT_SECONDS, INTERACTION_MILLISECONDS, MEMORY_MEGABYTES = 2, 400, 1_000
 ROUNDS = 7
 
 _BASE_CUSTOMERS = 300
@@ -98,8 +98,7 @@ def measure(path: Path) -> dict[str, Any]:
         ask = _Browser(address)
         first = [ask.first_paint() for _ in range(ROUNDS)]
         interactions = {
-            name: statistics.median(_seconds(partial(act, turn)) for turn in range(ROUNDS))
-            for name, act in _interactions(ask).items()
+            name: [_seconds(partial(act, turn)) for turn in range(ROUNDS)] for name, act in _interactions(ask).items()
         }
         exports = {
             f"{kind}, {share}% of customers": _seconds(partial(ask.get, f"/export/audience.{kind}?top={share}"))
@@ -119,7 +118,8 @@ def measure(path: Path) -> dict[str, Any]:
         "rounds": ROUNDS,
         "first_paint_at_server_seconds": statistics.median(first),
         "first_paint_in_browser_seconds": painted,
-        "interaction_seconds": interactions,
+        "interaction_seconds": {name: statistics.median(seconds) for name, seconds in interactions.items()},
+        "slowest_interaction_seconds": {name: max(seconds) for name, seconds in interactions.items()},
         "export_seconds": exports,
         "peak_megabytes": round(peak / 1024),
     }
@@ -305,22 +305,25 @@ def _painted(address: str) -> float | None:
 
 def _markdown(found: dict[str, Any]) -> str:
     paint = found["first_paint_in_browser_seconds"]
+    slowest = found["slowest_interaction_seconds"]
     lines = [
         f"# The dashboard on {found['customers']:,} customers",
         "",
         f"{found['snapshots']} snapshots in a file of {found['file_megabytes']:,} MB; medians of {found['rounds']} on"
         f" loopback; {found['cores']} cores, a load of {found['load_at_end']} at the end, as the machine was shared.",
         "",
-        "| what | measured | wanted |",
-        "| --- | --- | --- |",
-        f"| first page, at the server | {found['first_paint_at_server_seconds']:.2f} s | {FIRST_PAINT_SECONDS:.0f} s |",
-        *([f"| first page, in a browser with an empty cache | {paint:.2f} s | |"] if paint else []),
+        "The slowest is the first after a publish, where something is made once for the snapshot.",
+        "",
+        "| what | median | slowest | wanted |",
+        "| --- | --- | --- | --- |",
+        f"| first page, at the server | {found['first_paint_at_server_seconds']:.2f} s | | {FIRST_PAINT_SECONDS} s |",
+        *([f"| first page, in a browser with an empty cache | {paint:.2f} s | | |"] if paint else []),
         *(
-            f"| {name} | {seconds * 1000:.0f} ms | {INTERACTION_SECONDS * 1000:.0f} ms |"
+            f"| {name} | {seconds * 1000:.0f} ms | {slowest[name] * 1000:.0f} ms | {INTERACTION_MILLISECONDS} ms |"
             for name, seconds in found["interaction_seconds"].items()
         ),
-        *(f"| export: {name} | {seconds:.1f} s | |" for name, seconds in found["export_seconds"].items()),
-        f"| memory at its peak, exports among it | {found['peak_megabytes']:,} MB | {MEMORY_MEGABYTES:,} MB |",
+        *(f"| export: {name} | {seconds:.1f} s | | |" for name, seconds in found["export_seconds"].items()),
+        f"| memory at its peak, exports among it | {found['peak_megabytes']:,} MB | | {MEMORY_MEGABYTES:,} MB |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.dashboard.published import remembered
 from genome_pipeline.dashboard.selection import Selection
 
@@ -335,11 +336,16 @@ def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: st
     ).df()
 
 
-def customers(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
+def customers(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    customer_ids: Sequence[str],
+    columns: Sequence[str] = TABLES["customer_genome"].columns,
+) -> pd.DataFrame:
     """The genomes of several customers, in the order asked for; an unknown one has no row."""
     return connection.execute(
-        """
-        SELECT genome.*
+        f"""
+        SELECT {", ".join(f"genome.{column}" for column in columns)}
         FROM customer_genome_history AS genome
         JOIN (
             SELECT unnest($ids::VARCHAR[]) AS customer_id, generate_subscripts($ids::VARCHAR[], 1) AS position
@@ -365,12 +371,11 @@ def latest_outcomes(connection: duckdb.DuckDBPyConnection, as_of: date, customer
     ).df()
 
 
-def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
-    """One row per gene and customer, in the order asked for: the value, and where it stands among all customers.
+def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, genomes: pd.DataFrame) -> pd.DataFrame:
+    """One row per gene and row of :func:`customers`: the value, and where it stands among all customers.
 
     Percentiles as of :func:`fingerprint`. A gene that is null for a customer has no row.
     """
-    genomes = customers(connection, as_of, customer_ids)
     grid = _quantiles(connection, as_of)
     rows = [
         (gene, genome["customer_id"], genome[gene], _percentile(grid[gene], genome[gene]))

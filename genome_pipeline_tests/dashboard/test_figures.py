@@ -48,7 +48,7 @@ FIGURES: Mapping[str, Draw] = {
         theme=t,
     ),
     "compared_genes": lambda c, d, t: figures.compared_genes(
-        queries.percentiles(c, d, ["C0010", HOSTILE_ID]), "USD", theme=t
+        queries.percentiles(c, d, queries.customers(c, d, ["C0010", HOSTILE_ID])), "USD", theme=t
     ),
     "customer_value_history": lambda c, d, t: figures.customer_value_history(
         queries.customer_predictions(c, d, "C0010"), "USD", 28, 0.8, theme=t

@@ -48,13 +48,13 @@ def test_what_is_costly_is_made_once_for_each_version_of_the_file(published_path
 
 
 def test_percentiles_are_those_of_the_fingerprint(connection: duckdb.DuckDBPyConnection) -> None:
-    genes = queries.percentiles(connection, LATEST, ["C0010", "C0020"])
+    genes = queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["C0010", "C0020"]))
     assert genes["customer_id"].unique().tolist() == ["C0010", "C0020"]
     for customer_id in ("C0010", "C0020"):
         single = queries.fingerprint(connection, LATEST, customer_id).set_index("gene")["percentile"]
         several = genes[genes["customer_id"] == customer_id].set_index("gene")["percentile"]
         pd.testing.assert_series_equal(several, single, check_names=False, check_dtype=False)
-    assert queries.percentiles(connection, LATEST, ["nobody"]).empty
+    assert queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["nobody"])).empty
 
 
 def test_customers_come_in_the_order_asked_for(connection: duckdb.DuckDBPyConnection) -> None:

@@ -55,17 +55,16 @@ _CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
 def layout(request: PageRequest) -> Component:
     """The search, and the card of the customer in the URL."""
     customer_id = request.parameters.get("customer_id", "")
-    search = _search(request, customer_id)
-    if not customer_id:
-        return page(TITLE, QUESTION, suggestions(request), tools=search)
     found = queries.customer(request.connection, request.as_of, customer_id)
-    if found.empty:
-        return page(TITLE, QUESTION, _unknown(request, customer_id), suggestions(request), tools=search)
-    return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
+    if not found.empty:
+        search = _search([customer_id], customer_id)
+        return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
+    search = _search(queries.customer_ids(request.connection, request.as_of, customer_id), customer_id)
+    unknown = _unknown(request, customer_id) if customer_id else None
+    return page(TITLE, QUESTION, unknown, suggestions(request), tools=search)
 
 
-def _search(request: PageRequest, customer_id: str) -> Component:
-    known = queries.customer_ids(request.connection, request.as_of, customer_id)
+def _search(known: list[str], customer_id: str) -> Component:
     search: Component = dmc.Select(
         id=SEARCH,
         placeholder="Find a customer: type the beginning of an id",

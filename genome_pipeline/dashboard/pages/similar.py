@@ -134,7 +134,8 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
     if alike.empty:
         return panel(title=title, reading="Everyone is in the group: there is nobody else to find.")
     ids = alike["customer_id"].tolist()
-    genomes = queries.customers(request.connection, request.as_of, ids).set_index("customer_id")
+    shown = ("customer_id", "segment_name", "expected_spend", "churn_probability")
+    genomes = queries.customers(request.connection, request.as_of, ids, shown).set_index("customer_id")
     outcomes = queries.latest_outcomes(request.connection, request.as_of, ids)
     then = outcomes.set_index("customer_id")
     rows = []
@@ -198,7 +199,7 @@ def _side_by_side(
         ]
         for column in _COMPARED
     ]
-    genes = queries.percentiles(request.connection, request.as_of, customer_ids)
+    genes = queries.percentiles(request.connection, request.as_of, genomes)
     return [
         panel(
             table(
