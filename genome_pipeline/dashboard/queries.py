@@ -102,26 +102,38 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
 
     Customers at risk are those of medium and high risk, whose churn probability is a third or more.
     """
-    return connection.execute(
-        """
-        SELECT
-            as_of,
-            count(*) AS customer_count,
-            count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
-            sum(recent_spend_amount) AS recent_spend_amount,
-            sum(expected_spend) AS expected_spend,
-            sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
-            count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
-            avg(confidence) AS mean_confidence,
-            approx_quantile(confidence, 0.25) AS confidence_lower_quartile,
-            approx_quantile(confidence, 0.75) AS confidence_upper_quartile
-        FROM customer_genome_history
-        WHERE as_of <= ?
-        GROUP BY as_of
-        ORDER BY as_of
-        """,
-        [as_of],
-    ).df()
+
+    def find() -> dict[str, list[Any]]:
+        found = connection.execute(
+            """
+            SELECT
+                as_of::VARCHAR AS as_of,
+                count(*) AS customer_count,
+                count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
+                sum(recent_spend_amount)::DOUBLE AS recent_spend_amount,
+                sum(expected_spend) AS expected_spend,
+                sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
+                count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
+                avg(confidence) AS mean_confidence,
+                approx_quantile(confidence, [0.25, 0.75]) AS quartiles
+            FROM customer_genome_history
+            GROUP BY as_of
+            ORDER BY as_of
+            """
+        )
+        names = [column[0] for column in found.description]
+        return dict(zip(names, map(list, zip(*found.fetchall(), strict=True)), strict=True))
+
+    # All customers of all snapshots are behind it: once for each version of the file.
+    trend = pd.DataFrame(remembered(connection, "snapshot trend", find))
+    quartiles = [pair or (None, None) for pair in trend.pop("quartiles")]
+    trend = trend.assign(
+        as_of=pd.to_datetime(trend["as_of"]),
+        confidence_lower_quartile=pd.Series([pair[0] for pair in quartiles], dtype=float),
+        confidence_upper_quartile=pd.Series([pair[1] for pair in quartiles], dtype=float),
+    )
+    measures = [name for name in trend.columns if not name.endswith(("_count", "as_of"))]
+    return trend[trend["as_of"] <= pd.Timestamp(as_of)].astype(dict.fromkeys(measures, float)).reset_index(drop=True)
 
 
 def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
