@@ -91,6 +91,9 @@ def test_a_group_is_shown_with_its_lookalikes_and_those_not_known(published_path
     many = _page(published_path, [f"C{number:04d}" for number in range(1, 9)])
     assert "Customers like the group" in many
     assert "Side by side" not in many
+    few = _page(published_path, ["C0010", *(f"nobody-{number}" for number in range(8))])
+    assert "8 ids are of no customer" in few
+    assert "Who resembles this customer" in few
     assert "no snapshot has matured" in _page(published_path, ["C0001", "C0010"], SNAPSHOTS[0])
 
 

@@ -54,17 +54,16 @@ def layout(request: PageRequest) -> Component:
             )
         )
         return page(TITLE, QUESTION, *sections)
-    found = queries.customers(request.connection, request.as_of, asked) if asked else pd.DataFrame()
-    known = found["customer_id"].tolist() if not found.empty else []
+    known = queries.customers(request.connection, request.as_of, asked, ("customer_id",))["customer_id"].tolist()
     unknown = [customer_id for customer_id in asked if customer_id not in set(known)]
     if unknown:
         sections.append(_unknown(request, unknown, any_known=bool(known)))
     if not known:
         sections.append(customer.suggestions(request, PATH, "id"))
     elif len(known) == 1:
-        sections += _of_one(request, known[0], found.iloc[0])
+        sections += _of_one(request, known[0])
     else:
-        sections += _of_group(request, known, found)
+        sections += _of_group(request, known)
     return page(TITLE, QUESTION, *sections)
 
 
@@ -82,7 +81,7 @@ def _search(asked: list[str]) -> Component:
                     className="ids",
                     **labelled("Customer ids, one a line"),
                 ),
-                dmc.Button("Find similar customers", id=FIND, n_clicks=0),
+                dmc.Button("Find similar customers", id=FIND, n_clicks=0, variant="light"),
             ],
             className="fields",
         ),
@@ -108,7 +107,8 @@ def _unknown(request: PageRequest, unknown: list[str], *, any_known: bool) -> Co
     )
 
 
-def _of_one(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
+def _of_one(request: PageRequest, customer_id: str) -> list[Component]:
+    genome = queries.customer(request.connection, request.as_of, customer_id).iloc[0]
     nearest = queries.neighbors(request.connection, request.as_of, customer_id)["neighbor_customer_id"]
     return [
         customer.neighbors(request, customer_id),
@@ -117,7 +117,7 @@ def _of_one(request: PageRequest, customer_id: str, genome: pd.Series) -> list[C
     ]
 
 
-def _of_group(request: PageRequest, known: list[str], found: pd.DataFrame) -> list[Component]:
+def _of_group(request: PageRequest, known: list[str]) -> list[Component]:
     alike, traits = lookalikes(request.connection, request.as_of, known)
     about = f"{formats.integer(len(known))} customers"
     common = panel(
@@ -125,7 +125,7 @@ def _of_group(request: PageRequest, known: list[str], found: pd.DataFrame) -> li
         title=f"What the {about} have in common",
         reading="Genes in which the group stands out on average among all customers, most first.",
     )
-    compared = _side_by_side(request, known, found) if len(known) <= _COMPARED_LIMIT else []
+    compared = _side_by_side(request, known) if len(known) <= _COMPARED_LIMIT else []
     return [common, *compared, _lookalikes(request, alike)]
 
 
@@ -184,14 +184,11 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
     )
 
 
-def _side_by_side(
-    request: PageRequest, customer_ids: list[str], genomes: pd.DataFrame | None = None
-) -> list[Component]:
+def _side_by_side(request: PageRequest, customer_ids: list[str]) -> list[Component]:
     """Two to four customers, value by value and gene by gene."""
     if len(customer_ids) < 2:
         return []
-    if genomes is None:
-        genomes = queries.customers(request.connection, request.as_of, customer_ids)
+    genomes = queries.customers(request.connection, request.as_of, customer_ids)
     rows = [
         [
             html.Span(label(column), title=description(column)),
