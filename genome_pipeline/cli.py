@@ -312,12 +312,18 @@ def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
 ) -> None:
-    """Open the dashboard on the published file."""
+    """Open the dashboard on the published file.
+
+    Elsewhere than on loopback it asks for the password in GENOME_DASHBOARD__PASSWORD, or the token in
+    GENOME_DASHBOARD__TOKEN.
+    """
     settings = _settings(config)
     from genome_pipeline.dashboard.app import serve
+    from genome_pipeline.dashboard.security import Access
 
+    access = Access.to(host, settings.dashboard)
     Console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    serve(settings.published_path, host=host, port=port)
+    serve(settings.published_path, access, host=host, port=port)
 
 
 @app.command()

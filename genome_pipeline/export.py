@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 
@@ -15,7 +18,9 @@ from genome_pipeline.summary import Published
 # What a spreadsheet takes for a formula; a number with its sign is none.
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*$"
-_FORMATS = {".csv": "(FORMAT csv, HEADER)", ".parquet": "(FORMAT parquet)"}
+_FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet"}
+# What stays as it is in a note: no line break, and none of the marks that part cells.
+_PLAIN = " !#$&'()*+-./:<=>?@[]^_{|}~%\u2212\u2013"
 
 
 def check_target(path: Path) -> None:
@@ -26,13 +31,23 @@ def check_target(path: Path) -> None:
         raise ConfigError(f"{path.parent} is no folder: make it, or name another")
 
 
-def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[Any], path: Path) -> dict[str, Any]:
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    values: list[Any],
+    path: Path,
+    notes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Write the rows of ``query`` to ``path``, in one step; gives ``path`` and ``row_count``.
 
     In a CSV file a text, or a column's name, that a spreadsheet would take for a formula gets an apostrophe in front.
-    Raises :class:`ConfigError` where the file cannot be written, and as :func:`check_target` does.
+    ``notes`` say what the rows are: lines ``# name: text`` before the head of a CSV file, where anything that could end
+    a line or a cell is percent-encoded; key-value metadata of a Parquet file. Raises :class:`ConfigError` where the
+    file cannot be written, and as :func:`check_target` does.
     """
     check_target(path)
+    notes = notes or {}
+    options = _FORMATS[path.suffix.lower()]
     chosen = "*"
     if path.suffix.lower() == ".csv":
         columns = connection.execute(f"DESCRIBE {query}", values).fetchall()
@@ -42,11 +57,16 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[A
             f"{_neutral(f'c{position}') if type_ == 'VARCHAR' else f'c{position}'} AS {identifier(_safe(name))}"
             for position, (name, type_, *_) in enumerate(columns)
         )
+    elif notes:
+        entries = ", ".join(f"{literal(name)}: {literal(text)}" for name, text in notes.items())
+        options += f", KV_METADATA {{{entries}}}"
     building = path.with_name(f".{path.name}.part")
     try:
         written = connection.execute(
-            f"COPY (SELECT {chosen} FROM ({query})) TO {literal(str(building))} {_FORMATS[path.suffix.lower()]}", values
+            f"COPY (SELECT {chosen} FROM ({query})) TO {literal(str(building))} ({options})", values
         ).fetchall()[0][0]
+        if notes and path.suffix.lower() == ".csv":
+            _put_before(building, "".join(f"# {name}: {_one_cell(text)}\n" for name, text in notes.items()))
         os.replace(building, path)
     except (duckdb.IOException, OSError) as error:
         raise ConfigError(f"{path} cannot be written ({str(error).splitlines()[0]}): name another file") from None
@@ -85,6 +105,22 @@ def _neutral(expression: str) -> str:
         f"CASE WHEN regexp_matches({expression}, '{_FORMULA}') AND NOT regexp_matches({expression}, '{_NUMBER}')"
         f" THEN '''' || {expression} ELSE {expression} END"
     )
+
+
+def _one_cell(text: str) -> str:
+    return "".join(mark if mark.isalnum() or mark in _PLAIN else quote(mark) for mark in text)
+
+
+def _put_before(path: Path, text: str) -> None:
+    """DuckDB writes nothing before the head."""
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with path.open("rb") as rows, whole.open("wb") as file:
+            file.write(text.encode())
+            shutil.copyfileobj(rows, file)
+        os.replace(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def _safe(name: str) -> str:

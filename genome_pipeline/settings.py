@@ -38,6 +38,7 @@ DEFAULT_CONFIG = Path("genome.toml")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
+_SHORTEST_SECRET = 12
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
@@ -325,6 +326,20 @@ class PrivacySettings(_Section):
         return self
 
 
+class DashboardSettings(_Section):
+    """What the dashboard asks of a visitor; from the environment only."""
+
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+
+    @field_validator("password", "token")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(f"is shorter than {_SHORTEST_SECRET} characters; choose a longer one, or unset it")
+        return secret
+
+
 class Draft(BaseSettings):
     """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
 
@@ -339,6 +354,7 @@ class Draft(BaseSettings):
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
     privacy: PrivacySettings = PrivacySettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -477,6 +493,11 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
         raise ConfigError(
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"
+        )
+    if "dashboard" in data:
+        raise ConfigError(
+            f"{config}: [dashboard] is not for the file, which others may read; take it out, and set"
+            " GENOME_DASHBOARD__PASSWORD or GENOME_DASHBOARD__TOKEN"
         )
     return _validated(model, data, config)
 

@@ -15,6 +15,17 @@ from dash.development.base_component import Component
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.glossary import description, label
 
+GRID_OPTIONS: dict[str, Any] = {
+    "theme": {"function": "themeQuartz.withParams(genomeGrid)"},
+    "rowHeight": 38,
+    "headerHeight": 40,
+    "tooltipShowDelay": 300,
+    "enableCellTextSelection": True,
+    "suppressCellFocus": False,
+    "animateRows": False,
+}
+"""What all grids look like."""
+
 
 def page(title: str, question: str, *sections: Any, tools: Any = None) -> Component:
     """A page: its title, the question it answers, tools beside them, and its sections."""
@@ -212,15 +223,7 @@ def grid(frame: pd.DataFrame, column_definitions: Sequence[dict[str, Any]], *, n
             "resizable": True,
             "minWidth": 80,
         },
-        dashGridOptions={
-            "theme": {"function": "themeQuartz.withParams(genomeGrid)"},
-            "rowHeight": 38,
-            "headerHeight": 40,
-            "tooltipShowDelay": 300,
-            "enableCellTextSelection": True,
-            "suppressCellFocus": False,
-            "animateRows": False,
-        },
+        dashGridOptions=GRID_OPTIONS,
         style={"height": f"{min(520, 44 + (40 if len(frame) > 8 else 0) + 38 * max(len(frame), 1))}px"},
     )
     return ag_grid
