@@ -100,6 +100,10 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
         database.execute(f"USE {_CATALOG}")
         reason = unreadable_because(version_in(database))
         database.execute("USE memory")
+    except (duckdb.BinderException, duckdb.CatalogException):
+        # A database, but not one of ours, or of a version that did not say so yet.
+        database.close()
+        raise
     except duckdb.Error as error:
         database.close()
         raise PublishedFileUnreadable(str(error)) from error
