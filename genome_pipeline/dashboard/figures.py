@@ -785,9 +785,17 @@ def activity_timeline(
             row=2,
             col=1,
         )
-    for row in (1, 2):
-        figure.add_vline(x=as_of, line={"color": theme.muted, "dash": "dot", "width": 1.5}, row=row, col=1)
-    figure.update_layout(barmode="relative", bargap=0.2)
+    snapshot = {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": as_of,
+        "x1": as_of,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": theme.muted, "dash": "dot", "width": 1.5},
+    }
+    figure.update_layout(barmode="relative", bargap=0.2, shapes=[snapshot])
     _period_axis(figure, activity["period_start_date"])
     figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
     figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)

@@ -453,22 +453,19 @@ def customer_activity(
     ).df()
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, genome: pd.Series) -> pd.DataFrame:
     """One row per gene: the customer's value and the segment's median, and where both stand among all customers.
 
-    A percentile is the share of customers with a smaller value, plus half of those with the same one, to a thousandth.
-    A gene that is null for the customer has no row.
+    ``genome`` is the row of :func:`customer`. A percentile is the share of customers with a smaller value, plus half of
+    those with the same one, to a thousandth. A gene that is null for the customer has no row.
     """
-    found = customer(connection, as_of, customer_id)
-    columns = ["gene", "value", "segment_median", "percentile", "segment_percentile"]
-    if found.empty:
-        return pd.DataFrame(columns=columns)
-    genome, grid = found.iloc[0], _quantiles(connection, as_of)
+    grid = _quantiles(connection, as_of)
     medians = _segment_medians(connection, as_of)[str(genome["segment_id"])]
     rows = [
         (gene, genome[gene], median, _percentile(grid[gene], genome[gene]), _percentile(grid[gene], median))
         for gene, median in zip(FINGERPRINT_GENES, medians, strict=True)
     ]
+    columns = ["gene", "value", "segment_median", "percentile", "segment_percentile"]
     return pd.DataFrame(rows, columns=columns).dropna(subset=["value"]).reset_index(drop=True)
 
 

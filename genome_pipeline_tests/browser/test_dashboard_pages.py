@@ -95,9 +95,10 @@ class _Watched:
         self.tab.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
         self.tab.on("pageerror", lambda error: self._note(True, f"error: {error}"))
         self.tab.on("dialog", lambda dialog: self._note(True, f"dialog: {dialog.message}"))
-        # What becomes a download ends as a navigation.
+        # The browser itself ends what is under way when it leaves a page, and what becomes a download.
         self.tab.on(
-            "requestfailed", lambda request: self._note("/export/" not in request.url, f"failed: {request.url}")
+            "requestfailed",
+            lambda request: self._note(request.failure != "net::ERR_ABORTED", f"failed: {request.url}"),
         )
         self.tab.on(
             "response", lambda response: self._note(response.status >= 400, f"{response.status} {response.url}")
@@ -285,6 +286,7 @@ def test_an_audience_is_chosen_sorted_kept_and_exported(watched: _Watched, publi
     watched.tab.click("#audience-grid .ag-header-cell[col-id=spend_amount]")
     watched.tab.wait_for_url("**/audience?*sort=spend_amount%3Adesc")
     _wait_for_first(watched, by_spend[0][0])
+    watched.tab.wait_for_selector(".exports a[href*='sort=spend_amount']")
     watched.tab.fill("#audience-top", "10")
     watched.tab.press("#audience-top", "Tab")
     watched.wait_for("n => document.querySelector('#audience-count').innerText === n", arg=str(-(-len(by_spend) // 10)))

@@ -37,7 +37,7 @@ FIGURES: Mapping[str, Draw] = {
     ),
     "confidence_parts": lambda c, d, t: figures.confidence_parts(queries.customer(c, d, "C0010").iloc[0], theme=t),
     "fingerprint": lambda c, d, t: figures.fingerprint(
-        queries.fingerprint(c, d, "C0010"), "Occasional <b>visitors</b>", "USD", theme=t
+        queries.fingerprint(c, d, queries.customer(c, d, "C0010").iloc[0]), "Occasional <b>visitors</b>", "USD", theme=t
     ),
     "activity_timeline": lambda c, d, t: figures.activity_timeline(
         queries.customer_activity(c, d, "C0010", "month"),

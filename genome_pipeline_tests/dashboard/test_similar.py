@@ -51,7 +51,8 @@ def test_percentiles_are_those_of_the_fingerprint(connection: duckdb.DuckDBPyCon
     genes = queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["C0010", "C0020"]))
     assert genes["customer_id"].unique().tolist() == ["C0010", "C0020"]
     for customer_id in ("C0010", "C0020"):
-        single = queries.fingerprint(connection, LATEST, customer_id).set_index("gene")["percentile"]
+        genome = queries.customer(connection, LATEST, customer_id).iloc[0]
+        single = queries.fingerprint(connection, LATEST, genome).set_index("gene")["percentile"]
         several = genes[genes["customer_id"] == customer_id].set_index("gene")["percentile"]
         pd.testing.assert_series_equal(several, single, check_names=False, check_dtype=False)
     assert queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["nobody"])).empty

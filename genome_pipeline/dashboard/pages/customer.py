@@ -136,7 +136,7 @@ def customer_link(request: PageRequest, customer_id: str) -> Component:
 
 def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
     connection, as_of, run, theme = request.connection, request.as_of, request.run, request.theme
-    genes = queries.fingerprint(connection, as_of, customer_id)
+    genes = queries.fingerprint(connection, as_of, genome)
     activity = queries.customer_activity(connection, as_of, customer_id, run.period)
     predictions = queries.customer_predictions(connection, as_of, customer_id)
     return [
