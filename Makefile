@@ -43,6 +43,7 @@ format: .venv/.installed  ## put the code in its format
 
 docs: .venv/.installed  ## write the generated parts of the documentation
 	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
+	$(BIN)/python -m genome_pipeline.contracts.published genome_pipeline/contracts/published_schema.json
 
 lock: .venv/.installed  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --extra demo --extra dev --universal --generate-hashes --python-version 3.11 \

@@ -187,7 +187,7 @@ def customer(
     from genome_pipeline import terminal
     from genome_pipeline.summary import customer_card
 
-    card = customer_card(settings, customer_id, _day(as_of))
+    card = customer_card(settings, settings.stored_id(customer_id), _day(as_of))
     if as_json:
         _print_json(card)
     else:
@@ -211,7 +211,7 @@ def similar(
     from genome_pipeline import terminal
     from genome_pipeline.similar import ids_in, lookalikes, similar_customers
 
-    ids = ids_in(group) if group else customer_ids or []
+    ids = [settings.stored_id(name) for name in (ids_in(group) if group else customer_ids or [])]
     is_group = group is not None or len(ids) > 1
     facts = lookalikes(settings, ids, count) if is_group else similar_customers(settings, ids[0])
     if as_json:
@@ -246,17 +246,84 @@ def audience(
 
 
 @app.command()
+def export(
+    to: Annotated[
+        str | None, typer.Option(help="Folder (default exports/ in the home), or postgresql://user@host/database.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV files for spreadsheets, not Parquet.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
+    settings = _settings(config)
+    if to and "://" in to:
+        if csv:
+            raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
+        from genome_pipeline.push import SCHEMA, push_tables
+
+        counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
+    else:
+        from genome_pipeline.export import export_tables
+
+        folder = Path(to) if to else settings.exports_path
+        counts, place = export_tables(settings.published_path, folder, ".csv" if csv else ".parquet"), str(folder)
+    if as_json:
+        _print_json({"place": place, "tables": counts})
+    else:
+        Console(soft_wrap=True).print(
+            f"{len(counts)} tables with {sum(counts.values()):,} rows written to {place}", markup=False, highlight=False
+        )
+
+
+@app.command()
+def forget(
+    customer_ids: Annotated[list[str], typer.Argument(help="The customers, as named in the source.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take customers out of everything that was kept of them, for good, and keep them out."""
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise ConfigError("nothing was removed: it cannot be undone, so say --yes where nobody can be asked")
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline import forgetting, terminal
+
+    if not dry_run:
+        forgetting.key_of(settings)
+    if dry_run or not yes:
+        facts = forgetting.rows_to_forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_rows_to_forget(Console(), facts)
+    if not dry_run:
+        if not yes and not typer.confirm("Remove them? This cannot be undone"):
+            _fail("nothing was removed", 2)
+        facts = forgetting.forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_forgotten(Console(), facts)
+    if as_json:
+        _print_json(facts)
+
+
+@app.command()
 def dashboard(
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
 ) -> None:
-    """Open the dashboard on the published file."""
+    """Open the dashboard on the published file.
+
+    Elsewhere than on loopback it asks for the password in GENOME_DASHBOARD__PASSWORD, or the token in
+    GENOME_DASHBOARD__TOKEN.
+    """
     settings = _settings(config)
     from genome_pipeline.dashboard.app import serve
+    from genome_pipeline.dashboard.security import Access
 
+    access = Access.to(host, settings.dashboard)
     Console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    serve(settings.published_path, host=host, port=port)
+    serve(settings.published_path, access, host=host, port=port)
 
 
 @app.command()

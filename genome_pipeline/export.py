@@ -1,21 +1,27 @@
-"""Rows of a query into a file a spreadsheet or a notebook opens: whole or not at all, and with no formula in it."""
+"""Rows of a query, or all that is published, into files a spreadsheet or a notebook opens: whole, with no formula."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 
 from genome_pipeline.settings import ConfigError
 from genome_pipeline.sources.rows import identifier, literal
+from genome_pipeline.summary import Published
 
 # What a spreadsheet takes for a formula; a number with its sign is none.
 _FORMULA = r"^[=+\-@\t\r]"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*$"
-_FORMATS = {".csv": "(FORMAT csv, HEADER)", ".parquet": "(FORMAT parquet)"}
+_FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet"}
+# What stays as it is in a note: no line break, and none of the marks that part cells.
+_PLAIN = " !#$&'()*+-./:<=>?@[]^_{|}~%\u2212\u2013"
 
 
 def check_target(path: Path) -> None:
@@ -26,13 +32,23 @@ def check_target(path: Path) -> None:
         raise ConfigError(f"{path.parent} is no folder: make it, or name another")
 
 
-def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[Any], path: Path) -> dict[str, Any]:
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    values: list[Any],
+    path: Path,
+    notes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Write the rows of ``query`` to ``path``, in one step; gives ``path`` and ``row_count``.
 
     In a CSV file a text, or a column's name, that a spreadsheet would take for a formula gets an apostrophe in front.
-    Raises :class:`ConfigError` where the file cannot be written, and as :func:`check_target` does.
+    ``notes`` say what the rows are: lines ``# name: text`` before the head of a CSV file, where anything that could end
+    a line or a cell is percent-encoded; key-value metadata of a Parquet file. Raises :class:`ConfigError` where the
+    file cannot be written, and as :func:`check_target` does.
     """
     check_target(path)
+    notes = notes or {}
+    options = _FORMATS[path.suffix.lower()]
     chosen = "*"
     if path.suffix.lower() == ".csv":
         columns = connection.execute(f"DESCRIBE {query}", values).fetchall()
@@ -42,11 +58,16 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, values: list[A
             f"{_neutral(f'c{position}') if type_ == 'VARCHAR' else f'c{position}'} AS {identifier(_safe(name))}"
             for position, (name, type_, *_) in enumerate(columns)
         )
+    elif notes:
+        entries = ", ".join(f"{literal(name)}: {literal(text)}" for name, text in notes.items())
+        options += f", KV_METADATA {{{entries}}}"
     building = path.with_name(f".{path.name}.part")
     try:
         written = connection.execute(
-            f"COPY (SELECT {chosen} FROM ({query})) TO {literal(str(building))} {_FORMATS[path.suffix.lower()]}", values
+            f"COPY (SELECT {chosen} FROM ({query})) TO {literal(str(building))} ({options})", values
         ).fetchall()[0][0]
+        if notes and path.suffix.lower() == ".csv":
+            _put_before(building, "".join(f"# {name}: {_one_cell(text)}\n" for name, text in notes.items()))
         os.replace(building, path)
     except (duckdb.IOException, OSError) as error:
         raise ConfigError(f"{path} cannot be written ({str(error).splitlines()[0]}): name another file") from None
@@ -60,11 +81,52 @@ def neutral(text: str) -> str:
     return f"'{text}" if re.match(_FORMULA, text) and not re.match(_NUMBER, text) else text
 
 
+def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
+    """Write every table and view of the published file to ``folder``, each to ``<name><suffix>``; name -> rows.
+
+    Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
+    """
+    with Published(published_path) as published:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be made ({error.strerror}): name a folder you may write") from None
+        return {
+            name: write_rows(published.connection, f"SELECT * FROM {identifier(name)}", [], folder / f"{name}{suffix}")[
+                "row_count"
+            ]
+            for name in published.names()
+        }
+
+
+def renew_exports(published_path: Path, folder: Path) -> None:
+    """Write again, from the published file as it is now, what was exported to ``folder``."""
+    for suffix in _FORMATS:
+        if any(folder.glob(f"*{suffix}")):
+            export_tables(published_path, folder, suffix)
+
+
 def _neutral(expression: str) -> str:
     return (
         f"CASE WHEN regexp_matches({expression}, '{_FORMULA}') AND NOT regexp_matches({expression}, '{_NUMBER}')"
         f" THEN '''' || {expression} ELSE {expression} END"
     )
+
+
+def _one_cell(text: str) -> str:
+    return "".join(mark if mark.isalnum() or mark in _PLAIN else quote(mark) for mark in text)
+
+
+def _put_before(path: Path, text: str) -> None:
+    """DuckDB writes nothing before the head."""
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with path.open("rb") as rows, whole.open("wb") as file:
+            file.write(text.encode())
+            shutil.copyfileobj(rows, file)
+        os.replace(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def _safe(name: str) -> str:

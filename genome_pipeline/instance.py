@@ -73,6 +73,12 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         yield
 
 
+def runs_in_progress(instance: DagsterInstance) -> list[str]:
+    """Ids of the runs that have been started and have not ended."""
+    at_work = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    return [run.run_id for run in instance.get_runs(RunsFilter(statuses=at_work))]
+
+
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -26,6 +26,7 @@ from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 from genome_pipeline.warehouse.ingestion import typed_raw
+from genome_pipeline.warehouse.publishing import is_current
 
 _LOGGER = "progress"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -85,7 +86,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
         if periods:
             stages = (LINE_STAGES if lines == periods else ()) + SNAPSHOT_STAGES
             run_id = _execute(definitions, REFRESH_JOB, instance, _range(periods), _names(stages))
-        elif lines or stale.undated or not settings.published_path.exists():
+        elif lines or stale.undated or not is_current(settings.published_path):
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
         else:
             return Outcome((), None)

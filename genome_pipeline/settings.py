@@ -31,12 +31,14 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
+from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
+_SHORTEST_SECRET = 12
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
@@ -304,6 +306,40 @@ class QualitySettings(_Section):
         return self
 
 
+class PrivacySettings(_Section):
+    """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
+
+    pseudonyms: bool = False
+    key: SecretStr | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < LEAST_KEY_LENGTH:
+            raise ValueError(f"the key is shorter than {LEAST_KEY_LENGTH} characters; {HOW_TO_MAKE_A_KEY}")
+        return key
+
+    @model_validator(mode="after")
+    def _keyed(self) -> PrivacySettings:
+        if self.pseudonyms and self.key is None:
+            raise ValueError(f"pseudonyms = true needs a key in the environment; {HOW_TO_MAKE_A_KEY}")
+        return self
+
+
+class DashboardSettings(_Section):
+    """What the dashboard asks of a visitor; from the environment only."""
+
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+
+    @field_validator("password", "token")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(f"is shorter than {_SHORTEST_SECRET} characters; choose a longer one, or unset it")
+        return secret
+
+
 class Draft(BaseSettings):
     """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
 
@@ -317,6 +353,8 @@ class Draft(BaseSettings):
     actions: ActionSettings = ActionSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -358,6 +396,11 @@ class Settings(Draft):
         return self.home / "reports" / "genome_report.html"
 
     @property
+    def exports_path(self) -> Path:
+        """Where `genome export` writes when it is not told."""
+        return self.home / "exports"
+
+    @property
     def artifacts_path(self) -> Path:
         """Stored models and indexes."""
         return self.home / "artifacts"
@@ -370,12 +413,23 @@ class Settings(Draft):
     @property
     def identity(self) -> dict[str, str]:
         """What a warehouse is bound to: rows and slices made under another identity cannot be mixed with it."""
-        mapped = self.source.columns.mapped
+        mapped, key = self.source.columns.mapped, self.privacy_key
         return {
             "calendar.period": self.calendar.period.value,
             "calendar.start": self.calendar.start.isoformat(),
             **{f"source.columns.{ours}": theirs for ours, theirs in mapped.items()},
+            **({"privacy.pseudonyms": f"by key {key.fingerprint}"} if key and self.privacy.pseudonyms else {}),
         }
+
+    @property
+    def privacy_key(self) -> PrivacyKey | None:
+        """The key of pseudonyms and of the list of forgotten customers, where one is set."""
+        return PrivacyKey(self.privacy.key.get_secret_value()) if self.privacy.key else None
+
+    def stored_id(self, customer_id: str) -> str:
+        """What stands in the tables for a customer as the source names them: the id itself, or its pseudonym."""
+        key = self.privacy_key
+        return key.pseudonym(customer_id.strip()) if key and self.privacy.pseudonyms else customer_id
 
     @property
     def results_hash(self) -> str:
@@ -430,6 +484,8 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config} is not valid TOML: {error}") from None
+    if isinstance(data.get("privacy"), dict) and "key" in data["privacy"]:
+        raise ConfigError(f"{config}: privacy.key is a secret; take it out, and set {KEY_VARIABLE}")
     source = data.get("source")
     if isinstance(source, dict) and isinstance(source.get("path"), str) and "://" not in source["path"]:
         source["path"] = str(config.parent.resolve() / Path(source["path"]).expanduser())
@@ -437,6 +493,11 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
         raise ConfigError(
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"
+        )
+    if "dashboard" in data:
+        raise ConfigError(
+            f"{config}: [dashboard] is not for the file, which others may read; take it out, and set"
+            " GENOME_DASHBOARD__PASSWORD or GENOME_DASHBOARD__TOKEN"
         )
     return _validated(model, data, config)
 

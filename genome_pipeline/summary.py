@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from genome_pipeline.contracts.published import unreadable_because, version_in
 from genome_pipeline.settings import ConfigError, Settings
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
@@ -26,6 +27,9 @@ class Published:
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
+        if (reason := unreadable_because(version_in(self.connection))) is not None:
+            self.connection.close()
+            raise ConfigError(f"{path} cannot be read: {reason}")
 
     def __enter__(self) -> Published:
         return self
@@ -37,6 +41,10 @@ class Published:
         """The latest snapshot."""
         found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
         return found
+
+    def names(self) -> list[str]:
+        """Its tables and views."""
+        return [row["table_name"] for row in self.rows("SELECT table_name FROM information_schema.tables ORDER BY 1")]
 
     def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         """What the query finds: column -> value of each row."""

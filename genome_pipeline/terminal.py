@@ -453,3 +453,30 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def print_rows_to_forget(console: Console, facts: dict[str, Any]) -> None:
+    """What would be removed, from :func:`genome_pipeline.forgetting.rows_to_forget`."""
+    table = Table("File", "Table", box=None, title=f"{_customers(facts)} in:", title_justify="left")
+    table.add_column("Rows", justify="right")
+    for file, rows in facts["files"].items():
+        for name, count in rows.items():
+            table.add_row(file, name, f"{count:,}")
+    console.print(table)
+
+
+def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
+    """What was removed, from :func:`genome_pipeline.forgetting.forget`."""
+    rows = sum(sum(counts.values()) for counts in facts["files"].values())
+    texts = f" and {facts['log_text_count']:,} messages in Dagster's log" if facts["log_text_count"] else ""
+    console.print(
+        f"{_customers(facts)} forgotten: {rows:,} rows{texts}. Not touched: the source, backups, and files and tables"
+        " exported to other places.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _customers(facts: dict[str, Any]) -> str:
+    count = facts["customer_count"]
+    return "1 customer" if count == 1 else f"{count:,} customers"

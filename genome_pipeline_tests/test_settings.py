@@ -129,3 +129,35 @@ def test_one_date_format_or_several(tmp_path: Path) -> None:
     two = load_settings(write(tmp_path, GOOD.replace("[source]", '[source]\ndate_format = ["%d/%m/%Y", "%Y"]')))
     assert one.source.formats.date_formats == ("%d/%m/%Y",)
     assert two.source.formats.date_formats == ("%d/%m/%Y", "%Y")
+
+
+SECRET = "a secret of at least thirty-two characters"
+MASKED = GOOD + "[privacy]\npseudonyms = true\n"
+
+
+def test_pseudonyms_need_a_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path, MASKED)
+    with pytest.raises(ConfigError, match=r"needs a key in the environment; make one with `python -c "):
+        load_settings(config)
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", SECRET)
+    settings = load_settings(config)
+    assert len(settings.stored_id("c1")) == 32
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {settings.identity}"
+    assert SECRET not in shown
+
+
+def test_a_key_that_is_no_secret_is_refused_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"privacy.key is a secret; take it out, and set GENOME_PRIVACY__KEY$"):
+        load_settings(write(tmp_path, f'{MASKED}key = "{SECRET}"\n'))
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", "hunter2")
+    with pytest.raises(ConfigError, match="shorter than 32 characters") as caught:
+        load_settings(write(tmp_path, GOOD))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_key_alone_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_settings(write(tmp_path, GOOD))
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", SECRET)
+    after = load_settings(write(tmp_path, GOOD))
+    assert (after.results_hash, after.identity) == (before.results_hash, before.identity)
+    assert after.stored_id("c1") == "c1"

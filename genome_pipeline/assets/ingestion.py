@@ -19,6 +19,7 @@ def raw_transactions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         {
             "dagster/row_count": total,
             "rows_read": taken_in.row_count,
+            "rows_of_forgotten_customers": taken_in.suppressed_row_count,
             "files_read": len(taken_in.read),
             "files_unchanged": len(taken_in.unchanged),
             "files_removed": len(taken_in.removed),

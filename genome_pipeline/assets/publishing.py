@@ -25,6 +25,7 @@ _SOURCES = tuple(
 def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
     with pipeline.warehouse.open() as database:
         published = publish(database, pipeline.warehouse, pipeline.settings, context.run_id)
+    pipeline.artifacts.prune()
     yield dg.MaterializeResult(
         asset_key="published_genome",
         metadata={

@@ -9,10 +9,12 @@ import pandas as pd
 
 from genome_pipeline.contracts.columns import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.contracts.views import VIEWS, View
 
 
 def data_dictionary() -> pd.DataFrame:
-    """Table ``data_dictionary``: one row per published table and column."""
+    """Table ``data_dictionary``: one row per column of each published table and view."""
+    described: list[Table | View] = [table for table in TABLES.values() if table.is_published]
     rows = [
         (
             table.name,
@@ -24,8 +26,7 @@ def data_dictionary() -> pd.DataFrame:
             table.grain,
             column.description,
         )
-        for table in TABLES.values()
-        if table.is_published
+        for table in [*described, *VIEWS.values()]
         for column in table.fields
     ]
     return pd.DataFrame(rows, columns=list(TABLES["data_dictionary"].columns))
@@ -42,12 +43,15 @@ def as_markdown() -> str:
         " `<table>_history` holds all of them.",
     ]
     for table in TABLES.values():
-        parts += ["", *_section(table)]
+        where = "published" if table.is_published else "warehouse only"
+        parts += ["", *_section(table, where, table.nullable)]
+    parts += ["", "# Views for common questions", "", "In the published file, of the latest snapshot."]
+    for view in VIEWS.values():
+        parts += ["", *_section(view, "published view", frozenset())]
     return "\n".join(parts) + "\n"
 
 
-def _section(table: Table) -> list[str]:
-    where = "published" if table.is_published else "warehouse only"
+def _section(table: Table | View, where: str, nullable: frozenset[str]) -> list[str]:
     lines = [
         f"## {table.name}",
         "",
@@ -60,7 +64,7 @@ def _section(table: Table) -> list[str]:
     ]
     for column in table.fields:
         type_ = "as read" if column.type == AS_READ else column.type
-        null = "yes" if column.name in table.nullable else ""
+        null = "yes" if column.name in nullable else ""
         lines.append(f"| `{column.name}` | {type_} | {column.unit or ''} | {null} | {_meaning(column)} |")
     return lines
 

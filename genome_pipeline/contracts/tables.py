@@ -62,6 +62,11 @@ class Table:
         """Whether the table holds one slice per snapshot."""
         return self.slice_by in ("as_of", "matured_as_of")
 
+    @property
+    def published_name(self) -> str:
+        """Its name in the published file, where the plain name is that of a view of the latest snapshot."""
+        return f"{self.name}_history" if self.is_snapshot else self.name
+
     def ddl(self, name: str | None = None, types: dict[str, str] | None = None) -> str:
         """``CREATE TABLE`` statement, with ``types`` for the columns that keep the source's type."""
         lines = []
@@ -70,6 +75,9 @@ class Table:
             lines.append(f'"{column.name}" {type_}' + ("" if column.name in self.nullable else " NOT NULL"))
         return f"CREATE TABLE {name or self.name} ({', '.join(lines)})"
 
+
+ID_COLUMNS = ("customer_id", "neighbor_customer_id", "raw_customer_id")
+"""Columns that name a person, in whichever table they stand."""
 
 RAW_COLUMNS = (
     "raw_customer_id",
@@ -222,7 +230,15 @@ _ALL = (
         "ingestion",
         "source file",
         "Files taken in: content, size and types, so that an unchanged file is not read again; and copies left out.",
-        ("source_file", "content_hash", "copy_of_source_file", "row_count", "raw_types", "ingested_at"),
+        (
+            "source_file",
+            "content_hash",
+            "copy_of_source_file",
+            "row_count",
+            "raw_types",
+            "ingested_at",
+            "suppressed_row_count",
+        ),
         ("source_file",),
         "source_file",
         frozenset({"content_hash", "copy_of_source_file"}),
@@ -821,13 +837,32 @@ _ALL = (
         None,
     ),
     Table(
+        "forgotten_customers",
+        "bookkeeping",
+        "forgotten customer",
+        "Who is left out when the source brings them again: a keyed hash of each, no id.",
+        ("customer_hash", "key_fingerprint", "forgotten_at"),
+        ("customer_hash",),
+        None,
+    ),
+    Table(
+        "erasures",
+        "bookkeeping",
+        "erasure",
+        "The record of `genome forget`: when, how many customers and rows, and by which version of the program.",
+        ("forgotten_at", "forgotten_customer_count", "removed_rows", "version"),
+        ("forgotten_at",),
+        None,
+    ),
+    Table(
         "pipeline_runs",
         "bookkeeping",
         "publication",
         "Every publication: its run, latest snapshot, program version, settings, and source rows kept and set aside.",
-        ("run_id", "as_of", "version", "settings_hash", "parameters", "published_at"),
+        ("run_id", "as_of", "version", "settings_hash", "parameters", "published_at", "published_schema_version"),
         ("run_id", "as_of"),
         None,
+        frozenset({"published_schema_version"}),
         is_published=True,
     ),
     Table(

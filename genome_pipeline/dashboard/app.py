@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,38 @@ import dash_mantine_components as dmc
 import duckdb
 import flask
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from genome_pipeline.dashboard import formats, queries
+from genome_pipeline import __version__
+from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.dashboard import exports, formats, queries
 from genome_pipeline.dashboard.components import empty_state, labelled, notice
-from genome_pipeline.dashboard.pages import confidence, customer, data_quality, overview, risk, segments, value
+from genome_pipeline.dashboard.pages import (
+    audience,
+    confidence,
+    customer,
+    data_quality,
+    overview,
+    risk,
+    segments,
+    similar,
+    value,
+)
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.dashboard.security import Access, log_failure, protect
+from genome_pipeline.dashboard.selection import COLUMN_NAMES, OPS, Selection, ops_of
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 
-_LOGGER = logging.getLogger(__name__)
-
-PAGES = {page.PATH: page for page in (overview, segments, value, risk, customer, confidence, data_quality)}
-DEFAULT_PORT = 8050
-
+PAGES = {
+    page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)
+}
+_UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError)
+_MIME_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+_THIS_MACHINE = Access()
+_WATCH_MILLISECONDS = 10_000
 _THEME_COOKIE = "color_scheme"
 _PRIMARY = [
     "#e6f3fb",
@@ -55,7 +71,7 @@ _DARK_SHADES = [
 ]
 
 
-def create_app(published_path: Path) -> Dash:
+def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dash:
     """The dashboard of one published file; every page is made anew from the file as it is at that moment."""
     published = PublishedFile(published_path)
     app = Dash(
@@ -70,12 +86,14 @@ def create_app(published_path: Path) -> Dash:
     app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%favicon%}", icon)
     app.layout = _shell
     _register_callbacks(app, published)
+    _register_audience(app, published)
+    protect(app.server, access, app.csp_hashes())
     return app
 
 
-def serve(published_path: Path, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
-    """Serve the dashboard until interrupted. Raises :class:`OSError` when the port is taken."""
-    app = create_app(published_path)
+def serve(published_path: Path, access: Access, host: str, port: int) -> None:
+    """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
+    app = create_app(published_path, access)
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
     try:
         server.serve_forever()
@@ -84,9 +102,9 @@ def serve(published_path: Path, host: str = "127.0.0.1", port: int = DEFAULT_POR
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Does not log requests: their URLs name customers."""
+    """Does not log requests, nor bad ones: their URLs name customers."""
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Log nothing."""
 
 
@@ -97,6 +115,9 @@ def _shell() -> Component:
         [
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="page-title"),
+            dcc.Store(id="shown-version"),
+            dcc.Interval(id="publish-watch", interval=_WATCH_MILLISECONDS),
+            dcc.Store(id="saved-views", storage_type="local"),
             dmc.AppShell(
                 [
                     dmc.AppShellHeader(
@@ -127,12 +148,24 @@ def _shell() -> Component:
                     ),
                     dmc.AppShellNavbar(html.Nav(id="navigation", **labelled("Pages")), p="sm"),
                     dmc.AppShellMain(
-                        dcc.Loading(
-                            html.Main(id="page"),
-                            delay_show=400,
-                            overlay_style={"visibility": "visible", "opacity": 0.5},
-                            custom_spinner=dmc.Loader(type="bars", color="genome.6"),
-                        )
+                        [
+                            html.Div(
+                                [
+                                    "A new snapshot has been published since this page was made. ",
+                                    html.Button("Show it", id="show-publish", n_clicks=0, className="button"),
+                                ],
+                                id="publish-notice",
+                                className="notice notice-action publish-notice",
+                                role="status",
+                                hidden=True,
+                            ),
+                            dcc.Loading(
+                                html.Main(id="page"),
+                                delay_show=400,
+                                overlay_style={"visibility": "visible", "opacity": 0.5},
+                                custom_spinner=dmc.Loader(type="bars", color="genome.6"),
+                            ),
+                        ]
                     ),
                 ],
                 header={"height": 60},
@@ -159,12 +192,26 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
         Output("navigation", "children"),
         Output("snapshot-tools", "children"),
         Output("page-title", "data"),
+        Output("shown-version", "data"),
+        Output("publish-notice", "hidden"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("provider", "forceColorScheme"),
+        Input("show-publish", "n_clicks"),
     )
-    def show_page(pathname: str | None, search: str | None, color_scheme: str | None) -> tuple[Any, ...]:
-        return render(published, pathname or "/", search or "", color_scheme)
+    def show_page(pathname: str | None, search: str | None, color_scheme: str | None, _: int | None) -> tuple[Any, ...]:
+        # Taken before: a publish while the page is made is then noticed.
+        version = published.version()
+        return *render(published, pathname or "/", search or "", color_scheme), version, True
+
+    @app.callback(
+        Output("publish-notice", "hidden", allow_duplicate=True),
+        Input("publish-watch", "n_intervals"),
+        State("shown-version", "data"),
+        prevent_initial_call=True,
+    )
+    def watch_publishes(_: int | None, shown: str | None) -> bool:
+        return published.version() in (shown, "")
 
     @app.callback(
         Output(customer.SEARCH, "data"),
@@ -177,51 +224,155 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
             with published.connect() as connection:
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
                 return queries.customer_ids(connection, as_of, prefix or "")
-        except (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError):
+        except _UNSHOWABLE:
             return no_update
 
-    # What only changes the URL, or the window, is done in the browser: see assets/genome.js.
     for name, chooser in (("chooseSnapshot", "snapshot"), ("chooseCustomer", customer.SEARCH)):
-        app.clientside_callback(  # type: ignore[no-untyped-call]
-            ClientsideFunction("genome", name),
+        _in_browser(
+            app,
+            name,
             Output("url", "search", allow_duplicate=True),
-            Input(chooser, "value"),
-            State("url", "search"),
-            prevent_initial_call=True,
+            [Input(chooser, "value"), State("url", "search")],
         )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "choose"),
+    _in_browser(
+        app,
+        "choose",
         Output("url", "search", allow_duplicate=True),
-        Input({"choice": ALL, "shown": ALL}, "value"),
+        [Input({"choice": ALL, "shown": ALL}, "value"), State("url", "search")],
+    )
+    _in_browser(
+        app,
+        "chartTable",
+        Output({"type": "chart-table", "chart": MATCH}, "children"),
+        [
+            Input({"type": "chart-details", "chart": MATCH}, "n_clicks"),
+            Input({"type": "chart-data", "chart": MATCH}, "data"),
+        ],
+    )
+    _in_browser(
+        app,
+        "chartCsv",
+        Output({"type": "chart-download", "chart": MATCH}, "data"),
+        [
+            Input({"type": "chart-csv", "chart": MATCH}, "n_clicks"),
+            State({"type": "chart-data", "chart": MATCH}, "data"),
+        ],
+    )
+    _in_browser(
+        app,
+        "findSimilar",
+        Output("url", "search", allow_duplicate=True),
+        [Input(similar.FIND, "n_clicks"), State(similar.IDS, "value"), State("url", "search")],
+    )
+    _in_browser(
+        app,
+        "toggleColorScheme",
+        Output("provider", "forceColorScheme"),
+        [Input("theme-toggle", "n_clicks"), State("provider", "forceColorScheme")],
+    )
+    _in_browser(app, "setTitle", Output("page-title", "modified_timestamp"), [Input("page-title", "data")])
+
+
+def _register_audience(app: Dash, published: PublishedFile) -> None:
+    @app.callback(
+        Output(audience.GRID, "getRowsResponse"),
+        Input(audience.GRID, "getRowsRequest"),
         State("url", "search"),
         prevent_initial_call=True,
     )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "chartTable"),
-        Output({"type": "chart-table", "chart": MATCH}, "children"),
-        Input({"type": "chart-details", "chart": MATCH}, "n_clicks"),
-        Input({"type": "chart-data", "chart": MATCH}, "data"),
+    def audience_rows(wanted: dict[str, Any] | None, search: str | None) -> Any:
+        if wanted is None:
+            return no_update
+        selection = Selection.parse(search or "")
+        try:
+            for order in wanted["sortModel"][:1]:
+                selection = selection.sorted_by(order["colId"], order["sort"])
+            with published.connect() as connection:
+                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                rows, size = queries.audience_rows(
+                    connection, as_of, selection, int(wanted["startRow"]), int(wanted["endRow"])
+                )
+                currency = queries.run(connection).currency
+        except _UNSHOWABLE:
+            # The grid would wait for ever; the page itself says what is wrong when it is drawn anew.
+            return {"rowData": [], "rowCount": 0}
+        return {"rowData": [audience.written(row, currency) for row in rows], "rowCount": size}
+
+    @app.callback(
+        Output(audience.FILTER_OP, "data"),
+        Output(audience.FILTER_OP, "value"),
+        Output(audience.FILTER_VALUE, "data"),
+        Output(audience.FILTER_VALUE, "placeholder"),
+        Input(audience.FILTER_COLUMN, "value"),
+        State("url", "search"),
         prevent_initial_call=True,
     )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "chartCsv"),
-        Output({"type": "chart-download", "chart": MATCH}, "data"),
-        Input({"type": "chart-csv", "chart": MATCH}, "n_clicks"),
-        State({"type": "chart-data", "chart": MATCH}, "data"),
-        prevent_initial_call=True,
+    def suggest_values(column: str | None, search: str | None) -> Any:
+        if column not in COLUMN_NAMES:
+            return no_update
+        ops = [{"value": op, "label": OPS[op]} for op in ops_of(column)]
+        if len(ops_of(column)) == len(OPS):
+            return ops, "ge", [], "2017-03-01" if COLUMNS[column].type == "DATE" else "a number"
+        try:
+            with published.connect() as connection:
+                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                return ops, "eq", queries.column_values(connection, as_of, column), "choose or write"
+        except _UNSHOWABLE:
+            return ops, "eq", [], ""
+
+    def export_audience(kind: str) -> flask.Response:
+        search = flask.request.query_string.decode()
+        with published.connect() as connection:
+            as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+            file = exports.audience_file(connection, as_of, Selection.parse(search), kind)
+        return flask.send_file(file, _MIME_TYPES[kind], as_attachment=True, download_name=f"audience-{as_of}.{kind}")
+
+    app.server.add_url_rule("/export/audience.<any(csv, parquet):kind>", view_func=export_audience)
+
+    search = Output("url", "search", allow_duplicate=True)
+    shown = State(audience.SHOWN, "data")
+    for name, inputs in (
+        ("chooseTop", [Input(audience.TOP_CHOICE, "value"), shown]),
+        ("chooseColumns", [Input(audience.COLUMNS_CHOICE, "value"), shown]),
+        ("sortAudience", [Input(audience.GRID, "getRowsRequest"), shown]),
+        (
+            "addFilter",
+            [
+                Input(audience.FILTER_ADD, "n_clicks"),
+                State(audience.FILTER_COLUMN, "value"),
+                State(audience.FILTER_OP, "value"),
+                State(audience.FILTER_VALUE, "value"),
+            ],
+        ),
+        ("chooseView", [Input(audience.VIEW_CHOICE, "value"), State("saved-views", "data")]),
+    ):
+        _in_browser(app, name, search, [*inputs, State("url", "search")])
+    _in_browser(
+        app,
+        "changeViews",
+        Output("saved-views", "data"),
+        [
+            Input(audience.VIEW_SAVE, "n_clicks"),
+            Input(audience.VIEW_DELETE, "n_clicks"),
+            State(audience.VIEW_NAME, "value"),
+            State(audience.VIEW_CHOICE, "value"),
+            State("url", "search"),
+            State("saved-views", "data"),
+        ],
     )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "toggleColorScheme"),
-        Output("provider", "forceColorScheme"),
-        Input("theme-toggle", "n_clicks"),
-        State("provider", "forceColorScheme"),
-        prevent_initial_call=True,
+    # Whenever the page is drawn anew, too: the list is part of it.
+    _in_browser(
+        app,
+        "listViews",
+        Output(audience.VIEW_CHOICE, "data"),
+        [Input("saved-views", "data"), Input("page-title", "data")],
     )
+
+
+def _in_browser(app: Dash, name: str, output: Output, inputs: Sequence[DashDependency]) -> None:
+    """What only changes the URL, or the window, is done in the browser: see assets/genome.js."""
     app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("genome", "setTitle"),
-        Output("page-title", "modified_timestamp"),
-        Input("page-title", "data"),
-        prevent_initial_call=True,
+        ClientsideFunction("genome", name), output, *inputs, prevent_initial_call=True
     )
 
 
@@ -244,7 +395,7 @@ def render(
                     tools,
                     "Not found",
                 )
-            request = PageRequest(connection, run, snapshots, as_of, parameters, theme_of(color_scheme))
+            request = PageRequest(connection, run, snapshots, as_of, parameters, theme_of(color_scheme), search)
             content = page.layout(request)
             if not is_known:
                 content = html.Div([_unknown_snapshot(parameters["as_of"], as_of), content])
@@ -260,13 +411,25 @@ def render(
             None,
             "No snapshot yet",
         )
-    except (PublishedFileUnreadable, duckdb.Error, LookupError, ValueError):
-        _LOGGER.exception("the published file cannot be shown")
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        log_failure(error)
         return (
             empty_state(
-                "The published file cannot be read",
-                "It may come from another version of the program, or be damaged.",
-                ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong."],
+                "The published file is of another version",
+                "It lacks something that this page shows: another version of the program has published it.",
+                ["Run ", html.Code("genome run"), f" with this one ({__version__}) to publish it anew."],
+            ),
+            navigation,
+            None,
+            "Another version",
+        )
+    except Exception as error:  # whatever it is, a page says what to do
+        log_failure(error)
+        return (
+            empty_state(
+                "The published file cannot be shown",
+                "It may be damaged, or this page may have met something it does not expect.",
+                ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong, and where."],
             ),
             navigation,
             None,

@@ -22,6 +22,17 @@ from genome_pipeline.export import neutral
 _TABLE_ROWS = 200
 """Rows of a chart's data shown on the page; the CSV file has them all."""
 
+GRID_OPTIONS: dict[str, Any] = {
+    "theme": {"function": "themeQuartz.withParams(genomeGrid)"},
+    "rowHeight": 38,
+    "headerHeight": 40,
+    "tooltipShowDelay": 300,
+    "enableCellTextSelection": True,
+    "suppressCellFocus": False,
+    "animateRows": False,
+}
+"""What all grids look like."""
+
 
 def page(title: str, question: str, *sections: Any, tools: Any = None) -> Component:
     """A page: its title, the question it answers, tools beside them, and its sections."""
@@ -302,15 +313,7 @@ def grid(frame: pd.DataFrame, column_definitions: Sequence[dict[str, Any]], *, n
             "resizable": True,
             "minWidth": 80,
         },
-        dashGridOptions={
-            "theme": {"function": "themeQuartz.withParams(genomeGrid)"},
-            "rowHeight": 38,
-            "headerHeight": 40,
-            "tooltipShowDelay": 300,
-            "enableCellTextSelection": True,
-            "suppressCellFocus": False,
-            "animateRows": False,
-        },
+        dashGridOptions=GRID_OPTIONS,
         style={"height": f"{min(520, 44 + (40 if len(frame) > 8 else 0) + 38 * max(len(frame), 1))}px"},
     )
     return ag_grid

@@ -6,7 +6,8 @@ is shown, both become text above the picture.
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -661,26 +662,111 @@ def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *,
         marker={"color": theme.model, "symbol": "circle", "size": 11},
         hovertemplate="%{y}: %{customdata}<br>percentile %{x:.0f}<extra></extra>",
     )
-    for name, value in zip(names, values, strict=True):
-        figure.add_annotation(
-            x=1.01, xref="paper", xanchor="left", y=name, text=value, showarrow=False, font={"size": 12}
-        )
+    # All at once: each one added by itself costs the whole layout.
+    figure.update_layout(
+        margin={"r": 96},
+        annotations=[
+            {
+                "x": 1.01,
+                "xref": "paper",
+                "xanchor": "left",
+                "y": name,
+                "text": value,
+                "showarrow": False,
+                "font": {"size": 12},
+            }
+            for name, value in zip(names, values, strict=True)
+        ],
+    )
     figure.add_vline(x=50, line={"color": theme.muted, "dash": "dot", "width": 1})
-    figure.update_layout(margin={"r": 96})
     figure.update_xaxes(range=[-2, 102], tickvals=[0, 25, 50, 75, 100], title="Percentile among all customers")
     figure.update_yaxes(type="category", tickfont={"color": theme.ink})
     return figure
 
 
-def activity_timeline(activity: pd.DataFrame, currency: str | None, period: str, *, theme: Theme = LIGHT) -> go.Figure:
-    """A customer's purchases period by period, silent periods included."""
+def compared_genes(genes: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+    """Where up to four customers stand among all, gene by gene: rows of :func:`queries.percentiles`."""
+    names = list(dict.fromkeys(genes["gene"]))[::-1]
+    figure = new_figure(
+        "Genomes side by side: percentile among all customers",
+        "A mark for each customer; the further apart the marks on a line, the more they differ. 50 is the middle.",
+        theme,
+        height=110 + 27 * len(names),
+    )
+    spans = genes.groupby("gene")["percentile"].agg(["min", "max"]) * 100
+    # One trace for all lines: a gap after each.
+    figure.add_scatter(
+        x=[end for gene in names for end in (*spans.loc[gene], None)],
+        y=[label(gene) for gene in names for _ in range(3)],
+        mode="lines",
+        line={"color": theme.grid, "width": 5},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    for position, (customer_id, found) in enumerate(genes.groupby("customer_id", sort=False)):
+        figure.add_scatter(
+            x=found["percentile"] * 100,
+            y=[label(gene) for gene in found["gene"]],
+            customdata=[
+                column_value(gene, value, currency) for gene, value in zip(found["gene"], found["value"], strict=True)
+            ],
+            name=plot_text(customer_id),
+            mode="markers",
+            marker={"color": theme.series[position], "symbol": MARKERS[position], "size": 11},
+            hovertemplate="%{y}: %{customdata}<br>percentile %{x:.0f}<extra>" + plot_text(customer_id) + "</extra>",
+        )
+    figure.add_vline(x=50, line={"color": theme.muted, "dash": "dot", "width": 1})
+    figure.update_xaxes(range=[-2, 102], tickvals=[0, 25, 50, 75, 100], title="Percentile among all customers")
+    figure.update_yaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=[label(gene) for gene in names],
+        tickfont={"color": theme.ink},
+    )
+    return figure
+
+
+@dataclass(frozen=True)
+class NextOrder:
+    """When a customer's next order is due by their own rhythm: the last one, and the mean gap after it.
+
+    ``earliest`` and ``latest`` are a standard deviation of the gaps around it.
+    """
+
+    expected: date
+    earliest: date
+    latest: date
+
+    @classmethod
+    def of(cls, genome: pd.Series) -> NextOrder | None:
+        """By a row of ``customer_genome``; None for a customer who has bought on one day only."""
+        gap, deviation = genome["order_gap_mean_days"], genome["order_gap_std_days"]
+        if is_missing(gap):
+            return None
+        spread = 0.0 if is_missing(deviation) else deviation
+        last = genome["last_order_date"]
+        days = [last + timedelta(days=round(days)) for days in (gap, max(gap - spread, 0.0), gap + spread)]
+        return cls(*[pd.Timestamp(moment).date() for moment in days])
+
+
+def activity_timeline(
+    activity: pd.DataFrame,
+    currency: str | None,
+    period: str,
+    as_of: date,
+    next_order: NextOrder | None,
+    *,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """A customer's purchases period by period, silent periods included, and when the next one is due."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
     describe(
         figure,
-        f"Purchases by {period}",
-        "Above: purchases and returns. Below: days with a purchase. Gaps are silent periods.",
+        f"Purchases by {period}, and when the next is due",
+        "Above: purchases and returns. Below: days with a purchase; gaps are silent periods. Diamond: the last purchase"
+        " and the customer's mean gap, give or take a standard deviation. Dotted: the snapshot.",
         theme,
-        300,
+        320,
     )
     prefix = currency_prefix(currency)
     figure.add_bar(
@@ -714,7 +800,40 @@ def activity_timeline(activity: pd.DataFrame, currency: str | None, period: str,
         row=2,
         col=1,
     )
-    figure.update_layout(barmode="relative", bargap=0.2)
+    if next_order is not None:
+        figure.add_scatter(
+            x=[next_order.earliest, next_order.latest],
+            y=[0, 0],
+            mode="lines",
+            line={"color": theme.warning, "width": 5},
+            showlegend=False,
+            hoverinfo="skip",
+            row=2,
+            col=1,
+        )
+        figure.add_scatter(
+            x=[next_order.expected],
+            y=[0],
+            name="Next order due",
+            mode="markers",
+            marker={"color": theme.warning, "symbol": "diamond", "size": 12},
+            cliponaxis=False,
+            hovertemplate=f"due {day(next_order.expected)}<br>{day(next_order.earliest)} to {day(next_order.latest)}"
+            "<extra></extra>",
+            row=2,
+            col=1,
+        )
+    snapshot = {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": as_of,
+        "x1": as_of,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": theme.muted, "dash": "dot", "width": 1.5},
+    }
+    figure.update_layout(barmode="relative", bargap=0.2, shapes=[snapshot])
     period_axis(figure, activity["period_start_date"])
     figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
     figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
+from genome_pipeline.contracts.published import unreadable_because, version_in
+
 _CATALOG = "published"
+_MEMORY_LIMIT = "400MB"
+_MEMORY = "memory.main.remembered"
 
 
 class PublishedFileMissing(Exception):
@@ -34,6 +41,13 @@ class PublishedFile:
         self._version: tuple[int, int, int] | None = None
         self._database: duckdb.DuckDBPyConnection | None = None
 
+    def version(self) -> str:
+        """What tells this version of the file from others; empty where there is none."""
+        try:
+            return "-".join(map(str, _version(self.path)))
+        except FileNotFoundError:
+            return ""
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection on the file as it is now; it sees one version of it from first to last query."""
@@ -47,10 +61,9 @@ class PublishedFile:
     def _current(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             try:
-                status = self.path.stat()
+                version = _version(self.path)
             except FileNotFoundError:
                 raise PublishedFileMissing(str(self.path)) from None
-            version = (status.st_ino, status.st_mtime_ns, status.st_size)
             if self._database is None or version != self._version:
                 # The older database is dropped, not closed: cursors of requests under way keep it alive.
                 self._database = _attach(self.path)
@@ -58,14 +71,46 @@ class PublishedFile:
             return self._database
 
 
+def _version(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives, of plain lists, dicts and numbers: made once for each version of the file.
+
+    It is kept in the in-memory database that the version is attached to, and goes with it.
+    """
+    row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
+    if row is not None:
+        return json.loads(row[0])
+    value = make()
+    # Where another request was faster, its value is the same.
+    with suppress(duckdb.ConstraintException, duckdb.TransactionException):
+        connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
+    return value
+
+
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
-    database = duckdb.connect(":memory:")
+    spilled = Path(tempfile.gettempdir()) / "genome-dashboard"
+    database = duckdb.connect(":memory:", config={"memory_limit": _MEMORY_LIMIT, "temp_directory": str(spilled)})
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")
+        database.execute(f"USE {_CATALOG}")
+        reason = unreadable_because(version_in(database))
+        database.execute("USE memory")
+    except (duckdb.BinderException, duckdb.CatalogException):
+        # A database, but not one of ours, or of a version that did not say so yet.
+        database.close()
+        raise
     except duckdb.Error as error:
         database.close()
         raise PublishedFileUnreadable(str(error)) from error
+    if reason is not None:
+        database.close()
+        raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
+    database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
     # From here on no query can reach any other file.
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")

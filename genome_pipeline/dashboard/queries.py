@@ -8,12 +8,19 @@ contracts only. A question about a snapshot sees only what was known at that sna
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, cast
 
 import duckdb
+import numpy as np
 import pandas as pd
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.dashboard.published import remembered
+from genome_pipeline.dashboard.selection import Selection
 
 FINGERPRINT_GENES = (
     "frequency_count",
@@ -35,6 +42,7 @@ FINGERPRINT_GENES = (
 )
 """Genes that set customers apart, without those that say the same thing twice."""
 
+_QUANTILE_STEPS = 1_000
 _PERIOD_STEPS = {"month": "1 month", "week": "7 days", "day": "1 day"}
 
 
@@ -94,26 +102,38 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
 
     Customers at risk are those of medium and high risk, whose churn probability is a third or more.
     """
-    return connection.execute(
-        """
-        SELECT
-            as_of,
-            count(*) AS customer_count,
-            count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
-            sum(recent_spend_amount) AS recent_spend_amount,
-            sum(expected_spend) AS expected_spend,
-            sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
-            count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
-            avg(confidence) AS mean_confidence,
-            approx_quantile(confidence, 0.25) AS confidence_lower_quartile,
-            approx_quantile(confidence, 0.75) AS confidence_upper_quartile
-        FROM customer_genome_history
-        WHERE as_of <= ?
-        GROUP BY as_of
-        ORDER BY as_of
-        """,
-        [as_of],
-    ).df()
+
+    def find() -> dict[str, list[Any]]:
+        found = connection.execute(
+            """
+            SELECT
+                as_of::VARCHAR AS as_of,
+                count(*) AS customer_count,
+                count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
+                sum(recent_spend_amount)::DOUBLE AS recent_spend_amount,
+                sum(expected_spend) AS expected_spend,
+                sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
+                count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
+                avg(confidence) AS mean_confidence,
+                approx_quantile(confidence, [0.25, 0.75]) AS quartiles
+            FROM customer_genome_history
+            GROUP BY as_of
+            ORDER BY as_of
+            """
+        )
+        names = [column[0] for column in found.description]
+        return dict(zip(names, map(list, zip(*found.fetchall(), strict=True)), strict=True))
+
+    # All customers of all snapshots are behind it: once for each version of the file.
+    trend = pd.DataFrame(remembered(connection, "snapshot trend", find))
+    quartiles = [pair or (None, None) for pair in trend.pop("quartiles")]
+    trend = trend.assign(
+        as_of=pd.to_datetime(trend["as_of"]),
+        confidence_lower_quartile=pd.Series([pair[0] for pair in quartiles], dtype=float),
+        confidence_upper_quartile=pd.Series([pair[1] for pair in quartiles], dtype=float),
+    )
+    measures = [name for name in trend.columns if not name.endswith(("_count", "as_of"))]
+    return trend[trend["as_of"] <= pd.Timestamp(as_of)].astype(dict.fromkeys(measures, float)).reset_index(drop=True)
 
 
 def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -426,6 +446,56 @@ def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: st
     ).df()
 
 
+def customers(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    customer_ids: Sequence[str],
+    columns: Sequence[str] = TABLES["customer_genome"].columns,
+) -> pd.DataFrame:
+    """The genomes of several customers, in the order asked for; an unknown one has no row."""
+    return connection.execute(
+        f"""
+        SELECT {", ".join(f"genome.{column}" for column in columns)}
+        FROM customer_genome_history AS genome
+        JOIN (
+            SELECT unnest($ids::VARCHAR[]) AS customer_id, generate_subscripts($ids::VARCHAR[], 1) AS position
+        ) AS asked USING (customer_id)
+        WHERE genome.as_of = $as_of
+        ORDER BY asked.position
+        """,
+        {"as_of": as_of, "ids": list(dict.fromkeys(customer_ids))},
+    ).df()
+
+
+def latest_outcomes(connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str]) -> pd.DataFrame:
+    """What the customers did in the horizon of the last snapshot that had matured by ``as_of``; those known then."""
+    return connection.execute(
+        """
+        SELECT as_of, customer_id, actual_orders, actual_spend, has_churned
+        FROM prediction_outcomes_history
+        WHERE as_of = (SELECT max(as_of) FROM prediction_outcomes_history WHERE matured_as_of <= $as_of)
+            AND customer_id IN (SELECT unnest($ids::VARCHAR[]))
+        ORDER BY customer_id
+        """,
+        {"as_of": as_of, "ids": list(customer_ids)},
+    ).df()
+
+
+def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, genomes: pd.DataFrame) -> pd.DataFrame:
+    """One row per gene and row of :func:`customers`: the value, and where it stands among all customers.
+
+    Percentiles as of :func:`fingerprint`. A gene that is null for a customer has no row.
+    """
+    grid = _quantiles(connection, as_of)
+    rows = [
+        (gene, genome["customer_id"], genome[gene], _percentile(grid[gene], genome[gene]))
+        for gene in FINGERPRINT_GENES
+        for _, genome in genomes.iterrows()
+    ]
+    found = pd.DataFrame(rows, columns=["gene", "customer_id", "value", "percentile"])
+    return found.dropna(subset=["value"]).reset_index(drop=True)
+
+
 def customer_predictions(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
     """One row per snapshot up to ``as_of``: what was predicted for the customer, and what had happened by then."""
     return connection.execute(
@@ -481,50 +551,56 @@ def customer_activity(
     ).df()
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, genome: pd.Series) -> pd.DataFrame:
     """One row per gene: the customer's value and the segment's median, and where both stand among all customers.
 
-    A percentile is the share of customers with a smaller value, plus half of those with the same one. A gene that is
-    null for the customer has no row.
+    ``genome`` is the row of :func:`customer`. A percentile is the share of customers with a smaller value, plus half of
+    those with the same one, to a thousandth. A gene that is null for the customer has no row.
     """
-    medians = ", ".join(f"median({gene}) AS {gene}" for gene in FINGERPRINT_GENES)
-    measures = ", ".join(
-        f"""
-        any_value(subject.{gene}) AS {gene}__value,
-        any_value(segment.{gene}) AS {gene}__segment_median,
-        avg({_mid_rank(f"population.{gene}", f"subject.{gene}")}) AS {gene}__percentile,
-        avg({_mid_rank(f"population.{gene}", f"segment.{gene}")}) AS {gene}__segment_percentile
-        """
-        for gene in FINGERPRINT_GENES
-    )
-    row = connection.execute(
-        f"""
-        WITH population AS (SELECT * FROM customer_genome_history WHERE as_of = $as_of),
-        subject AS (SELECT * FROM population WHERE customer_id = $customer_id),
-        segment AS (SELECT {medians} FROM population WHERE segment_id = (SELECT segment_id FROM subject))
-        SELECT {measures} FROM population, subject, segment
-        """,
-        {"as_of": as_of, "customer_id": customer_id},
-    ).df()
-    genes = pd.DataFrame(
-        [
-            {
-                "gene": gene,
-                **{
-                    measure: row.at[0, f"{gene}__{measure}"]
-                    for measure in ("value", "segment_median", "percentile", "segment_percentile")
-                },
-            }
-            for gene in FINGERPRINT_GENES
-        ]
-    )
-    return genes.dropna(subset=["value", "percentile"]).reset_index(drop=True)
+    grid = _quantiles(connection, as_of)
+    medians = _segment_medians(connection, as_of)[str(genome["segment_id"])]
+    rows = [
+        (gene, genome[gene], median, _percentile(grid[gene], genome[gene]), _percentile(grid[gene], median))
+        for gene, median in zip(FINGERPRINT_GENES, medians, strict=True)
+    ]
+    columns = ["gene", "value", "segment_median", "percentile", "segment_percentile"]
+    return pd.DataFrame(rows, columns=columns).dropna(subset=["value"]).reset_index(drop=True)
 
 
-def _mid_rank(column: str, value: str) -> str:
-    return (
-        f"CASE WHEN {column} < {value} THEN 1.0 WHEN {column} = {value} THEN 0.5 WHEN {column} > {value} THEN 0.0 END"
-    )
+def _quantiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float]]:
+    """Each gene's quantiles of all customers, a thousandth apart; empty where it is null for everyone."""
+
+    def find() -> dict[str, list[float]]:
+        # Gene by gene, so that never more than one is in memory; DuckDB takes minutes for a thousand quantiles.
+        shares, found = np.linspace(0, 1, _QUANTILE_STEPS + 1), {}
+        for gene in FINGERPRINT_GENES:
+            values = connection.execute(
+                f"SELECT {gene}::DOUBLE AS value FROM customer_genome_history WHERE as_of = ? AND {gene} IS NOT NULL",
+                [as_of],
+            ).fetchnumpy()["value"]
+            found[gene] = np.quantile(values, shares, method="inverted_cdf").tolist() if len(values) else []
+        return found
+
+    return cast(dict[str, list[float]], remembered(connection, f"quantiles {as_of}", find))
+
+
+def _segment_medians(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float | None]]:
+    """The median of each gene, in the order of :data:`FINGERPRINT_GENES`, by segment number."""
+
+    def find() -> dict[str, list[float | None]]:
+        medians = ", ".join(f"median({gene}::DOUBLE)" for gene in FINGERPRINT_GENES)
+        rows = connection.execute(
+            f"SELECT segment_id, {medians} FROM customer_genome_history WHERE as_of = ? GROUP BY segment_id", [as_of]
+        ).fetchall()
+        return {str(segment): list(found) for segment, *found in rows}
+
+    return cast(dict[str, list[float | None]], remembered(connection, f"segment medians {as_of}", find))
+
+
+def _percentile(quantiles: list[float], value: float | None) -> float | None:
+    if value is None or pd.isna(value) or not quantiles:
+        return None
+    return (bisect_left(quantiles, float(value)) + bisect_right(quantiles, float(value))) / 2 / len(quantiles)
 
 
 def drivers(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
@@ -570,6 +646,85 @@ def matured_neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, custom
         "SELECT * FROM matured_neighbors_history WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
         [as_of, customer_id],
     ).df()
+
+
+# Audience
+
+
+def audiences(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per rule of the playbook: whom it picked, and what became of those it picked before."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of) FROM action_audiences_history WHERE as_of = ? ORDER BY rule_position", [as_of]
+    ).df()
+
+
+@dataclass(frozen=True)
+class AudienceTotals:
+    """A selection in numbers.
+
+    ``matching_count`` fulfil its conditions; the rest is of the ``customer_count`` of them within its top percent.
+    Sums and means leave out customers without a value, and are null where nobody has one.
+    """
+
+    matching_count: int
+    customer_count: int
+    revenue_at_stake_amount: float | None
+    expected_spend: float | None
+    mean_churn_probability: float | None
+    mean_confidence: float | None
+
+
+def audience_size(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> tuple[int, int]:
+    """How many customers fulfil the conditions, and how many of these are within the top percent."""
+    condition, values = selection.where(as_of)
+    matching = connection.execute(f"SELECT count(*) FROM customer_genome_history WHERE {condition}", values)
+    count = int(matching.fetchall()[0][0])
+    return count, selection.size(count)
+
+
+def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> AudienceTotals:
+    """The selection in numbers."""
+    matching, size = audience_size(connection, as_of, selection)
+    condition, values = selection.where(as_of)
+    # Only a part of them has to be put in order to be told apart.
+    part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
+    row = connection.execute(
+        f"""
+        SELECT sum(revenue_at_stake_amount), sum(expected_spend), avg(churn_probability), avg(confidence)
+        FROM (SELECT * FROM customer_genome_history WHERE {condition} {part})
+        """,
+        values,
+    ).fetchall()[0]
+    return AudienceTotals(matching, size, *row)
+
+
+def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:
+    """The customers of a selection from the one at ``first`` on, up to ``size`` from its start: SQL, and its values."""
+    condition, values = selection.where(as_of)
+    return (
+        f"SELECT {', '.join(selection.columns)} FROM customer_genome_history WHERE {condition}"
+        f" ORDER BY {selection.order} LIMIT ? OFFSET ?",
+        [*values, max(size - first, 0), first],
+    )
+
+
+def audience_rows(
+    connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, first: int, last: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The selection's customers from ``first`` to before ``last``, and the number of all."""
+    _, size = audience_size(connection, as_of, selection)
+    found = connection.execute(*audience_query(as_of, selection, min(size, last), first)).fetchall()
+    return [dict(zip(selection.columns, row, strict=True)) for row in found], size
+
+
+def column_values(connection: duckdb.DuckDBPyConnection, as_of: date, column: str, limit: int = 50) -> list[str]:
+    """The most frequent values of a text column at the snapshot. ``column`` is one of the contract's."""
+    rows = connection.execute(
+        f"SELECT {column} FROM customer_genome_history WHERE as_of = ? AND {column} IS NOT NULL GROUP BY {column}"
+        f" ORDER BY count(*) DESC, {column} LIMIT ?",
+        [as_of, limit],
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 # Data quality

@@ -163,6 +163,20 @@ class SimilarityIndex:
             }
         )
 
+    def without(self, customer_ids: Sequence[str]) -> SimilarityIndex:
+        """The same index of the other customers; ids that are not in it do not count."""
+        is_kept = ~np.isin(self.customer_ids, np.array([*customer_ids], dtype=np.str_))
+        if is_kept.all():
+            return self
+        # Made anew, so that they are no wider than the longest that stays.
+        ids = np.array(self.customer_ids[is_kept].tolist(), dtype=np.str_)
+        kept = replace(self, customer_ids=ids, vectors=self.vectors[is_kept], cells=None)
+        if self.cells is None:
+            return kept
+        cells = _faiss().deserialize_index(_faiss().serialize_index(self.cells))
+        cells.reset()
+        return replace(kept, cells=kept._filled(cells))
+
     def summary(self, as_of: date) -> pd.DataFrame:
         """Contract ``similarity_index`` without ``artifact_file``: one row."""
         row = {
@@ -246,8 +260,7 @@ class SimilarityIndex:
         cells.cp.min_points_per_centroid = 1  # fewer give larger cells, and faiss would warn of them
         with _one_thread():
             cells.train(points[np.sort(training)])
-        cell, _ = _nearest_cells(cells, points, 1)
-        cells.add_core(customers, faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
+        self._filled(cells)
         sample = np.sort(generator.choice(customers, min(customers, RECALL_SAMPLE), replace=False))
         count, queries = self._count(self.neighbor_count), self.unit[sample]
         with _one_thread():
@@ -261,6 +274,13 @@ class SimilarityIndex:
             if recall >= WANTED_RECALL:
                 break
         return replace(self, cells=cells, probes=probes, recall=recall)
+
+    def _filled(self, cells: Any) -> Any:
+        """The trained, empty cells with every customer in the nearest one."""
+        faiss, points = _faiss(), self.unit.astype(np.float32)
+        cell, _ = _nearest_cells(cells, points, 1)
+        cells.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
+        return cells
 
     def _nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
         """Rows of the ``count`` nearest customers of each query, and their similarity, both of shape (q, count).

@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from adbc_driver_manager import Error
-from adbc_driver_manager.dbapi import Cursor
+from adbc_driver_manager.dbapi import Connection, Cursor
 
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
@@ -34,21 +34,26 @@ def source_file(source: SourceSettings) -> SourceFile:
     return SourceFile(name, Path(name), None, None)
 
 
+def connect(source: SourceSettings) -> Connection:
+    """A connection to the database of ``source.path``. Raises :class:`SourceError` for a server that refuses."""
+    # Loads the driver's library.
+    import adbc_driver_postgresql.dbapi as postgresql
+
+    try:
+        connection: Connection = postgresql.connect(_address(source))
+    except Error as error:
+        raise SourceError(_not_connected(source, str(error))) from None
+    return connection
+
+
 @contextmanager
 def opened(file: SourceFile, source: SourceSettings) -> Iterator[QueryRows]:
     """The columns and rows, in a transaction that can only read.
 
     Raises :class:`SourceError` for a server that cannot be reached or refuses, and a statement it cannot run.
     """
-    # Loads the driver's library.
-    import adbc_driver_postgresql.dbapi as postgresql
-
-    try:
-        connection = postgresql.connect(_address(source))
-    except Error as error:
-        raise SourceError(_not_connected(source, str(error))) from None
     statement = _statement(source)
-    with connection, connection.cursor() as cursor, ExitStack() as stack:
+    with connect(source) as connection, connection.cursor() as cursor, ExitStack() as stack:
         try:
             cursor.execute("SET TRANSACTION READ ONLY")
             schema = cursor.adbc_execute_schema(statement)
@@ -102,7 +107,7 @@ class QueryRows(Rows):
                 yield pa.RecordBatch.from_arrays([numbers, *columns], schema=schema)
                 count += batch.num_rows
         except (Error, OSError) as error:
-            self.failure = f"{self.file.name}: the rows broke off after {count:,} ({_reason(error)}): run again"
+            self.failure = f"{self.file.name}: the rows broke off after {count:,} ({reason_of(error)}): run again"
             raise
 
 
@@ -157,14 +162,14 @@ def _not_connected(source: SourceSettings, message: str) -> str:
 
 
 def _not_run(file: SourceFile, source: SourceSettings, error: Error) -> str:
-    reason = _reason(error)
+    reason = reason_of(error)
     setting = "source.table" if source.table else "source.query"
     if error.sqlstate in _NO_SUCH_TABLE:
         return f"{file.name}: {reason} in {source.path}: correct {setting}; upper and lower case count"
     return f"{file.name}: {source.path} does not run it ({reason}): correct {setting}"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What the server or the client says, without the driver's words around it."""
     first = next(iter(str(error).splitlines()), "")
     return re.split(r"ERROR:|FATAL:|failed:", first)[-1].strip() or type(error).__name__

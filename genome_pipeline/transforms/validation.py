@@ -46,7 +46,7 @@ def typed_lines(
     rounded half away from zero to cents; it is negative in a return.
     """
     lines = raw.mutate(
-        **{name: _label(raw[f"raw_{name}"]) for name in _IDENTITY},
+        **{name: label(raw[f"raw_{name}"]) for name in _IDENTITY},
         ordered_at=moment(raw.raw_ordered_at, formats),
         raw_ordered_at=text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
         quantity=number(raw.raw_quantity, dt.Decimal(18, 3), formats),
@@ -215,10 +215,10 @@ def _is_written(column: ir.Value) -> ir.BooleanValue:
     return text(column).notnull() if column.type().is_string() else is_there
 
 
-def _label(column: ir.Value) -> ir.StringValue:
-    """Text of an id or a name: blanks of any width are blanks, and a mark for nothing is null."""
+def label(column: ir.Value) -> ir.StringValue:
+    """Text of an id or a name as lines have it: blanks of any width are blanks, and a mark for nothing is null."""
     if not column.type().is_string():
         return text(column)
-    label = text(column.replace("\u00a0", " "))
+    name = text(column.replace("\u00a0", " "))
     # An array, as DuckDB makes a join of a long IN list, and runs it even where the column is not asked for.
-    return ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(label), ibis.null("string"), label)
+    return ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(name), ibis.null("string"), name)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from genome_pipeline.warehouse.database import WarehouseError
+
+KEPT_SNAPSHOTS = 24
+"""Latest snapshots whose models are kept: the next snapshot reads those of the one before it, and no older ones."""
+
+KEPT_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -21,18 +27,34 @@ class Artifacts:
         name = f"{kind}/{as_of}{suffix}"
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.replace(path, content)
+        return name
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Put ``content`` in the file's place in one step."""
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             unfinished.write_bytes(content)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-        return name
 
     def keep_latest(self, kind: str, count: int) -> None:
         """Remove the files of ``kind`` but for those of the latest ``count`` snapshots."""
         for path in sorted((self.folder / kind).glob("*.*"))[:-count]:
             path.unlink()
+
+    def prune(self) -> None:
+        """Remove models of snapshots before the latest :data:`KEPT_SNAPSHOTS`, and what a process that died left.
+
+        What was written within :data:`KEPT_DAYS` stays: a backfill under way may still need it.
+        """
+        written_before = time.time() - timedelta(days=KEPT_DAYS).total_seconds()
+        for kind in self.folder.glob("*"):
+            old = [*sorted(kind.glob("[!.]*"))[:-KEPT_SNAPSHOTS], *kind.glob(".*")]
+            for path in old:
+                if path.stat().st_mtime < written_before:
+                    path.unlink()
 
     def read(self, name: str) -> bytes:
         """The bytes stored under ``name``. Raises :class:`WarehouseError` where they are gone."""

@@ -18,12 +18,14 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.settings import ConfigError
+from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 
 logger = logging.getLogger(__name__)
 
 LOCK_WAIT_SECONDS = 600.0
 _RETRY_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
+_VERSION_SETTING = "schema_version"
 
 Slice = date | str | None
 
@@ -110,6 +112,7 @@ class Warehouse:
         with open_database(self.path) as database:
             file = self.path.stat().st_ino
             if file != self._prepared_file:
+                _migrate(database, self.path)
                 _ensure_tables(database)
                 self._check_identity(database)
                 self._prepared_file = file
@@ -119,6 +122,11 @@ class Warehouse:
     def open_to_read(self) -> Iterator[Backend]:
         """The database read-only: what else in this process reads it can open it meanwhile."""
         with open_database(self.path, read_only=True) as database:
+            if (found := _schema_version(database)) not in (SCHEMA_VERSION, None):
+                raise WarehouseError(
+                    f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}: "
+                    + ("`genome run` brings it there" if found < SCHEMA_VERSION else "use the newer program")
+                )
             yield database
 
     def exists(self) -> bool:
@@ -188,7 +196,11 @@ class Warehouse:
         )
 
     def _check_identity(self, database: Backend) -> None:
-        known = dict(database.con.execute("SELECT setting_name, setting_value FROM warehouse_identity").fetchall())
+        known = dict(
+            database.con.execute(
+                "SELECT setting_name, setting_value FROM warehouse_identity WHERE setting_name <> ?", [_VERSION_SETTING]
+            ).fetchall()
+        )
         if not known:
             database.con.executemany(
                 "INSERT INTO warehouse_identity VALUES (?, ?)", [list(item) for item in self._identity.items()]
@@ -214,6 +226,37 @@ def transaction(database: Backend) -> Iterator[duckdb.DuckDBPyConnection]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _schema_version(database: Backend) -> int | None:
+    """Version of the tables; None where there are none yet."""
+    if "warehouse_identity" not in database.list_tables():
+        return None
+    found = database.con.execute(
+        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING]
+    ).fetchone()
+    return int(found[0]) if found else 1
+
+
+def _migrate(database: Backend, path: Path) -> None:
+    """Bring the tables to the present version, all of the way or not at all; refuse those of a newer program."""
+    version = _schema_version(database)
+    if version == SCHEMA_VERSION:
+        return
+    if version is not None and version > SCHEMA_VERSION:
+        raise WarehouseError(
+            f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}: use the newer program, or set"
+            " GENOME_HOME to another folder"
+        )
+    with transaction(database) as connection:
+        if version is None:
+            connection.execute(TABLES["warehouse_identity"].ddl())
+        else:
+            logger.info("bringing %s from schema version %d to %d", path.name, version, SCHEMA_VERSION)
+            for statement in (statement for step in range(version, SCHEMA_VERSION) for statement in STEPS[step]):
+                connection.execute(statement)
+        connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
+        connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
 
 
 def _ensure_tables(database: Backend) -> None:

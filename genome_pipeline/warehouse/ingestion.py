@@ -13,9 +13,10 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.privacy import KEY_VARIABLE, forgotten_mark_sql, pseudonym_sql
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
-from genome_pipeline.transforms.validation import typed_lines
+from genome_pipeline.transforms.validation import label, typed_lines
 from genome_pipeline.warehouse.database import transaction
 
 _RAW = TABLES["raw_transactions"]
@@ -28,10 +29,11 @@ _EPOCH_DIGITS = (10, 13, 16)  # seconds, milliseconds, microseconds of our days
 
 @dataclass
 class Ingestion:
-    """What an ingestion did: files by what became of them, rows read, and the periods whose rows changed.
+    """What an ingestion did: files by what became of them, rows taken in, and the periods whose rows changed.
 
     ``copies`` has the files left out because another holds the same bytes: their name -> the other's.
-    ``None`` among ``changed_periods`` stands for rows without a usable date.
+    ``suppressed_row_count`` are rows left out as their customers were forgotten. ``None`` among ``changed_periods``
+    stands for rows without a usable date.
     """
 
     read: list[str] = field(default_factory=list)
@@ -39,6 +41,7 @@ class Ingestion:
     removed: list[str] = field(default_factory=list)
     copies: dict[str, str] = field(default_factory=dict)
     row_count: int = 0
+    suppressed_row_count: int = 0
     changed_periods: set[date | None] = field(default_factory=set)
 
 
@@ -49,8 +52,10 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     whose rows are others than before count as changed. Of files with the same content the first by name is
     taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
     for a file that cannot be read, whose column types differ from the others', in which no order date is
-    readable, or that brings a second currency where none is chosen.
+    readable, or that brings a second currency where none is chosen; and where customers were forgotten, but their
+    key is not set.
     """
+    check_forgotten(database, settings)
     found = find_files(settings.source)
     copies = _copies(found)
     files = {file.name: file for file in found if file.name not in copies}
@@ -86,7 +91,9 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         )
         for file in to_read:
             progress(file.name)
-            result.row_count += _take_in(database, settings, file, ingested_at)
+            row_count, suppressed_row_count = _take_in(database, settings, file, ingested_at)
+            result.row_count += row_count
+            result.suppressed_row_count += suppressed_row_count
             result.read.append(file.name)
         _record_copies(connection, found, copies, ingested_at)
         _check_values(database, settings, result.read)
@@ -129,28 +136,83 @@ def _as_read(file: SourceFile, settings: Settings) -> str | None:
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
 
 
-def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> int:
+def check_forgotten(database: Backend, settings: Settings) -> None:
+    """Raises :class:`SourceError` unless those who were forgotten here can be told in the source, by the same key."""
+    known = database.con.execute("SELECT DISTINCT key_fingerprint FROM forgotten_customers").fetchall()
+    key = settings.privacy_key
+    for (fingerprint,) in known:
+        if key is None or key.fingerprint != fingerprint:
+            raise SourceError(
+                f"customers were forgotten in {settings.warehouse_path} under the key {fingerprint}, and"
+                f" {'the one set is ' + key.fingerprint if key else 'none is set'}: set {KEY_VARIABLE} to that key,"
+                " without which they would come back"
+            )
+
+
+def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> tuple[int, int]:
+    """Rows taken in, and rows left out."""
     connection = database.con
     with read_file(connection, file, settings.source) as rows:
         types = dict(zip(rows.columns, map(str, rows.types), strict=True))
         raw_types = {name: types[name] for name in RAW_COLUMNS}
+        if settings.privacy.pseudonyms:
+            raw_types["raw_customer_id"] = "VARCHAR"
         _check_types(connection, file, raw_types, settings)
         connection.execute(_RAW.ddl(types=raw_types).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
         rows.create_view("incoming", replace=True)
+        query, values = _incoming(database, settings)
         connection.execute(
-            "INSERT INTO raw_transactions BY NAME"
-            " SELECT *, ? AS source_file, ?::TIMESTAMP AS ingested_at FROM incoming",
-            [file.name, ingested_at],
+            f"INSERT INTO raw_transactions BY NAME SELECT *, $file AS source_file, $at::TIMESTAMP AS ingested_at"
+            f" FROM ({query})",
+            {"file": file.name, "at": ingested_at, **values},
         )
         inserted = connection.fetchone()
         connection.execute("DROP VIEW incoming")
-    row_count = int(inserted[0]) if inserted else 0
+    connection.execute("DELETE FROM raw_transactions WHERE source_row < 0")
+    removed = connection.fetchone()
+    suppressed_row_count = int(removed[0]) if removed else 0
+    row_count = (int(inserted[0]) if inserted else 0) - suppressed_row_count
     connection.execute(
         "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
-        " ? AS row_count, ? AS raw_types, ? AS ingested_at",
-        [file.name, _as_read(file, settings), row_count, json.dumps(raw_types), ingested_at],
+        " ? AS row_count, ? AS raw_types, ? AS ingested_at, ? AS suppressed_row_count",
+        [
+            file.name,
+            _as_read(file, settings),
+            row_count,
+            json.dumps(raw_types),
+            ingested_at,
+            suppressed_row_count,
+        ],
     )
-    return row_count
+    return row_count, suppressed_row_count
+
+
+def _incoming(database: Backend, settings: Settings) -> tuple[str, dict[str, bytes]]:
+    """The query of the view ``incoming``, and its parameters: pseudonyms for ids, nothing of those forgotten.
+
+    A row of theirs keeps its number alone, as a negative one, so that it can be counted: a source may be read once.
+    """
+    key = settings.privacy_key
+    is_anyone_forgotten = database.con.execute("SELECT count(*) > 0 FROM forgotten_customers").fetchall()[0][0]
+    if key is None or not (is_anyone_forgotten or settings.privacy.pseudonyms):
+        return "SELECT * FROM incoming", {}
+    incoming = database.table("incoming")
+    labelled = ibis.to_sql(incoming.mutate(label=label(incoming.raw_customer_id)), dialect="duckdb")
+    is_forgotten = (
+        f"coalesce({forgotten_mark_sql('label')} IN (SELECT customer_hash FROM forgotten_customers), false)"
+        if is_anyone_forgotten
+        else "false"
+    )
+    stored = {name: name for name in RAW_COLUMNS}
+    if settings.privacy.pseudonyms:
+        # What stands where no customer is named tells nobody, and is the reason for which the row is set aside.
+        stored["raw_customer_id"] = f"coalesce({pseudonym_sql('label')}, raw_customer_id::VARCHAR)"
+    columns = ", ".join(f"CASE WHEN NOT is_forgotten THEN {value} END AS {name}" for name, value in stored.items())
+    query = (
+        f"SELECT CASE WHEN is_forgotten THEN -source_row ELSE source_row END AS source_row, {columns}"
+        f" FROM (SELECT *, {is_forgotten} AS is_forgotten FROM ({labelled}))"
+    )
+    return query, {name: value for name, value in key.query_values.items() if f"${name}" in query}
 
 
 def _record_copies(
@@ -160,8 +222,8 @@ def _record_copies(
         if file.name in copies:
             connection.execute(
                 "INSERT INTO source_files BY NAME SELECT ? AS source_file, content_hash,"
-                " source_file AS copy_of_source_file, 0 AS row_count, raw_types, ? AS ingested_at"
-                " FROM source_files WHERE source_file = ?",
+                " source_file AS copy_of_source_file, 0 AS row_count, raw_types, ? AS ingested_at,"
+                " 0 AS suppressed_row_count FROM source_files WHERE source_file = ?",
                 [file.name, ingested_at, copies[file.name]],
             )
 

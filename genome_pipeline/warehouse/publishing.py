@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline import __version__
+from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.dictionary import data_dictionary
+from genome_pipeline.contracts.published import PUBLISHED_VERSION, version_in
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""
@@ -33,9 +38,15 @@ class Publication:
     byte_count: int
 
 
-def history_name(table: Table) -> str:
-    """Name of the physical table in the published file: snapshots stand under ``<table>_history``."""
-    return f"{table.name}_history" if table.is_snapshot else table.name
+def is_current(path: Path) -> bool:
+    """Whether there is a published file, with the schema of this program."""
+    if not path.exists():
+        return False
+    try:
+        with open_database(path, read_only=True) as published:
+            return version_in(published.con) == PUBLISHED_VERSION
+    except (WarehouseError, duckdb.Error):
+        return False
 
 
 def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id: str) -> Publication:
@@ -63,6 +74,9 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
             for table in TABLES.values():
                 if table.is_published:
                     _describe(database, table)
+            for view in VIEWS.values():
+                connection.execute(view.ddl("published"))
+                _comment(database, "VIEW", view.name, view.description, view.fields)
         finally:
             connection.execute("DETACH published")
         os.replace(building, settings.published_path)
@@ -73,7 +87,7 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
 
 
 def _copy(database: Backend, table: Table) -> int:
-    connection, target = database.con, f"published.{history_name(table)}"
+    connection, target = database.con, f"published.{table.published_name}"
     connection.execute(table.ddl(target))
     if table.name == "data_dictionary":
         connection.register("incoming", data_dictionary())
@@ -96,7 +110,7 @@ def _copy(database: Backend, table: Table) -> int:
 def _describe(database: Backend, table: Table) -> None:
     """Views of the latest snapshot, and a comment on every table, view and column."""
     connection = database.con
-    described = [("TABLE", history_name(table), table.description)]
+    described = [("TABLE", table.published_name, table.description)]
     if table.is_snapshot:
         # Unqualified inside the view: a reader attaches the file under a name of its own.
         connection.execute(
@@ -104,14 +118,18 @@ def _describe(database: Backend, table: Table) -> None:
             f" (SELECT max({table.slice_by}) FROM {table.name}_history)"
         )
         described = [
-            ("TABLE", history_name(table), f"{table.description} All snapshots."),
+            ("TABLE", table.published_name, f"{table.description} All snapshots."),
             ("VIEW", table.name, f"{table.description} Latest snapshot."),
         ]
     for kind, name, description in described:
-        connection.execute(f"COMMENT ON {kind} published.{name} IS '{_quoted(description)}'")
-        for column in table.fields:
-            text = f"{column.description} Unit: {column.unit}." if column.unit else column.description
-            connection.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS '{_quoted(text)}'")
+        _comment(database, kind, name, description, table.fields)
+
+
+def _comment(database: Backend, kind: str, name: str, description: str, columns: Sequence[Column]) -> None:
+    database.con.execute(f"COMMENT ON {kind} published.{name} IS '{_quoted(description)}'")
+    for column in columns:
+        text = f"{column.description} Unit: {column.unit}." if column.unit else column.description
+        database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS '{_quoted(text)}'")
 
 
 def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date) -> pd.DataFrame:
@@ -135,6 +153,7 @@ def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date)
             "settings_hash": [settings.results_hash],
             "parameters": [json.dumps(parameters)],
             "published_at": [datetime.now(UTC).replace(tzinfo=None)],
+            "published_schema_version": [PUBLISHED_VERSION],
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from werkzeug.serving import make_server
 
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.security import Access
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -46,6 +48,10 @@ _PATHS = (
     f"/customer?customer_id={ABSTAINED_ID}",
     f"/customer?customer_id={quote(HOSTILE_ID)}",
     "/customer?customer_id=nobody",
+    "/similar",
+    f"/similar?id=C0010&id={quote(HOSTILE_ID)}",
+    "/audience",
+    f"/audience?where=customer_id:eq:{quote(HOSTILE_ID)}&where=nothing:eq:1",
     "/data-quality",
     f"/?as_of={SNAPSHOTS[0]}",
     f"/segments?as_of={SNAPSHOTS[0]}",
@@ -59,8 +65,8 @@ def published_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_published_file(tmp_path_factory.mktemp("published") / "genome.duckdb")
 
 
-def _serve(path: Path) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(path).server, threaded=True)
+def _serve(path: Path, access: Access | None = None) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, create_app(path, access or Access()).server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -99,7 +105,11 @@ class _Watched:
         self.tab.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
         self.tab.on("pageerror", lambda error: self._note(True, f"error: {error}"))
         self.tab.on("dialog", lambda dialog: self._note(True, f"dialog: {dialog.message}"))
-        self.tab.on("requestfailed", lambda request: self._note(True, f"failed: {request.url}"))
+        # The browser itself ends what is under way when it leaves a page, and what becomes a download.
+        self.tab.on(
+            "requestfailed",
+            lambda request: self._note(request.failure != "net::ERR_ABORTED", f"failed: {request.url}"),
+        )
         self.tab.on(
             "response", lambda response: self._note(response.status >= 400, f"{response.status} {response.url}")
         )
@@ -119,9 +129,15 @@ class _Watched:
         self.tab.wait_for_selector("main .page, main .empty")
         self.tab.wait_for_load_state("networkidle")
         # A figure is drawn once its axes or its flow are there.
-        self.tab.wait_for_function(
-            "[...document.querySelectorAll('.js-plotly-plot')].every(plot => plot.querySelector('.main-svg'))"
-        )
+        self.wait_for("[...document.querySelectorAll('.graph')].every(graph => graph.querySelector('.main-svg'))")
+
+    def wait_for(self, expression: str, arg: Any = None) -> None:
+        """Wait until an expression holds. Playwright's own waiting evaluates text in the page, which forbids it."""
+        for _ in range(600):
+            if self.tab.evaluate(expression, arg):
+                return
+            self.tab.wait_for_timeout(50)
+        raise AssertionError(f"never true: {expression}")
 
     def text(self, selector: str) -> str:
         return str(self.tab.inner_text(selector))
@@ -314,9 +330,9 @@ def test_the_url_follows_every_choice_and_restores_it(watched: _Watched) -> None
     watched.tab.wait_for_selector("#customer-name")
     assert watched.text("#customer-name") == "C0010"
     watched.tab.click(".neighbors a >> nth=0")
-    watched.tab.wait_for_function("document.querySelector('#customer-name')?.innerText === 'C0011'")
+    watched.wait_for("document.querySelector('#customer-name')?.innerText === 'C0011'")
     watched.tab.go_back()
-    watched.tab.wait_for_function("document.querySelector('#customer-name')?.innerText === 'C0010'")
+    watched.wait_for("document.querySelector('#customer-name')?.innerText === 'C0010'")
     watched.tab.click("#snapshot")
     watched.tab.click("[role=option]:has-text('Latest')")
     watched.tab.wait_for_url("**/customer?customer_id=C0010")
@@ -328,7 +344,7 @@ def test_the_colour_scheme_is_switched_and_remembered(watched: _Watched) -> None
     # The page is drawn again in the other colours.
     with watched.tab.expect_event("requestfinished", lambda request: "_dash-update-component" in request.url):
         watched.tab.click("#theme-toggle")
-    watched.tab.wait_for_function("document.documentElement.dataset.mantineColorScheme === 'dark'")
+    watched.wait_for("document.documentElement.dataset.mantineColorScheme === 'dark'")
     watched.open("/segments")
     assert watched.tab.evaluate("document.documentElement.dataset.mantineColorScheme") == "dark"
     assert watched.problems == []
@@ -355,8 +371,141 @@ def test_the_report_opens_from_disk_and_asks_for_nothing(browser: Any, tmp_path:
     path = write_report(published_path, tmp_path / "report.html")
     watched = _Watched(browser, path.as_uri())
     watched.tab.goto(path.as_uri())
-    watched.tab.wait_for_function(
+    watched.wait_for(
         "[...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.querySelector('.main-svg')).length > 8"
     )
     assert watched.problems == []
+    watched.close()
+
+
+def _grid_ids(watched: _Watched) -> list[str]:
+    watched.tab.wait_for_selector("#audience-grid .ag-pinned-left-cols-container .customer-link")
+    cells = watched.tab.query_selector_all("#audience-grid .ag-pinned-left-cols-container .ag-row")
+    by_row = {int(cell.get_attribute("row-index")): cell.inner_text() for cell in cells}
+    return [by_row[row] for row in sorted(by_row)]
+
+
+def _wait_for_first(watched: _Watched, customer_id: str) -> None:
+    watched.wait_for(
+        "id => document.querySelector('#audience-grid .ag-pinned-left-cols-container [row-index=\"0\"]')?.innerText"
+        " === id",
+        arg=customer_id,
+    )
+
+
+def test_an_audience_is_chosen_sorted_kept_and_exported(watched: _Watched, published_path: Path) -> None:
+    with duckdb.connect(str(published_path), read_only=True) as connection:
+        risky = "FROM customer_genome WHERE churn_probability >= 0.5"
+        by_stake = connection.execute(
+            f"SELECT customer_id {risky} ORDER BY revenue_at_stake_amount DESC NULLS LAST, customer_id"
+        ).fetchall()
+        by_spend = connection.execute(f"SELECT customer_id {risky} ORDER BY spend_amount DESC, customer_id").fetchall()
+    watched.open("/audience?columns=customer_id,spend_amount,churn_probability")
+    watched.tab.fill("#audience-filter-value", "0.5")
+    watched.tab.click("#audience-filter-add")
+    watched.tab.wait_for_url("**/audience?*where=churn_probability%3Age%3A0.5")
+    _wait_for_first(watched, by_stake[0][0])
+    assert watched.text("#audience-count") == str(len(by_stake))
+    shown = _grid_ids(watched)
+    assert shown == [row[0] for row in by_stake[: len(shown)]]
+    watched.tab.click("#audience-grid .ag-header-cell[col-id=spend_amount]")
+    watched.tab.wait_for_url("**/audience?*sort=spend_amount%3Adesc")
+    _wait_for_first(watched, by_spend[0][0])
+    watched.tab.wait_for_selector(".exports a[href*='sort=spend_amount']")
+    watched.tab.fill("#audience-top", "10")
+    watched.tab.press("#audience-top", "Tab")
+    watched.wait_for("n => document.querySelector('#audience-count').innerText === n", arg=str(-(-len(by_spend) // 10)))
+    watched.tab.fill("#audience-view-name", "worth a call")
+    watched.tab.click("#audience-view-save")
+    link = watched.tab.url.removeprefix(watched.address)
+    with watched.tab.expect_download() as download:
+        watched.tab.click("text=Export CSV")
+    lines = [line for line in download.value.path().read_text().splitlines() if not line.startswith("# ")]
+    expected = [row[0] for row in by_spend[: -(-len(by_spend) // 10)]]
+    assert [line.split(",")[0].strip('"') for line in lines[1:]] == expected
+    # The link restores it, and so does the view that was kept.
+    watched.open(link)
+    assert _grid_ids(watched) == expected
+    watched.open("/audience")
+    watched.tab.click("#audience-view-choice")
+    watched.tab.get_by_role("option", name="worth a call", exact=True).click()
+    watched.wait_for("n => document.querySelector('#audience-count').innerText === n", arg=str(len(expected)))
+    watched.tab.click("#audience-grid .customer-link >> nth=0")
+    watched.tab.wait_for_selector("#customer-name")
+    assert watched.text("#customer-name") == expected[0]
+    watched.tab.go_back()
+    _wait_for_first(watched, expected[0])
+    assert watched.problems == []
+
+
+def test_the_grid_fetches_what_is_scrolled_to(watched: _Watched, published_path: Path) -> None:
+    with duckdb.connect(str(published_path), read_only=True) as connection:
+        last = connection.execute("SELECT max(customer_id) FROM customer_genome").fetchone()
+    assert last is not None
+    watched.open("/audience?sort=customer_id:asc")
+    watched.tab.wait_for_selector("#audience-grid .customer-link")
+    watched.tab.evaluate("document.querySelector('#audience-grid .ag-body-viewport').scrollTop = 1e6")
+    watched.tab.wait_for_selector(f"#audience-grid .customer-link >> text='{last[0]}'")
+    assert watched.problems == []
+
+
+def test_ids_that_are_pasted_find_their_lookalikes(watched: _Watched) -> None:
+    watched.open("/similar")
+    watched.tab.fill("#similar-ids", f"C0010\n C0011 \n\n{HOSTILE_ID}")
+    watched.tab.click("#similar-find")
+    watched.tab.wait_for_selector(".lookalikes tbody tr")
+    assert len(watched.tab.query_selector_all(".lookalikes tbody tr")) == 20
+    assert watched.text(".side-by-side thead").split() == ["C0010", "C0011", HOSTILE_ID]
+    watched.tab.reload()
+    watched.tab.wait_for_selector(".lookalikes tbody tr")
+    assert watched.tab.input_value("#similar-ids") == f"C0010\nC0011\n{HOSTILE_ID}"
+    assert watched.problems == []
+
+
+def test_a_publish_during_the_session_is_announced_and_shown(
+    browser: Any, tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genome_pipeline.dashboard.app._WATCH_MILLISECONDS", 200)
+    path = build_published_file(tmp_path / "genome.duckdb", customer_count=200, as_of=SNAPSHOTS[2])
+    for address in _serve(path):
+        watched = _Watched(browser, address)
+        watched.open("/")
+        assert watched.text("#kpi-customers") == "200"
+        assert not watched.tab.is_visible("#publish-notice")
+        shutil.copy(published_path, tmp_path / "newer.duckdb")
+        os.replace(tmp_path / "newer.duckdb", path)
+        watched.tab.click("#show-publish")
+        watched.wait_for("document.querySelector('#kpi-customers').innerText === '300'")
+        watched.tab.wait_for_selector("#publish-notice", state="hidden")
+        assert watched.problems == []
+        watched.close()
+
+
+def test_a_password_opens_the_dashboard(browser: Any, published_path: Path) -> None:
+    for address in _serve(published_path, Access(password="correct horse battery")):
+        watched = _Watched(browser, address)
+        watched.tab.goto(f"{address}/segments")
+        watched.tab.fill("#secret", "correct horse battery")
+        watched.tab.click("button")
+        watched.tab.wait_for_selector("main .page")
+        assert watched.text("h1") == "Segments"
+        assert watched.problems == []
+        watched.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Any, address: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    watched = _Watched(browser, address, scheme)
+    for path in ("/customer?customer_id=C0010", "/similar?id=C0010&id=C0011", "/audience?rule=win_back", "/audience"):
+        watched.open(path)
+        if path.startswith("/audience"):
+            watched.tab.wait_for_selector("#audience-grid .ag-row")
+        found = axe.Axe().run(watched.tab).response["violations"]
+        serious = [
+            (violation["id"], [node["html"][:160] for node in violation["nodes"]])
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], path
     watched.close()

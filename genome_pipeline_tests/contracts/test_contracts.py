@@ -7,18 +7,22 @@ import pytest
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.dictionary import as_markdown, data_dictionary
 from genome_pipeline.contracts.tables import GENES, TABLES, Table
+from genome_pipeline.contracts.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_every_column_is_used() -> None:
     used = {name for table in TABLES.values() for name in table.columns}
+    used |= {name for view in VIEWS.values() for name in view.columns}
     assert set(COLUMNS) == used
 
 
 def test_every_column_and_table_says_what_it_is() -> None:
-    descriptions = {name: described.description for known in (COLUMNS, TABLES) for name, described in known.items()}
-    assert [name for name, text in descriptions.items() if len(text) < 5 or not text.endswith(".")] == []
+    descriptions = {
+        name: described.description for known in (COLUMNS, TABLES, VIEWS) for name, described in known.items()
+    }
+    assert [name for name, text in descriptions.items() if len(text) < 5 or not text.endswith((".", "?"))] == []
 
 
 @pytest.mark.parametrize("name", [name for name in COLUMNS if re.search(r"_(days|count|amount|share|ratio)$", name)])
@@ -58,6 +62,7 @@ def test_an_undeclared_column_is_refused() -> None:
 def test_the_dictionary_covers_every_published_column() -> None:
     rows = data_dictionary()
     expected = sum(len(table.columns) for table in TABLES.values() if table.is_published)
+    expected += sum(len(view.columns) for view in VIEWS.values())
     assert len(rows) == expected
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import GENES, RAW_COLUMNS, TABLES
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
@@ -604,6 +605,7 @@ def _source_files() -> pd.DataFrame:
                 "row_count": 10_000 + position,
                 "raw_types": "{}",
                 "ingested_at": _NOW,
+                "suppressed_row_count": 0,
             }
             for position, name in enumerate(("sales_2017_h1.csv", "sales_2017_h2.csv"))
         ]
@@ -630,6 +632,7 @@ def _pipeline_runs(as_of: date) -> pd.DataFrame:
                 "settings_hash": "0" * 64,
                 "parameters": json.dumps(parameters),
                 "published_at": _NOW,
+                "published_schema_version": PUBLISHED_VERSION,
             }
         ]
     )

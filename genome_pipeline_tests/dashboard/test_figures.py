@@ -11,7 +11,7 @@ import pytest
 from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
 from genome_pipeline.dashboard.customer_map import MAP_GENES, CustomerMap, project
 from genome_pipeline.dashboard.theme import DARK, LIGHT, Theme
-from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
+from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]
 
@@ -45,10 +45,18 @@ FIGURES: Mapping[str, Draw] = {
     ),
     "confidence_parts": lambda c, d, t: figures.confidence_parts(queries.customer(c, d, "C0010").iloc[0], theme=t),
     "fingerprint": lambda c, d, t: figures.fingerprint(
-        queries.fingerprint(c, d, "C0010"), "Occasional <b>visitors</b>", "USD", theme=t
+        queries.fingerprint(c, d, queries.customer(c, d, "C0010").iloc[0]), "Occasional <b>visitors</b>", "USD", theme=t
     ),
     "activity_timeline": lambda c, d, t: figures.activity_timeline(
-        queries.customer_activity(c, d, "C0010", "month"), "USD", "month", theme=t
+        queries.customer_activity(c, d, "C0010", "month"),
+        "USD",
+        "month",
+        d,
+        figures.NextOrder.of(queries.customer(c, d, "C0010").iloc[0]),
+        theme=t,
+    ),
+    "compared_genes": lambda c, d, t: figures.compared_genes(
+        queries.percentiles(c, d, queries.customers(c, d, ["C0010", HOSTILE_ID])), "USD", theme=t
     ),
     "customer_value_history": lambda c, d, t: figures.customer_value_history(
         queries.customer_predictions(c, d, "C0010"), "USD", 28, 0.8, theme=t

@@ -9,6 +9,9 @@ import pytest
 
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.settings import ConfigError
+from genome_pipeline.summary import Published
+from genome_pipeline.warehouse.publishing import is_current
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 
 
@@ -63,3 +66,19 @@ def test_nothing_can_be_written_and_no_other_file_read(published_path: Path) -> 
             connection.execute("SELECT * FROM read_text(?)", [__file__])
         with pytest.raises(duckdb.Error):
             connection.execute("SET enable_external_access = true")
+
+
+def test_a_file_of_another_schema_is_named_and_not_read(tmp_path: Path) -> None:
+    path = build_published_file(tmp_path / "genome.duckdb", customer_count=20)
+    with duckdb.connect(path) as connection:
+        connection.execute("ALTER TABLE pipeline_runs DROP COLUMN published_schema_version")
+    older = "its schema is a version of before they were numbered, this program reads .* publish it anew"
+    with pytest.raises(PublishedFileUnreadable, match=older), PublishedFile(path).connect():
+        pass
+    with pytest.raises(ConfigError, match=older):
+        Published(path)
+    assert not is_current(path)
+    with duckdb.connect(path) as connection:
+        connection.execute("ALTER TABLE pipeline_runs ADD COLUMN published_schema_version VARCHAR DEFAULT '99.0.0'")
+    with pytest.raises(ConfigError, match=r"its schema is version 99\.0\.0, .* use the newer program"):
+        Published(path)

@@ -60,14 +60,14 @@ def test_all_checks_that_must_pass_have_passed(shop_run: Settings) -> None:
 
 def test_every_check_has_an_outcome_in_dagster_at_every_period_of_a_range(shop_run: Settings) -> None:
     months = {f"2020-{month:02d}-01" for month in range(1, 8)}
-    whole = {"raw_transactions", "published_genome"}
     with DagsterInstance.from_config(str(shop_run.dagster_home)) as instance:
         for check in build_definitions(shop_run).asset_checks or ():
             for key in check.check_keys:
                 history = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
                 assert {record.status.value for record in history} <= {"SUCCEEDED", "FAILED"}, key
                 partitions = {record.partition for record in history} - {None}
-                assert partitions == (set() if key.asset_key.to_user_string() in whole else months), key
+                # The published file is checked once; Dagster plans that check for each period of the run.
+                assert partitions == (set() if key.asset_key.to_user_string() == "raw_transactions" else months), key
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -369,7 +369,8 @@ def test_the_command_runs_quietly_and_speaks_json(early_shop: Path) -> None:
 
 
 def test_every_table_of_the_contract_is_filled(shop_run: Settings) -> None:
+    filled_by_forgetting = {"forgotten_customers", "erasures"}
     for table in TABLES.values():
-        if table.is_made_at_publishing:
+        if table.is_made_at_publishing or table.name in filled_by_forgetting:
             continue
         assert query(shop_run.warehouse_path, f"SELECT count(*) > 0 FROM {table.name}") == [(True,)], table.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -221,3 +222,18 @@ def test_lookalikes_are_the_nearest_to_the_group_and_not_in_it() -> None:
     assert len(index.lookalikes(index.customer_ids.tolist()[:-1], 20)) == 1
     with pytest.raises(KeyError, match="nobody"):
         index.lookalikes(["b000", "nobody"], 5)
+
+
+@pytest.mark.parametrize("exact_customers", [10_000, 0], ids=["all compared", "cells"])
+def test_an_index_without_some_customers_finds_the_same_among_the_others(exact_customers: int) -> None:
+    index = SimilarityIndex.build(_many(300), exact_customers=exact_customers)
+    gone = index.customer_ids[[0, 7, 150]].tolist()
+    left = SimilarityIndex.from_bytes(index.without(gone).to_bytes())
+    assert (index.cells is None) == (left.cells is None)
+    assert set(left.customer_ids) == set(index.customer_ids) - set(gone)
+    wide = replace(index, neighbor_count=30).neighbors(AS_OF)
+    wide = wide[~wide["customer_id"].isin(gone) & ~wide["neighbor_customer_id"].isin(gone)]
+    expected = wide.groupby("customer_id").head(10)[["customer_id", "neighbor_customer_id", "similarity"]]
+    found = left.neighbors(AS_OF)[["customer_id", "neighbor_customer_id", "similarity"]]
+    pandas.testing.assert_frame_equal(found.reset_index(drop=True), expected.reset_index(drop=True))
+    assert index.without(["nobody"]) is index

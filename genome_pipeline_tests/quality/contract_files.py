@@ -59,6 +59,8 @@ def _value(table: Table, column: Column) -> str:
         return f"'{column.values[0]}'"
     if is_last_of_key and column.type == "DATE":
         return "DATE '2020-01-01' + CAST(i AS INTEGER)"
+    if is_last_of_key and column.type == "TIMESTAMP":
+        return "TIMESTAMP '2020-01-01 12:00:00' + to_seconds(i)"
     if is_last_of_key and column.type == "VARCHAR":
         return "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"
     if is_last_of_key:

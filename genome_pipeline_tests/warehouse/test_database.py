@@ -135,3 +135,46 @@ def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> N
     finally:
         is_enough.set()
         holder.join()
+
+
+def version_1(warehouse: Warehouse) -> None:
+    """A warehouse of before schema versions were written, with a file taken in."""
+    with duckdb.connect(warehouse.path) as connection:
+        for statement in (
+            "CREATE TABLE warehouse_identity (setting_name VARCHAR NOT NULL, setting_value VARCHAR NOT NULL)",
+            "INSERT INTO warehouse_identity VALUES ('calendar.period', 'month')",
+            "CREATE TABLE source_files (source_file VARCHAR NOT NULL, content_hash VARCHAR, copy_of_source_file"
+            " VARCHAR, row_count BIGINT NOT NULL, raw_types VARCHAR NOT NULL, ingested_at TIMESTAMP NOT NULL)",
+            "CREATE TABLE pipeline_runs (run_id VARCHAR NOT NULL, as_of DATE NOT NULL, version VARCHAR NOT NULL,"
+            " settings_hash VARCHAR NOT NULL, parameters VARCHAR NOT NULL, published_at TIMESTAMP NOT NULL)",
+            "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
+        ):
+            connection.execute(statement)
+
+
+def test_an_older_warehouse_is_brought_to_the_present_version(warehouse: Warehouse) -> None:
+    version_1(warehouse)
+    older = r"has schema version 1, this program reads \d+: `genome run` brings it"
+    with pytest.raises(WarehouseError, match=older), warehouse.open_to_read():
+        pass
+    with warehouse.open() as database:
+        files = database.con.execute("SELECT source_file, row_count, suppressed_row_count FROM source_files").fetchall()
+        made = dict(database.con.execute("SELECT column_name, is_nullable FROM duckdb_columns()").fetchall())
+    assert files == [("a.csv", 3, 0)]
+    assert made["suppressed_row_count"] is False
+    with warehouse.open_to_read() as database:
+        assert sorted(name for name in database.list_tables()) == sorted(
+            name for name, table in TABLES.items() if not table.is_made_at_publishing and name != "raw_transactions"
+        )
+
+
+def test_a_warehouse_of_a_newer_program_is_named_and_left_alone(warehouse: Warehouse) -> None:
+    with warehouse.open() as database:
+        database.con.execute("UPDATE warehouse_identity SET setting_value = '99' WHERE setting_name = 'schema_version'")
+    before = warehouse.path.read_bytes()
+    newer = Warehouse(warehouse.path, "hash", {"calendar.period": "month"})
+    with pytest.raises(WarehouseError, match="has schema version 99, this program knows"), newer.open():
+        pass
+    with pytest.raises(WarehouseError, match=r"has schema version 99.* use the newer program"), newer.open_to_read():
+        pass
+    assert warehouse.path.read_bytes() == before

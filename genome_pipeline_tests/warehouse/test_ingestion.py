@@ -6,12 +6,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
+from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline.warehouse.ingestion import Ingestion, ingest
 
 HEADER = "customer,date,paid,money\n"
@@ -25,6 +28,7 @@ class Shop:
         self.landing = folder / "landing"
         self.landing.mkdir()
         self.home = folder / "home"
+        self.privacy: dict[str, Any] = {}
 
     def put(self, name: str, *rows: str) -> None:
         (self.landing / name).write_text(HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
@@ -37,6 +41,7 @@ class Shop:
             home=self.home,
             source={"path": str(self.landing), "columns": columns, **source},
             calendar={"start": JANUARY},
+            privacy=self.privacy,
         )
 
     @contextmanager
@@ -153,3 +158,88 @@ def test_several_currencies_are_refused_unless_one_is_chosen(shop: Shop) -> None
     with shop.warehouse(has_currency=True) as database:
         assert database.con.execute("SELECT count(*) FROM raw_transactions").fetchall() == [(2,)]
     assert shop.ingest(has_currency=True, currency="EUR").row_count == 1
+
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def forget(shop: Shop, *names: str) -> None:
+    """Mark them as forgotten, as `genome forget` does."""
+    key = PrivacyKey(KEY)
+    shop.privacy["key"] = KEY
+    with shop.warehouse() as database:
+        database.con.executemany(
+            "INSERT INTO forgotten_customers VALUES (?, ?, now()::TIMESTAMP)",
+            [[key.forgotten_mark(name), key.fingerprint] for name in names],
+        )
+
+
+def test_rows_of_forgotten_customers_are_counted_and_left_out(shop: Shop) -> None:
+    forget(shop, "17")
+    shop.put("a.csv", "17,2020-01-05,10,EUR", "1,2020-01-05,10,EUR", " 17 ,,10,EUR", ",2020-02-05,10,EUR")
+    shop.put("b.csv", "17,2020-02-05,10,EUR")
+    result = shop.ingest()
+    assert (result.row_count, result.suppressed_row_count) == (2, 3)
+    assert result.changed_periods == {JANUARY, FEBRUARY}
+    assert shop.query("SELECT source_row, raw_customer_id FROM raw_transactions ORDER BY 1") == [(2, "1"), (4, None)]
+    assert shop.query("SELECT source_file, row_count, suppressed_row_count FROM source_files ORDER BY 1") == [
+        ("a.csv", 2, 2),
+        ("b.csv", 0, 1),
+    ]
+
+
+@pytest.mark.parametrize("key", [None, "another key of at least 32 characters"])
+def test_nothing_is_taken_in_without_the_key_of_those_forgotten(shop: Shop, key: str | None) -> None:
+    forget(shop, "17")
+    shop.put("a.csv", "1,2020-01-05,10,EUR")
+    shop.privacy = {"key": key}
+    with pytest.raises(SourceError, match=f"under the key {PrivacyKey(KEY).fingerprint}.*set GENOME_PRIVACY__KEY"):
+        shop.ingest()
+
+
+def test_pseudonyms_stand_in_the_place_of_ids_and_of_nothing_else(shop: Shop) -> None:
+    shop.privacy = {"pseudonyms": True, "key": KEY}
+    shop.put("a.csv", " 17 ,2020-01-05,10,EUR", "NULL,2020-01-05,10,EUR", ",2020-01-05,10,EUR", "17,2020-01-06,10,EUR")
+    shop.ingest()
+    pseudonym = PrivacyKey(KEY).pseudonym("17")
+    assert shop.query("SELECT raw_customer_id FROM raw_transactions ORDER BY source_row") == [
+        (pseudonym,),
+        ("NULL",),
+        (None,),
+        (pseudonym,),
+    ]
+    assert shop.settings().stored_id("17 ") == pseudonym
+
+
+def test_a_forgotten_customer_is_known_behind_a_pseudonym(shop: Shop) -> None:
+    shop.privacy = {"pseudonyms": True, "key": KEY}
+    forget(shop, "17")
+    shop.put("a.csv", "17,2020-01-05,10,EUR", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    assert shop.query("SELECT source_row, raw_customer_id FROM raw_transactions") == [
+        (2, PrivacyKey(KEY).pseudonym("1"))
+    ]
+
+
+def test_a_warehouse_of_another_key_or_of_none_is_never_mixed(shop: Shop) -> None:
+    shop.privacy = {"pseudonyms": True, "key": KEY}
+    shop.put("a.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    ours = PrivacyKey(KEY).fingerprint
+    shop.privacy = {"pseudonyms": True, "key": "another key of at least 32 characters"}
+    with pytest.raises(WarehouseError, match=rf"made with privacy.pseudonyms = by key {ours}, the config now says by"):
+        shop.ingest()
+    shop.privacy = {}
+    with pytest.raises(WarehouseError, match=rf"by key {ours}, the config now says \(none\)"):
+        shop.ingest()
+
+
+def test_ids_that_are_numbers_become_pseudonyms_of_their_text(shop: Shop) -> None:
+    shop.privacy = {"pseudonyms": True, "key": KEY}
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT 17.0::DOUBLE AS customer, DATE '2020-01-05' AS date, 10.0 AS paid)"
+            f" TO '{shop.landing / 'a.parquet'}' (FORMAT parquet)"
+        )
+    shop.ingest()
+    assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [(PrivacyKey(KEY).pseudonym("17"),)]

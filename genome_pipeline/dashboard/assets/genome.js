@@ -1,4 +1,8 @@
 /* What happens in the browser alone: choices become the URL, the colour scheme a cookie, the page the window's title. */
+function noUpdate() {
+    return window.dash_clientside.no_update;
+}
+
 function genomeCells(cellType, cells, isNumber) {
     return cells.map((cell, position) => ({
         type: cellType,
@@ -30,7 +34,7 @@ function genomeKeepFocus(choice) {
 function genomeSearch(search, name, value) {
     const parameters = new URLSearchParams(search || "");
     if ((parameters.get(name) || "") === value) {
-        return window.dash_clientside.no_update;
+        return noUpdate();
     }
     if (value) {
         parameters.set(name, value);
@@ -60,7 +64,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
             const position = chosen ? inputs.findIndex((input) => input.id.choice === chosen.choice) : -1;
             /* A page that has just been drawn reports its choices too: they are no news. */
             if (position < 0 || String(values[position]) === chosen.shown) {
-                return window.dash_clientside.no_update;
+                return noUpdate();
             }
             genomeKeepFocus(chosen.choice);
             return genomeSearch(search, chosen.choice, String(values[position]));
@@ -79,9 +83,71 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         },
         chartCsv: function (clicks, data) {
             if (!clicks || !data) {
-                return window.dash_clientside.no_update;
+                return noUpdate();
             }
             return { content: data.csv, filename: data.file, type: "text/csv;charset=utf-8" };
+        },
+        findSimilar: function (clicks, text, search) {
+            if (!clicks) {
+                return noUpdate();
+            }
+            const parameters = new URLSearchParams(search || "");
+            parameters.delete("id");
+            (text || "").split(/\r?\n/).map((line) => line.trim()).filter(Boolean).forEach((id) => parameters.append("id", id));
+            const query = parameters.toString();
+            return query ? "?" + query : "";
+        },
+        chooseTop: function (value, shown, search) {
+            const isShown = !shown || value === "" || value === null || value === undefined || value === shown.top;
+            return isShown ? noUpdate() : genomeSearch(search, "top", value === 100 ? "" : String(value));
+        },
+        chooseColumns: function (names, shown, search) {
+            const isShown = !shown || !names || names.join() === shown.columns.join();
+            return isShown ? noUpdate() : genomeSearch(search, "columns", names.join());
+        },
+        sortAudience: function (request, shown, search) {
+            const first = request && request.sortModel && request.sortModel[0];
+            const sort = first ? first.colId + ":" + first.sort : "";
+            return !shown || !sort || sort === shown.sort ? noUpdate() : genomeSearch(search, "sort", sort);
+        },
+        addFilter: function (clicks, column, op, value, search) {
+            if (!clicks || !column || !op) {
+                return noUpdate();
+            }
+            const parameters = new URLSearchParams(search || "");
+            parameters.append("where", column + ":" + op + ":" + (value || ""));
+            return "?" + parameters.toString();
+        },
+        // Views are kept in the browser: name -> query string, without the snapshot, so that they follow the latest.
+        changeViews: function (saves, deletions, name, chosen, search, views) {
+            const changed = Object.assign({}, views);
+            const trigger = window.dash_clientside.callback_context.triggered_id;
+            if (trigger === "audience-view-save" && saves && name && name.trim()) {
+                const parameters = new URLSearchParams(search || "");
+                parameters.delete("as_of");
+                changed[name.trim()] = parameters.toString();
+                return changed;
+            }
+            if (trigger === "audience-view-delete" && deletions && chosen in changed) {
+                delete changed[chosen];
+                return changed;
+            }
+            return noUpdate();
+        },
+        listViews: function (views) {
+            return Object.keys(views || {}).sort();
+        },
+        chooseView: function (name, views, search) {
+            if (!name || !views || !(name in views)) {
+                return noUpdate();
+            }
+            const asOf = new URLSearchParams(search || "").get("as_of");
+            const parameters = new URLSearchParams(views[name]);
+            if (asOf) {
+                parameters.set("as_of", asOf);
+            }
+            const query = parameters.toString();
+            return query ? "?" + query : "";
         },
         setTitle: function (title) {
             document.title = title ? title + " · Customer Genome" : "Customer Genome";
@@ -103,4 +169,33 @@ dagfuncs.genomeGrid = {
     wrapperBorderRadius: "8px",
     fontFamily: "inherit",
     fontSize: 13,
+};
+
+/* A customer's id in a grid, as a link to the card at the same snapshot. */
+var dagcomponentfuncs = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+dagcomponentfuncs.CustomerLink = function (props) {
+    if (props.value === undefined || props.value === null) {
+        return null;
+    }
+    const parameters = new URLSearchParams({ customer_id: props.value });
+    const asOf = new URLSearchParams(window.location.search).get("as_of");
+    if (asOf) {
+        parameters.set("as_of", asOf);
+    }
+    const search = "?" + parameters.toString();
+    return React.createElement(
+        "a",
+        {
+            href: "/customer" + search,
+            className: "customer-link",
+            onClick: function (event) {
+                if (event.ctrlKey || event.metaKey || event.shiftKey) {
+                    return;
+                }
+                event.preventDefault();
+                window.dash_clientside.set_props("url", { pathname: "/customer", search: search });
+            },
+        },
+        props.value,
+    );
 };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -33,6 +34,20 @@ TITLE = "Customer"
 QUESTION = "Who is this, what will they do next, and how sure are we?"
 SEARCH = "customer-search"
 
+_WATCHED = (
+    "segment_name",
+    "action",
+    "expected_spend",
+    "expected_orders",
+    "churn_probability",
+    "confidence",
+    "revenue_at_stake_amount",
+    "days_since_last_order",
+    "recent_spend_amount",
+    "momentum_share",
+)
+"""What is compared with the previous snapshot."""
+
 _TONES = {"low": "good", "medium": "plain", "high": "bad"}
 _CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
 
@@ -40,17 +55,16 @@ _CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
 def layout(request: PageRequest) -> Component:
     """The search, and the card of the customer in the URL."""
     customer_id = request.parameters.get("customer_id", "")
-    search = _search(request, customer_id)
-    if not customer_id:
-        return page(TITLE, QUESTION, _suggestions(request), tools=search)
     found = queries.customer(request.connection, request.as_of, customer_id)
-    if found.empty:
-        return page(TITLE, QUESTION, _unknown(request, customer_id), _suggestions(request), tools=search)
-    return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
+    if not found.empty:
+        search = _search([customer_id], customer_id)
+        return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
+    search = _search(queries.customer_ids(request.connection, request.as_of, customer_id), customer_id)
+    unknown = _unknown(request, customer_id) if customer_id else None
+    return page(TITLE, QUESTION, unknown, suggestions(request), tools=search)
 
 
-def _search(request: PageRequest, customer_id: str) -> Component:
-    known = queries.customer_ids(request.connection, request.as_of, customer_id)
+def _search(known: list[str], customer_id: str) -> Component:
     search: Component = dmc.Select(
         id=SEARCH,
         placeholder="Find a customer: type the beginning of an id",
@@ -81,14 +95,19 @@ def _unknown(request: PageRequest, customer_id: str) -> Component:
     )
 
 
-def _suggestions(request: PageRequest) -> Component:
+def suggestions(request: PageRequest, path: str = PATH, parameter: str = "customer_id") -> Component:
+    """Customers to start with, as links to the page at ``path``."""
     currency = request.run.currency
     customers = queries.most_at_stake(request.connection, request.as_of)
     if customers.empty:
         return empty_state("Search for a customer", "Type the beginning of a customer id in the field above.")
     rows = [
         [
-            customer_link(request, row["customer_id"]),
+            dcc.Link(
+                row["customer_id"],
+                href=request.link(path, {parameter: row["customer_id"]}),
+                className="customer-link",
+            ),
             row["segment_name"],
             formats.money(row["expected_spend"], currency),
             formats.percent(row["churn_probability"]),
@@ -117,7 +136,7 @@ def customer_link(request: PageRequest, customer_id: str) -> Component:
 
 def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
     connection, as_of, run, theme = request.connection, request.as_of, request.run, request.theme
-    genes = queries.fingerprint(connection, as_of, customer_id)
+    genes = queries.fingerprint(connection, as_of, genome)
     activity = queries.customer_activity(connection, as_of, customer_id, run.period)
     predictions = queries.customer_predictions(connection, as_of, customer_id)
     return [
@@ -125,6 +144,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
         *_drivers(request, customer_id),
+        _changes(request, customer_id, genome),
         columns_of(
             chart_panel(
                 figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
@@ -134,7 +154,9 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
             html.Div(
                 [
                     chart_panel(
-                        figures.activity_timeline(activity, run.currency, run.period, theme=theme),
+                        figures.activity_timeline(
+                            activity, run.currency, run.period, as_of, figures.NextOrder.of(genome), theme=theme
+                        ),
                         activity,
                         ("gross_amount", "return_amount", "purchase_day_count"),
                     ),
@@ -157,8 +179,8 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
                 ("churn_probability", "churn_probability_lower", "churn_probability_upper", "has_churned"),
             ),
         ),
-        _neighbors(request, customer_id),
-        _matured_neighbors(request, customer_id, genome),
+        neighbors(request, customer_id),
+        matured_neighbors(request, customer_id, genome),
     ]
 
 
@@ -351,6 +373,45 @@ def _contribution_bar(share: float) -> Component:
     )
 
 
+def _changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
+    """What is different since the previous snapshot; what is as it was has no row."""
+    title, previous_as_of, currency = "What changed", request.previous_as_of, request.run.currency
+    found = (
+        queries.customer(request.connection, previous_as_of, customer_id)
+        if previous_as_of is not None
+        else pd.DataFrame()
+    )
+    if found.empty:
+        return panel(title=title, reading="Nothing to compare with: the customer was not there at an earlier snapshot.")
+    before, rows = found.iloc[0], []
+    for column in _WATCHED:
+        then, now = before[column], genome[column]
+        if formats.is_missing(then) and formats.is_missing(now):
+            continue
+        is_number = isinstance(now, Number) or isinstance(then, Number)
+        shown = [
+            formats.column_value(column, value, currency)
+            if is_number
+            else formats.NOTHING
+            if formats.is_missing(value)
+            else value
+            for value in (then, now)
+        ]
+        if shown[0] != shown[1]:
+            is_difference = is_number and not formats.is_missing(then) and not formats.is_missing(now)
+            change = formats.signed(column, now - then, currency) if is_difference else ""
+            rows.append([label(column), *shown, change])
+    if not rows:
+        return panel(title=title, reading=f"Nothing worth a line since {formats.day(previous_as_of)}.")
+    return panel(
+        table(("", formats.day(previous_as_of), formats.day(request.as_of), "Change"), rows, numeric=(1, 2, 3)),
+        title=title,
+        reading="Since the previous snapshot; what is as it was is left out.",
+        columns=_WATCHED,
+        name="changes",
+    )
+
+
 def _reason(abstain_reason: str | None) -> str:
     if abstain_reason is None or formats.is_missing(abstain_reason):
         return "the data do not carry one"
@@ -376,10 +437,11 @@ def _confidence(genome: pd.Series, theme: Theme) -> Component:
     )
 
 
-def _neighbors(request: PageRequest, customer_id: str) -> Component:
+def neighbors(request: PageRequest, customer_id: str) -> Component:
+    """The customers most like this one, each a link."""
     currency = request.run.currency
-    neighbors = queries.neighbors(request.connection, request.as_of, customer_id)
-    if neighbors.empty:
+    found = queries.neighbors(request.connection, request.as_of, customer_id)
+    if found.empty:
         return panel(
             title="Who resembles this customer",
             reading="No neighbours were found at this snapshot: there were too few customers to compare with.",
@@ -395,13 +457,19 @@ def _neighbors(request: PageRequest, customer_id: str) -> Component:
             formats.money(row["expected_spend"], currency),
             formats.percent(row["churn_probability"]),
         ]
-        for _, row in neighbors.iterrows()
+        for _, row in found.iterrows()
     ]
+    nearest = [customer_id, *found["neighbor_customer_id"].head(3)]
     return panel(
         table(
             ("Rank", "Customer", "Similarity", "Shared traits", "Differs by", "Segment", "Expected spend", "Churn"),
             rows,
             numeric=(0, 2, 6, 7),
+        ),
+        dcc.Link(
+            "Compare with the three nearest, side by side",
+            href=request.link("/similar", [("id", name) for name in nearest]),
+            className="more",
         ),
         title="Who resembles this customer",
         reading="The closest genomes by cosine similarity; 1 is the same direction in every gene.",
@@ -410,11 +478,12 @@ def _neighbors(request: PageRequest, customer_id: str) -> Component:
     )
 
 
-def _matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
+def matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
+    """What those did who were like this customer at a matured snapshot, as a second opinion."""
     currency = request.run.currency
-    neighbors = queries.matured_neighbors(request.connection, request.as_of, customer_id)
+    found = queries.matured_neighbors(request.connection, request.as_of, customer_id)
     title = "What became of customers who were like this"
-    if neighbors.empty:
+    if found.empty:
         return panel(
             title=title, reading="No earlier snapshot had matured, so that it is not known what such customers did."
         )
@@ -428,7 +497,7 @@ def _matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series
             formats.integer(row["actual_orders"]),
             formats.money(row["actual_spend"], currency),
         ]
-        for _, row in neighbors.iterrows()
+        for _, row in found.iterrows()
     ]
     opinion = (
         f"Of the nearest such customers {formats.percent(genome['neighbor_churn_probability'])} bought nothing"
@@ -442,7 +511,7 @@ def _matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series
         ),
         html.P(opinion),
         title=title,
-        reading=f"They were so on {formats.day(neighbors['neighbor_as_of'].iloc[0])}; the"
+        reading=f"They were so on {formats.day(found['neighbor_as_of'].iloc[0])}; the"
         f" {request.run.horizon_days} days after are known.",
         columns=("neighbor_as_of", "neighbor_churn_probability", "neighbor_expected_spend"),
         name="matured-neighbors",

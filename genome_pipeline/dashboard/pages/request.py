@@ -12,12 +12,14 @@ import duckdb
 from genome_pipeline.dashboard.queries import Run
 from genome_pipeline.dashboard.theme import Theme
 
+Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
+
 
 @dataclass(frozen=True)
 class PageRequest:
     """One request for a page, at one snapshot of one version of the file.
 
-    ``snapshots`` has the latest one first.
+    ``snapshots`` has the latest one first; ``search`` is the query string, in which a parameter may be repeated.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -26,6 +28,7 @@ class PageRequest:
     as_of: date
     parameters: Mapping[str, str]
     theme: Theme
+    search: str = ""
 
     @property
     def previous_as_of(self) -> date | None:
@@ -38,12 +41,13 @@ class PageRequest:
         value = self.parameters.get(parameter, default)
         return value if value in options else default
 
-    def link(self, path: str, parameters: Mapping[str, str] | None = None) -> str:
+    def link(self, path: str, parameters: Parameters | None = None) -> str:
         """URL of a page at the same snapshot."""
         kept = {"as_of": self.parameters["as_of"]} if "as_of" in self.parameters else {}
-        return url(path, {**kept, **(parameters or {})})
+        given = parameters.items() if isinstance(parameters, Mapping) else parameters or ()
+        return url(path, [*kept.items(), *given])
 
 
-def url(path: str, parameters: Mapping[str, str]) -> str:
+def url(path: str, parameters: Parameters) -> str:
     """URL of a page; without ``as_of`` among the parameters it follows the latest snapshot."""
     return f"{path}?{urlencode(parameters)}" if parameters else path

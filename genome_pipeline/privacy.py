@@ -1,0 +1,68 @@
+"""Keyed hashes of customer ids: the pseudonyms stored in their place, and the marks of those who were forgotten.
+
+Both are HMAC-SHA256 (RFC 2104) of the id in UTF-8, as hex digits: a pseudonym with the key itself, cut to 128 bits, so
+that others who have the key can make the same; a mark with a key derived from it, so that it is no pseudonym. Without
+the key neither tells the id, nor can be tried out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from functools import cached_property
+
+KEY_VARIABLE = "GENOME_PRIVACY__KEY"
+HOW_TO_MAKE_A_KEY = (
+    f'make one with `python -c "import secrets; print(secrets.token_hex(32))"`, keep it safe, and set {KEY_VARIABLE}'
+    " to it"
+)
+LEAST_KEY_LENGTH = 32
+"""Characters: 16 random bytes in hex."""
+
+_PSEUDONYM_LENGTH = 32
+_BLOCK_BYTES = 64  # of SHA-256
+
+
+class PrivacyKey:
+    """The key from the environment. It has no text of its own, so that no message can show it."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = secret.encode()
+        self._marking_key = hmac.digest(self._key, b"\0forgotten customers", "sha256")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hex digits by which a warehouse knows its key."""
+        return hmac.digest(self._key, b"\0fingerprint", "sha256").hex()[:8]
+
+    def pseudonym(self, customer_id: str) -> str:
+        """What stands for the customer in every table: 32 hex digits."""
+        return hmac.digest(self._key, customer_id.encode(), "sha256").hex()[:_PSEUDONYM_LENGTH]
+
+    def forgotten_mark(self, customer_id: str) -> str:
+        """By which a forgotten customer is known when the source brings them again: 64 hex digits."""
+        return hmac.digest(self._marking_key, customer_id.encode(), "sha256").hex()
+
+    @property
+    def query_values(self) -> dict[str, bytes]:
+        """Parameters of :func:`pseudonym_sql` and :func:`forgotten_mark_sql`: bound, never part of a statement."""
+        pads = {}
+        for name, key in (("pseudonym", self._key), ("mark", self._marking_key)):
+            block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+            pads[f"{name}_outer"] = bytes(byte ^ 0x5C for byte in block)
+            pads[f"{name}_inner"] = bytes(byte ^ 0x36 for byte in block)
+        return pads
+
+
+def pseudonym_sql(customer_id: str) -> str:
+    """:meth:`PrivacyKey.pseudonym` of a column, in DuckDB."""
+    return f"left({_hmac_sql('pseudonym', customer_id)}, {_PSEUDONYM_LENGTH})"
+
+
+def forgotten_mark_sql(customer_id: str) -> str:
+    """:meth:`PrivacyKey.forgotten_mark` of a column, in DuckDB."""
+    return _hmac_sql("mark", customer_id)
+
+
+def _hmac_sql(name: str, text: str) -> str:
+    return f"sha256(${name}_outer || unhex(sha256(${name}_inner || encode({text}))))"

@@ -1,0 +1,16 @@
+"""The warehouse's schema version, and the way from each older one to the present."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 2
+"""Raised with each change of the warehouse's tables, other than a new table; the step there stands below."""
+
+STEPS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE source_files ADD COLUMN suppressed_row_count BIGINT DEFAULT 0",
+        "ALTER TABLE source_files ALTER COLUMN suppressed_row_count SET NOT NULL",
+        "ALTER TABLE source_files ALTER COLUMN suppressed_row_count DROP DEFAULT",
+        "ALTER TABLE pipeline_runs ADD COLUMN published_schema_version VARCHAR",
+    ),
+}
+"""Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1."""

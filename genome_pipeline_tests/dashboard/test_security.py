@@ -1,0 +1,372 @@
+"""Who is let in, what headers say, what parameters cannot do, and what the log does not tell."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import duckdb
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.serving import make_server
+
+from genome_pipeline.cli import main
+from genome_pipeline.dashboard import security
+from genome_pipeline.dashboard.app import PAGES, _QuietHandler, create_app
+from genome_pipeline.dashboard.security import Access
+from genome_pipeline.settings import ConfigError, DashboardSettings, load_settings
+from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS, build_published_file
+
+PASSWORD, TOKEN = "correct horse battery", "token-of-32-characters-0123456789"
+CONFIG = '[source]\npath = "x.csv"\ncolumns = {customer_id = "a", ordered_at = "b"}\n[calendar]\nstart = 2017-01-01\n'
+
+
+@pytest.fixture
+def guarded(published_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(security, "_WRONG_SECRET_SECONDS", 0)
+    client: FlaskClient = create_app(published_path, Access(PASSWORD, TOKEN)).server.test_client()
+    return client
+
+
+@pytest.fixture(scope="module")
+def client(published_path: Path) -> FlaskClient:
+    tested: FlaskClient = create_app(published_path).server.test_client()
+    return tested
+
+
+def _page_request(client: FlaskClient, pathname: str, search: str = "", **arguments: Any) -> Any:
+    outputs = [
+        "page.children",
+        "navigation.children",
+        "snapshot-tools.children",
+        "page-title.data",
+        "shown-version.data",
+    ]
+    return client.post(
+        "/_dash-update-component",
+        json={
+            "output": f"..{'...'.join([*outputs, 'publish-notice.hidden'])}..",
+            "outputs": [
+                {"id": name.split(".")[0], "property": name.split(".")[1]}
+                for name in (*outputs, "publish-notice.hidden")
+            ],
+            "inputs": [
+                {"id": "url", "property": "pathname", "value": pathname},
+                {"id": "url", "property": "search", "value": search},
+                {"id": "provider", "property": "forceColorScheme", "value": "light"},
+                {"id": "show-publish", "property": "n_clicks", "value": 0},
+            ],
+            "changedPropIds": ["url.pathname"],
+        },
+        **arguments,
+    )
+
+
+# Who is let in
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.3.2.1"])
+def test_this_machine_needs_no_password(host: str) -> None:
+    assert Access.to(host, DashboardSettings()).is_open
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_another_host_is_refused_without_a_password_or_a_token(host: str) -> None:
+    with pytest.raises(ConfigError, match="GENOME_DASHBOARD__PASSWORD or"):
+        Access.to(host, DashboardSettings())
+    assert not Access.to(host, DashboardSettings(password=PASSWORD)).is_open
+    assert not Access.to(host, DashboardSettings(token=TOKEN)).is_open
+
+
+def test_the_command_refuses_it_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "genome.toml"
+    config.write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr("sys.argv", ["genome", "dashboard", "--config", str(config), "--host", "0.0.0.0"])
+        patch.setenv("GENOME_HOME", str(tmp_path))
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0
+
+
+def test_secrets_come_from_the_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "genome.toml"
+    config.write_text(CONFIG)
+    monkeypatch.setenv("GENOME_DASHBOARD__PASSWORD", PASSWORD)
+    settings = load_settings(config)
+    assert settings.dashboard.password is not None
+    assert settings.dashboard.password.get_secret_value() == PASSWORD
+    assert PASSWORD not in repr(settings) + settings.model_dump_json()
+    monkeypatch.setenv("GENOME_DASHBOARD__PASSWORD", "short")
+    with pytest.raises(ConfigError, match=r"dashboard\.password: is shorter than 12") as refused:
+        load_settings(config)
+    assert "'short'" not in str(refused.value)
+    monkeypatch.delenv("GENOME_DASHBOARD__PASSWORD")
+    config.write_text(f'{CONFIG}[dashboard]\npassword = "{PASSWORD}"\n')
+    with pytest.raises(ConfigError, match="not for the file"):
+        load_settings(config)
+
+
+@pytest.mark.parametrize("path", ["/", "/customer?customer_id=C0010", "/export/audience.csv", "/_dash-layout"])
+def test_without_a_token_nothing_is_shown(guarded: FlaskClient, path: str) -> None:
+    answer = guarded.get(path)
+    assert answer.status_code == (401 if path.startswith("/_") else 302)
+    assert b"C0010" not in answer.data.replace(b"customer_id%3DC0010", b"")
+    assert _page_request(guarded, "/customer", "?customer_id=C0010").status_code == 401
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ", "nonsense"])
+def test_a_wrong_token_is_refused(guarded: FlaskClient, header: str) -> None:
+    assert guarded.get("/export/audience.csv", headers={"Authorization": header}).status_code in (302, 401)
+    assert _page_request(guarded, "/", headers={"Authorization": header}).status_code == 401
+
+
+def test_the_token_opens_everything(guarded: FlaskClient) -> None:
+    header = {"Authorization": f"Bearer {TOKEN}"}
+    assert guarded.get("/export/audience.csv", headers=header).data.startswith(b"# snapshot")
+    assert _page_request(guarded, "/", headers=header).status_code == 200
+
+
+def test_the_password_opens_a_session_with_a_secure_cookie(guarded: FlaskClient) -> None:
+    base = "https://localhost"
+    assert "That is not the password" in guarded.post("/login", data={"secret": "wrong"}, base_url=base).text
+    assert guarded.get("/", base_url=base).status_code == 302
+    opened = guarded.post("/login?next=/audience%3Ftop%3D10", data={"secret": PASSWORD}, base_url=base)
+    assert (opened.status_code, opened.headers["Location"]) == (302, "/audience?top=10")
+    cookie = opened.headers["Set-Cookie"]
+    assert all(part in cookie for part in ("Secure", "HttpOnly", "SameSite=Lax"))
+    assert guarded.get("/", base_url=base).status_code == 200
+    assert _page_request(guarded, "/", base_url=base).status_code == 200
+
+
+@pytest.mark.parametrize("target", ["https://example.org", "//example.org", "/\\example.org", "javascript:alert(1)"])
+def test_a_login_leads_nowhere_else(guarded: FlaskClient, target: str) -> None:
+    query = urlencode({"next": target})
+    opened = guarded.post(f"/login?{query}", data={"secret": PASSWORD}, base_url="https://localhost")
+    assert opened.headers["Location"] == "/"
+    assert "example.org" not in guarded.get(f"/login?{query}", base_url="https://localhost").text
+
+
+def test_no_password_is_taken_on_a_way_that_can_be_read(guarded: FlaskClient) -> None:
+    for answer in (
+        guarded.get("/login", base_url="http://genome.example.org"),
+        guarded.post("/login", data={"secret": PASSWORD}, base_url="http://genome.example.org"),
+    ):
+        assert answer.status_code == 400
+        assert "HTTPS" in answer.text
+        assert "Set-Cookie" not in answer.headers
+    behind_proxy = guarded.post(
+        "/login",
+        data={"secret": PASSWORD},
+        base_url="http://genome.example.org",
+        headers={"X-Forwarded-Proto": "https"},
+    )
+    assert behind_proxy.status_code == 302
+
+
+def test_on_loopback_other_names_are_refused(client: FlaskClient) -> None:
+    assert client.get("/", base_url="http://127.0.0.1:8050").status_code == 200
+    assert client.get("/", base_url="http://rebound.example.org").status_code == 400
+
+
+# Headers
+
+
+@pytest.mark.parametrize("path", ["/", "/export/audience.csv", "/assets/genome.js", "/_dash-layout"])
+def test_every_answer_carries_the_headers(client: FlaskClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'self'"
+    assert "unsafe" not in policy["script-src"]
+    assert policy["frame-ancestors"] == "'none'"
+    assert (headers.get("Cache-Control") == "no-store") == (not path.startswith("/assets"))
+
+
+# What parameters cannot do
+
+
+HOSTILE_TEXTS = (
+    "' OR 1=1 --",
+    "'; DROP TABLE customer_genome_history; --",
+    "\" UNION SELECT content FROM read_text('/etc/passwd') --",
+    "../../../../etc/passwd",
+    "read_csv('/etc/passwd')",
+    HOSTILE_ID,
+    "<img src=x onerror=alert(1)>",
+    "\x00",
+    "%00%0d%0aSet-Cookie: a=b",
+    "A" * 5_000,
+    "\udcff",
+)
+PARAMETERS = (
+    "as_of",
+    "customer_id",
+    "id",
+    "rule",
+    "where",
+    "sort",
+    "top",
+    "columns",
+    "where=customer_id:eq:",
+    "where=segment_name:in:",
+    "where=confidence:ge:",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
+def test_no_parameter_reaches_sql_or_the_disk(client: FlaskClient, text: str) -> None:
+    written = quote(text, errors="surrogatepass")
+    search = "?" + "&".join(f"{name}{'' if '=' in name else '='}{written}" for name in PARAMETERS)
+    for pathname in ("/customer", "/similar", "/audience"):
+        answer = _page_request(client, pathname, search)
+        assert answer.status_code == 200
+        assert answer.get_json()["response"]["page-title"]["data"] == PAGES[pathname].TITLE
+        assert "root:x:" not in answer.text
+    assert client.get(f"/export/audience.csv?where=customer_id:eq:{written}").status_code == 200
+
+
+def test_a_script_in_an_id_or_a_product_name_stays_text(tmp_path: Path, published_path: Path) -> None:
+    path = tmp_path / "genome.duckdb"
+    shutil.copy(published_path, path)
+    script = "<script>alert('product')</script>"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE customer_drivers_history SET explanation = ?", [script])
+        connection.execute("UPDATE customer_genome_history SET segment_name = ?, action = ?", [script, script])
+    client = create_app(path).server.test_client()
+    for pathname, search in (
+        ("/customer", f"?customer_id={quote(HOSTILE_ID)}"),
+        ("/similar", f"?id={quote(HOSTILE_ID)}&id=C0001"),
+        ("/audience", f"?where=segment_name:eq:{quote(script)}"),
+    ):
+        answer = _page_request(client, pathname, search)
+        assert answer.mimetype == "application/json"
+        for figure in _figures(answer.get_json()):
+            # React escapes text; Plotly reads tags, so that its texts are escaped here.
+            assert "<script" not in json.dumps(figure)
+        for word in ("dangerously_allow_html", "DangerouslySetInnerHTML", "dangerously_allow_code"):
+            assert word not in answer.text
+
+
+def _figures(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        found = [node["figure"]] if "figure" in node else []
+        return found + [figure for value in node.values() for figure in _figures(value)]
+    return [figure for value in node for figure in _figures(value)] if isinstance(node, list) else []
+
+
+# What the log does not tell
+
+
+def test_no_customer_is_named_in_the_log(
+    published_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: Any
+) -> None:
+    app = create_app(published_path)
+    monkeypatch.setattr(PAGES["/customer"], "layout", _fails)
+    server = make_server("127.0.0.1", 0, app.server, threaded=True, request_handler=_QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    from urllib.request import urlopen
+
+    with caplog.at_level(logging.DEBUG):
+        with urlopen(f"http://127.0.0.1:{server.port}/customer?customer_id=C0010") as answer:
+            assert answer.status == 200
+        shown = _page_request(app.server.test_client(), "/customer", "?customer_id=C0010").get_json()["response"]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert shown["page-title"]["data"] == "Unreadable file"
+    captured = capfd.readouterr()
+    said = caplog.text + captured.out + captured.err
+    assert "KeyError" in said
+    assert "_fails" in said
+    assert "C0010" not in said
+
+
+def _fails(request: Any) -> Any:
+    raise KeyError(request.parameters["customer_id"])
+
+
+# Steady
+
+
+def test_no_request_fails_during_fifty_publishes_in_a_row(tmp_path: Path, published_path: Path) -> None:
+    path = tmp_path / "genome.duckdb"
+    shutil.copy(published_path, path)
+    versions = [
+        published_path,
+        build_published_file(tmp_path / "earlier.duckdb", customer_count=20, as_of=SNAPSHOTS[1]),
+    ]
+    app = create_app(path)
+    is_done = threading.Event()
+    titles: list[str] = []
+    failures: list[str] = []
+
+    def look(pathname: str, search: str) -> None:
+        client = app.server.test_client()
+        while not is_done.is_set():
+            answer = _page_request(client, pathname, search)
+            if answer.status_code == 200:
+                titles.append(answer.get_json()["response"]["page-title"]["data"])
+            else:
+                failures.append(f"{pathname} {answer.status_code}")
+
+    threads = [
+        threading.Thread(target=look, args=page) for page in (("/audience", ""), ("/customer", "?customer_id=C0010"))
+    ]
+    for thread in threads:
+        thread.start()
+    for turn in range(50):
+        building = tmp_path / "building.duckdb"
+        shutil.copy(versions[turn % len(versions)], building)
+        os.replace(building, path)
+        is_done.wait(0.02)
+    is_done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(titles) > 4
+    assert set(titles) <= {"Audience", "Customer"}
+
+
+def test_a_publish_is_noticed_by_the_open_page(tmp_path: Path, published_path: Path) -> None:
+    path = tmp_path / "genome.duckdb"
+    shutil.copy(published_path, path)
+    client = create_app(path).server.test_client()
+    shown = _page_request(client, "/").get_json()["response"]
+    assert shown["publish-notice"]["hidden"] is True
+
+    def is_hidden() -> bool:
+        answer = client.post(
+            "/_dash-update-component",
+            json={
+                "output": _notice_output(client),
+                "outputs": {"id": "publish-notice", "property": _notice_output(client).split(".", 1)[1]},
+                "inputs": [{"id": "publish-watch", "property": "n_intervals", "value": 1}],
+                "state": [{"id": "shown-version", "property": "data", "value": shown["shown-version"]["data"]}],
+                "changedPropIds": ["publish-watch.n_intervals"],
+            },
+        )
+        hidden: bool = answer.get_json()["response"]["publish-notice"]["hidden"]
+        return hidden
+
+    assert is_hidden()
+    shutil.copy(published_path, tmp_path / "newer.duckdb")
+    os.replace(tmp_path / "newer.duckdb", path)
+    assert not is_hidden()
+    path.unlink()
+    assert is_hidden()
+
+
+def _notice_output(client: FlaskClient) -> str:
+    """Outputs that two callbacks share carry a mark of the second."""
+    outputs: list[str] = [callback["output"] for callback in client.get("/_dash-dependencies").get_json()]
+    return next(output for output in outputs if output.startswith("publish-notice.hidden@"))
