@@ -23,8 +23,6 @@ class Reads(Enum):
     """Every one up to its own: no look-ahead."""
     BEFORE = auto()
     """Every one before its own."""
-    PREVIOUS = auto()
-    """The one before its own."""
     ALL = auto()
     """The whole history, for what is made once."""
 
@@ -38,8 +36,6 @@ class Reads(Enum):
                 return dg.TimeWindowPartitionMapping(start_offset=first, end_offset=0)
             case Reads.BEFORE:
                 return _before(first)
-            case Reads.PREVIOUS:
-                return _before(-1)
             case Reads.ALL:
                 return dg.AllPartitionMapping()
 
