@@ -88,14 +88,16 @@ def run(
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running, terminal
+    from genome_pipeline.failures import RunFailed
+    from genome_pipeline.staleness import Span
     from genome_pipeline.summary import summarise
 
-    span = running.Span(_day(as_of or first), _day(as_of or last))
+    span = Span(_day(as_of or first), _day(as_of or last))
     started = time.monotonic()
     with _progress(silent=quiet or as_json) as progress:
         try:
             outcome = running.run(settings, span, progress)
-        except running.RunFailed as error:
+        except RunFailed as error:
             _fail(f"{error}; nothing was published, what was published before stays", 1)
     facts = {
         **summarise(settings),
@@ -107,6 +109,23 @@ def run(
         _print_json(facts)
     elif not quiet:
         terminal.print_summary(Console(), facts, _config_argument(config))
+
+
+@app.command()
+def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
+    """Make the warehouse anew from the source, and publish: after damage, or under another calendar."""
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline import running
+    from genome_pipeline.failures import RunFailed
+
+    with _progress(silent=quiet) as progress:
+        try:
+            outcome = running.rebuild(settings, progress)
+        except RunFailed as error:
+            _fail(f"{error}; nothing was published, what was published before stays", 1)
+    if not quiet:
+        typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
 
 @app.command()

@@ -50,16 +50,16 @@ def _before(start_offset: int) -> dg.TimeWindowPartitionMapping:
 
 
 def period_partitions(calendar: Calendar) -> dg.TimeWindowPartitionsDefinition:
-    """One partition per period of the calendar; its key is the first day of the period."""
+    """One partition per period of the calendar, the one still running among them; its key is its first day."""
     start = datetime.combine(calendar.start, datetime.min.time())
     end = datetime.combine(calendar.end, datetime.min.time()) if calendar.end else None
     match calendar.period:
         case Period.MONTH:
-            return dg.MonthlyPartitionsDefinition(start_date=start, end_date=end)
+            return dg.MonthlyPartitionsDefinition(start_date=start, end_date=end, end_offset=1)
         case Period.WEEK:
-            return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, day_offset=1)
+            return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, day_offset=1, end_offset=1)
         case Period.DAY:
-            return dg.DailyPartitionsDefinition(start_date=start, end_date=end)
+            return dg.DailyPartitionsDefinition(start_date=start, end_date=end, end_offset=1)
 
 
 def period_starts(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:

@@ -28,6 +28,7 @@ def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> No
     dates = snapshots(context, pipeline)
     with pipeline.warehouse.open() as database:
         inputs = [database.table(name) for name in _INPUTS]
-        rows = genome.customer_genome(*(table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs))
+        chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs]
+        rows = genome.customer_genome(chosen, pipeline.settings.today())
         written = pipeline.warehouse.replace_slices(database, TABLES["customer_genome"], dates, rows, context.run_id)
     report_rows(context, pipeline, written)

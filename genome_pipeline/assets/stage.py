@@ -14,11 +14,19 @@ from genome_pipeline.contracts.columns import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.settings import ConfigError, TransientError
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
 
 WAREHOUSE_POOL = "genome_warehouse"
 """Pool of every step that may open the warehouse: one process holds it at a time."""
+
+REASON_TAG = "genome/reason"
+"""Tag that says what asked for a run."""
+
+ON_COMMAND = "command: genome run"
+
+_RETRIES = 3
+_RETRY_SECONDS = 30
 
 OWNERS = ("team:customer-genome",)
 
@@ -57,6 +65,10 @@ class Stage:
             try:
                 yield from self.body(context, pipeline) or ()
             except ConfigError as error:
+                is_watched = context.run.tags.get(REASON_TAG) == ON_COMMAND
+                if isinstance(error, TransientError) and not is_watched and context.retry_number < _RETRIES:
+                    context.log.warning(str(error))
+                    raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
                 # A user's mistake: its sentence is the whole message, with no traceback to read through.
                 raise dg.Failure(description=str(error), allow_retries=False) from None
 

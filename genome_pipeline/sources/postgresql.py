@@ -21,7 +21,7 @@ from adbc_driver_manager import Error
 from adbc_driver_manager.dbapi import Cursor
 
 from genome_pipeline.settings import SourceSettings
-from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable
 from genome_pipeline.sources.rows import Chosen, Rows, identifier, raw_columns
 
 _NO_SUCH_TABLE = ("42P01", "3F000")
@@ -46,7 +46,7 @@ def opened(file: SourceFile, source: SourceSettings) -> Iterator[QueryRows]:
     try:
         connection = postgresql.connect(_address(source))
     except Error as error:
-        raise SourceError(_not_connected(source, str(error))) from None
+        raise SourceUnreachable(_not_connected(source, str(error))) from None
     statement = _statement(source)
     with connection, connection.cursor() as cursor, ExitStack() as stack:
         try:

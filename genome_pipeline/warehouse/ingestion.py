@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import duckdb
 import ibis
@@ -16,7 +16,7 @@ from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.validation import typed_lines
-from genome_pipeline.warehouse.database import transaction
+from genome_pipeline.warehouse.database import record_time, transaction
 
 _RAW = TABLES["raw_transactions"]
 
@@ -71,7 +71,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         removed=sorted(known.keys() - files.keys()),
         copies=copies,
     )
-    ingested_at = datetime.now(UTC).replace(tzinfo=None)
+    ingested_at = record_time(connection)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
         before = _fingerprints(database, settings, replaced, replaced)

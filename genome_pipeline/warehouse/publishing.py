@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import ibis
@@ -17,7 +17,7 @@ from genome_pipeline.contracts.dictionary import data_dictionary
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.validation import rejected_by_reason
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError, record_time
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""
@@ -54,11 +54,12 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
     for left_over in folder.glob("genome-*.duckdb*"):
         # The warehouse is ours alone while this runs, so these are of runs that died.
         left_over.unlink()
-    warehouse.append(database, TABLES["pipeline_runs"], _run_record(database, settings, run_id, as_of))
+    record = _run_record(database, settings, run_id, as_of)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
         connection.execute(f"ATTACH '{_quoted(building)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
+            connection.register("this_run", record)
             counts = {table.name: _copy(database, table) for table in TABLES.values() if table.is_published}
             for table in TABLES.values():
                 if table.is_published:
@@ -66,6 +67,8 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
         finally:
             connection.execute("DETACH published")
         os.replace(building, settings.published_path)
+        # Not before: what is recorded as published counts as made.
+        warehouse.append(database, TABLES["pipeline_runs"], record)
     finally:
         building.unlink(missing_ok=True)
         building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
@@ -80,6 +83,8 @@ def _copy(database: Backend, table: Table) -> int:
         source = "incoming"
     elif table.name == "quarantine_reasons":
         source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
+    elif table.name == "pipeline_runs":
+        source = "(FROM main.pipeline_runs UNION ALL BY NAME FROM this_run)"
     else:
         source = f"main.{table.name}"
     order = ", ".join(table.key)
@@ -132,7 +137,7 @@ def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date)
             "version": [__version__],
             "settings_hash": [settings.results_hash],
             "parameters": [json.dumps(parameters)],
-            "published_at": [datetime.now(UTC).replace(tzinfo=None)],
+            "published_at": [record_time(database.con)],
         }
     )
 
