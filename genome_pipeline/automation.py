@@ -86,18 +86,18 @@ def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition | dg.JobDefin
     ]
 
 
-def automated(assets: Iterable[dg.AssetsDefinition], calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
-    """The assets with what Dagster may do by itself, and by when it expects what is published."""
-    follows = dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-    is_growing = calendar.end is None
+def expected(assets: Iterable[dg.AssetsDefinition], calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+    """The assets, those that are published with the moment by which they are expected: noon after a period has ended.
+
+    A log that will not grow is not waited for.
+    """
     fresh = dg.FreshnessPolicy.cron(deadline_cron=_NOON[calendar.period], lower_bound_delta=timedelta(hours=12))
 
-    def automate(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.group_name == "publishing" and is_growing:
-            spec = spec.replace_attributes(freshness_policy=fresh)
-        return spec.replace_attributes(automation_condition=follows) if spec.deps else spec
+    def expect(spec: dg.AssetSpec) -> dg.AssetSpec:
+        is_awaited = spec.group_name == "publishing" and calendar.end is None
+        return spec.replace_attributes(freshness_policy=fresh) if is_awaited else spec
 
-    return dg.map_asset_specs(automate, assets)
+    return dg.map_asset_specs(expect, assets)
 
 
 def schedules(calendar: Calendar) -> list[dg.ScheduleDefinition]:
@@ -143,14 +143,8 @@ def schedules(calendar: Calendar) -> list[dg.ScheduleDefinition]:
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """What watches the source, what watches the assets, and what tells of failures."""
-    downstream = dg.AutomationConditionSensorDefinition(
-        "downstream",
-        target=dg.AssetSelection.all(),
-        description="Make again what follows from a materialised asset, once its blocking checks have passed.",
-        run_tags={REASON_TAG: "downstream: an asset was materialised"},
-    )
-    return [_landing_sensor(settings), downstream, _failure_sensor(settings)]
+    """What watches the source, and what tells of failures."""
+    return [_landing_sensor(settings), _failure_sensor(settings)]
 
 
 def _landing_sensor(settings: Settings) -> dg.SensorDefinition:

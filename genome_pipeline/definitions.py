@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from genome_pipeline.assets import STAGES
-from genome_pipeline.automation import IN_ONE_PROCESS, automated, jobs, schedules, sensors
+from genome_pipeline.automation import IN_ONE_PROCESS, expected, jobs, schedules, sensors
 from genome_pipeline.checks import build_checks
 from genome_pipeline.instance import alive
 from genome_pipeline.partitions import period_partitions
@@ -20,7 +20,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything Dagster has to know of the pipeline that ``settings`` describe."""
     partitions = period_partitions(settings.time)
     return dg.Definitions(
-        assets=automated([stage.build(partitions) for stage in STAGES], settings.time),
+        assets=expected([stage.build(partitions) for stage in STAGES], settings.time),
         asset_checks=build_checks(partitions),
         jobs=jobs(settings),
         schedules=schedules(settings.time),

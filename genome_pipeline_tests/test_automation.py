@@ -10,10 +10,9 @@ from dagster import DagsterInstance
 from genome_pipeline.assets.stage import REASON_TAG
 from genome_pipeline.automation import schedules, sensors
 from genome_pipeline.calendar import Calendar, Period
-from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import shop, shop_config
+from genome_pipeline_tests.pipelines import shop
 
 
 def starting(period: Period) -> Calendar:
@@ -126,25 +125,3 @@ def test_the_landing_sensor_asks_for_touched_periods_and_the_snapshots_after_the
     assert {dg.AssetKey("customer_activity"), dg.AssetKey("published_genome")} <= set(request.asset_selection or ())
     (again,), _, _ = look(settings, instance, settled)
     assert again.run_key == request.run_key
-
-
-@pytest.mark.parametrize("check_passed", [True, False])
-def test_what_follows_waits_for_blocking_checks(tmp_path: Path, instance: DagsterInstance, check_passed: bool) -> None:
-    (tmp_path / "log.csv").touch()
-    definitions = build_definitions(load_settings(shop_config(tmp_path)))
-    graph = definitions.resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
-        partitions = graph.get(key).partitions_def
-        for partition in partitions.get_partition_keys() if partitions else [None]:
-            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
-    cursor = dg.evaluate_automation_conditions(definitions, instance).cursor
-    instance.report_runless_asset_event(dg.AssetMaterialization("segment_profiles", partition="2020-07-01"))
-    for check in graph.get_check_keys_for_assets({dg.AssetKey(name) for name in TABLES}):
-        passed = check_passed or check.asset_key != dg.AssetKey("segment_profiles")
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(asset_key=check.asset_key, check_name=check.name, passed=passed, metadata={})
-        )
-    result = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
-    published = result.get_num_requested(dg.AssetKey("published_genome"))
-    assert published == (1 if check_passed else 0)
-    assert result.total_requested == (2 if check_passed else 0)
