@@ -22,6 +22,7 @@ from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
+from genome_pipeline.warehouse.faults import machine_fault
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -170,8 +171,11 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
                 request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
             return _stale_request(settings)
-        except ConfigError as error:
-            return dg.SkipReason(str(error))
+        except Exception as error:
+            fault = str(error) if isinstance(error, ConfigError) else machine_fault(error, settings.home)
+            if fault is None:
+                raise
+            return dg.SkipReason(fault)
 
     return landing
 

@@ -55,6 +55,13 @@ def main() -> None:
         app()
     except ConfigError as error:
         _fail(str(error), 2)
+    except Exception as error:
+        from genome_pipeline.warehouse.faults import machine_fault
+
+        fault = machine_fault(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+        if fault is None:
+            raise
+        _fail(fault, 2)
     except KeyboardInterrupt:
         _fail("interrupted; what was published before stays, and the next run takes up from here", 130)
 

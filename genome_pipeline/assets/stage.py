@@ -16,6 +16,7 @@ from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, TransientError
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
+from genome_pipeline.warehouse.faults import machine_fault
 
 WAREHOUSE_POOL = "genome_warehouse"
 """Pool of every step that may open the warehouse: one process holds it at a time."""
@@ -70,7 +71,9 @@ class Stage:
                     context.log.warning(str(error))
                     raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
                 # A user's mistake: its sentence is the whole message, with no traceback to read through.
-                raise dg.Failure(description=str(error), allow_retries=False) from None
+                raise stopped(error, pipeline) from None
+            except Exception as error:
+                raise stopped(error, pipeline) from error
 
         return _compute
 
@@ -105,6 +108,12 @@ def table_stage(
         )
 
     return decorate
+
+
+def stopped(error: Exception, pipeline: Pipeline) -> Exception:
+    """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
+    fault = machine_fault(error, pipeline.settings.home) or (str(error) if isinstance(error, ConfigError) else None)
+    return dg.Failure(description=fault, allow_retries=False) if fault else error
 
 
 def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
