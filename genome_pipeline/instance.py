@@ -26,6 +26,7 @@ RUNS_KEPT = timedelta(days=90)
 AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 """States of a run that has a process, or is about to."""
 
+_POSTGRES_SCHEME = "postgresql+psycopg2://"
 _STARTUP = timedelta(minutes=10)
 _CONFIG = """\
 # Written by `genome` where there is none; yours to change.
@@ -63,6 +64,8 @@ def prepare_home(settings: Settings) -> Path:
     """Set ``DAGSTER_HOME`` (if none is set, to the settings' own), with a ``dagster.yaml`` in it; returns it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
     config = home / "dagster.yaml"
+    if not os.environ.get(POSTGRES_VARIABLE, _POSTGRES_SCHEME).startswith(_POSTGRES_SCHEME):
+        raise ConfigError(f"{POSTGRES_VARIABLE} does not begin with {_POSTGRES_SCHEME}: name the driver in it")
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not config.exists():

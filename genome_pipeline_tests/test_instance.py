@@ -74,7 +74,7 @@ def test_the_home_is_written_once_and_is_then_the_users(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_instance_on_postgresql_keeps_the_records_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_server() as server:
-        address = server.url.replace("genome@", f"genome:{quote(PASSWORD, safe='')}@")
+        address = f"postgresql+psycopg2://genome:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/shop"
         monkeypatch.setenv(POSTGRES_VARIABLE, address)
         _, outcome = make(shop(tmp_path), None, "2020-02-01")
         with server.connect() as connection, connection.cursor() as cursor:

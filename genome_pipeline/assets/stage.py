@@ -123,7 +123,14 @@ def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
         group_name=table.group,
         owners=list(OWNERS),
         kinds={"duckdb", *kinds},
-        metadata={"dagster/table_name": table.name, "dagster/column_schema": column_schema(table)},
+        metadata={
+            "dagster/table_name": table.name,
+            "dagster/column_schema": column_schema(table),
+            "docs": dg.MetadataValue.md(
+                "`docs/data_dictionary.md` (every column), `docs/methodology.md` (how it is computed),"
+                " `docs/operations.md` (what to do when it fails)"
+            ),
+        },
     )
 
 
@@ -150,13 +157,18 @@ def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[dat
     return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
 
 
-def report_rows(context: dg.AssetExecutionContext, pipeline: Pipeline, written: WrittenSlices, **facts: Any) -> None:
-    """Attach row counts, and any ``facts``, to the materialisation of each period."""
+def report_rows(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    written: WrittenSlices,
+    facts: Mapping[date, Mapping[str, Any]] | None = None,
+) -> None:
+    """Attach row counts, and the ``facts`` of a slice, to the materialisation of each period; numbers are plotted."""
     table = TABLES[written.table]
     for key, rows in written.row_counts.items():
         if isinstance(key, date):
             context.add_asset_metadata(
-                {"dagster/partition_row_count": rows, **facts},
+                {"dagster/partition_row_count": rows, **(facts or {}).get(key, {})},
                 asset_key=table.name,
                 partition_key=_partition_key(pipeline, table, key),
             )

@@ -63,7 +63,7 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             connection = duckdb.connect(path, read_only=read_only)
             break
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if "set lock on file" not in str(error):
                 raise WarehouseError(
                     f"{path} cannot be opened ({_first_line(error)}): restore it from a backup, or `genome rebuild`"
                     " makes it anew from the source"

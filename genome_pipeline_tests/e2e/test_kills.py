@@ -1,6 +1,7 @@
 """``kill -9`` at any moment: the next run completes, nothing is lost, and readers never see half a published file."""
 
 import multiprocessing
+import os
 import random
 import threading
 import time
@@ -29,8 +30,13 @@ def small_config(folder: Path, home: str) -> Path:
     return config
 
 
+def _make(config: Path) -> None:
+    os.environ.pop("DAGSTER_HOME", None)
+    make(config)
+
+
 def started(config: Path) -> Any:
-    process = _PROCESSES.Process(target=make, args=(config,))
+    process = _PROCESSES.Process(target=_make, args=(config,))
     process.start()
     return process
 
