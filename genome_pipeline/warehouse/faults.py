@@ -9,8 +9,11 @@ from pathlib import Path
 
 import duckdb
 
-_FULL = re.compile(r"no space left|disk is full|quota exceeded", re.IGNORECASE)
-_UNWRITABLE = re.compile(r"read-only file system|readonly database|permission denied", re.IGNORECASE)
+# Of a write that fails, SQLite, in which Dagster keeps its records, says no more than the last of these.
+_FULL = re.compile(r"no space left|disk is full|quota exceeded|disk i/o error", re.IGNORECASE)
+_UNWRITABLE = re.compile(
+    r"read-only file system|readonly database|permission denied|unable to open database file", re.IGNORECASE
+)
 _DAMAGED = re.compile(r"checksum|corrupt|could not read enough bytes|deserializ|malformed", re.IGNORECASE)
 
 
@@ -19,7 +22,7 @@ def machine_fault(error: BaseException, home: Path) -> str | None:
     for cause in _causes(error):
         number, text = getattr(cause, "errno", None), str(cause)
         if number in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(text):
-            return f"no space is left where {home} is: free some and run again, which takes up from here"
+            return f"no space is left where {home} is, or its disk fails: free some and run again"
         if number in (errno.EACCES, errno.EROFS) or _UNWRITABLE.search(text):
             return f"{home} cannot be written: make it, and all in it, writable to this user, then run again"
         if isinstance(cause, MemoryError | duckdb.OutOfMemoryException):
