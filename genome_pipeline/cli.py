@@ -55,6 +55,13 @@ def main() -> None:
         app()
     except ConfigError as error:
         _fail(str(error), 2)
+    except Exception as error:
+        from genome_pipeline.warehouse.faults import machine_fault
+
+        fault = machine_fault(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+        if fault is None:
+            raise
+        _fail(fault, 2)
     except KeyboardInterrupt:
         _fail("interrupted; what was published before stays, and the next run takes up from here", 130)
 
@@ -88,14 +95,16 @@ def run(
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running, terminal
+    from genome_pipeline.failures import RunFailed
+    from genome_pipeline.staleness import Span
     from genome_pipeline.summary import summarise
 
-    span = running.Span(_day(as_of or first), _day(as_of or last))
+    span = Span(_day(as_of or first), _day(as_of or last))
     started = time.monotonic()
     with _progress(silent=quiet or as_json) as progress:
         try:
             outcome = running.run(settings, span, progress)
-        except running.RunFailed as error:
+        except RunFailed as error:
             _fail(f"{error}; nothing was published, what was published before stays", 1)
     facts = {
         **summarise(settings),
@@ -107,6 +116,23 @@ def run(
         _print_json(facts)
     elif not quiet:
         terminal.print_summary(Console(), facts, _config_argument(config))
+
+
+@app.command()
+def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
+    """Make the warehouse anew from the source, and publish: after damage, or under another calendar."""
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline import running
+    from genome_pipeline.failures import RunFailed
+
+    with _progress(silent=quiet) as progress:
+        try:
+            outcome = running.rebuild(settings, progress)
+        except RunFailed as error:
+            _fail(f"{error}; nothing was published, what was published before stays", 1)
+    if not quiet:
+        typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
 
 @app.command()

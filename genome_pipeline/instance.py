@@ -1,32 +1,64 @@
-"""The Dagster instance: its home, its configuration, and what a run that died has left behind."""
+"""The Dagster instance: its home, its configuration, and what old runs and runs that died have left behind."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from filelock import FileLock, Timeout
 
+from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 
-PID_TAG = "genome/pid"
-"""Process of a run launched from the command line, so that its death can be told."""
+POSTGRES_VARIABLE = "DAGSTER_POSTGRES_URL"
+"""Where Dagster keeps its records in production; only the variable's name is written down."""
 
+RUNS_KEPT = timedelta(days=90)
+"""Age from which a run is removed that made nothing still in use."""
+
+AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
+"""States of a run that has a process, or is about to."""
+
+_POSTGRES_SCHEME = "postgresql+psycopg2://"
+_STARTUP = timedelta(minutes=10)
 _CONFIG = """\
 # Written by `genome` where there is none; yours to change.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   pools:
-    granularity: op
-    default_limit: 1          # one process at a time holds the warehouse
+    granularity: run          # a run has the warehouse to itself; others wait in the queue, in order
+    default_limit: 1
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60
+run_retries:
+  enabled: true
+  max_retries: 2              # of a run whose process died; a failed check or a user's mistake is not tried again
+  retry_on_asset_or_op_failure: false
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days: {skipped: 7, success: 90, failure: 90}
+  auto_materialize:
+    purge_after_days: {skipped: 7, success: 90, failure: 90}
+freshness:
+  enabled: true
+"""
+_POSTGRES_CONFIG = f"""\
+storage:
+  postgres:
+    postgres_url: {{env: {POSTGRES_VARIABLE}}}
 """
 
 
@@ -34,25 +66,19 @@ def prepare_home(settings: Settings) -> Path:
     """Set ``DAGSTER_HOME`` (if none is set, to the settings' own), with a ``dagster.yaml`` in it; returns it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
     config = home / "dagster.yaml"
+    if not os.environ.get(POSTGRES_VARIABLE, _POSTGRES_SCHEME).startswith(_POSTGRES_SCHEME):
+        raise ConfigError(f"{POSTGRES_VARIABLE} does not begin with {_POSTGRES_SCHEME}: name the driver in it")
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not config.exists():
-            config.write_text(_CONFIG, encoding="utf-8")
+            in_postgres = POSTGRES_VARIABLE in os.environ
+            config.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"{home} cannot be written ({error.strerror}): set GENOME_HOME to a folder you may write"
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
-
-
-def release_dead_runs(instance: DagsterInstance) -> None:
-    """Mark runs from the command line whose process is gone as failed, and free what they held."""
-    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])):
-        pid = run.tags.get(PID_TAG)
-        if pid is not None and not _is_alive(int(pid)):
-            instance.report_run_failed(run, "the process of this run died")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 @contextmanager
@@ -74,16 +100,88 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
 
 
 def runs_in_progress(instance: DagsterInstance) -> list[str]:
-    """Ids of the runs that have been started and have not ended."""
-    at_work = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-    return [run.run_id for run in instance.get_runs(RunsFilter(statuses=at_work))]
+    """Ids of the runs that have a process, or are about to."""
+    return [run.run_id for run in instance.get_runs(RunsFilter(statuses=AT_WORK))]
 
 
-def _is_alive(pid: int) -> bool:
+@contextmanager
+def alive(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Show that the run's process lives: it holds a lock, which the system takes from it however it ends."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        lock = FileLock(_lock_path(instance, run_id))
+        lock.acquire(timeout=0)
+    except Timeout:
+        # Another process of the same run holds it.
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def release_dead_runs(instance: DagsterInstance) -> None:
+    """Mark runs whose process is gone as failed, and free what they held: after a crash or a loss of power."""
+    records = instance.get_run_records(RunsFilter(statuses=AT_WORK))
+    suspects = [
+        record.dagster_run.run_id
+        for record in records
+        if _is_dead(instance, record.dagster_run.run_id, record.update_timestamp)
+    ]
+    if suspects:
+        # One that has just ended gives its lock back a moment before it is recorded as done.
+        time.sleep(1)
+    for run_id in suspects:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status in AT_WORK:
+            instance.report_run_failed(run, "the process of this run died")
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    running = {record.dagster_run.run_id for record in records} - set(suspects)
+    for path in _lock_folder(instance).glob("*.lock"):
+        if path.stem not in running and _is_free(path):
+            path.unlink(missing_ok=True)
+
+
+def prune_runs(instance: DagsterInstance, pipeline: Pipeline) -> int:
+    """Remove runs that ended more than :data:`RUNS_KEPT` ago, but for those that made what is in use; returns how many.
+
+    With a run its materialisations go, so that one that made a slice of the warehouse, or was the last to make an
+    asset without periods, is kept.
+    """
+    with pipeline.warehouse.open() as database:
+        in_use = {run_id for (run_id,) in database.con.execute("SELECT DISTINCT run_id FROM written_slices").fetchall()}
+    for name in ("raw_transactions", "published_genome", "genome_report"):
+        latest = instance.get_latest_materialization_event(AssetKey(name))
+        in_use |= {latest.run_id} if latest else set()
+    ended = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+    old = instance.get_run_records(RunsFilter(statuses=ended, created_before=datetime.now(UTC) - RUNS_KEPT))
+    removable = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in in_use]
+    for run_id in removable:
+        instance.delete_run(run_id)
+    return len(removable)
+
+
+def _is_dead(instance: DagsterInstance, run_id: str, updated_at: datetime) -> bool:
+    path = _lock_path(instance, run_id)
+    if path.exists():
+        return _is_free(path)
+    # It takes its lock when it has loaded the code.
+    return datetime.now(UTC) - updated_at.replace(tzinfo=UTC) > _STARTUP
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
         return False
-    except PermissionError:
-        return True
-    return True
+
+
+def _lock_path(instance: DagsterInstance, run_id: str) -> Path:
+    folder = _lock_folder(instance)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{run_id}.lock"
+
+
+def _lock_folder(instance: DagsterInstance) -> Path:
+    return Path(instance.root_directory) / "running"

@@ -23,8 +23,6 @@ class Reads(Enum):
     """Every one up to its own: no look-ahead."""
     BEFORE = auto()
     """Every one before its own."""
-    PREVIOUS = auto()
-    """The one before its own."""
     ALL = auto()
     """The whole history, for what is made once."""
 
@@ -38,8 +36,6 @@ class Reads(Enum):
                 return dg.TimeWindowPartitionMapping(start_offset=first, end_offset=0)
             case Reads.BEFORE:
                 return _before(first)
-            case Reads.PREVIOUS:
-                return _before(-1)
             case Reads.ALL:
                 return dg.AllPartitionMapping()
 
@@ -54,16 +50,16 @@ def _before(start_offset: int) -> dg.TimeWindowPartitionMapping:
 
 
 def period_partitions(calendar: Calendar) -> dg.TimeWindowPartitionsDefinition:
-    """One partition per period of the calendar; its key is the first day of the period."""
+    """One partition per period of the calendar, the one still running among them; its key is its first day."""
     start = datetime.combine(calendar.start, datetime.min.time())
     end = datetime.combine(calendar.end, datetime.min.time()) if calendar.end else None
     match calendar.period:
         case Period.MONTH:
-            return dg.MonthlyPartitionsDefinition(start_date=start, end_date=end)
+            return dg.MonthlyPartitionsDefinition(start_date=start, end_date=end, end_offset=1)
         case Period.WEEK:
-            return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, day_offset=1)
+            return dg.WeeklyPartitionsDefinition(start_date=start, end_date=end, day_offset=1, end_offset=1)
         case Period.DAY:
-            return dg.DailyPartitionsDefinition(start_date=start, end_date=end)
+            return dg.DailyPartitionsDefinition(start_date=start, end_date=end, end_offset=1)
 
 
 def period_starts(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.artifacts import Artifacts
-from genome_pipeline.warehouse.database import Warehouse
+from genome_pipeline.warehouse.database import LOCK_WAIT_SECONDS, Warehouse
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Pipeline:
     artifacts: Artifacts
 
     @classmethod
-    def of(cls, settings: Settings) -> Pipeline:
-        """The pipeline that ``settings`` describe. Opens nothing."""
+    def of(cls, settings: Settings, wait_seconds: float = LOCK_WAIT_SECONDS) -> Pipeline:
+        """The pipeline that ``settings`` describe, which waits so long for its warehouse. Opens nothing."""
         return cls(
             settings,
-            Warehouse(settings.warehouse_path, settings.results_hash, settings.identity),
+            Warehouse(settings.warehouse_path, settings.results_hash, settings.identity, wait_seconds),
             Artifacts(settings.artifacts_path),
         )

@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 import zoneinfo
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import unquote
@@ -47,6 +47,10 @@ _M = TypeVar("_M", bound=BaseModel)
 
 class ConfigError(Exception):
     """A mistake of use or configuration: one sentence saying what, where, and what to do."""
+
+
+class TransientError(ConfigError):
+    """What may pass by itself: a server that does not answer, a file held by another process."""
 
 
 class _Section(BaseModel):
@@ -340,6 +344,17 @@ class DashboardSettings(_Section):
         return secret
 
 
+class AlertSettings(_Section):
+    """Who is told of a failed run. A webhook and the mail password are secrets: they come from the environment."""
+
+    command: tuple[str, ...] = Field(default=(), description="Program and arguments; the message is its input.")
+    mail_to: str = ""
+    mail_from: str = "customer-genome@localhost"
+    smtp_host: str = "localhost"
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_user: str = Field(default="", description="With a user, the connection is encrypted first.")
+
+
 class Draft(BaseSettings):
     """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
 
@@ -355,6 +370,7 @@ class Draft(BaseSettings):
     quality: QualitySettings = QualitySettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -379,6 +395,10 @@ class Settings(Draft):
     def time(self) -> Calendar:
         """The calendar of periods."""
         return Calendar(self.calendar.period, self.calendar.start, self.calendar.end)
+
+    def today(self) -> date:
+        """The day it is where the log's clock is."""
+        return datetime.now(zoneinfo.ZoneInfo(self.source.time_zone)).date()
 
     @property
     def warehouse_path(self) -> Path:

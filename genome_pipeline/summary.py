@@ -98,7 +98,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
             "SELECT count(*) AS customers, sum(expected_spend) AS expected_spend,"
             " sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk,"
             " avg(churn_probability) AS churn_probability,"
-            " avg(confidence) AS confidence FROM customer_genome"
+            " avg(confidence) AS confidence, bool_or(is_provisional) AS is_provisional FROM customer_genome"
         )
         abstentions = published.rows(
             "SELECT reason, count(*) AS customers FROM (SELECT unnest([value_abstain_reason, risk_abstain_reason]) AS"

@@ -22,8 +22,9 @@ from genome_pipeline.assets.stage import Stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.instance import prepare_home
-from genome_pipeline.running import Outcome, Span, run
+from genome_pipeline.running import Outcome, run
 from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline.staleness import Span
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHARED_LOGS = Path(__file__).parents[2] / "shared" / "data"

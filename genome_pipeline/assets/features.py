@@ -32,7 +32,7 @@ def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
                 context.log.warning(f"no customers at {as_of}: customer_activity of {missing} has not been made")
                 rows = rows.limit(0)
             written = warehouse.replace_slices(database, TABLES["customer_features"], [as_of], rows, context.run_id)
-            report_rows(context, pipeline, written, missing_activity=str(missing or "none"))
+            report_rows(context, pipeline, written, {as_of: {"missing_activity": str(missing or "none")}})
 
 
 def _missing_period(database: Backend, calendar: Calendar, as_of: date) -> date | None:

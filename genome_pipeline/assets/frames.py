@@ -61,21 +61,22 @@ def was_written(database: Backend, table: str, as_of: date) -> bool:
     return found is not None
 
 
-def observed_at(database: Backend, dates: Sequence[date]) -> list[date]:
-    """Day up to which the log can be taken as complete at each date; see :func:`observed_until`."""
+def observed_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
+    """Day up to which the log can be taken as complete at each date, today at most; see :func:`observed_until`."""
+    seen = [min(as_of, settings.today()) for as_of in dates]
     rows = database.con.execute(
         "SELECT DISTINCT ordered_at::DATE AS day FROM validated_transactions"
         " WHERE NOT is_return AND ordered_at < ? ORDER BY day",
-        [max(dates)],
+        [max(seen)],
     ).fetchall()
     days = [day for (day,) in rows]
-    return [observed_until(as_of, days[: bisect_left(days, as_of)]) for as_of in dates]
+    return [observed_until(day, days[: bisect_left(days, day)]) for day in seen]
 
 
 def matured_dates(database: Backend, settings: Settings, dates: Sequence[date]) -> list[list[date]]:
     """For each date, the earlier snapshots whose horizon had passed by then, oldest first."""
     known, horizon = _snapshots_before(database, max(dates)), timedelta(days=settings.predict.horizon_days)
-    return [[day for day in known if day + horizon <= observed] for observed in observed_at(database, dates)]
+    return [[day for day in known if day + horizon <= seen] for seen in observed_at(database, settings, dates)]
 
 
 def _snapshots_before(database: Backend, as_of: date) -> list[date]:
@@ -117,7 +118,7 @@ class LabelledSnapshots:
         horizon_days, known = self._settings.predict.horizon_days, _snapshots_before(database, max(dates))
         wanted = [
             snapshots_to_learn_from([day for day in known if day < as_of], as_of, observed, horizon_days)
-            for as_of, observed in zip(dates, observed_at(database, dates), strict=True)
+            for as_of, observed in zip(dates, observed_at(database, self._settings, dates), strict=True)
         ]
         missing = {key for keys in wanted for key in keys} - self._read.keys()
         for days in sorted({days for _, days in missing}):

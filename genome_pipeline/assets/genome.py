@@ -28,6 +28,17 @@ def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> No
     dates = snapshots(context, pipeline)
     with pipeline.warehouse.open() as database:
         inputs = [database.table(name) for name in _INPUTS]
-        rows = genome.customer_genome(*(table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs))
+        chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs]
+        rows = genome.customer_genome(chosen, pipeline.settings.today())
         written = pipeline.warehouse.replace_slices(database, TABLES["customer_genome"], dates, rows, context.run_id)
-    report_rows(context, pipeline, written)
+        found = database.con.execute(
+            "SELECT as_of, avg(confidence), avg((expected_orders IS NOT NULL)::INTEGER),"
+            " avg((churn_probability IS NOT NULL)::INTEGER) FROM customer_genome WHERE as_of IN (SELECT unnest(?))"
+            " GROUP BY 1",
+            [dates],
+        ).fetchall()
+    facts = {
+        as_of: {"mean_confidence": confidence, "with_value_share": value, "with_churn_share": churn}
+        for as_of, confidence, value, churn in found
+    }
+    report_rows(context, pipeline, written, facts)

@@ -1,4 +1,8 @@
-"""``customer_features`` -> ``segment_model`` -> segments, and who moved between them; the mart -> their profiles."""
+"""``customer_features`` -> ``segment_model`` -> segments, and who moved between them; the mart -> their profiles.
+
+Both stages also read what they made of the period before. Dagster is not told: it would cut a backfill into a run for
+each period, while the periods of a run are made in order, and those of earlier runs are in the warehouse.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from genome_pipeline.resources import Pipeline
 @table_stage(
     "segment_model",
     "segment_events",
-    reads={"customer_features": Reads.SAME, "segment_model": Reads.PREVIOUS},
+    reads={"customer_features": Reads.SAME},
     kinds={"scikitlearn"},
 )
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -47,7 +51,7 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 @table_stage(
     "customer_segments",
     "segment_migrations",
-    reads={"customer_features": Reads.SAME, "segment_model": Reads.SAME, "customer_segments": Reads.PREVIOUS},
+    reads={"customer_features": Reads.SAME, "segment_model": Reads.SAME},
     kinds={"scikitlearn"},
     name="segments",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 import pandas as pd
@@ -17,6 +17,8 @@ from genome_pipeline.resources import Pipeline
 
 BATCH_ROWS = 250_000
 """Customers, over all snapshots of a batch, whose rows are held in memory together."""
+
+_PREVIEW_ROWS = 5
 
 Inputs = TypeVar("Inputs")
 
@@ -41,11 +43,26 @@ def make_snapshots(
         with warehouse.open() as database:
             for table, frames in zip(tables, zip(*made, strict=True), strict=True):
                 rows = pd.concat(frames, ignore_index=True)
-                report_rows(
-                    context,
-                    pipeline,
-                    warehouse.replace_slices(database, TABLES[table], batch, rows, context.run_id),
-                )
+                written = warehouse.replace_slices(database, TABLES[table], batch, rows, context.run_id)
+                report_rows(context, pipeline, written, _previews(table, batch, frames))
+
+
+def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame]) -> dict[date, dict[str, Any]]:
+    """First rows of each snapshot, for the asset's page; none of a table that tells who its customers are."""
+    if any(column.endswith("customer_id") for column in TABLES[table].columns):
+        return {}
+    return {
+        as_of: {
+            "preview": dg.MetadataValue.table(
+                records=[
+                    dg.TableRecord({str(name): str(value) for name, value in row.items()})
+                    for row in frame.head(_PREVIEW_ROWS).to_dict("records")
+                ],
+                schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in TABLES[table].columns]),
+            )
+        }
+        for as_of, frame in zip(dates, frames, strict=True)
+    }
 
 
 def read_frames(*tables: str) -> Callable[[Backend, Sequence[date]], Iterable[list[pd.DataFrame]]]:

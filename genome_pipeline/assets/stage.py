@@ -14,11 +14,20 @@ from genome_pipeline.contracts.columns import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.settings import ConfigError, TransientError
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
+from genome_pipeline.warehouse.faults import machine_fault
 
 WAREHOUSE_POOL = "genome_warehouse"
 """Pool of every step that may open the warehouse: one process holds it at a time."""
+
+REASON_TAG = "genome/reason"
+"""Tag that says what asked for a run."""
+
+ON_COMMAND = "command: genome run"
+
+_RETRIES = 3
+_RETRY_SECONDS = 30
 
 OWNERS = ("team:customer-genome",)
 
@@ -57,8 +66,14 @@ class Stage:
             try:
                 yield from self.body(context, pipeline) or ()
             except ConfigError as error:
+                is_watched = context.run.tags.get(REASON_TAG) == ON_COMMAND
+                if isinstance(error, TransientError) and not is_watched and context.retry_number < _RETRIES:
+                    context.log.warning(str(error))
+                    raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
                 # A user's mistake: its sentence is the whole message, with no traceback to read through.
-                raise dg.Failure(description=str(error), allow_retries=False) from None
+                raise stopped(error, pipeline) from None
+            except Exception as error:
+                raise stopped(error, pipeline) from error
 
         return _compute
 
@@ -95,6 +110,12 @@ def table_stage(
     return decorate
 
 
+def stopped(error: Exception, pipeline: Pipeline) -> Exception:
+    """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
+    fault = machine_fault(error, pipeline.settings.home) or (str(error) if isinstance(error, ConfigError) else None)
+    return dg.Failure(description=fault, allow_retries=False) if fault else error
+
+
 def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
         table.name,
@@ -102,7 +123,14 @@ def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
         group_name=table.group,
         owners=list(OWNERS),
         kinds={"duckdb", *kinds},
-        metadata={"dagster/table_name": table.name, "dagster/column_schema": column_schema(table)},
+        metadata={
+            "dagster/table_name": table.name,
+            "dagster/column_schema": column_schema(table),
+            "docs": dg.MetadataValue.md(
+                "`docs/data_dictionary.md` (every column), `docs/methodology.md` (how it is computed),"
+                " `docs/operations.md` (what to do when it fails)"
+            ),
+        },
     )
 
 
@@ -129,13 +157,18 @@ def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[dat
     return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
 
 
-def report_rows(context: dg.AssetExecutionContext, pipeline: Pipeline, written: WrittenSlices, **facts: Any) -> None:
-    """Attach row counts, and any ``facts``, to the materialisation of each period."""
+def report_rows(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    written: WrittenSlices,
+    facts: Mapping[date, Mapping[str, Any]] | None = None,
+) -> None:
+    """Attach row counts, and the ``facts`` of a slice, to the materialisation of each period; numbers are plotted."""
     table = TABLES[written.table]
     for key, rows in written.row_counts.items():
         if isinstance(key, date):
             context.add_asset_metadata(
-                {"dagster/partition_row_count": rows, **facts},
+                {"dagster/partition_row_count": rows, **(facts or {}).get(key, {})},
                 asset_key=table.name,
                 partition_key=_partition_key(pipeline, table, key),
             )

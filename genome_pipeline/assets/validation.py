@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import dagster as dg
 
 from genome_pipeline.assets.stage import report_rows, table_stage
@@ -10,7 +12,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
-from genome_pipeline.warehouse.database import stored
+from genome_pipeline.warehouse.database import WrittenSlices, stored
 from genome_pipeline.warehouse.ingestion import typed_raw
 
 
@@ -40,5 +42,12 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
                 rejected_lines(judged, database.table("raw_transactions")),
                 context.run_id,
             )
-    report_rows(context, pipeline, valid)
-    report_rows(context, pipeline, rejected, undated_row_count=rejected.row_counts[None])
+    undated = rejected.row_counts[None]
+    report_rows(context, pipeline, valid, {day: {"kept_share": _kept_share(valid, rejected, day)} for day in periods})
+    report_rows(context, pipeline, rejected, {day: {"undated_row_count": undated} for day in periods})
+
+
+def _kept_share(valid: WrittenSlices, rejected: WrittenSlices, period: date) -> float:
+    """Share of the period's source rows that passed the rules; 1 where there are none."""
+    kept, aside = valid.row_counts[period], rejected.row_counts[period]
+    return kept / (kept + aside) if kept else float(not aside)

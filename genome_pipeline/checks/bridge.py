@@ -9,12 +9,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from genome_pipeline.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.assets.stage import WAREHOUSE_POOL, stopped
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError
 
 CheckBody = Callable[[dg.AssetCheckExecutionContext, Pipeline], Sequence[CheckResult]]
 
@@ -47,8 +46,8 @@ class Check:
                 try:
                     results = self.body(context, pipeline)
                     _record(context, pipeline, results)
-                except ConfigError as error:
-                    raise dg.Failure(description=str(error), allow_retries=False) from None
+                except Exception as error:
+                    raise stopped(error, pipeline) from error
                 if context.has_partition_key_range and len(periods := period_starts(context)) > 1:
                     yield from self._period_evaluations(periods, results)
                 yield _evaluation(results)

@@ -134,7 +134,8 @@ def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
     with pipeline.warehouse.open() as database:
         periods = period_starts(context)
         dates = [*map(pipeline.settings.time.as_of, periods)]
-        for period, as_of, observed_until in zip(periods, dates, observed_at(database, dates), strict=True):
+        observed_dates = observed_at(database, pipeline.settings, dates)
+        for period, as_of, observed_until in zip(periods, dates, observed_dates, strict=True):
             missing = (as_of - observed_until).days
             observed = (
                 f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"

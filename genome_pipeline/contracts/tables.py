@@ -721,6 +721,7 @@ _ALL = (
         "The whole genome of a customer in one row: segment, value, risk, confidence, action and measured genes.",
         (
             "as_of",
+            "is_provisional",
             "customer_id",
             *_SEGMENT,
             *_ORDERS,

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.settings import ConfigError, TransientError
 
 
 class SourceError(ConfigError):
     """A source that cannot be read as configured: one sentence saying what, where, and what to do."""
+
+
+class SourceUnreachable(SourceError, TransientError):
+    """A source that did not answer this time."""
 
 
 @dataclass(frozen=True)

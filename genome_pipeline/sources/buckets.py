@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec import AbstractFileSystem
 
-from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable
 from genome_pipeline.sources.parquet import partition_folders
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
@@ -88,7 +88,7 @@ def copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
             size = system.size(key)
             system.get_file(key, str(path))
         if size is not None and path.stat().st_size != size:
-            raise SourceError(
+            raise SourceUnreachable(
                 f"{_shown(file, url)} came over with {path.stat().st_size:,} of {size:,} bytes: it was replaced, or the"
                 " connection was lost; run again"
             )
@@ -159,4 +159,4 @@ def _told(url: str) -> Iterator[None]:
                 f"{url} may not be read ({reason}): give credentials that may list and read it, in the environment"
                 f" ({variables})"
             ) from None
-        raise SourceError(f"{url} was not read ({reason}): check the connection and run again") from None
+        raise SourceUnreachable(f"{url} was not read ({reason}): check the connection and run again") from None

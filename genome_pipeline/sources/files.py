@@ -66,6 +66,25 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
         raise SourceError(unreadable(Path(error.filename or source.path), error)) from None
 
 
+def landing_mark(source: SourceSettings) -> str | None:
+    """A mark that is another one when files were added, removed or written to; None for a database, which has none.
+
+    Costs a listing, and reads no file. Raises :class:`SourceError` as :func:`find_files` does.
+    """
+    if source.is_database:
+        return None
+    if "://" in source.path:
+        marks = [f"{file.name} {file.content_hash}" for file in _in_bucket(source.path)]
+    else:
+        try:
+            _, paths = _paths(Path(source.path))
+            stats = [(path, path.stat()) for path in paths]
+        except OSError as error:
+            raise SourceError(unreadable(Path(error.filename or source.path), error)) from None
+        marks = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+
+
 @contextmanager
 def read_file(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, source: SourceSettings

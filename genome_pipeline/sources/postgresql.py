@@ -21,7 +21,7 @@ from adbc_driver_manager import Error
 from adbc_driver_manager.dbapi import Connection, Cursor
 
 from genome_pipeline.settings import SourceSettings
-from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable
 from genome_pipeline.sources.rows import Chosen, Rows, identifier, raw_columns
 
 _NO_SUCH_TABLE = ("42P01", "3F000")
@@ -35,14 +35,14 @@ def source_file(source: SourceSettings) -> SourceFile:
 
 
 def connect(source: SourceSettings) -> Connection:
-    """A connection to the database of ``source.path``. Raises :class:`SourceError` for a server that refuses."""
+    """A connection to the database of ``source.path``. Raises :class:`SourceUnreachable` for a server that refuses."""
     # Loads the driver's library.
     import adbc_driver_postgresql.dbapi as postgresql
 
     try:
         connection: Connection = postgresql.connect(_address(source))
     except Error as error:
-        raise SourceError(_not_connected(source, str(error))) from None
+        raise SourceUnreachable(_not_connected(source, str(error))) from None
     return connection
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
+import ibis
 import ibis.expr.types as ir
 
 from genome_pipeline.contracts.tables import TABLES
 
 
-def customer_genome(
-    features: ir.Table,
-    segments: ir.Table,
-    value: ir.Table,
-    risk: ir.Table,
-    estimates: ir.Table,
-    confidence: ir.Table,
-    actions: ir.Table,
-) -> ir.Table:
-    """Table ``customer_genome`` from the customer tables of the same snapshots."""
-    parts = (
+def customer_genome(parts: Sequence[ir.Table], today: date) -> ir.Table:
+    """Table ``customer_genome`` of snapshots made ``today``.
+
+    ``parts``: rows of features, segments, value, risk, neighbours' estimates, confidence and actions, in this order.
+    """
+    features, segments, value, risk, estimates, confidence, actions = parts
+    joined = (
         segments,
         value.rename(value_abstain_reason="abstain_reason"),
         risk.rename(risk_abstain_reason="abstain_reason"),
@@ -26,6 +26,7 @@ def customer_genome(
         actions,
     )
     genome = features
-    for part in parts:
+    for part in joined:
         genome = genome.inner_join(part, ["as_of", "customer_id"])
+    genome = genome.mutate(is_provisional=genome.as_of > ibis.date(today))
     return genome.select(*TABLES["customer_genome"].columns)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -17,7 +17,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.settings import ConfigError, TransientError
 from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 
 logger = logging.getLogger(__name__)
@@ -26,12 +26,17 @@ LOCK_WAIT_SECONDS = 600.0
 _RETRY_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
 _VERSION_SETTING = "schema_version"
+_CLOCK_TOLERANCE = timedelta(hours=1)
 
 Slice = date | str | None
 
 
 class WarehouseError(ConfigError):
     """The warehouse cannot be used as it is: one sentence saying why and what to do."""
+
+
+class WarehouseBusy(WarehouseError, TransientError):
+    """Another process holds the warehouse."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,14 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             connection = duckdb.connect(path, read_only=read_only)
             break
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
+            if "set lock on file" not in str(error):
                 raise WarehouseError(
-                    f"{path} cannot be opened ({_first_line(error)}): restore it, or delete it and run again to rebuild"
-                    " it from the source"
+                    f"{path} cannot be opened ({_first_line(error)}): restore it from a backup, or `genome rebuild`"
+                    " makes it anew from the source"
                 ) from None
             waited = time.monotonic() - started
             if waited > wait_seconds:
-                raise WarehouseError(
+                raise WarehouseBusy(
                     f"{path} has been held by another process for {waited:.0f} s ({_first_line(error)}): let that"
                     " process finish, then run again"
                 ) from None
@@ -77,8 +82,8 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             time.sleep(_RETRY_SECONDS)
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{path} is not a database this version can read ({_first_line(error)}): restore it, or delete it and"
-                " run again to rebuild it from the source"
+                f"{path} is not a database this version can read ({_first_line(error)}): restore it from a"
+                " backup, or `genome rebuild` makes it anew from the source"
             ) from None
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -94,8 +99,11 @@ class Warehouse:
     ``settings_hash`` is recorded with each slice written, so that slices made under other settings are known.
     """
 
-    def __init__(self, path: Path, settings_hash: str, identity: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, settings_hash: str, identity: dict[str, str], wait_seconds: float = LOCK_WAIT_SECONDS
+    ) -> None:
         self.path = path
+        self._wait_seconds = wait_seconds
         self._settings_hash = settings_hash
         self._identity = identity
         self._prepared_file: int | None = None
@@ -109,7 +117,7 @@ class Warehouse:
             raise WarehouseError(
                 f"{self.path.parent} cannot be made ({error.strerror}): set GENOME_HOME to a folder you may write"
             ) from None
-        with open_database(self.path) as database:
+        with open_database(self.path, wait_seconds=self._wait_seconds) as database:
             file = self.path.stat().st_ino
             if file != self._prepared_file:
                 _migrate(database, self.path)
@@ -121,7 +129,7 @@ class Warehouse:
     @contextmanager
     def open_to_read(self) -> Iterator[Backend]:
         """The database read-only: what else in this process reads it can open it meanwhile."""
-        with open_database(self.path, read_only=True) as database:
+        with open_database(self.path, read_only=True, wait_seconds=self._wait_seconds) as database:
             if (found := _schema_version(database)) not in (SCHEMA_VERSION, None):
                 raise WarehouseError(
                     f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}: "
@@ -181,7 +189,7 @@ class Warehouse:
     def _record(
         self, connection: duckdb.DuckDBPyConnection, table: Table, counts: dict[Slice, int], run_id: str
     ) -> None:
-        written_at = datetime.now(UTC).replace(tzinfo=None)
+        written_at = record_time(connection)
         keys = [_slice_key(key) for key in counts]
         connection.execute(
             "DELETE FROM written_slices WHERE table_name = ? AND slice_key IN (SELECT unnest(?))", [table.name, keys]
@@ -257,6 +265,26 @@ def _migrate(database: Backend, path: Path) -> None:
                 connection.execute(statement)
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
+
+
+def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
+    """The moment (UTC) to record what is written now with: later than all that was recorded before.
+
+    What is stale is told by the order of these moments, so a clock that was put right by a little does not disturb it.
+    Raises :class:`WarehouseError` where the clock is more than an hour behind the latest one.
+    """
+    now = datetime.now(UTC).replace(tzinfo=None)
+    ((latest,),) = connection.execute(
+        "SELECT max(moment) FROM (SELECT max(written_at) AS moment FROM written_slices"
+        " UNION ALL SELECT max(changed_at) FROM changed_periods UNION ALL SELECT max(published_at) FROM pipeline_runs)"
+    ).fetchall()
+    if latest is not None and now < latest - _CLOCK_TOLERANCE:
+        raise WarehouseError(
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the warehouse was last written to at"
+            f" {latest:%Y-%m-%d %H:%M}: set the clock right; if it was wrong then, `genome rebuild` makes the warehouse"
+            " anew"
+        )
+    return now if latest is None else max(now, latest + timedelta(microseconds=1))
 
 
 def _ensure_tables(database: Backend) -> None:

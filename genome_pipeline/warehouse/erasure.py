@@ -16,6 +16,7 @@ import ibis
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import ID_COLUMNS
+from genome_pipeline.sources.rows import literal
 from genome_pipeline.transforms.validation import label
 from genome_pipeline.warehouse.database import WarehouseError, open_database
 
@@ -25,6 +26,7 @@ FORGOTTEN = "[forgotten]"
 EXAMPLES = "e.g. "
 """What comes before the rows that a check names."""
 
+_KEPT_FOR_GOOD = ("forgotten_customers", "erasures")
 _SHOWN_LENGTH = 60  # checks show so much of an id
 _EXAMPLES_IN = ("data_quality", "observed")
 
@@ -44,6 +46,32 @@ def text_without(text: str, customer_ids: Iterable[str]) -> str:
         for shown in {customer_id, customer_id[:_SHOWN_LENGTH]}:
             after = re.sub(rf"(?<![\w.,:/+-]){re.escape(shown)}(?![\w/+-]|[.,:]\w)", FORGOTTEN, after)
     return before + mark + after
+
+
+def carry_over(database: Backend, old: Path) -> None:
+    """Copy who was forgotten, and the record of it, from an older warehouse.
+
+    Raises :class:`WarehouseError` where the older one cannot be read.
+    """
+    connection = database.con
+    try:
+        connection.execute(f"ATTACH {literal(str(old))} AS old")
+        there = {
+            name
+            for (name,) in connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'old'"
+            ).fetchall()
+        }
+        for name in _KEPT_FOR_GOOD:
+            if name in there:
+                connection.execute(f"INSERT INTO {name} BY NAME FROM old.{name} EXCEPT FROM {name}")
+        connection.execute("DETACH old")
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise WarehouseError(
+            f"{old} cannot tell who was forgotten ({reason}): put a copy of before the damage in its place, or remove"
+            " it, rebuild, and forget them again"
+        ) from None
 
 
 def rows_of(path: Path, customer_ids: Sequence[str]) -> RemovedRows:

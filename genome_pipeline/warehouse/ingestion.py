@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import duckdb
 import ibis
@@ -17,7 +17,7 @@ from genome_pipeline.privacy import KEY_VARIABLE, forgotten_mark_sql, pseudonym_
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.validation import label, typed_lines
-from genome_pipeline.warehouse.database import transaction
+from genome_pipeline.warehouse.database import record_time, transaction
 
 _RAW = TABLES["raw_transactions"]
 
@@ -76,7 +76,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         removed=sorted(known.keys() - files.keys()),
         copies=copies,
     )
-    ingested_at = datetime.now(UTC).replace(tzinfo=None)
+    ingested_at = record_time(connection)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
         before = _fingerprints(database, settings, replaced, replaced)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with each change of the warehouse's tables, other than a new table; the step there stands below."""
 
 STEPS: dict[int, tuple[str, ...]] = {
@@ -11,6 +11,11 @@ STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE source_files ALTER COLUMN suppressed_row_count SET NOT NULL",
         "ALTER TABLE source_files ALTER COLUMN suppressed_row_count DROP DEFAULT",
         "ALTER TABLE pipeline_runs ADD COLUMN published_schema_version VARCHAR",
+    ),
+    2: (
+        "ALTER TABLE customer_genome ADD COLUMN is_provisional BOOLEAN DEFAULT false",
+        "ALTER TABLE customer_genome ALTER COLUMN is_provisional SET NOT NULL",
+        "ALTER TABLE customer_genome ALTER COLUMN is_provisional DROP DEFAULT",
     ),
 }
 """Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1."""

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -22,7 +22,7 @@ from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""
@@ -65,11 +65,12 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
     for left_over in folder.glob("genome-*.duckdb*"):
         # The warehouse is ours alone while this runs, so these are of runs that died.
         left_over.unlink()
-    warehouse.append(database, TABLES["pipeline_runs"], _run_record(database, settings, run_id, as_of))
+    record = _run_record(database, settings, run_id, as_of)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
         connection.execute(f"ATTACH '{_quoted(building)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
+            connection.register("this_run", record)
             counts = {table.name: _copy(database, table) for table in TABLES.values() if table.is_published}
             for table in TABLES.values():
                 if table.is_published:
@@ -80,6 +81,8 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
         finally:
             connection.execute("DETACH published")
         os.replace(building, settings.published_path)
+        # Not before: what is recorded as published counts as made.
+        warehouse.append(database, TABLES["pipeline_runs"], record)
     finally:
         building.unlink(missing_ok=True)
         building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
@@ -96,6 +99,8 @@ def _copy(database: Backend, table: Table) -> int:
         source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
     elif table.name == "quarantine_samples":
         source = f"({ibis.to_sql(samples_by_reason(database.table('quarantined_transactions')))})"
+    elif table.name == "pipeline_runs":
+        source = "(FROM main.pipeline_runs UNION ALL BY NAME FROM this_run)"
     else:
         source = f"main.{table.name}"
     order = ", ".join(table.key)
@@ -152,7 +157,7 @@ def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date)
             "version": [__version__],
             "settings_hash": [settings.results_hash],
             "parameters": [json.dumps(parameters)],
-            "published_at": [datetime.now(UTC).replace(tzinfo=None)],
+            "published_at": [record_time(database.con)],
             "published_schema_version": [PUBLISHED_VERSION],
         }
     )

@@ -1,6 +1,6 @@
 import multiprocessing
 import threading
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -109,8 +109,34 @@ def test_a_table_made_by_another_version_is_named(warehouse: Warehouse) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(WarehouseError, match="delete it and run again"), open_database(path):
+    with pytest.raises(WarehouseError, match="`genome rebuild`"), open_database(path):
         pass
+
+
+def record_latest(warehouse: Warehouse, ahead: timedelta) -> datetime:
+    """Record that the warehouse was written to so long after now; returns the moment."""
+    moment = datetime.now(UTC).replace(tzinfo=None) + ahead
+    write(warehouse, [JAN], migrations(JAN, 1))
+    with warehouse.open() as database:
+        database.con.execute("UPDATE written_slices SET written_at = ?", [moment])
+    return moment
+
+
+def test_a_clock_moved_back_is_named_and_nothing_changes(warehouse: Warehouse) -> None:
+    record_latest(warehouse, timedelta(days=2))
+    with pytest.raises(WarehouseError, match=r"the clock says .* set the clock right"):
+        write(warehouse, [FEB], migrations(FEB, 3))
+    assert rows(warehouse) == [(JAN, 1)]
+
+
+def test_what_is_written_after_a_small_correction_of_the_clock_is_still_later(warehouse: Warehouse) -> None:
+    latest = record_latest(warehouse, timedelta(minutes=20))
+    write(warehouse, [FEB], migrations(FEB, 3))
+    with warehouse.open() as database:
+        written = database.con.execute(
+            "SELECT written_at FROM written_slices WHERE slice_key = '2020-02-01'"
+        ).fetchone()
+    assert written == (latest + timedelta(microseconds=1),)
 
 
 def _hold(path: str, is_held: Event, is_enough: Event) -> None:
@@ -147,6 +173,7 @@ def version_1(warehouse: Warehouse) -> None:
             " VARCHAR, row_count BIGINT NOT NULL, raw_types VARCHAR NOT NULL, ingested_at TIMESTAMP NOT NULL)",
             "CREATE TABLE pipeline_runs (run_id VARCHAR NOT NULL, as_of DATE NOT NULL, version VARCHAR NOT NULL,"
             " settings_hash VARCHAR NOT NULL, parameters VARCHAR NOT NULL, published_at TIMESTAMP NOT NULL)",
+            TABLES["customer_genome"].ddl().replace('"is_provisional" BOOLEAN NOT NULL, ', ""),
             "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
         ):
             connection.execute(statement)

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.warehouse.database import WarehouseError
-from genome_pipeline.warehouse.erasure import known_ids, rewrite_without, rows_of, text_without
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError
+from genome_pipeline.warehouse.erasure import carry_over, known_ids, rewrite_without, rows_of, text_without
 
 
 @pytest.fixture
@@ -50,6 +50,23 @@ def test_every_row_that_names_the_customer_goes_and_no_other(file: Path) -> None
         assert connection.execute("SELECT comment FROM duckdb_tables() WHERE comment IS NOT NULL").fetchall() == [
             ("Everyone.",)
         ]
+
+
+def test_who_was_forgotten_is_carried_over_to_a_new_warehouse(tmp_path: Path) -> None:
+    old, new = (Warehouse(tmp_path / name, "hash", {}) for name in ("old.duckdb", "new.duckdb"))
+    with old.open() as database:
+        database.con.execute("INSERT INTO forgotten_customers VALUES ('mark', 'key', '2020-01-01')")
+    for _ in range(2):
+        with new.open() as database:
+            carry_over(database, old.path)
+            found = database.con.execute("SELECT customer_hash FROM forgotten_customers").fetchall()
+            assert found == [("mark",)]
+    old.path.write_bytes(b"damaged" * 1000)
+    with (
+        new.open() as database,
+        pytest.raises(WarehouseError, match=r"old.duckdb cannot tell who was forgotten .*: put a copy"),
+    ):
+        carry_over(database, old.path)
 
 
 def test_no_byte_of_the_customer_is_left(file: Path) -> None:

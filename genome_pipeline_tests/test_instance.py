@@ -1,0 +1,89 @@
+"""The Dagster instance: its home, on PostgreSQL too, and what runs leave behind."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import dagster as dg
+import pytest
+import yaml
+from dagster import DagsterInstance, DagsterRunStatus
+
+from genome_pipeline import instance as instances
+from genome_pipeline.instance import POSTGRES_VARIABLE, alive, prepare_home, prune_runs, release_dead_runs
+from genome_pipeline.resources import Pipeline
+from genome_pipeline.settings import load_settings
+from genome_pipeline_tests.pipelines import make, shop
+from genome_pipeline_tests.postgres import PASSWORD, running_server
+
+
+@dg.job
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    (tmp_path / "dagster").mkdir()
+    with DagsterInstance.local_temp(str(tmp_path / "dagster")) as made:
+        yield made
+
+
+def test_a_run_whose_process_died_is_told_from_one_that_lives(instance: DagsterInstance) -> None:
+    run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
+    with alive(instance, run.run_id):
+        release_dead_runs(instance)
+        assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
+    # Its lock is free, and it was never recorded as done.
+    release_dead_runs(instance)
+    assert instance.get_runs()[0].status is DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterInstance) -> None:
+    instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
+    release_dead_runs(instance)
+    assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
+
+
+def test_old_runs_go_but_for_those_that_made_what_is_in_use(early_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(early_shop)
+    prepare_home(settings)
+    monkeypatch.setattr(instances, "RUNS_KEPT", timedelta())
+    with DagsterInstance.get() as instance:
+        before = {run.run_id for run in instance.get_runs()}
+        nothing.execute_in_process(instance=instance)
+        assert prune_runs(instance, Pipeline.of(settings)) == 1
+        assert {run.run_id for run in instance.get_runs()} == before
+        genome = dg.AssetKey("customer_genome")
+        assert instance.get_materialized_partitions(genome) == {"2020-01-01", "2020-02-01"}
+
+
+def test_the_home_is_written_once_and_is_then_the_users(tmp_path: Path) -> None:
+    settings = load_settings(shop(tmp_path))
+    home = prepare_home(settings)
+    config = yaml.safe_load((home / "dagster.yaml").read_text(encoding="utf-8"))
+    assert config["telemetry"] == {"enabled": False}
+    assert config["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    prepare_home(settings)
+    assert (home / "dagster.yaml").read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"
+
+
+@pytest.mark.slow
+def test_an_instance_on_postgresql_keeps_the_records_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_server() as server:
+        address = f"postgresql+psycopg2://genome:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/shop"
+        monkeypatch.setenv(POSTGRES_VARIABLE, address)
+        _, outcome = make(shop(tmp_path), None, "2020-02-01")
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM runs WHERE status = 'SUCCESS'")
+            assert cursor.fetchone() == (2,)  # the source; all months and what is published
+        with DagsterInstance.get() as instance:
+            assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+            assert instance.get_materialized_partitions(dg.AssetKey("customer_genome")) == {"2020-01-01"}
+        home = Path(os.environ["DAGSTER_HOME"])
+        assert PASSWORD not in (home / "dagster.yaml").read_text(encoding="utf-8")
+        assert not list(home.rglob("*.db"))
+        assert len(outcome.as_of) == 1
