@@ -33,7 +33,9 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
     rng = np.random.default_rng(seed)
     snapshots = [snapshot for snapshot in SNAPSHOTS if snapshot <= as_of]
     activity = _activity(rng, customer_count)
-    genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True)
+    genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True).assign(
+        is_provisional=False
+    )
     genome = _with_previous_segments(genome, snapshots)
     outcomes = _outcomes(rng, genome, snapshots)
     frames = {
