@@ -74,7 +74,7 @@ def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition | dg.JobDefin
         ),
         dg.define_asset_job(
             RETRAIN_JOB,
-            selection=dg.AssetSelection.assets(*_MODELS).downstream(),
+            selection=dg.AssetSelection.assets(*_MODELS).downstream().required_multi_asset_neighbors(),
             description="Fit the models of the chosen snapshots again, make all that follows from them and publish.",
         ),
         dg.define_asset_job(

@@ -62,7 +62,8 @@ class ConformalIntervals:
         """Bounds of each prediction, 0 <= lower <= predicted <= upper.
 
         Half of the misses allowed are below. Where to buy nothing is likelier than that, the lower bound is 0, and the
-        upper tail gets what is left: who buys with probability p exceeds it with probability (1 - level) / p.
+        upper tail gets what is left, but no more than it has where the lower bound begins to rise, so that intervals of
+        a higher level hold those of a lower: who buys with probability p exceeds it with probability (1 - level) / p.
 
         Args:
             predicted: mean of each customer, at least 0, shape (customers,).
@@ -73,7 +74,7 @@ class ConformalIntervals:
         expected = predicted / buys
         misses = 1 - np.asarray(self.levels)[bins]
         below = np.maximum(misses / 2 - (1 - buys), 0.0) / buys
-        above = np.where(below > 0, misses / 2, np.minimum(misses, buys)) / buys
+        above = np.where(below > 0, misses / 2, np.minimum(misses, np.minimum(buys, 1 - buys))) / buys
         lower = np.where(below > 0, expected * self._quantile(bins, below), 0.0)
         upper = np.where(above < 1, expected * self._quantile(bins, 1 - above), 0.0)
         if self.is_count:

@@ -292,20 +292,18 @@ def _ensure_tables(database: Backend) -> None:
 
     ``raw_transactions`` takes its types from the first file, so ingestion makes it.
     """
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, set[str]] = {}
     for name, column in database.con.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
-        " ORDER BY table_name, column_index"
     ).fetchall():
-        columns.setdefault(name, []).append(column)
+        columns.setdefault(name, set()).add(column)
     for table in TABLES.values():
         if table.is_made_at_publishing:
             continue
         if table.name not in columns:
             if table.name != "raw_transactions":
                 database.con.execute(table.ddl())
-        elif tuple(columns[table.name]) != table.columns:
-            differing = sorted(set(columns[table.name]) ^ set(table.columns)) or ["their order"]
+        elif differing := sorted(columns[table.name] ^ set(table.columns)):
             raise WarehouseError(
                 f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
                 " set GENOME_HOME to another folder, or delete the warehouse to rebuild it from the source"

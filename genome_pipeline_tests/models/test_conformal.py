@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -108,11 +108,13 @@ def test_who_buys_nothing_counts_as_missed_below() -> None:
     assert upper == pytest.approx(10 / 0.95 * 2 * (1 - 0.1 / 0.95))
 
 
-@pytest.mark.parametrize("activity", [0.899, 0.5, 0.21])
-def test_the_lower_bound_is_zero_where_buying_nothing_is_likelier_than_half_of_the_misses(activity: float) -> None:
+@pytest.mark.parametrize(("activity", "above"), [(0.899, 0.101), (0.801, 0.199), (0.5, 0.2), (0.21, 0.2)])
+def test_the_lower_bound_is_zero_where_buying_nothing_is_likelier_than_half_of_the_misses(
+    activity: float, above: float
+) -> None:
     lower, upper = bounds(activity)
     assert lower == 0
-    assert upper == pytest.approx(max(10 / activity * 2 * (1 - 0.2 / activity), 10))
+    assert upper == pytest.approx(max(10 / activity * 2 * (1 - above / activity), 10))
 
 
 def test_who_buys_more_rarely_than_the_misses_is_covered_by_nothing_at_all() -> None:
@@ -152,6 +154,7 @@ def test_bounds_hold_the_prediction_and_are_not_negative(
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0, 1e4), st.floats(0, 1), st.floats(0.5, 0.99), st.floats(0, 0.49))
+@example(1.0, 0.875, 0.5625, 0.1875)
 def test_intervals_of_a_higher_level_hold_those_of_a_lower(
     predicted: float, activity: float, level: float, more: float
 ) -> None:
