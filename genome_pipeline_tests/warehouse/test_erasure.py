@@ -53,7 +53,9 @@ def test_every_row_that_names_the_customer_goes_and_no_other(file: Path) -> None
 
 
 def test_who_was_forgotten_is_carried_over_to_a_new_warehouse(tmp_path: Path) -> None:
-    old, new = (Warehouse(tmp_path / name, "hash", {"calendar.period": "month"}) for name in ("old.duckdb", "new.duckdb"))
+    old, new = (
+        Warehouse(tmp_path / name, "hash", {"calendar.period": "month"}) for name in ("old.duckdb", "new.duckdb")
+    )
     with old.open() as database:
         database.con.execute("INSERT INTO forgotten_customers VALUES ('mark', 'key', '2020-01-01')")
     for _ in range(2):
