@@ -34,8 +34,9 @@ from genome_pipeline.contracts.tables import TABLES
 def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
     """Every check of the code location."""
     contracts = [
-        contract_check(TABLES[name], partitions if stage.is_partitioned else None)
+        contract_check(TABLES[name], by_stage).build(by_stage)
         for stage in STAGES
+        for by_stage in (partitions if stage.is_partitioned else None,)
         for name in stage.asset_names
         if name in TABLES
     ]
