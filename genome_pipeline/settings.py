@@ -310,6 +310,16 @@ class QualitySettings(_Section):
         return self
 
 
+class WarehouseSettings(_Section):
+    """How much memory DuckDB may take, in a run; beyond it, it puts rows aside in files beside the warehouse."""
+
+    memory_limit: str | None = Field(
+        default=None,
+        pattern=r"^[1-9][0-9]* ?[KMGT]i?B$",
+        description='Such as "4GB"; 80 % of the machine\'s memory where none is given.',
+    )
+
+
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
 
@@ -368,6 +378,7 @@ class Draft(BaseSettings):
     actions: ActionSettings = ActionSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
