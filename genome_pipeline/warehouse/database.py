@@ -368,10 +368,10 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def stored(database: Backend, rows: ir.Table) -> Iterator[ir.Table]:
-    """``rows`` computed once into a temporary table, for use by several statements."""
-    database.con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {ibis.to_sql(rows, dialect='duckdb')}")
+def stored(database: Backend, rows: ir.Table, name: str) -> Iterator[ir.Table]:
+    """``rows`` computed once into a temporary table of that name, for use by several statements."""
+    database.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {ibis.to_sql(rows, dialect='duckdb')}")
     try:
-        yield database.table("stored_rows", database=("temp", "main"))
+        yield database.table(name, database=("temp", "main"))
     finally:
-        database.con.execute("DROP TABLE IF EXISTS temp.stored_rows")
+        database.con.execute(f"DROP TABLE IF EXISTS temp.{name}")
