@@ -22,7 +22,9 @@ _SAMPLED = 5
 _COUNTED = ("reason", "row_count", "cents")
 _TYPED = TABLES["validated_transactions"].columns
 # Visible ASCII without a blank at either end that cannot be a mark for nothing: by its first character, or its length.
-_NO_MARK = "".join(re.escape(chr(code)) for code in range(33, 127) if chr(code) not in {mark[0] for mark in NOTHING_MARKS})
+_NO_MARK = "".join(
+    re.escape(chr(code)) for code in range(33, 127) if chr(code) not in {mark[0] for mark in NOTHING_MARKS}
+)
 _PLAIN = f"^(?:[{_NO_MARK}](?:[ -~]*[!-~])?|[!-~][ -~]{{{max(map(len, NOTHING_MARKS)) - 1},}}[!-~])\\z"
 _IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
 
