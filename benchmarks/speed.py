@@ -1,8 +1,8 @@
 """How fast the pipeline is on this machine, beside DuckDB's own query, ``lifetimes`` and pandas on the same rows.
 
 ``LIFETIMES_PYTHON=… python -m benchmarks.speed --lines 1000000 10000000 50000000`` prints the table of bars, what
-changed since the baseline, and the stages one by one, and keeps them in ``benchmarks/results/speed/``, as JSON,
-Markdown and a plot. Each measurement is a process of its own, so that its peak memory is its own, with the 0.4 GB of
+changed since the baseline, and the stages one by one, and keeps them in ``benchmarks/results/speed/``, as JSON
+and Markdown. Each measurement is a process of its own, so that its peak memory is its own, with the 0.4 GB of
 the libraries in it. Logs and warehouses lie in a temporary folder: 50 million lines need 25 GB of it. ``lifetimes``
 needs older libraries than ours: name the interpreter of an environment that has it; without one that part is skipped.
 """
@@ -126,6 +126,7 @@ def _reference(log: str, memory_limit: str) -> dict[str, float]:
     seconds = []
     for _ in range(2):
         with duckdb.connect(config={"memory_limit": memory_limit}) as connection:
+            connection.execute("SET enable_progress_bar = false")
             begun = time.perf_counter()
             connection.execute(f"CREATE TEMP TABLE found AS {_REFERENCE.format(log=log)}")
             seconds.append(time.perf_counter() - begun)
@@ -560,23 +561,6 @@ def table_of_stages(run: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot(runs: Sequence[Mapping[str, Any]], target: Path) -> None:
-    """Seconds of the main stages and of the whole run over the number of lines, both logarithmic."""
-    import plotly.graph_objects as go
-
-    shown = ("reference", "raw_transactions", "validation", "customer_activity", "customer_features")
-    figure = go.Figure()
-    lines = [run["lines"] for run in runs]
-    for name in shown:
-        figure.add_scatter(x=lines, y=[run["costs"][name]["seconds"][name] for run in runs], name=name)
-    whole = [sum(Cost(**cost).total_seconds for n, cost in run["costs"].items() if n != "reference") for run in runs]
-    figure.add_scatter(x=lines, y=whole, name="whole run, checks too")
-    figure.update_xaxes(type="log", title="transaction lines")
-    figure.update_yaxes(type="log", title="seconds")
-    figure.update_layout(template="plotly_white", width=800, height=480, title="One machine, two cores")
-    target.write_bytes(figure.to_image(format="svg"))
-
-
 def main() -> None:
     """Measure, print and store."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -603,8 +587,6 @@ def main() -> None:
     found = {"cores": os.cpu_count(), "bars": [asdict(bar) for bar in bars], "runs": runs}
     (RESULTS / f"{arguments.keep_as}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     (RESULTS / f"{arguments.keep_as}.md").write_text(text, encoding="utf-8")
-    if len(runs) > 1:
-        plot(runs, RESULTS / f"{arguments.keep_as}.svg")
 
 
 if __name__ == "__main__":

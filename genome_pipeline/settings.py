@@ -313,11 +313,14 @@ class QualitySettings(_Section):
 class WarehouseSettings(_Section):
     """How much memory DuckDB may take, in a run; beyond it, it puts rows aside in files beside the warehouse."""
 
-    memory_limit: str | None = Field(
-        default=None,
-        pattern=r"^[1-9][0-9]* ?[KMGT]i?B$",
-        description='Such as "4GB"; 80 % of the machine\'s memory where none is given.',
-    )
+    memory_limit: str | None = Field(default=None, description="80 % of the machine's memory where none is given.")
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _an_amount(cls, limit: str | None) -> str | None:
+        if limit is not None and not re.fullmatch(r"[1-9]\d* ?[MGT]i?B", limit):
+            raise ValueError(f"{limit!r} is no amount of memory; write it as '4GB' or '500MB'")
+        return limit
 
 
 class PrivacySettings(_Section):
