@@ -210,7 +210,7 @@ def _plain_calls(config: str) -> dict[str, float]:
         seconds[name] = time.perf_counter() - begun
 
     for stage in STAGES:
-        timed(stage.name, lambda *given, body=stage.body: list(body(*given) or ()))  # type: ignore[misc]
+        timed(stage.name, lambda *given, body=stage.body: list(body(*given) or ()))
         for check in (check for check in checks if check.asset in stage.asset_names):
             timed(f"{check.asset}_{check.name}", check.body)
     return seconds
