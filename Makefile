@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 DEMO   := examples/complete_journey.toml
+LINES  ?= 1000000 10000000 50000000
 LOG    := .genome/complete_journey/landing/complete_journey.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs lock ui dashboard clean
+.PHONY: help demo test test-all lint format docs bench lock ui dashboard clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +45,9 @@ format: .venv/.installed  ## put the code in its format
 docs: .venv/.installed  ## write the generated parts of the documentation
 	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
 	$(BIN)/python -m genome_pipeline.contracts.published genome_pipeline/contracts/published_schema.json
+
+bench: .venv/.installed  ## speed on this machine beside the bars and the baseline (an hour; LINES="1000000" for less)
+	$(BIN)/python -m benchmarks.speed --lines $(LINES)
 
 lock: .venv/.installed  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --extra demo --extra dev --universal --generate-hashes --python-version 3.11 \

@@ -22,6 +22,12 @@ class Pipeline:
         """The pipeline that ``settings`` describe, which waits so long for its warehouse. Opens nothing."""
         return cls(
             settings,
-            Warehouse(settings.warehouse_path, settings.results_hash, settings.identity, wait_seconds),
+            Warehouse(
+                settings.warehouse_path,
+                settings.results_hash,
+                settings.identity,
+                wait_seconds,
+                settings.warehouse.memory_limit,
+            ),
             Artifacts(settings.artifacts_path),
         )

@@ -310,6 +310,19 @@ class QualitySettings(_Section):
         return self
 
 
+class WarehouseSettings(_Section):
+    """How much memory DuckDB may take, in a run; beyond it, it puts rows aside in files beside the warehouse."""
+
+    memory_limit: str | None = Field(default=None, description="80 % of the machine's memory where none is given.")
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _an_amount(cls, limit: str | None) -> str | None:
+        if limit is not None and not re.fullmatch(r"[1-9]\d* ?[MGT]i?B", limit):
+            raise ValueError(f"{limit!r} is no amount of memory; write it as '4GB' or '500MB'")
+        return limit
+
+
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
 
@@ -368,6 +381,7 @@ class Draft(BaseSettings):
     actions: ActionSettings = ActionSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()

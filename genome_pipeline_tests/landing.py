@@ -45,7 +45,7 @@ def ingest_and_validate(settings: Settings, progress: Callable[[str], None] = la
         ingest(database, settings, progress)
         changed = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
         periods = [start for (start,) in changed if start is not None]
-        with stored(database, judged_lines(typed_raw(database, settings), rules)) as judged:
+        with stored(database, judged_lines(typed_raw(database, settings), rules), "judged_lines") as judged:
             rejected = rejected_lines(judged, database.table("raw_transactions"))
             for name, rows, slices in (
                 ("validated_transactions", valid_lines(judged), periods),

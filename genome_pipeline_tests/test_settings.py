@@ -71,6 +71,7 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("[source]", "[source]\ntime_zone = 'Europe/Londn'", r"no IANA time zone \(did you mean 'Europe/London'\?\)"),
         ("[source]", "[source]\nthousands = ' '\ndecimal = ';'", "source.decimal = ';' is wrong"),
         ("[source]", "[source]\nthousands = '.'", "decimal and thousands are both '.'; set source.decimal"),
+        ("[calendar]", "[warehouse]\nmemory_limit = '4'\n[calendar]", "'4' is no amount of memory; write it as '4GB'"),
         ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
         (
             "[calendar]",

@@ -11,7 +11,7 @@ from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
+from genome_pipeline.transforms.validation import judged_lines, rejected_lines, repeated_places, valid_lines
 from genome_pipeline.warehouse.database import WrittenSlices, stored
 from genome_pipeline.warehouse.ingestion import typed_raw
 
@@ -30,8 +30,13 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     with warehouse.open() as database:
         lines = typed_raw(database, settings)
-        wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
-        with stored(database, judged_lines(wanted, rules)) as judged:
+        wanted = lines.filter(
+            lines.period_start_date.between(periods[0], periods[-1]) | lines.period_start_date.isnull()
+        )
+        with (
+            stored(database, repeated_places(wanted), "repeated_places") as repeats,
+            stored(database, judged_lines(wanted, rules, repeats), "judged_lines") as judged,
+        ):
             valid = warehouse.replace_slices(
                 database, TABLES["validated_transactions"], periods, valid_lines(judged), context.run_id
             )

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from genome_pipeline.assets import STAGES
+from genome_pipeline.checks.bridge import Check
 from genome_pipeline.checks.contract import contract_check
 from genome_pipeline.checks.drift import drift
 from genome_pipeline.checks.input import (
@@ -31,32 +32,38 @@ from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 
 
-def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
-    """Every check of the code location."""
+def declared_checks(
+    partitions: dg.PartitionsDefinition[Any],
+) -> list[tuple[Check, dg.PartitionsDefinition[Any] | None]]:
+    """Every check of the code location, with the partitions of its asset, where that has any."""
     contracts = [
-        contract_check(TABLES[name], partitions if stage.is_partitioned else None)
+        (contract_check(TABLES[name], by_stage), by_stage)
         for stage in STAGES
+        for by_stage in (partitions if stage.is_partitioned else None,)
         for name in stage.asset_names
         if name in TABLES
     ]
-    others = [
-        rows_counted.build(None),
-        files_differ.build(None),
-        nothing_lost.build(partitions),
-        covers_period.build(partitions),
-        lines_in_bounds.build(partitions),
-        returns_within_purchases.build(partitions),
-        volume.build(partitions),
-        missing_share.build(partitions),
-        drift.build(partitions),
-        segments_hold.build(partitions),
-        segments_last.build(partitions),
-        beats_naive.build(partitions),
-        churn_is_calibrated.build(partitions),
-        confidence_means_something.build(partitions),
-        error_is_steady.build(partitions),
-        intervals_cover.build(partitions),
-        neighbors_found.build(partitions),
-        published_is_whole.build(None),
-    ]
-    return [*contracts, *others]
+    whole = (rows_counted, files_differ, published_is_whole)
+    by_period = (
+        nothing_lost,
+        covers_period,
+        lines_in_bounds,
+        returns_within_purchases,
+        volume,
+        missing_share,
+        drift,
+        segments_hold,
+        segments_last,
+        beats_naive,
+        churn_is_calibrated,
+        confidence_means_something,
+        error_is_steady,
+        intervals_cover,
+        neighbors_found,
+    )
+    return [*contracts, *((check, None) for check in whole), *((check, partitions) for check in by_period)]
+
+
+def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
+    """Their Dagster definitions."""
+    return [check.build(of_asset) for check, of_asset in declared_checks(partitions)]

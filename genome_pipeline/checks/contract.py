@@ -15,7 +15,7 @@ from genome_pipeline.quality.validation import CheckResult, Slices, validate_tab
 from genome_pipeline.resources import Pipeline
 
 
-def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
+def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None) -> Check:
     """The blocking check that the slices of a run hold what the contract says."""
 
     def body(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
@@ -28,7 +28,7 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None
         f"Columns, types, keys, nulls, bounds and relations of {table.name} are as its contract declares them.",
         True,
         body,
-    ).build(partitions)
+    )
 
 
 def _slices(

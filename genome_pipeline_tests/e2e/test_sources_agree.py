@@ -139,7 +139,7 @@ def validated(folder: Path) -> tuple[Path, Path]:
     with Pipeline.of(settings).warehouse.open() as database:
         ingest(database, settings)
         rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
-        with stored(database, judged_lines(typed_raw(database, settings), rules)) as judged:
+        with stored(database, judged_lines(typed_raw(database, settings), rules), "judged_lines") as judged:
             valid = valid_lines(judged), TABLES["validated_transactions"]
             rejected = rejected_lines(judged, database.table("raw_transactions")), TABLES["quarantined_transactions"]
             for (lines, table), path in zip((valid, rejected), paths, strict=True):

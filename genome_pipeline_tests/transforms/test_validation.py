@@ -174,6 +174,50 @@ def test_valid_lines_are_typed() -> None:
     assert tuple(line) == TABLES["validated_transactions"].columns
 
 
+@pytest.mark.parametrize(
+    ("written", "customer_id"),
+    [
+        ("C-1", "C-1"),
+        ("Nora", "Nora"),
+        ("N/A", None),
+        ("None", None),
+        ("None of us", "None of us"),
+        ("#N/A", None),
+        ("12345 ", "12345"),
+        ("  12345", "12345"),
+        ("12345\n", "12345"),
+        ("12345\u00a0", "12345"),
+        ("Anne Marie", "Anne Marie"),
+        ("Zoë Müller", "Zoë Müller"),
+        (" NaN\u00a0", None),
+        ("x", "x"),
+    ],
+)
+def test_ids_are_cleaned_of_blanks_and_marks_for_nothing(written: str, customer_id: str | None) -> None:
+    lines = typed(raw(engine(), [{**GOOD, "customer_id": written}]), list(GOOD))
+    assert lines.customer_id.to_pyarrow().to_pylist() == [customer_id]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit_price", "amount"),
+    [
+        ("1", "0.125", "0.13"),
+        ("-1", "0.125", "-0.13"),
+        ("3", "1.115", "3.35"),
+        ("0.5", "0.01", "0.01"),
+        ("99999.999", "99999.9999", "9999999890.00"),
+        ("100000", "0.125", "12500.00"),
+        ("1", "123456789.125", "123456789.13"),
+        ("123456789", "0.005", "617283.95"),
+    ],
+)
+def test_amounts_are_rounded_half_away_from_zero_whatever_their_size(
+    quantity: str, unit_price: str, amount: str
+) -> None:
+    lines = typed(raw(engine(), [{**GOOD, "quantity": quantity, "unit_price": unit_price}]), list(GOOD))
+    assert lines.amount.to_pyarrow().to_pylist() == [Decimal(amount)]
+
+
 def test_a_mapped_amount_prevails_and_is_negative_in_a_return() -> None:
     database = engine()
     row = {**GOOD, "quantity": "-1", "amount": "9.99"}

@@ -205,3 +205,10 @@ def test_a_warehouse_of_a_newer_program_is_named_and_left_alone(warehouse: Wareh
     with pytest.raises(WarehouseError, match=r"has schema version 99.* use the newer program"), newer.open_to_read():
         pass
     assert warehouse.path.read_bytes() == before
+
+
+def test_memory_is_limited_where_it_is_said(tmp_path: Path) -> None:
+    limited = Warehouse(tmp_path / "warehouse.duckdb", "hash", {"calendar.period": "month"}, memory_limit="500MiB")
+    for opened in (limited.open, limited.open_to_read):
+        with opened() as database:
+            assert database.con.execute("SELECT current_setting('memory_limit')").fetchall() == [("500.0 MiB",)]
