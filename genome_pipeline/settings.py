@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 from urllib.parse import unquote
 
 from pydantic import (
@@ -323,6 +323,15 @@ class WarehouseSettings(_Section):
         return limit
 
 
+class SparkSettings(_Section):
+    """The cluster of ``engine = "spark"``; everything else about it stands in Spark's own spark-defaults.conf."""
+
+    master: str = Field(default="", pattern=r"^$|^(spark|k8s|local|local-cluster|yarn)\b", description="Master URL.")
+    exchange: Path | None = Field(
+        default=None, description="Folder that driver and workers see under the same path; by default in home."
+    )
+
+
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
 
@@ -374,6 +383,8 @@ class Draft(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="GENOME_", env_nested_delimiter="__")
 
     home: Path = Path(".genome")
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: SparkSettings = SparkSettings()
     source: SourceSettings
     calendar: CalendarSettings = CalendarSettings()
     predict: PredictSettings = PredictSettings()
@@ -385,6 +396,12 @@ class Draft(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
+
+    @model_validator(mode="after")
+    def _spark_has_a_master(self) -> Self:
+        if self.engine == "spark" and not self.spark.master:
+            raise ValueError('engine = "spark" needs a cluster; set spark.master to its URL, as in "spark://host:7077"')
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -438,6 +455,11 @@ class Settings(Draft):
     def artifacts_path(self) -> Path:
         """Stored models and indexes."""
         return self.home / "artifacts"
+
+    @property
+    def spark_exchange_path(self) -> Path:
+        """Where rows are exchanged with a Spark cluster, as Parquet."""
+        return (self.spark.exchange or self.home / "exchange").absolute()
 
     @property
     def dagster_home(self) -> Path:
