@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import unquote
 
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -384,7 +385,7 @@ class Draft(BaseSettings):
 
     home: Path = Path(".genome")
     engine: Literal["duckdb", "spark"] = "duckdb"
-    spark: SparkSettings = SparkSettings()
+    spark: SparkSettings = Field(default=SparkSettings(), validate_default=True)
     source: SourceSettings
     calendar: CalendarSettings = CalendarSettings()
     predict: PredictSettings = PredictSettings()
@@ -397,11 +398,12 @@ class Draft(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
 
-    @model_validator(mode="after")
-    def _spark_has_a_master(self) -> Self:
-        if self.engine == "spark" and not self.spark.master:
+    @field_validator("spark")
+    @classmethod
+    def _has_a_master(cls, spark: SparkSettings, info: ValidationInfo) -> SparkSettings:
+        if info.data.get("engine") == "spark" and not spark.master:
             raise ValueError('engine = "spark" needs a cluster; set spark.master to its URL, as in "spark://host:7077"')
-        return self
+        return spark
 
     @classmethod
     def settings_customise_sources(

@@ -9,21 +9,34 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.settings import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-    from genome_pipeline.warehouse.engine import Work
+_SPARK_TYPES = {"VARCHAR": "STRING"}
+
+
+class Model(Protocol):
+    """A fitted model that predicts each row by itself."""
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Predictions for rows of features."""
+        ...
 
 
 class SparkError(ConfigError):
@@ -42,14 +55,14 @@ class SparkEngine:
         self._exchange = exchange
 
     @contextmanager
-    def work(self, database: Backend) -> Iterator[Work]:
+    def work(self, database: Backend) -> Iterator[WorkOnCluster]:
         """See :class:`genome_pipeline.warehouse.engine.Engine`. Raises :class:`SparkError`.
 
         The session with the cluster is kept for further work of this process.
         """
-        from py4j.protocol import Py4JError, Py4JNetworkError
-
         session = _session(self._master)
+        from py4j.protocol import Py4JError
+
         folder = self._exchange / uuid.uuid4().hex
         try:
             folder.mkdir(parents=True)
@@ -59,8 +72,8 @@ class SparkEngine:
                 " machine and the workers see under the same path"
             ) from None
         try:
-            yield _OnCluster(session, database, folder)
-        except (Py4JError, Py4JNetworkError) as error:
+            yield WorkOnCluster(session, database, folder)
+        except Py4JError as error:
             raise SparkError(
                 f"the Spark cluster at {self._master} gave up ({str(error).strip().splitlines()[0]}): see its own log,"
                 " then run again"
@@ -69,7 +82,9 @@ class SparkEngine:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class _OnCluster:
+class WorkOnCluster:
+    """See :class:`genome_pipeline.warehouse.engine.Work`."""
+
     def __init__(self, session: SparkSession, database: Backend, folder: Path) -> None:
         self._database = database
         self._folder = folder
@@ -89,14 +104,43 @@ class _OnCluster:
         self._spark.to_parquet(rows, folder)
         return self._database.read_parquet(f"{folder}/*.parquet")
 
+    def score(self, rows: ir.Table, load: Callable[[bytes], Model], stored: bytes, table: Table) -> ir.Table:
+        """Rows of ``table`` that the ``stored`` model predicts for rows of the warehouse, in batches on the workers.
+
+        The model travels as it is stored; the workers' Python must have this package.
+        """
+        features: DataFrame = self._spark._session.table(self.share(rows).get_name())
+        schema = ", ".join(f"{column.name} {_SPARK_TYPES.get(column.type, column.type)}" for column in table.fields)
+        folder = self._next_folder()
+        scored = features.mapInArrow(partial(_scored, load, stored, table.name), schema)
+        scored.write.parquet(str(folder))
+        return self._database.read_parquet(f"{folder}/*.parquet")
+
     def _next_folder(self) -> Path:
         self._part_count += 1
         return self._folder / str(self._part_count)
 
 
+def _scored(
+    load: Callable[[bytes], Model], stored: bytes, table: str, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """On a worker: predictions of each batch, with the types of the contract.
+
+    DuckDB makes frames of the batches, as it does of the warehouse's rows where there is no cluster.
+    """
+    model = load(stored)
+    columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in TABLES[table].fields)
+    with duckdb.connect() as connection:
+        for batch in batches:
+            features = connection.from_arrow(pa.Table.from_batches([batch])).df()
+            connection.register("predicted", model.predict(features))
+            yield from connection.execute(f"SELECT {columns} FROM predicted").to_arrow_table().to_batches()
+
+
 def _session(master: str) -> SparkSession:
     """The session of this process with the cluster, begun where there is none. Raises :class:`SparkError`."""
     try:
+        from py4j.protocol import Py4JError
         from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ModuleNotFoundError:
@@ -117,7 +161,8 @@ def _session(master: str) -> SparkSession:
         builder = builder.config(name, value)
     try:
         return builder.getOrCreate()
-    except PySparkRuntimeError as error:
+    except (PySparkRuntimeError, Py4JError) as error:
         raise SparkError(
-            f"Spark does not start ({str(error).strip().splitlines()[0]}): look at the lines Java wrote before this"
+            f"Spark does not start with the cluster at {master} ({str(error).strip().splitlines()[0]}): is spark.master"
+            " right, and the cluster up?"
         ) from None

@@ -28,6 +28,7 @@ from genome_pipeline_tests.pipelines import make, shop, tables
 pyspark = pytest.importorskip("pyspark", reason="needs pyspark: the extra spark")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not shutil.which("java") and "JAVA_HOME" not in os.environ, reason="needs Java 17"),
 ]
 
