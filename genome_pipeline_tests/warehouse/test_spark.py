@@ -55,7 +55,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         f"spark.executorEnv.PYTHONPATH {ROOT}\n",
         encoding="utf-8",
     )
-    started = []
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(role: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (folder / f"{role}{len(started)}.log").open("wb") as log:
