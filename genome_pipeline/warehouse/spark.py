@@ -23,7 +23,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.settings import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,6 +41,10 @@ class Model(Protocol):
 
 class SparkError(ConfigError):
     """Spark cannot be used as it is set up: one sentence saying why and what to do."""
+
+
+class ClusterLost(SparkError, TransientError):
+    """The cluster gave up in the middle of work."""
 
 
 class SparkEngine:
@@ -74,7 +78,7 @@ class SparkEngine:
         try:
             yield WorkOnCluster(session, database, folder)
         except Py4JError as error:
-            raise SparkError(
+            raise ClusterLost(
                 f"the Spark cluster at {self._master} gave up ({str(error).strip().splitlines()[0]}): see its own log,"
                 " then run again"
             ) from error
