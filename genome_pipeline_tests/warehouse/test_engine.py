@@ -8,7 +8,8 @@ from genome_pipeline_tests.logs import engine
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "py4j", None)
+    for module in ("py4j", "pyspark.errors"):
+        monkeypatch.setitem(sys.modules, module, None)
     with (
         pytest.raises(SparkError, match=r'needs an extra .*: pip install "genome-pipeline\[spark\]"'),
         SparkEngine("local[1]", tmp_path).work(engine()),
