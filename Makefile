@@ -6,7 +6,7 @@ LINES  ?= 1000000 10000000 50000000
 LOG    := .genome/complete_journey/landing/complete_journey.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench lock ui dashboard clean
+.PHONY: help demo test test-all test-cluster lint format docs bench lock ui dashboard clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ test: .venv/.installed  ## the tests (minutes)
 
 test-all: .venv/.installed  ## the tests, the long ones too
 	$(BIN)/pytest -n 2
+
+test-cluster: .venv/.installed  ## both engines on a real Spark cluster of this machine (minutes; needs Java 17)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock --editable ".[spark]"
+	$(BIN)/pytest genome_pipeline_tests/warehouse/test_spark.py
 
 lint: .venv/.installed  ## format, style and types
 	$(BIN)/ruff format --check .

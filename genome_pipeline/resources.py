@@ -1,4 +1,4 @@
-"""What every asset is handed: the settings, the warehouse and the stored models."""
+"""What every asset is handed: the settings, the warehouse, the stored models and the engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.artifacts import Artifacts
 from genome_pipeline.warehouse.database import LOCK_WAIT_SECONDS, Warehouse
+from genome_pipeline.warehouse.engine import Engine, engine_of
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Pipeline:
     settings: Settings
     warehouse: Warehouse
     artifacts: Artifacts
+    engine: Engine
 
     @classmethod
     def of(cls, settings: Settings, wait_seconds: float = LOCK_WAIT_SECONDS) -> Pipeline:
@@ -30,4 +32,5 @@ class Pipeline:
                 settings.warehouse.memory_limit,
             ),
             Artifacts(settings.artifacts_path),
+            engine_of(settings),
         )

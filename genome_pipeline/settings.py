@@ -22,6 +22,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -323,6 +324,15 @@ class WarehouseSettings(_Section):
         return limit
 
 
+class SparkSettings(_Section):
+    """The cluster of ``engine = "spark"``; everything else about it stands in Spark's own spark-defaults.conf."""
+
+    master: str = Field(default="", pattern=r"^$|^(spark|k8s|local|local-cluster|yarn)\b", description="Master URL.")
+    exchange: Path | None = Field(
+        default=None, description="Folder that driver and workers see under the same path; by default in home."
+    )
+
+
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
 
@@ -374,6 +384,8 @@ class Draft(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="GENOME_", env_nested_delimiter="__")
 
     home: Path = Path(".genome")
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: SparkSettings = Field(default=SparkSettings(), validate_default=True)
     source: SourceSettings
     calendar: CalendarSettings = CalendarSettings()
     predict: PredictSettings = PredictSettings()
@@ -385,6 +397,13 @@ class Draft(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
+
+    @field_validator("spark")
+    @classmethod
+    def _has_a_master(cls, spark: SparkSettings, info: ValidationInfo) -> SparkSettings:
+        if info.data.get("engine") == "spark" and not spark.master:
+            raise ValueError('engine = "spark" needs a cluster; set spark.master to its URL, as in "spark://host:7077"')
+        return spark
 
     @classmethod
     def settings_customise_sources(
@@ -438,6 +457,11 @@ class Settings(Draft):
     def artifacts_path(self) -> Path:
         """Stored models and indexes."""
         return self.home / "artifacts"
+
+    @property
+    def spark_exchange_path(self) -> Path:
+        """Where rows are exchanged with a Spark cluster, as Parquet."""
+        return (self.spark.exchange or self.home / "exchange").absolute()
 
     @property
     def dagster_home(self) -> Path:

@@ -81,6 +81,12 @@ def test_nothing_is_pickled() -> None:
     assert [path for path in PACKAGE.rglob("*.py") if {"pickle", "joblib", "cloudpickle"} & set(imports(path))] == []
 
 
+def test_nothing_of_spark_is_imported_for_duckdb() -> None:
+    code = "import sys, genome_pipeline.assets; print([m for m in ('pyspark', 'py4j') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_command_starts_without_heavy_libraries() -> None:
     heavy = "dagster", "pandas", "sklearn", "ibis", "dash", "plotly", "great_expectations"
     done = subprocess.run(

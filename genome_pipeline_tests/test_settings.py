@@ -52,6 +52,7 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "begin = 2020",
             "unknown key 'calendar.begin'; known here: period, start, end; .*does not say calendar.start: `genome",
         ),
+        ("\n[source]", 'engine = "spark"\n[source]', r"spark: engine = \"spark\" needs a cluster; set spark.master"),
         ("[calendar]", "[calender]", r"unknown key 'calender' \(did you mean 'calendar'\?\)"),
         (
             'customer_id = "Customer"',

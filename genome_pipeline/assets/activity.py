@@ -15,10 +15,10 @@ from genome_pipeline.transforms import activity
 def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up what each customer did in the run's periods."""
     periods = period_starts(context)
-    with pipeline.warehouse.open() as database:
+    with pipeline.warehouse.open() as database, pipeline.engine.work(database) as work:
         lines = database.table("validated_transactions")
-        rows = activity.customer_activity(lines.filter(lines.period_start_date.isin(periods)))
+        rows = activity.customer_activity(work.share(lines.filter(lines.period_start_date.isin(periods))))
         written = pipeline.warehouse.replace_slices(
-            database, TABLES["customer_activity"], periods, rows, context.run_id
+            database, TABLES["customer_activity"], periods, work.fetch(rows), context.run_id
         )
     report_rows(context, pipeline, written)

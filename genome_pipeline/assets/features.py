@@ -23,15 +23,17 @@ def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     activity has not been made yet has no customers until it is.
     """
     settings, warehouse = pipeline.settings, pipeline.warehouse
-    with warehouse.open() as database:
-        activity = database.table("customer_activity")
+    with warehouse.open() as database, pipeline.engine.work(database) as work:
+        activity = work.share(database.table("customer_activity"))
         for as_of in snapshots(context, pipeline):
             rows = features.customer_features(activity, settings.time, as_of, settings.predict.horizon_days)
             missing = _missing_period(database, settings.time, as_of)
             if missing:
                 context.log.warning(f"no customers at {as_of}: customer_activity of {missing} has not been made")
                 rows = rows.limit(0)
-            written = warehouse.replace_slices(database, TABLES["customer_features"], [as_of], rows, context.run_id)
+            written = warehouse.replace_slices(
+                database, TABLES["customer_features"], [as_of], work.fetch(rows), context.run_id
+            )
             report_rows(context, pipeline, written, {as_of: {"missing_activity": str(missing or "none")}})
 
 

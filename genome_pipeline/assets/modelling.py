@@ -7,13 +7,17 @@ from datetime import date
 from typing import Protocol
 
 import dagster as dg
+import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frames
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.assets.stage import report_rows, snapshots
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.resources import Pipeline
+from genome_pipeline.warehouse.spark import SparkEngine
 
 
 class PredictiveModel(Protocol):
@@ -60,10 +64,35 @@ def predict_each_snapshot(
     prediction_table: str,
     load: Callable[[bytes], PredictiveModel],
 ) -> None:
-    """Load the model stored at each snapshot of the run and predict for all its customers."""
+    """Load the model stored at each snapshot of the run and predict for all its customers.
+
+    With a cluster, its workers predict.
+    """
+    if isinstance(pipeline.engine, SparkEngine):
+        _predict_on_workers(context, pipeline, pipeline.engine, model_table, prediction_table, load)
+        return
 
     def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         features, models = inputs
         return [load(pipeline.artifacts.read(models.artifact_file.iloc[0])).predict(features)]
 
     make_snapshots(context, pipeline, [prediction_table], read_frames("customer_features", model_table), make)
+
+
+def _predict_on_workers(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    engine: SparkEngine,
+    model_table: str,
+    prediction_table: str,
+    load: Callable[[bytes], PredictiveModel],
+) -> None:
+    table = TABLES[prediction_table]
+    for as_of in snapshots(context, pipeline):
+        with pipeline.warehouse.open() as database, engine.work(database) as work:
+            models = snapshot_frames(database, model_table, [as_of])[as_of]
+            features = database.table("customer_features")
+            stored = pipeline.artifacts.read(models.artifact_file.iloc[0])
+            rows = work.score(features.filter(features.as_of == ibis.date(as_of)), load, stored, table)
+            written = pipeline.warehouse.replace_slices(database, table, [as_of], rows, context.run_id)
+        report_rows(context, pipeline, written)

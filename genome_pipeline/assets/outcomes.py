@@ -31,14 +31,16 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     """Set what happened beside what was predicted, for the snapshots that matured in each period."""
     settings, warehouse, table = pipeline.settings, pipeline.warehouse, TABLES["prediction_outcomes"]
     dates = snapshots(context, pipeline)
-    with warehouse.open() as database:
+    with warehouse.open() as database, pipeline.engine.work(database) as work:
         matured = _newly_matured(database, pipeline, dates)
         predicted = [database.table(name) for name in _PREDICTED]
         predicted = [frame.filter(frame.as_of.isin([*map(ibis.date, matured)])) for frame in predicted]
-        outcomes = realised_outcomes(
-            database.table("validated_transactions"), predicted[0], settings.predict.horizon_days
-        )
-        rows = matured_predictions(matured, outcomes, *predicted) if matured else _no_rows(table)
+        lines = database.table("validated_transactions")
+        rows = _no_rows(table)
+        if matured:
+            lines, customers = work.share(lines), work.share(predicted[0].select("as_of", "customer_id"))
+            outcomes = work.fetch(realised_outcomes(lines, customers, settings.predict.horizon_days))
+            rows = matured_predictions(matured, outcomes, *predicted)
         report_rows(context, pipeline, warehouse.replace_slices(database, table, dates, rows, context.run_id))
 
 

@@ -28,14 +28,15 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     settings, warehouse = pipeline.settings, pipeline.warehouse
     periods = period_starts(context)
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
-    with warehouse.open() as database:
+    with warehouse.open() as database, pipeline.engine.work(database) as work:
         lines = typed_raw(database, settings)
         wanted = lines.filter(
             lines.period_start_date.between(periods[0], periods[-1]) | lines.period_start_date.isnull()
         )
+        shared = work.share(wanted)
         with (
-            stored(database, repeated_places(wanted), "repeated_places") as repeats,
-            stored(database, judged_lines(wanted, rules, repeats), "judged_lines") as judged,
+            stored(database, work.fetch(repeated_places(shared)), "repeated_places") as repeats,
+            stored(database, work.fetch(judged_lines(shared, rules, work.share(repeats))), "judged_lines") as judged,
         ):
             valid = warehouse.replace_slices(
                 database, TABLES["validated_transactions"], periods, valid_lines(judged), context.run_id
