@@ -90,8 +90,21 @@ def run(connection: duckdb.DuckDBPyConnection) -> Run:
 
 def snapshots(connection: duckdb.DuckDBPyConnection) -> list[date]:
     """Every snapshot in the file, latest first."""
-    rows = connection.execute("SELECT DISTINCT as_of FROM customer_genome_history ORDER BY as_of DESC").fetchall()
-    return [row[0] for row in rows]
+    return [as_of for as_of, _ in _snapshots(connection)]
+
+
+def provisional_snapshots(connection: duckdb.DuckDBPyConnection) -> frozenset[date]:
+    """The snapshots that were made before their period had ended."""
+    return frozenset(as_of for as_of, is_provisional in _snapshots(connection) if is_provisional)
+
+
+def _snapshots(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, bool]]:
+    def find() -> list[Any]:
+        return connection.execute(
+            "SELECT as_of::VARCHAR, bool_or(is_provisional) FROM customer_genome_history GROUP BY as_of ORDER BY 1 DESC"
+        ).fetchall()
+
+    return [(date.fromisoformat(as_of), flag) for as_of, flag in remembered(connection, "snapshots", find)]
 
 
 # Overview

@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.performance import compare, no_performance
 from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline.dashboard.theme import FONT_FAMILY
@@ -41,6 +42,7 @@ th {{ text-align: left; color: #5b6775; font-weight: 600; font-size: 13px; borde
 th, td {{ padding: 7px 10px 7px 0; vertical-align: top; }}
 td {{ border-top: 1px solid #eef1f4; overflow-wrap: break-word; }}
 .number {{ text-align: right; white-space: nowrap; }}
+.provisional {{ background: #fdf0d0; color: #6b4a00; padding: 8px 12px; border-radius: 8px; }}
 footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; color: #5b6775; font-size: 13px; }}
 @media print {{ body {{ background: #fff; }} main {{ padding: 0; }} }}
 """
@@ -69,7 +71,9 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
         *_confidence(connection, snapshot, trend),
         *_data_quality(connection, run),
     )
-    title = f"Customer Genome: {run.source_name} at {formats.day(snapshot)}"
+    provisional = queries.provisional_snapshots(connection)
+    title = f"Customer Genome: {run.source_name} at {formats.snapshot(snapshot, provisional)}"
+    marked = f'<p class="provisional">{description("is_provisional")}</p>' if snapshot in provisional else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -85,6 +89,7 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
 <h1>{escape(title)}</h1>
 <p class="muted">What was known before {formats.day(snapshot)}, and what is expected in the {run.horizon_days} days
 from then on. Intervals are meant to hold what happens {formats.percent(run.interval_level, 0)} of the time.</p>
+{marked}
 </header>
 {"".join(_numbered(sections))}
 <footer>Published {formats.moment(run.published_at)} by Customer Genome {escape(run.version)},

@@ -268,6 +268,11 @@ def _checks_panel(request: PageRequest) -> Component:
     ]
     kept = run.validated_row_count / run.raw_row_count if run.raw_row_count else None
     age_days = (run.published_at.date() - request.snapshots[0]).days
+    age = (
+        f"{formats.integer(age_days)} days old when published"
+        if age_days >= 0
+        else f"{formats.integer(-age_days)} days of its period to come when published"
+    )
     facts = (
         ("Checks passed", html.Span(f"{formats.integer(passed)} of {formats.integer(total)}", id="kpi-checks")),
         ("Source rows kept", f"{formats.integer(run.validated_row_count)} ({formats.percent(kept)})"),
@@ -275,7 +280,7 @@ def _checks_panel(request: PageRequest) -> Component:
         ("Source", run.source_name),
         (
             "Latest snapshot",
-            f"{formats.day(request.snapshots[0])}, {formats.integer(age_days)} days old when published",
+            f"{formats.snapshot(request.snapshots[0], request.provisional)}, {age}",
         ),
         ("Published", formats.moment(run.published_at)),
         ("Program version", run.version),
