@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.published import remembered
+from genome_pipeline.dashboard.published import remembered, remembered_rows
 from genome_pipeline.dashboard.selection import Selection
 
 FINGERPRINT_GENES = (
@@ -107,6 +107,11 @@ def _snapshots(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, bool]]
     return [(date.fromisoformat(as_of), flag) for as_of, flag in remembered(connection, "snapshots", find)]
 
 
+def up_to(trend: pd.DataFrame, as_of: date, column: str = "as_of") -> pd.DataFrame:
+    """The rows of a trend over all snapshots that were known at ``as_of``."""
+    return trend[trend[column] <= pd.Timestamp(as_of)].reset_index(drop=True)
+
+
 # Overview
 
 
@@ -146,40 +151,43 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
         confidence_upper_quartile=pd.Series([pair[1] for pair in quartiles], dtype=float),
     )
     measures = [name for name in trend.columns if not name.endswith(("_count", "as_of"))]
-    return trend[trend["as_of"] <= pd.Timestamp(as_of)].astype(dict.fromkeys(measures, float)).reset_index(drop=True)
+    return up_to(trend, as_of).astype(dict.fromkeys(measures, float))
 
 
 def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per snapshot that had matured by ``as_of``: spend predicted, by the baseline too, and realised."""
-    return connection.execute(
+    realised = remembered_rows(
+        connection,
         """
         SELECT
             as_of,
+            matured_as_of,
             count(*) AS customer_count,
             sum(expected_spend) AS expected_spend,
             sum(naive_expected_spend) AS naive_expected_spend,
             sum(actual_spend) AS actual_spend
         FROM prediction_outcomes_history
-        WHERE matured_as_of <= ? AND expected_spend IS NOT NULL
-        GROUP BY as_of
+        WHERE expected_spend IS NOT NULL
+        GROUP BY as_of, matured_as_of
         ORDER BY as_of
         """,
-        [as_of],
-    ).df()
+    )
+    return up_to(realised, as_of, "matured_as_of").drop(columns="matured_as_of")
 
 
 def risk_band_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per snapshot up to ``as_of`` and risk band: customers and what they are expected to spend."""
-    return connection.execute(
+    bands = remembered_rows(
+        connection,
         """
         SELECT as_of, risk_band, count(*) AS customer_count, sum(expected_spend) AS expected_spend
         FROM customer_genome_history
-        WHERE as_of <= ? AND risk_band IS NOT NULL
+        WHERE risk_band IS NOT NULL
         GROUP BY as_of, risk_band
         ORDER BY as_of, risk_band
         """,
-        [as_of],
-    ).df()
+    )
+    return up_to(bands, as_of)
 
 
 def performance(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -234,7 +242,8 @@ def moved_genes(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int =
 
 def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per recommended action: customers and revenue at stake, most at stake first."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT action, count(*) AS customer_count, sum(revenue_at_stake_amount) AS revenue_at_stake_amount
         FROM customer_genome_history
@@ -243,12 +252,13 @@ def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
         ORDER BY revenue_at_stake_amount DESC NULLS LAST, customer_count DESC, action
         """,
         [as_of],
-    ).df()
+    )
 
 
 def abstentions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per model and reason: customers for whom no prediction, or no interval, is offered."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT 'value' AS target, value_abstain_reason AS reason, count(*) AS customer_count
         FROM customer_genome_history WHERE as_of = $as_of AND value_abstain_reason IS NOT NULL GROUP BY ALL
@@ -258,12 +268,13 @@ def abstentions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFr
         ORDER BY customer_count DESC, target, reason
         """,
         {"as_of": as_of},
-    ).df()
+    )
 
 
 def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """Customers by confidence, in twenty steps of 0.05."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT least(floor(confidence * 20), 19) / 20 AS lower_bound, count(*) AS customer_count
         FROM customer_genome_history
@@ -272,7 +283,7 @@ def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) 
         ORDER BY lower_bound
         """,
         [as_of],
-    ).df()
+    )
 
 
 # Segments
@@ -280,7 +291,8 @@ def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) 
 
 def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per segment: its profile, and what its customers are expected to do."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         WITH prediction AS (
             SELECT
@@ -307,7 +319,7 @@ def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         ORDER BY profile.spend_share DESC NULLS LAST, profile.customer_count DESC, segment_id
         """,
         {"as_of": as_of},
-    ).df()
+    )
 
 
 def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -325,7 +337,8 @@ def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd
 
 def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of: date) -> pd.DataFrame:
     """As :func:`segment_migrations`, but from any earlier snapshot; who was not yet a customer comes from segment 0."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT
             coalesce(earlier.segment_id, 0) AS from_segment_id,
@@ -342,7 +355,7 @@ def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of
         ORDER BY from_segment_id, to_segment_id
         """,
         {"since": since, "as_of": as_of},
-    ).df()
+    )
 
 
 def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: str) -> pd.DataFrame:
@@ -352,7 +365,8 @@ def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: st
     """
     if gene not in FINGERPRINT_GENES:
         raise KeyError(gene)
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH spread AS (
             SELECT
@@ -371,7 +385,7 @@ def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: st
         ORDER BY segment_id
         """,
         [as_of],
-    ).df()
+    )
 
 
 def customer_sample(
@@ -382,7 +396,8 @@ def customer_sample(
     Chosen by a hash of the id, so that every customer is as likely to be among them as any other. ``columns`` are of
     the contract.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         SELECT customer_id, segment_id, segment_name, {", ".join(columns)}
         FROM customer_genome_history
@@ -391,7 +406,7 @@ def customer_sample(
         ORDER BY customer_id
         """,
         {"as_of": as_of, "size": size},
-    ).df()
+    )
 
 
 def segment_events(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -440,7 +455,8 @@ def customer_ids(connection: duckdb.DuckDBPyConnection, as_of: date, prefix: str
 
 def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int = 8) -> pd.DataFrame:
     """The customers with the most revenue at stake."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT customer_id, segment_name, expected_spend, churn_probability, confidence, action, revenue_at_stake_amount
         FROM customer_genome_history
@@ -449,7 +465,7 @@ def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int
         LIMIT ?
         """,
         [as_of, limit],
-    ).df()
+    )
 
 
 def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
