@@ -334,6 +334,7 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
     shown = State(audience.SHOWN, "data")
     for name, inputs in (
         ("chooseTop", [Input(audience.TOP_CHOICE, "value"), shown]),
+        ("chooseFirst", [Input(audience.FIRST_CHOICE, "value"), shown]),
         ("chooseColumns", [Input(audience.COLUMNS_CHOICE, "value"), shown]),
         ("sortAudience", [Input(audience.GRID, "getRowsRequest"), shown]),
         (

@@ -213,7 +213,7 @@ def kpi(
     name: str,
     explanation: str,
     change: Component | None = None,
-    note: str = "",
+    note: str | Component = "",
     history: pd.Series | None = None,
 ) -> Component:
     """A headline number: its change since earlier snapshots, and its course over all of them."""

@@ -468,10 +468,16 @@ def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int
     )
 
 
-def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+def customer(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    customer_id: str,
+    columns: Sequence[str] = TABLES["customer_genome"].columns,
+) -> pd.DataFrame:
     """The customer's genome: one row, or none."""
     return connection.execute(
-        "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+        f"SELECT {', '.join(columns)} FROM customer_genome_history WHERE as_of = ? AND customer_id = ?",
+        [as_of, customer_id],
     ).df()
 
 
@@ -617,11 +623,16 @@ def _segment_medians(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict
     """The median of each gene, in the order of :data:`FINGERPRINT_GENES`, by segment number."""
 
     def find() -> dict[str, list[float | None]]:
-        medians = ", ".join(f"median({gene}::DOUBLE)" for gene in FINGERPRINT_GENES)
-        rows = connection.execute(
-            f"SELECT segment_id, {medians} FROM customer_genome_history WHERE as_of = ? GROUP BY segment_id", [as_of]
-        ).fetchall()
-        return {str(segment): list(found) for segment, *found in rows}
+        # Gene by gene here, too: a median holds all of its values.
+        by_gene = [
+            connection.execute(
+                f"SELECT segment_id, median({gene}::DOUBLE) FROM customer_genome_history WHERE as_of = ?"
+                " GROUP BY segment_id ORDER BY segment_id",
+                [as_of],
+            ).fetchall()
+            for gene in FINGERPRINT_GENES
+        ]
+        return {str(rows[0][0]): [median for _, median in rows] for rows in zip(*by_gene, strict=True)}
 
     return cast(dict[str, list[float | None]], remembered(connection, f"segment medians {as_of}", find))
 

@@ -27,7 +27,7 @@ FILTER_COLUMN, FILTER_OP, FILTER_VALUE, FILTER_ADD = (
     f"audience-filter-{part}" for part in ("column", "op", "value", "add")
 )
 SHOWN = "audience-shown"
-COLUMNS_CHOICE, TOP_CHOICE = "audience-columns", "audience-top"
+COLUMNS_CHOICE, TOP_CHOICE, FIRST_CHOICE = "audience-columns", "audience-top", "audience-first"
 VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
     f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
 )
@@ -55,7 +55,12 @@ def layout(request: PageRequest) -> Component:
         # What the fields show already, so that only a choice changes the URL.
         dcc.Store(
             id=SHOWN,
-            data={"columns": list(selection.columns), "top": float(selection.top), "sort": ":".join(selection.sort)},
+            data={
+                "columns": list(selection.columns),
+                "top": float(selection.top),
+                "first": selection.first,
+                "sort": ":".join(selection.sort),
+            },
         ),
         tools=_views(),
     )
@@ -157,7 +162,18 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
                 min=0.01,
                 max=100,
                 debounce=True,
-                w=130,
+                w=110,
+            ),
+            dmc.NumberInput(
+                id=FIRST_CHOICE,
+                label="No more than",
+                value=selection.first if selection.first is not None else "",
+                placeholder="any number",
+                min=1,
+                max=999_999_999,
+                allowDecimal=False,
+                debounce=True,
+                w=120,
             ),
             dmc.MultiSelect(
                 id=COLUMNS_CHOICE,

@@ -377,7 +377,7 @@ def _changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Compo
     """What is different since the previous snapshot; what is as it was has no row."""
     title, previous_as_of, currency = "What changed", request.previous_as_of, request.run.currency
     found = (
-        queries.customer(request.connection, previous_as_of, customer_id)
+        queries.customer(request.connection, previous_as_of, customer_id, _WATCHED)
         if previous_as_of is not None
         else pd.DataFrame()
     )

@@ -210,7 +210,11 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             explanation="Revenue at stake of customers whose churn risk is medium or high."
             f" {description('risk_band')} {description('revenue_at_stake_amount')}",
             change=change("revenue_at_risk_amount", False),
-            note=f"{formats.integer(now['customer_at_risk_count'])} customers",
+            note=dcc.Link(
+                f"See the {formats.integer(now['customer_at_risk_count'])} customers",
+                href=request.link("/audience", {"where": "risk_band:in:medium,high"}),
+                id="to-customers-at-risk",
+            ),
             history=trend["revenue_at_risk_amount"],
         ),
         kpi(
