@@ -41,7 +41,8 @@ from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 PAGES = {
     page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)
 }
-_UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError)
+# DuckDB raises RuntimeError for text that is no Unicode.
+_UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError, RuntimeError)
 _MIME_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _THIS_MACHINE = Access()
 _WATCH_MILLISECONDS = 10_000

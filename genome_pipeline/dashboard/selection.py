@@ -134,22 +134,20 @@ class Selection:
     def _with(self, name: str, value: str) -> Selection:
         match name:
             case "where":
-                return replace(self, conditions=(*self.conditions, Condition.parse(value)))
+                changed = replace(self, conditions=(*self.conditions, Condition.parse(value)))
             case "rule":
-                return replace(self, rule=value)
+                changed = replace(self, rule=value)
             case "sort":
-                return self.sorted_by(*value.rpartition(":")[::2])
+                changed = self.sorted_by(*value.rpartition(":")[::2])
             case "top":
-                return replace(self, top=_percent(value))
+                changed = replace(self, top=_percent(value))
             case "first":
-                return replace(self, first=_count(value))
+                changed = replace(self, first=_count(value))
             case "columns":
-                names = list(dict.fromkeys(["customer_id", *value.split(",")]))
-                unknown = [column for column in names if column not in COLUMN_NAMES]
-                if unknown:
-                    raise ValueError(f"there is no column {unknown[0]!r} to show: choose from the list")
-                self = replace(self, columns=tuple(names))
-        return self
+                changed = replace(self, columns=_columns(value))
+            case _:
+                changed = self
+        return changed
 
     def sorted_by(self, column: str, direction: str) -> Selection:
         """The same in another order. Raises :class:`ValueError` for an unknown column or direction."""
@@ -204,6 +202,14 @@ def _percent(text: str) -> Decimal:
     if percent.is_nan() or not _SMALLEST_TOP <= percent <= 100:
         raise ValueError(f"top {text!r} is no share of customers: write a percentage from {_SMALLEST_TOP} to 100")
     return percent
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(["customer_id", *text.split(",")]))
+    unknown = [column for column in names if column not in COLUMN_NAMES]
+    if unknown:
+        raise ValueError(f"there is no column {unknown[0]!r} to show: choose from the list")
+    return names
 
 
 def _count(text: str) -> int:
