@@ -26,11 +26,11 @@ COLUMN_NAMES = tuple(name for name in TABLES["customer_genome"].columns if name 
 DEFAULT_COLUMNS = (
     "customer_id",
     "segment_name",
-    "action",
     "revenue_at_stake_amount",
     "expected_spend",
     "churn_probability",
     "confidence",
+    "action",
     "action_reason",
 )
 OPS = {"ge": "at least", "le": "at most", "eq": "is", "in": "is one of"}
