@@ -359,7 +359,8 @@ def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Compon
     return panel(
         table(("Because of", "Adds", "Change"), rows, numeric=(1, 2)),
         title=f"Why: {name}",
-        reading="From the average customer to this one: what each number adds, and its change since the last snapshot.",
+        reading="From the average customer to this one: what each number adds, and how much of it is new since the last"
+        " snapshot, both as this snapshot's model sees them.",
         columns=("contribution", "contribution_change"),
     )
 
