@@ -152,12 +152,12 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
                 allowDeselect=False,
                 w=120,
             ),
-            dmc.Autocomplete(id=FILTER_VALUE, label="Value", placeholder="0.5", data=[], w=200),
+            dmc.Autocomplete(id=FILTER_VALUE, label="Value", placeholder="0.5", data=[], w=160),
             dmc.Button("Add filter", id=FILTER_ADD, n_clicks=0, variant="light"),
             html.Span(className="fill"),
             dmc.NumberInput(
                 id=TOP_CHOICE,
-                label="Top %, as sorted",
+                label="Top %",
                 value=float(selection.top),
                 min=0.01,
                 max=100,
@@ -168,7 +168,7 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
                 id=FIRST_CHOICE,
                 label="No more than",
                 value=selection.first if selection.first is not None else "",
-                placeholder="any number",
+                placeholder="all",
                 min=1,
                 max=999_999_999,
                 allowDecimal=False,
@@ -259,7 +259,8 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         html.Div([summary, exports], className="audience-head"),
         content,
         title="Customers",
-        reading="Click a heading to sort, a customer to see why. An export holds exactly these rows and columns.",
+        reading="Click a heading to sort, a customer to see why. Top % and no more than are counted in this order. An export holds"
+        " exactly these rows and columns.",
     )
 
 
