@@ -259,8 +259,8 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         html.Div([summary, exports], className="audience-head"),
         content,
         title="Customers",
-        reading="Click a heading to sort, a customer to see why. Top % and no more than are counted in this order. An export holds"
-        " exactly these rows and columns.",
+        reading="Click a heading to sort, a customer to see why. Top % and no more than count in this order. An export"
+        " holds exactly these rows and columns.",
     )
 
 
