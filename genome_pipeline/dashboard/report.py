@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard import figures, formats, prediction_figures, prediction_queries, queries
 from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.performance import compare, no_performance
 from genome_pipeline.dashboard.published import PublishedFile
@@ -213,6 +213,32 @@ def _value_and_risk(
         )
     yield figures.expected_and_realised_spend(trend, realised, run.currency, run.horizon_days)
     yield figures.spend_by_risk_band(queries.risk_band_trend(connection, as_of), run.currency, run.horizon_days)
+    bins = prediction_queries.churn_distribution(connection, as_of, "risk_band")
+    if not bins.empty:
+        yield prediction_figures.churn_distribution(bins, "risk_band", run.horizon_days)
+    matured = prediction_queries.last_matured(connection, as_of)
+    if matured is not None:
+        yield from _outcomes(connection, run, matured)
+
+
+def _outcomes(connection: duckdb.DuckDBPyConnection, run: queries.Run, matured: date) -> Iterable[go.Figure]:
+    """How the predictions of a matured snapshot turned out."""
+    deciles = prediction_queries.value_deciles(connection, matured)
+    if not deciles.empty:
+        model, naive = (
+            prediction_queries.capture_curve(connection, matured, predictor) for predictor in ("model", "naive")
+        )
+        yield prediction_figures.value_deciles(deciles, matured, run.currency, run.horizon_days)
+        yield prediction_figures.capture_curve(model, naive, matured)
+    reliability = prediction_queries.reliability(connection, matured)
+    if not reliability.empty:
+        yield prediction_figures.reliability(reliability, matured, run.horizon_days)
+    for target in ("spend", "orders"):
+        slices = prediction_queries.coverage(connection, matured, target, "segment", run.interval_level)
+        if not slices.empty:
+            yield prediction_figures.coverage(
+                slices, slices["slice_value"].tolist(), f"{target} by segment", run.interval_level, matured
+            )
 
 
 def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | go.Figure]:
