@@ -32,6 +32,7 @@ import duckdb
 from genome_pipeline.contracts.columns import COLUMNS, Unit
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.dashboard.app import PAGES
+from genome_pipeline.dashboard.queries import FINGERPRINT_GENES
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 
 RESULTS = Path(__file__).parent / "results" / "dashboard"
@@ -254,7 +255,12 @@ def _interactions(ask: _Browser) -> dict[str, Callable[[int], object]]:
         f"page {page.TITLE}": partial(_same, ask, path) for path, page in PAGES.items()
     }
     return pages | {
-        "another snapshot of Overview": lambda turn: ask.page("/", f"?as_of={SNAPSHOTS[turn % len(SNAPSHOTS)]}"),
+        **{
+            f"another snapshot of {PAGES[path].TITLE}": partial(_another_snapshot, ask, path)
+            for path in ("/", "/segments", "/value", "/risk", "/confidence")
+        },
+        "another gene of Segments": lambda turn: ask.page("/segments", f"?gene={FINGERPRINT_GENES[turn]}"),
+        "another cutoff of Risk": lambda turn: ask.page("/risk", f"?cutoff={30 + turn}"),
         "search for a customer": lambda turn: ask.call(
             "customer-search.data", {"customer-search.searchValue": customer(turn)[:7]}
         ),
@@ -279,6 +285,10 @@ def _interactions(ask: _Browser) -> dict[str, Callable[[int], object]]:
 
 def _same(ask: _Browser, path: str, _: int) -> object:
     return ask.page(path)
+
+
+def _another_snapshot(ask: _Browser, path: str, turn: int) -> object:
+    return ask.page(path, f"?as_of={SNAPSHOTS[turn % len(SNAPSHOTS)]}")
 
 
 def _painted(address: str) -> float | None:

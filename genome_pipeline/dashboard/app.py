@@ -19,7 +19,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
-from genome_pipeline.dashboard.components import empty_state, labelled, notice
+from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
+from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.pages import (
     audience,
     confidence,
@@ -40,7 +41,8 @@ from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 PAGES = {
     page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)
 }
-_UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError)
+# DuckDB raises RuntimeError for text that is no Unicode.
+_UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError, RuntimeError)
 _MIME_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _THIS_MACHINE = Access()
 _WATCH_MILLISECONDS = 10_000
@@ -333,6 +335,7 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
     shown = State(audience.SHOWN, "data")
     for name, inputs in (
         ("chooseTop", [Input(audience.TOP_CHOICE, "value"), shown]),
+        ("chooseFirst", [Input(audience.FIRST_CHOICE, "value"), shown]),
         ("chooseColumns", [Input(audience.COLUMNS_CHOICE, "value"), shown]),
         ("sortAudience", [Input(audience.GRID, "getRowsRequest"), shown]),
         (
@@ -386,7 +389,9 @@ def render(
         with published.connect() as connection:
             run, snapshots = queries.run(connection), queries.snapshots(connection)
             as_of, is_known = _chosen_snapshot(snapshots, parameters)
-            tools = _snapshot_tools(run, snapshots, as_of, follows_latest="as_of" not in parameters or not is_known)
+            provisional = queries.provisional_snapshots(connection)
+            follows_latest = "as_of" not in parameters or not is_known
+            tools = _snapshot_tools(run, snapshots, provisional, as_of, follows_latest=follows_latest)
             page = PAGES.get(pathname)
             if page is None:
                 return (
@@ -395,7 +400,9 @@ def render(
                     tools,
                     "Not found",
                 )
-            request = PageRequest(connection, run, snapshots, as_of, parameters, theme_of(color_scheme), search)
+            request = PageRequest(
+                connection, run, snapshots, provisional, as_of, parameters, theme_of(color_scheme), search
+            )
             content = page.layout(request)
             if not is_known:
                 content = html.Div([_unknown_snapshot(parameters["as_of"], as_of), content])
@@ -475,21 +482,26 @@ def _navigation(pathname: str, parameters: Mapping[str, str]) -> list[Component]
     ]
 
 
-def _snapshot_tools(run: queries.Run, snapshots: list[date], as_of: date, *, follows_latest: bool) -> Component:
+def _snapshot_tools(
+    run: queries.Run, snapshots: list[date], provisional: frozenset[date], as_of: date, *, follows_latest: bool
+) -> Component:
     choices = [
-        {"value": "latest", "label": f"Latest: {formats.day(snapshots[0])}"},
-        *[{"value": snapshot.isoformat(), "label": formats.day(snapshot)} for snapshot in snapshots],
+        {"value": "latest", "label": f"Latest: {formats.snapshot(snapshots[0], provisional)}"},
+        *[{"value": snapshot.isoformat(), "label": formats.snapshot(snapshot, provisional)} for snapshot in snapshots],
     ]
     return html.Div(
         [
             html.Span(f"{run.source_name} · published {formats.moment(run.published_at)}", className="freshness"),
+            html.Span(badge("provisional", "warning"), id="provisional", title=description("is_provisional"))
+            if as_of in provisional
+            else None,
             dmc.Select(
                 id="snapshot",
                 data=choices,
                 value="latest" if follows_latest else as_of.isoformat(),
                 allowDeselect=False,
                 searchable=False,
-                w=190,
+                w=270 if provisional else 190,
                 **labelled("Snapshot"),
             ),
         ],

@@ -115,7 +115,13 @@ def chart_panel(figure: go.Figure, data: pd.DataFrame, columns: Sequence[str] = 
 def _chart_data(title: str, data: pd.DataFrame) -> Component:
     """The data of a chart: a table that is made when it is opened, and a button that saves all rows."""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-    texts = data.map(lambda value: neutral(value) if isinstance(value, str) else value)
+    texts = data.assign(
+        **{
+            column: data[column].map(lambda value: neutral(value) if isinstance(value, str) else value)
+            for column in data.columns
+            if not pd.api.types.is_numeric_dtype(data[column])
+        }
+    )
     stored = {
         "headings": [label(column) for column in data.columns],
         "is_number": [pd.api.types.is_numeric_dtype(data[column]) for column in data.columns],
@@ -213,7 +219,7 @@ def kpi(
     name: str,
     explanation: str,
     change: Component | None = None,
-    note: str = "",
+    note: str | Component = "",
     history: pd.Series | None = None,
 ) -> Component:
     """A headline number: its change since earlier snapshots, and its course over all of them."""

@@ -16,14 +16,16 @@ from genome_pipeline.dashboard.theme import PATTERNS, Theme
 
 def new_figure(title: str, reading: str, theme: Theme, height: int = 300) -> go.Figure:
     """An empty figure of ``height`` pixels that carries its title and how to read it."""
-    figure = go.Figure()
-    describe(figure, title, reading, theme, height)
-    return figure
+    return go.Figure(layout=_described(title, reading, theme, height))
 
 
 def describe(figure: go.Figure, title: str, reading: str, theme: Theme, height: int) -> None:
     """Give a figure its title, how to read it, its colours and its height in pixels."""
-    figure.update_layout(template=theme.template, height=height, title={"text": title, "subtitle": {"text": reading}})
+    figure.update_layout(_described(title, reading, theme, height))
+
+
+def _described(title: str, reading: str, theme: Theme, height: int) -> dict[str, Any]:
+    return {"template": theme.template, "height": height, "title": {"text": title, "subtitle": {"text": reading}}}
 
 
 def wrapped(text: object, width: int = 24) -> str:

@@ -25,8 +25,9 @@ def audience_file(connection: duckdb.DuckDBPyConnection, as_of: date, selection:
     """
     run = queries.run(connection)
     _, size = queries.audience_size(connection, as_of, selection)
+    is_provisional = as_of in queries.provisional_snapshots(connection)
     notes = {
-        "snapshot": str(as_of),
+        "snapshot": f"{as_of} (provisional)" if is_provisional else str(as_of),
         "published": f"{run.published_at:%Y-%m-%d %H:%M} UTC from {run.source_name}",
         **{f"selection {number}": text for number, text in enumerate(in_words(selection), start=1)},
         "customers": str(size),

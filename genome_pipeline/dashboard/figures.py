@@ -241,15 +241,13 @@ def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: T
     """Customers per recommended action, with the revenue at stake."""
     figure = new_figure(
         "Recommended actions and what is at stake",
-        "Bars: customers. At stake: churn probability times what they would spend if they stay.",
+        "Bars: customers. Beside them what is at stake: churn probability times what they would spend if they stay.",
         theme,
         height=90 + 44 * len(actions),
     )
     rows = actions.iloc[::-1]
     stakes = [
-        f"{integer(count)} customers · {compact_money(stake, currency)} at stake"
-        if not is_missing(stake)
-        else f"{integer(count)} customers"
+        f"{integer(count)} · {compact_money(stake, currency)}" if not is_missing(stake) else integer(count)
         for count, stake in zip(rows["customer_count"], rows["revenue_at_stake_amount"], strict=True)
     ]
     add_labelled_bars(figure, [wrapped(action) for action in rows["action"]], rows["customer_count"], stakes, theme)
@@ -324,7 +322,8 @@ def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             hovertemplate=f"%{{y}}<br>%{{x:.1%}} · %{{customdata{amount_format}}}{amount_unit}<extra>{name}</extra>",
         )
     figure.update_xaxes(rangemode="tozero", tickformat=".0%", title="Share of the total")
-    figure.update_yaxes(type="category", tickfont={"color": theme.ink})
+    # Marks at zero are as wide as the names are far.
+    figure.update_yaxes(type="category", tickfont={"color": theme.ink}, ticklabelstandoff=12)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -90,6 +91,11 @@ def signed(column_name: str, value: Number | None, currency: str | None = None) 
 def day(value: date | datetime | None) -> str:
     """``1 Mar 2017``."""
     return NOTHING if value is None or is_missing(value) else f"{value.day} {value:%b %Y}"
+
+
+def snapshot(as_of: date, provisional: Collection[date]) -> str:
+    """A snapshot's day, marked where it is one of those ``provisional``: ``"1 Jan 2018 (provisional)"``."""
+    return f"{day(as_of)} (provisional)" if as_of in provisional else day(as_of)
 
 
 def moment(value: datetime | None) -> str:

@@ -12,6 +12,9 @@ from typing import Literal
 import duckdb
 import pandas as pd
 
+from genome_pipeline.dashboard.published import remembered_rows
+from genome_pipeline.dashboard.queries import up_to
+
 Predictor = Literal["model", "naive"]
 Prediction = Literal["expected_spend", "churn_probability"]
 Grouping = Literal["risk_band", "segment_name"]
@@ -42,7 +45,8 @@ def value_deciles(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.Da
 
     Equal predictions share a tenth, the lowest one of theirs.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH predicted AS (
             SELECT * FROM prediction_outcomes_history
@@ -62,12 +66,13 @@ def value_deciles(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.Da
         ORDER BY value_decile DESC
         """,
         [matured],
-    ).df()
+    )
 
 
 def expected_deciles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per tenth of the snapshot's customers by expected spend, 10 the highest: customers and expected spend."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH predicted AS (
             SELECT expected_spend FROM customer_genome_history WHERE as_of = ? AND expected_spend IS NOT NULL
@@ -84,7 +89,7 @@ def expected_deciles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         ORDER BY value_decile DESC
         """,
         [as_of],
-    ).df()
+    )
 
 
 def capture_curve(connection: duckdb.DuckDBPyConnection, matured: date, predictor: Predictor) -> pd.DataFrame:
@@ -94,7 +99,8 @@ def capture_curve(connection: duckdb.DuckDBPyConnection, matured: date, predicto
     within one step, and a straight line through it is what any order among them gives on average.
     """
     predicted = _PREDICTED_SPEND[predictor]
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH predicted AS (
             SELECT {predicted} AS prediction, actual_spend FROM prediction_outcomes_history
@@ -121,7 +127,7 @@ def capture_curve(connection: duckdb.DuckDBPyConnection, matured: date, predicto
         ORDER BY customer_share
         """,
         [matured],
-    ).df()
+    )
 
 
 def error_trend(connection: duckdb.DuckDBPyConnection, as_of: date, target: str, metric: str) -> pd.DataFrame:
@@ -149,7 +155,8 @@ def overall_drivers(connection: duckdb.DuckDBPyConnection, as_of: date, predicti
     The average customer is left out: every prediction starts from it. A driver without a row for a customer adds
     nothing to that customer's prediction, or is among everything else.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         WITH added AS (
             SELECT
@@ -172,7 +179,7 @@ def overall_drivers(connection: duckdb.DuckDBPyConnection, as_of: date, predicti
         ORDER BY mean_absolute_contribution DESC, driver
         """,
         {"as_of": as_of, "prediction": prediction},
-    ).df()
+    )
 
 
 # Risk
@@ -180,7 +187,8 @@ def overall_drivers(connection: duckdb.DuckDBPyConnection, as_of: date, predicti
 
 def churn_distribution(connection: duckdb.DuckDBPyConnection, as_of: date, grouping: Grouping) -> pd.DataFrame:
     """Customers by churn probability, in twenty steps of 0.05, and by risk band or segment."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         SELECT
             least(floor(churn_probability * 20 + 1e-9), 19) / 20 AS lower_bound,
@@ -193,7 +201,7 @@ def churn_distribution(connection: duckdb.DuckDBPyConnection, as_of: date, group
         ORDER BY lower_bound, {grouping}
         """,
         [as_of],
-    ).df()
+    )
 
 
 def reliability(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.DataFrame:
@@ -202,7 +210,8 @@ def reliability(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.Data
     The interval is Wilson's of 95%, with bounds in [0, 1]: Wilson, E. B. (1927), "Probable Inference, the Law of
     Succession, and Statistical Inference", JASA 22(158). A step without customers has no row.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         WITH steps AS (
             SELECT
@@ -233,7 +242,7 @@ def reliability(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.Data
         ORDER BY lower_bound
         """,
         {"matured": matured, "z": _NORMAL_95},
-    ).df()
+    )
 
 
 def churn_cutoffs(connection: duckdb.DuckDBPyConnection, as_of: date, matured: date | None) -> pd.DataFrame:
@@ -243,7 +252,8 @@ def churn_cutoffs(connection: duckdb.DuckDBPyConnection, as_of: date, matured: d
     snapshot. Of those it would have selected at ``matured``, ``precision`` is the share that churned; ``recall`` is
     their share of all who churned. Both are null without a matured snapshot, or where they are not defined.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         WITH cutoffs AS (SELECT unnest(range(100)) AS step),
         now AS (
@@ -280,7 +290,7 @@ def churn_cutoffs(connection: duckdb.DuckDBPyConnection, as_of: date, matured: d
         ORDER BY cutoff
         """,
         {"as_of": as_of, "matured": matured},
-    ).df()
+    )
 
 
 # Confidence
@@ -316,7 +326,8 @@ def error_by_confidence(connection: duckdb.DuckDBPyConnection, matured: date) ->
     ``brier_score`` is the mean squared error of the churn probability; ``spend_error_ratio`` the sum of absolute
     errors of expected spend over the sum of what was spent. ``naive_`` stands before those of the naive baseline.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH judged AS (
             SELECT * FROM prediction_outcomes_history WHERE as_of = ? AND confidence IS NOT NULL
@@ -337,12 +348,13 @@ def error_by_confidence(connection: duckdb.DuckDBPyConnection, matured: date) ->
         ORDER BY confidence_decile
         """,
         [matured],
-    ).df()
+    )
 
 
 def interval_width_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per snapshot up to ``as_of``: mean width of the intervals, of orders, spend and churn probability."""
-    return connection.execute(
+    widths = remembered_rows(
+        connection,
         """
         SELECT
             as_of,
@@ -350,9 +362,8 @@ def interval_width_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> 
             avg(expected_spend_upper - expected_spend_lower) AS expected_spend_width,
             avg(churn_probability_upper - churn_probability_lower) AS churn_probability_width
         FROM customer_genome_history
-        WHERE as_of <= ?
         GROUP BY as_of
         ORDER BY as_of
         """,
-        [as_of],
-    ).df()
+    )
+    return up_to(widths, as_of)

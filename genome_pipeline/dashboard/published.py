@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from genome_pipeline.contracts.published import unreadable_because, version_in
 
@@ -89,6 +91,21 @@ def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[
     with suppress(duckdb.ConstraintException, duckdb.TransactionException):
         connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
     return value
+
+
+def remembered_rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
+) -> pd.DataFrame:
+    """The few rows of a query that reads all customers: asked once for each version of the file, kept as above."""
+    name = f'memory.main."{sha256(repr((query, parameters)).encode()).hexdigest()}"'
+    with suppress(duckdb.CatalogException):
+        return connection.execute(f"FROM {name}").df()
+    try:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS {query}", parameters)
+    except (duckdb.CatalogException, duckdb.TransactionException):
+        # Another request is making the same at this moment.
+        return connection.execute(query, parameters).df()
+    return connection.execute(f"FROM {name}").df()
 
 
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.published import remembered
+from genome_pipeline.dashboard.published import remembered, remembered_rows
 from genome_pipeline.dashboard.selection import Selection
 
 FINGERPRINT_GENES = (
@@ -90,8 +90,26 @@ def run(connection: duckdb.DuckDBPyConnection) -> Run:
 
 def snapshots(connection: duckdb.DuckDBPyConnection) -> list[date]:
     """Every snapshot in the file, latest first."""
-    rows = connection.execute("SELECT DISTINCT as_of FROM customer_genome_history ORDER BY as_of DESC").fetchall()
-    return [row[0] for row in rows]
+    return [as_of for as_of, _ in _snapshots(connection)]
+
+
+def provisional_snapshots(connection: duckdb.DuckDBPyConnection) -> frozenset[date]:
+    """The snapshots that were made before their period had ended."""
+    return frozenset(as_of for as_of, is_provisional in _snapshots(connection) if is_provisional)
+
+
+def _snapshots(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, bool]]:
+    def find() -> list[Any]:
+        return connection.execute(
+            "SELECT as_of::VARCHAR, bool_or(is_provisional) FROM customer_genome_history GROUP BY as_of ORDER BY 1 DESC"
+        ).fetchall()
+
+    return [(date.fromisoformat(as_of), flag) for as_of, flag in remembered(connection, "snapshots", find)]
+
+
+def up_to(trend: pd.DataFrame, as_of: date, column: str = "as_of") -> pd.DataFrame:
+    """The rows of a trend over all snapshots that were known at ``as_of``."""
+    return trend[trend[column] <= pd.Timestamp(as_of)].reset_index(drop=True)
 
 
 # Overview
@@ -133,40 +151,43 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
         confidence_upper_quartile=pd.Series([pair[1] for pair in quartiles], dtype=float),
     )
     measures = [name for name in trend.columns if not name.endswith(("_count", "as_of"))]
-    return trend[trend["as_of"] <= pd.Timestamp(as_of)].astype(dict.fromkeys(measures, float)).reset_index(drop=True)
+    return up_to(trend, as_of).astype(dict.fromkeys(measures, float))
 
 
 def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per snapshot that had matured by ``as_of``: spend predicted, by the baseline too, and realised."""
-    return connection.execute(
+    realised = remembered_rows(
+        connection,
         """
         SELECT
             as_of,
+            matured_as_of,
             count(*) AS customer_count,
             sum(expected_spend) AS expected_spend,
             sum(naive_expected_spend) AS naive_expected_spend,
             sum(actual_spend) AS actual_spend
         FROM prediction_outcomes_history
-        WHERE matured_as_of <= ? AND expected_spend IS NOT NULL
-        GROUP BY as_of
+        WHERE expected_spend IS NOT NULL
+        GROUP BY as_of, matured_as_of
         ORDER BY as_of
         """,
-        [as_of],
-    ).df()
+    )
+    return up_to(realised, as_of, "matured_as_of").drop(columns="matured_as_of")
 
 
 def risk_band_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per snapshot up to ``as_of`` and risk band: customers and what they are expected to spend."""
-    return connection.execute(
+    bands = remembered_rows(
+        connection,
         """
         SELECT as_of, risk_band, count(*) AS customer_count, sum(expected_spend) AS expected_spend
         FROM customer_genome_history
-        WHERE as_of <= ? AND risk_band IS NOT NULL
+        WHERE risk_band IS NOT NULL
         GROUP BY as_of, risk_band
         ORDER BY as_of, risk_band
         """,
-        [as_of],
-    ).df()
+    )
+    return up_to(bands, as_of)
 
 
 def performance(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -221,7 +242,8 @@ def moved_genes(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int =
 
 def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per recommended action: customers and revenue at stake, most at stake first."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT action, count(*) AS customer_count, sum(revenue_at_stake_amount) AS revenue_at_stake_amount
         FROM customer_genome_history
@@ -230,12 +252,13 @@ def actions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
         ORDER BY revenue_at_stake_amount DESC NULLS LAST, customer_count DESC, action
         """,
         [as_of],
-    ).df()
+    )
 
 
 def abstentions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per model and reason: customers for whom no prediction, or no interval, is offered."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT 'value' AS target, value_abstain_reason AS reason, count(*) AS customer_count
         FROM customer_genome_history WHERE as_of = $as_of AND value_abstain_reason IS NOT NULL GROUP BY ALL
@@ -245,12 +268,13 @@ def abstentions(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFr
         ORDER BY customer_count DESC, target, reason
         """,
         {"as_of": as_of},
-    ).df()
+    )
 
 
 def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """Customers by confidence, in twenty steps of 0.05."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT least(floor(confidence * 20), 19) / 20 AS lower_bound, count(*) AS customer_count
         FROM customer_genome_history
@@ -259,7 +283,7 @@ def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) 
         ORDER BY lower_bound
         """,
         [as_of],
-    ).df()
+    )
 
 
 # Segments
@@ -267,7 +291,8 @@ def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) 
 
 def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
     """One row per segment: its profile, and what its customers are expected to do."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         WITH prediction AS (
             SELECT
@@ -294,7 +319,7 @@ def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         ORDER BY profile.spend_share DESC NULLS LAST, profile.customer_count DESC, segment_id
         """,
         {"as_of": as_of},
-    ).df()
+    )
 
 
 def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -312,7 +337,8 @@ def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd
 
 def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of: date) -> pd.DataFrame:
     """As :func:`segment_migrations`, but from any earlier snapshot; who was not yet a customer comes from segment 0."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT
             coalesce(earlier.segment_id, 0) AS from_segment_id,
@@ -329,7 +355,7 @@ def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of
         ORDER BY from_segment_id, to_segment_id
         """,
         {"since": since, "as_of": as_of},
-    ).df()
+    )
 
 
 def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: str) -> pd.DataFrame:
@@ -339,7 +365,8 @@ def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: st
     """
     if gene not in FINGERPRINT_GENES:
         raise KeyError(gene)
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         WITH spread AS (
             SELECT
@@ -358,7 +385,7 @@ def gene_by_segment(connection: duckdb.DuckDBPyConnection, as_of: date, gene: st
         ORDER BY segment_id
         """,
         [as_of],
-    ).df()
+    )
 
 
 def customer_sample(
@@ -369,7 +396,8 @@ def customer_sample(
     Chosen by a hash of the id, so that every customer is as likely to be among them as any other. ``columns`` are of
     the contract.
     """
-    return connection.execute(
+    return remembered_rows(
+        connection,
         f"""
         SELECT customer_id, segment_id, segment_name, {", ".join(columns)}
         FROM customer_genome_history
@@ -378,7 +406,7 @@ def customer_sample(
         ORDER BY customer_id
         """,
         {"as_of": as_of, "size": size},
-    ).df()
+    )
 
 
 def segment_events(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -427,7 +455,8 @@ def customer_ids(connection: duckdb.DuckDBPyConnection, as_of: date, prefix: str
 
 def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int = 8) -> pd.DataFrame:
     """The customers with the most revenue at stake."""
-    return connection.execute(
+    return remembered_rows(
+        connection,
         """
         SELECT customer_id, segment_name, expected_spend, churn_probability, confidence, action, revenue_at_stake_amount
         FROM customer_genome_history
@@ -436,13 +465,19 @@ def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int
         LIMIT ?
         """,
         [as_of, limit],
-    ).df()
+    )
 
 
-def customer(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+def customer(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    customer_id: str,
+    columns: Sequence[str] = TABLES["customer_genome"].columns,
+) -> pd.DataFrame:
     """The customer's genome: one row, or none."""
     return connection.execute(
-        "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+        f"SELECT {', '.join(columns)} FROM customer_genome_history WHERE as_of = ? AND customer_id = ?",
+        [as_of, customer_id],
     ).df()
 
 
@@ -588,11 +623,16 @@ def _segment_medians(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict
     """The median of each gene, in the order of :data:`FINGERPRINT_GENES`, by segment number."""
 
     def find() -> dict[str, list[float | None]]:
-        medians = ", ".join(f"median({gene}::DOUBLE)" for gene in FINGERPRINT_GENES)
-        rows = connection.execute(
-            f"SELECT segment_id, {medians} FROM customer_genome_history WHERE as_of = ? GROUP BY segment_id", [as_of]
-        ).fetchall()
-        return {str(segment): list(found) for segment, *found in rows}
+        # Gene by gene here, too: a median holds all of its values.
+        by_gene = [
+            connection.execute(
+                f"SELECT segment_id, median({gene}::DOUBLE) FROM customer_genome_history WHERE as_of = ?"
+                " GROUP BY segment_id ORDER BY segment_id",
+                [as_of],
+            ).fetchall()
+            for gene in FINGERPRINT_GENES
+        ]
+        return {str(rows[0][0]): [median for _, median in rows] for rows in zip(*by_gene, strict=True)}
 
     return cast(dict[str, list[float | None]], remembered(connection, f"segment medians {as_of}", find))
 

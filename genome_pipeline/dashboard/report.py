@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import figures, formats, queries
+from genome_pipeline.dashboard import figures, formats, prediction_figures, prediction_queries, queries
+from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.performance import compare, no_performance
 from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline.dashboard.theme import FONT_FAMILY
@@ -41,6 +42,7 @@ th {{ text-align: left; color: #5b6775; font-weight: 600; font-size: 13px; borde
 th, td {{ padding: 7px 10px 7px 0; vertical-align: top; }}
 td {{ border-top: 1px solid #eef1f4; overflow-wrap: break-word; }}
 .number {{ text-align: right; white-space: nowrap; }}
+.provisional {{ background: #fdf0d0; color: #6b4a00; padding: 8px 12px; border-radius: 8px; }}
 footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; color: #5b6775; font-size: 13px; }}
 @media print {{ body {{ background: #fff; }} main {{ padding: 0; }} }}
 """
@@ -69,7 +71,9 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
         *_confidence(connection, snapshot, trend),
         *_data_quality(connection, run),
     )
-    title = f"Customer Genome: {run.source_name} at {formats.day(snapshot)}"
+    provisional = queries.provisional_snapshots(connection)
+    title = f"Customer Genome: {run.source_name} at {formats.snapshot(snapshot, provisional)}"
+    marked = f'<p class="provisional">{description("is_provisional")}</p>' if snapshot in provisional else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -85,6 +89,7 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
 <h1>{escape(title)}</h1>
 <p class="muted">What was known before {formats.day(snapshot)}, and what is expected in the {run.horizon_days} days
 from then on. Intervals are meant to hold what happens {formats.percent(run.interval_level, 0)} of the time.</p>
+{marked}
 </header>
 {"".join(_numbered(sections))}
 <footer>Published {formats.moment(run.published_at)} by Customer Genome {escape(run.version)},
@@ -208,6 +213,32 @@ def _value_and_risk(
         )
     yield figures.expected_and_realised_spend(trend, realised, run.currency, run.horizon_days)
     yield figures.spend_by_risk_band(queries.risk_band_trend(connection, as_of), run.currency, run.horizon_days)
+    bins = prediction_queries.churn_distribution(connection, as_of, "risk_band")
+    if not bins.empty:
+        yield prediction_figures.churn_distribution(bins, "risk_band", run.horizon_days)
+    matured = prediction_queries.last_matured(connection, as_of)
+    if matured is not None:
+        yield from _outcomes(connection, run, matured)
+
+
+def _outcomes(connection: duckdb.DuckDBPyConnection, run: queries.Run, matured: date) -> Iterable[go.Figure]:
+    """How the predictions of a matured snapshot turned out."""
+    deciles = prediction_queries.value_deciles(connection, matured)
+    if not deciles.empty:
+        model, naive = (
+            prediction_queries.capture_curve(connection, matured, predictor) for predictor in ("model", "naive")
+        )
+        yield prediction_figures.value_deciles(deciles, matured, run.currency, run.horizon_days)
+        yield prediction_figures.capture_curve(model, naive, matured)
+    reliability = prediction_queries.reliability(connection, matured)
+    if not reliability.empty:
+        yield prediction_figures.reliability(reliability, matured, run.horizon_days)
+    for target in ("spend", "orders"):
+        slices = prediction_queries.coverage(connection, matured, target, "segment", run.interval_level)
+        if not slices.empty:
+            yield prediction_figures.coverage(
+                slices, slices["slice_value"].tolist(), f"{target} by segment", run.interval_level, matured
+            )
 
 
 def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | go.Figure]:

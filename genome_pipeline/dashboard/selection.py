@@ -2,7 +2,8 @@
 
 As a query string: ``rule=<rule>``, ``where=<column>:<op>:<value>`` (repeated: all must hold), ``sort=<column>:asc`` or
 ``:desc``, ``top=<percent>`` and ``columns=<column>,<column>``. ``op`` is one of :data:`OPS`; ``in`` takes several
-values, written as a line of a CSV file. A customer without a value fulfils no condition on it.
+values, written as a line of a CSV file. A customer without a value fulfils no condition on it. ``first=<number>`` keeps
+no more than that many.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ COLUMN_NAMES = tuple(name for name in TABLES["customer_genome"].columns if name 
 DEFAULT_COLUMNS = (
     "customer_id",
     "segment_name",
-    "action",
     "revenue_at_stake_amount",
     "expected_spend",
     "churn_probability",
     "confidence",
-    "days_since_last_order",
+    "action",
+    "action_reason",
 )
 OPS = {"ge": "at least", "le": "at most", "eq": "is", "in": "is one of"}
 _SQL_OPS = {"ge": ">=", "le": "<=", "eq": "="}
 _DEFAULT_SORT = ("revenue_at_stake_amount", "desc")
 _SMALLEST_TOP = Decimal("0.01")
+_MOST_DIGITS = 9
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -106,13 +108,15 @@ def _typed(column: str, text: str) -> Any:
 class Selection:
     """A selection; ``faults`` says, a sentence each, what of the query string could not be understood and was left out.
 
-    ``top`` is in percent of those who fulfil all conditions, in the order of ``sort``; 100 is all of them.
+    ``top`` is in percent of those who fulfil all conditions, in the order of ``sort``; 100 is all of them. ``first`` is
+    the largest number of customers kept of these, in the same order; None is no limit.
     """
 
     conditions: tuple[Condition, ...] = ()
     rule: str = ""
     sort: tuple[str, str] = _DEFAULT_SORT
     top: Decimal = Decimal(100)
+    first: int | None = None
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     faults: tuple[str, ...] = field(default=(), compare=False)
 
@@ -130,20 +134,20 @@ class Selection:
     def _with(self, name: str, value: str) -> Selection:
         match name:
             case "where":
-                return replace(self, conditions=(*self.conditions, Condition.parse(value)))
+                changed = replace(self, conditions=(*self.conditions, Condition.parse(value)))
             case "rule":
-                return replace(self, rule=value)
+                changed = replace(self, rule=value)
             case "sort":
-                return self.sorted_by(*value.rpartition(":")[::2])
+                changed = self.sorted_by(*value.rpartition(":")[::2])
             case "top":
-                return replace(self, top=_percent(value))
+                changed = replace(self, top=_percent(value))
+            case "first":
+                changed = replace(self, first=_count(value))
             case "columns":
-                names = list(dict.fromkeys(["customer_id", *value.split(",")]))
-                unknown = [column for column in names if column not in COLUMN_NAMES]
-                if unknown:
-                    raise ValueError(f"there is no column {unknown[0]!r} to show: choose from the list")
-                return replace(self, columns=tuple(names))
-        return self
+                changed = replace(self, columns=_columns(value))
+            case _:
+                changed = self
+        return changed
 
     def sorted_by(self, column: str, direction: str) -> Selection:
         """The same in another order. Raises :class:`ValueError` for an unknown column or direction."""
@@ -161,6 +165,8 @@ class Selection:
             pairs.append(("sort", ":".join(self.sort)))
         if self.top != plain.top:
             pairs.append(("top", f"{self.top:f}"))
+        if self.first is not None:
+            pairs.append(("first", str(self.first)))
         if self.columns != plain.columns:
             pairs.append(("columns", ",".join(self.columns)))
         return pairs
@@ -183,8 +189,9 @@ class Selection:
         return f"{column} {direction} NULLS LAST, customer_id"
 
     def size(self, matching: int) -> int:
-        """How many of the ``matching`` customers are within the top percent."""
-        return math.ceil(matching * self.top / 100)
+        """How many of the ``matching`` customers are within the top percent, and the first of them."""
+        size = math.ceil(matching * self.top / 100)
+        return size if self.first is None else min(size, self.first)
 
 
 def _percent(text: str) -> Decimal:
@@ -197,6 +204,21 @@ def _percent(text: str) -> Decimal:
     return percent
 
 
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(["customer_id", *text.split(",")]))
+    unknown = [column for column in names if column not in COLUMN_NAMES]
+    if unknown:
+        raise ValueError(f"there is no column {unknown[0]!r} to show: choose from the list")
+    return names
+
+
+def _count(text: str) -> int:
+    # As text first: what a link may hold can be longer than any number should be.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) > 0):
+        raise ValueError(f"first {text!r} is no number of customers: write a whole number from 1 on")
+    return int(text)
+
+
 def in_words(selection: Selection) -> Sequence[str]:
     """The selection, a phrase each, for the head of an export."""
     column, direction = selection.sort
@@ -205,4 +227,5 @@ def in_words(selection: Selection) -> Sequence[str]:
         *(f"{condition.column} {OPS[condition.op]} {condition.text}" for condition in selection.conditions),
         f"sorted by {column}, {'lowest' if direction == 'asc' else 'highest'} first",
         f"top {selection.top:f}%" if selection.top < 100 else "all of them",
+        *([f"no more than {selection.first}"] if selection.first is not None else []),
     ]

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import duckdb
 import pytest
-from werkzeug.serving import make_server
 
 from genome_pipeline.dashboard import formats
-from genome_pipeline.dashboard.app import create_app
 from genome_pipeline.dashboard.security import Access
+from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-_CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _PATHS = (
     "/",
     "/segments",
@@ -60,102 +48,9 @@ _PATHS = (
 )
 
 
-@pytest.fixture(scope="module")
-def published_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_published_file(tmp_path_factory.mktemp("published") / "genome.duckdb")
-
-
-def _serve(path: Path, access: Access | None = None) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(path, access or Access()).server, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def address(published_path: Path) -> Iterator[str]:
-    yield from _serve(published_path)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=executable, args=_CHROMIUM_ARGUMENTS)
-        yield launched
-        launched.close()
-
-
-class _Watched:
-    """A tab that remembers whatever went wrong in it."""
-
-    def __init__(self, browser: Any, address: str, scheme: str = "light") -> None:
-        self.address = address
-        self.problems: list[str] = []
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
-        if address.startswith("http"):
-            self.context.add_cookies([{"name": "color_scheme", "value": scheme, "url": address}])
-        self.tab = self.context.new_page()
-        self.tab.on("console", lambda message: self._note(message.type in ("error", "warning"), message.text))
-        self.tab.on("pageerror", lambda error: self._note(True, f"error: {error}"))
-        self.tab.on("dialog", lambda dialog: self._note(True, f"dialog: {dialog.message}"))
-        # The browser itself ends what is under way when it leaves a page, and what becomes a download.
-        self.tab.on(
-            "requestfailed",
-            lambda request: self._note(request.failure != "net::ERR_ABORTED", f"failed: {request.url}"),
-        )
-        self.tab.on(
-            "response", lambda response: self._note(response.status >= 400, f"{response.status} {response.url}")
-        )
-        self.tab.on(
-            "request", lambda request: self._note(self._is_foreign(request.url), f"off loopback: {request.url}")
-        )
-
-    def _is_foreign(self, url: str) -> bool:
-        return not url.startswith((self.address, "data:", "blob:"))
-
-    def _note(self, is_problem: bool, text: str) -> None:
-        if is_problem:
-            self.problems.append(text)
-
-    def open(self, path: str) -> None:
-        self.tab.goto(self.address + path)
-        self.tab.wait_for_selector("main .page, main .empty")
-        self.tab.wait_for_load_state("networkidle")
-        # A figure is drawn once its axes or its flow are there.
-        self.wait_for("[...document.querySelectorAll('.graph')].every(graph => graph.querySelector('.main-svg'))")
-
-    def wait_for(self, expression: str, arg: Any = None) -> None:
-        """Wait until an expression holds. Playwright's own waiting evaluates text in the page, which forbids it."""
-        for _ in range(600):
-            if self.tab.evaluate(expression, arg):
-                return
-            self.tab.wait_for_timeout(50)
-        raise AssertionError(f"never true: {expression}")
-
-    def text(self, selector: str) -> str:
-        return str(self.tab.inner_text(selector))
-
-    def close(self) -> None:
-        self.context.close()
-
-
-@pytest.fixture
-def watched(browser: Any, address: str) -> Iterator[_Watched]:
-    tab = _Watched(browser, address)
-    yield tab
-    tab.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_opens_without_error_or_outside_request(browser: Any, address: str, scheme: str) -> None:
-    watched = _Watched(browser, address, scheme)
+    watched = Watched(browser, address, scheme)
     for path in _PATHS:
         watched.open(path)
         assert watched.problems == [], path
@@ -163,7 +58,7 @@ def test_every_page_opens_without_error_or_outside_request(browser: Any, address
     watched.close()
 
 
-def test_headline_numbers_equal_sql(watched: _Watched, published_path: Path) -> None:
+def test_headline_numbers_equal_sql(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         row = connection.execute(
             """
@@ -187,7 +82,7 @@ def test_headline_numbers_equal_sql(watched: _Watched, published_path: Path) -> 
     assert watched.text("#kpi-checks") == "4 of 5"
 
 
-def test_a_card_shows_the_prediction_of_the_file(watched: _Watched, published_path: Path) -> None:
+def test_a_card_shows_the_prediction_of_the_file(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         row = connection.execute(
             "SELECT expected_spend, churn_probability FROM customer_genome WHERE customer_id = 'C0010'"
@@ -204,7 +99,7 @@ def test_a_card_shows_the_prediction_of_the_file(watched: _Watched, published_pa
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_pages_of_results(browser: Any, address: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    watched = _Watched(browser, address, scheme)
+    watched = Watched(browser, address, scheme)
     found = []
     for path in _PATHS:
         watched.open(path)
@@ -229,7 +124,7 @@ def _one(path: Path, query: str, *values: Any) -> tuple[Any, ...]:
     return row
 
 
-def test_value_equals_sql(watched: _Watched, published_path: Path) -> None:
+def test_value_equals_sql(watched: Watched, published_path: Path) -> None:
     total, top = _one(
         published_path,
         "SELECT sum(expected_spend), sum(expected_spend) FILTER"
@@ -241,7 +136,7 @@ def test_value_equals_sql(watched: _Watched, published_path: Path) -> None:
     assert watched.problems == []
 
 
-def test_risk_equals_sql_at_every_cutoff_and_links_to_the_audience(watched: _Watched, published_path: Path) -> None:
+def test_risk_equals_sql_at_every_cutoff_and_links_to_the_audience(watched: Watched, published_path: Path) -> None:
     watched.open("/risk?cutoff=30")
     # The slider moves by keyboard, keeps the focus, and the link follows it.
     watched.tab.focus("[role=slider]")
@@ -272,7 +167,7 @@ def test_risk_equals_sql_at_every_cutoff_and_links_to_the_audience(watched: _Wat
     assert watched.problems == []
 
 
-def test_confidence_equals_sql(watched: _Watched, published_path: Path) -> None:
+def test_confidence_equals_sql(watched: Watched, published_path: Path) -> None:
     confidence, coverage = _one(
         published_path,
         "SELECT (SELECT avg(confidence) FROM customer_genome), metric_value FROM model_performance"
@@ -283,7 +178,7 @@ def test_confidence_equals_sql(watched: _Watched, published_path: Path) -> None:
     assert watched.text("#kpi-coverage-orders") == formats.percent(coverage)
 
 
-def test_a_choice_stands_in_the_url_and_is_restored(watched: _Watched) -> None:
+def test_a_choice_stands_in_the_url_and_is_restored(watched: Watched) -> None:
     watched.open("/segments")
     # In the middle of the window, where a list has room to open.
     watched.tab.locator("input[id*=since]").evaluate("chooser => chooser.scrollIntoView({block: 'center'})")
@@ -297,7 +192,7 @@ def test_a_choice_stands_in_the_url_and_is_restored(watched: _Watched) -> None:
     assert watched.problems == []
 
 
-def test_the_data_of_a_chart_opens_as_a_table_and_is_saved_as_csv(watched: _Watched, published_path: Path) -> None:
+def test_the_data_of_a_chart_opens_as_a_table_and_is_saved_as_csv(watched: Watched, published_path: Path) -> None:
     watched.open("/segments")
     chart = watched.tab.locator(".panel:has(h2:text-is('Share of customers beside share of spend'))")
     chart.locator("summary").click()
@@ -316,7 +211,7 @@ def test_the_data_of_a_chart_opens_as_a_table_and_is_saved_as_csv(watched: _Watc
     assert watched.problems == []
 
 
-def test_the_url_follows_every_choice_and_restores_it(watched: _Watched) -> None:
+def test_the_url_follows_every_choice_and_restores_it(watched: Watched) -> None:
     watched.open("/")
     watched.tab.click("#snapshot")
     watched.tab.click("[role=option]:has-text('1 Nov 2017') >> nth=0")
@@ -339,7 +234,7 @@ def test_the_url_follows_every_choice_and_restores_it(watched: _Watched) -> None
     assert watched.problems == []
 
 
-def test_the_colour_scheme_is_switched_and_remembered(watched: _Watched) -> None:
+def test_the_colour_scheme_is_switched_and_remembered(watched: Watched) -> None:
     watched.open("/")
     # The page is drawn again in the other colours.
     with watched.tab.expect_event("requestfinished", lambda request: "_dash-update-component" in request.url):
@@ -354,8 +249,8 @@ def test_the_first_snapshot_is_shown_as_soon_as_it_is_published(
     browser: Any, tmp_path: Path, published_path: Path
 ) -> None:
     path = tmp_path / "genome.duckdb"
-    for address in _serve(path):
-        watched = _Watched(browser, address)
+    for address in serve(path):
+        watched = Watched(browser, address)
         watched.open("/")
         assert "Nothing has been published yet" in watched.text("main")
         shutil.copy(published_path, path)
@@ -369,7 +264,7 @@ def test_the_report_opens_from_disk_and_asks_for_nothing(browser: Any, tmp_path:
     from genome_pipeline.dashboard.report import write_report
 
     path = write_report(published_path, tmp_path / "report.html")
-    watched = _Watched(browser, path.as_uri())
+    watched = Watched(browser, path.as_uri())
     watched.tab.goto(path.as_uri())
     watched.wait_for(
         "[...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.querySelector('.main-svg')).length > 8"
@@ -378,14 +273,14 @@ def test_the_report_opens_from_disk_and_asks_for_nothing(browser: Any, tmp_path:
     watched.close()
 
 
-def _grid_ids(watched: _Watched) -> list[str]:
+def _grid_ids(watched: Watched) -> list[str]:
     watched.tab.wait_for_selector("#audience-grid .ag-pinned-left-cols-container .customer-link")
     cells = watched.tab.query_selector_all("#audience-grid .ag-pinned-left-cols-container .ag-row")
     by_row = {int(cell.get_attribute("row-index")): cell.inner_text() for cell in cells}
     return [by_row[row] for row in sorted(by_row)]
 
 
-def _wait_for_first(watched: _Watched, customer_id: str) -> None:
+def _wait_for_first(watched: Watched, customer_id: str) -> None:
     watched.wait_for(
         "id => document.querySelector('#audience-grid .ag-pinned-left-cols-container [row-index=\"0\"]')?.innerText"
         " === id",
@@ -393,7 +288,7 @@ def _wait_for_first(watched: _Watched, customer_id: str) -> None:
     )
 
 
-def test_an_audience_is_chosen_sorted_kept_and_exported(watched: _Watched, published_path: Path) -> None:
+def test_an_audience_is_chosen_sorted_kept_and_exported(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         risky = "FROM customer_genome WHERE churn_probability >= 0.5"
         by_stake = connection.execute(
@@ -438,7 +333,7 @@ def test_an_audience_is_chosen_sorted_kept_and_exported(watched: _Watched, publi
     assert watched.problems == []
 
 
-def test_the_grid_fetches_what_is_scrolled_to(watched: _Watched, published_path: Path) -> None:
+def test_the_grid_fetches_what_is_scrolled_to(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         last = connection.execute("SELECT max(customer_id) FROM customer_genome").fetchone()
     assert last is not None
@@ -449,7 +344,7 @@ def test_the_grid_fetches_what_is_scrolled_to(watched: _Watched, published_path:
     assert watched.problems == []
 
 
-def test_ids_that_are_pasted_find_their_lookalikes(watched: _Watched) -> None:
+def test_ids_that_are_pasted_find_their_lookalikes(watched: Watched) -> None:
     watched.open("/similar")
     watched.tab.fill("#similar-ids", f"C0010\n C0011 \n\n{HOSTILE_ID}")
     watched.tab.click("#similar-find")
@@ -465,10 +360,10 @@ def test_ids_that_are_pasted_find_their_lookalikes(watched: _Watched) -> None:
 def test_a_publish_during_the_session_is_announced_and_shown(
     browser: Any, tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genome_pipeline.dashboard.app._WATCH_MILLISECONDS", 200)
+    monkeypatch.setattr("genome_pipeline.dashboard.app._WATCH_MILLISECONDS", 1_000)
     path = build_published_file(tmp_path / "genome.duckdb", customer_count=200, as_of=SNAPSHOTS[2])
-    for address in _serve(path):
-        watched = _Watched(browser, address)
+    for address in serve(path):
+        watched = Watched(browser, address)
         watched.open("/")
         assert watched.text("#kpi-customers") == "200"
         assert not watched.tab.is_visible("#publish-notice")
@@ -482,8 +377,8 @@ def test_a_publish_during_the_session_is_announced_and_shown(
 
 
 def test_a_password_opens_the_dashboard(browser: Any, published_path: Path) -> None:
-    for address in _serve(published_path, Access(password="correct horse battery")):
-        watched = _Watched(browser, address)
+    for address in serve(published_path, Access(password="correct horse battery")):
+        watched = Watched(browser, address)
         watched.tab.goto(f"{address}/segments")
         watched.tab.fill("#secret", "correct horse battery")
         watched.tab.click("button")
@@ -496,7 +391,7 @@ def test_a_password_opens_the_dashboard(browser: Any, published_path: Path) -> N
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, address: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    watched = _Watched(browser, address, scheme)
+    watched = Watched(browser, address, scheme)
     for path in ("/customer?customer_id=C0010", "/similar?id=C0010&id=C0011", "/audience?rule=win_back", "/audience"):
         watched.open(path)
         if path.startswith("/audience"):

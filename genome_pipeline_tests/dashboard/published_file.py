@@ -485,6 +485,11 @@ def _performance(outcomes: pd.DataFrame) -> pd.DataFrame:
         ("churn", "ece"): (0.021, 0.017),
         ("churn", "base_rate"): (0.24, 0.24),
     }
+    slices = [
+        ("all", "all", 1),
+        *[("value_decile", str(decile), 10) for decile in range(1, 11)],
+        *[("segment", name, 4) for name in _SEGMENTS.values()],
+    ]
     return pd.DataFrame(
         [
             {
@@ -492,14 +497,15 @@ def _performance(outcomes: pd.DataFrame) -> pd.DataFrame:
                 "as_of": as_of,
                 "target": target,
                 "predictor": predictor,
-                "slice_name": "all",
-                "slice_value": "all",
+                "slice_name": slice_name,
+                "slice_value": slice_value,
                 "metric": metric,
                 "metric_value": value,
-                "customer_count": len(snapshot),
+                "customer_count": len(snapshot) // parts,
             }
             for (matured_as_of, as_of), snapshot in outcomes.groupby(["matured_as_of", "as_of"])
             for (target, metric), pair in scores.items()
+            for slice_name, slice_value, parts in (slices if metric == "coverage" else slices[:1])
             for predictor, value in zip(("model", "naive"), pair, strict=True)
         ],
         columns=list(TABLES["model_performance"].columns),

@@ -12,10 +12,12 @@ import pandas as pd
 import plotly.utils
 import pytest
 
+from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES, create_app, render
 from genome_pipeline.dashboard.formats import MINUS
 from genome_pipeline.dashboard.pages.overview import year_before
 from genome_pipeline.dashboard.published import PublishedFile
+from genome_pipeline.dashboard.report import build_report
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
 
@@ -41,6 +43,31 @@ def test_every_page_says_what_to_do_while_nothing_is_published(tmp_path: Path, p
     page, title = _show(tmp_path / "genome.duckdb", pathname)
     assert title == "No snapshot yet"
     assert "genome run" in page
+
+
+def test_a_provisional_snapshot_is_marked_wherever_it_is_named(tmp_path: Path, published_path: Path) -> None:
+    path = tmp_path / "genome.duckdb"
+    shutil.copy(published_path, path)
+    latest = SNAPSHOTS[-1]
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE customer_genome_history SET is_provisional = true WHERE as_of = ?", [latest])
+        connection.execute("UPDATE pipeline_runs SET published_at = TIMESTAMP '2017-12-25 06:30:00'")
+    page, _ = _show(path, "/")
+    assert f"Latest: {formats.day(latest)} (provisional)" in page
+    assert f"{formats.day(latest)} (provisional), 7 days of its period to come when published" in page
+    assert '"id": "provisional"' in page
+    # Another snapshot of the same file is none, and only the list names the provisional one.
+    page, _ = _show(path, "/segments", f"?as_of={SNAPSHOTS[0]}")
+    assert '"id": "provisional"' not in page
+    assert page.count("(provisional)") == 2
+    client = create_app(path).server.test_client()
+    assert client.get("/export/audience.csv").text.startswith(f"# snapshot: {latest} (provisional)")
+    assert client.get(f"/export/audience.csv?as_of={SNAPSHOTS[0]}").text.startswith(f"# snapshot: {SNAPSHOTS[0]}\n")
+    with PublishedFile(path).connect() as opened:
+        report, earlier = build_report(opened), build_report(opened, SNAPSHOTS[0])
+    assert f"{formats.day(latest)} (provisional)</h1>" in report
+    assert "made before its period had ended" in report
+    assert "(provisional)" not in earlier
 
 
 def test_an_unreadable_file_is_a_friendly_page(tmp_path: Path) -> None:

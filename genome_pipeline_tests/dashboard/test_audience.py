@@ -40,6 +40,7 @@ def _ids(connection: duckdb.DuckDBPyConnection, search: str, first: int = 0, las
         "where=churn_probability:ge:0.5&where=segment_name:eq:Steady+regulars",
         'where=segment_name:in:"Steady, or not",Steady+regulars&sort=expected_spend:asc',
         "rule=win_back&top=2.5&columns=customer_id,country",
+        "where=risk_band:in:medium,high&first=100",
         "where=last_order_date:le:2017-06-01&where=is_for_review:eq:false",
     ],
 )
@@ -66,6 +67,9 @@ def test_conditions_order_and_top_equal_plain_sql(connection: duckdb.DuckDBPyCon
     tenth = -(-len(ids) // 10)
     assert _ids(connection, f"{search}&top=10") == ids[:tenth]
     assert _ids(connection, f"{search}&top=10", tenth - 1, tenth + 50) == ids[tenth - 1 : tenth]
+    assert _ids(connection, f"{search}&first=7") == ids[:7]
+    assert _ids(connection, f"{search}&first=100000") == ids
+    assert _ids(connection, f"{search}&top=10&first=1") == ids[:1]
 
 
 def test_totals_are_those_of_the_top_percent(connection: duckdb.DuckDBPyConnection) -> None:
@@ -110,6 +114,9 @@ def test_everyone_is_in_without_a_filter(connection: duckdb.DuckDBPyConnection) 
         ("sort=confidence:sideways", "cannot sort by 'confidence', 'sideways': name a column, and asc or desc"),
         ("top=0", "top '0' is no share of customers: write a percentage from 0.01 to 100"),
         ("top=NaN", "top 'NaN' is no share of customers: write a percentage from 0.01 to 100"),
+        ("first=0", "first '0' is no number of customers: write a whole number from 1 on"),
+        ("first=-1", "first '-1' is no number of customers: write a whole number from 1 on"),
+        ("first=9999999999", "first '9999999999' is no number of customers: write a whole number from 1 on"),
         ("columns=*", "there is no column '*' to show: choose from the list"),
     ],
 )

@@ -8,7 +8,12 @@ import duckdb
 import pytest
 
 from genome_pipeline.dashboard import queries
-from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.dashboard.published import (
+    PublishedFile,
+    PublishedFileMissing,
+    PublishedFileUnreadable,
+    remembered_rows,
+)
 from genome_pipeline.settings import ConfigError
 from genome_pipeline.summary import Published
 from genome_pipeline.warehouse.publishing import is_current
@@ -46,6 +51,22 @@ def test_a_replaced_file_is_seen_by_the_next_request_while_older_ones_keep_their
         assert _latest(under_way) == SNAPSHOTS[1]
     with published.connect() as later:
         assert _latest(later) == SNAPSHOTS[3]
+
+
+def test_rows_are_asked_for_once_for_each_version_of_the_file(tmp_path: Path) -> None:
+    published = PublishedFile(build_published_file(tmp_path / "genome.duckdb", customer_count=20))
+    newer = build_published_file(tmp_path / "building.duckdb", customer_count=20)
+
+    def draw(digits: int) -> list[float]:
+        with published.connect() as connection:
+            query = "SELECT round(random(), ?) AS value FROM range(3) ORDER BY value DESC"
+            return list(remembered_rows(connection, query, [digits])["value"])
+
+    first = draw(9)
+    assert first == draw(9) == sorted(first, reverse=True)
+    assert draw(8) != first
+    os.replace(newer, published.path)
+    assert draw(9) != first
 
 
 def test_a_writer_can_publish_again_and_again_under_an_open_reader(tmp_path: Path) -> None:

@@ -44,6 +44,17 @@ def test_the_report_shows_the_numbers_of_the_snapshot(document: str, connection:
         assert text in document
 
 
+def test_the_report_shows_the_figures_of_the_pages(document: str) -> None:
+    for title in (
+        "Customers by churn probability",
+        "Who was expected to bring the value, and who did",
+        "How much of the value the customers put first hold",
+        "Does a churn probability mean what it says?",
+        "Do the intervals hold, orders by segment?",
+    ):
+        assert f"<h3>{title}</h3>" in document
+
+
 def test_text_from_data_is_escaped(document: str) -> None:
     assert "<b>visitors</b>" not in _without_plotly(document)
     assert "Occasional &lt;b&gt;visitors&lt;/b&gt;" in document

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import duckdb
@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from genome_pipeline.cli import main
-from genome_pipeline.dashboard import security
+from genome_pipeline.dashboard import app, security
 from genome_pipeline.dashboard.app import PAGES, _QuietHandler, create_app
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline.settings import ConfigError, DashboardSettings, load_settings
@@ -207,6 +207,7 @@ HOSTILE_TEXTS = (
     "A" * 5_000,
     "\udcff",
 )
+_SELECTION_PARAMETERS = ("rule", "where", "sort", "top", "first", "columns")
 PARAMETERS = (
     "as_of",
     "customer_id",
@@ -215,18 +216,89 @@ PARAMETERS = (
     "where",
     "sort",
     "top",
+    "first",
     "columns",
+    "since",
+    "gene",
+    "cutoff",
+    "by",
+    "target",
+    "reason",
+    "baseline",
     "where=customer_id:eq:",
     "where=segment_name:in:",
     "where=confidence:ge:",
 )
 
 
+class _Recorded(dict[str, str]):
+    """Parameters that remember which of them were asked for."""
+
+    asked: ClassVar[set[str]] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
+def test_every_parameter_that_a_page_reads_is_attacked(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = app._parameters
+    monkeypatch.setattr(app, "_parameters", lambda search: _Recorded(parse(search)))
+    for pathname in PAGES:
+        assert _page_request(client, pathname, "?customer_id=C0010").status_code == 200
+    assert {"as_of", "customer_id", "since", "gene", "cutoff", "by", "target", "reason", "baseline"} <= _Recorded.asked
+    # Pages that read the whole query string themselves: Similar its ids, Audience its selection.
+    assert _Recorded.asked | {"id", *_SELECTION_PARAMETERS} <= set(PARAMETERS)
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
+def test_no_callback_reaches_sql_or_the_disk(client: FlaskClient, text: str) -> None:
+    search = f"?as_of={quote(text, errors='surrogatepass')}"
+    order = {"colId": text, "sort": text}
+    for output, inputs in (
+        ("customer-search.data", {"customer-search.searchValue": text}),
+        ("audience-grid.getRowsResponse", {"audience-grid.getRowsRequest": _rows(text, text, [order])}),
+        ("audience-grid.getRowsResponse", {"audience-grid.getRowsRequest": _rows(0, 10, [order])}),
+        ("audience-grid.getRowsResponse", {"audience-grid.getRowsRequest": _rows(-5, 10**30, [])}),
+    ):
+        answer = _callback(client, output, inputs, search)
+        assert answer.status_code in (200, 204)
+        assert "root:x:" not in answer.text
+
+
+def _rows(first: Any, last: Any, order: list[dict[str, str]]) -> dict[str, Any]:
+    return {"startRow": first, "endRow": last, "sortModel": order}
+
+
+def _callback(client: FlaskClient, output: str, inputs: dict[str, Any], search: str) -> Any:
+    def split(name: str) -> dict[str, str]:
+        return dict(zip(("id", "property"), name.split("."), strict=True))
+
+    return client.post(
+        "/_dash-update-component",
+        json={
+            "output": output,
+            "outputs": split(output),
+            "inputs": [{**split(name), "value": value} for name, value in inputs.items()],
+            "state": [{"id": "url", "property": "search", "value": search}],
+            "changedPropIds": list(inputs),
+        },
+    )
+
+
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
 def test_no_parameter_reaches_sql_or_the_disk(client: FlaskClient, text: str) -> None:
     written = quote(text, errors="surrogatepass")
     search = "?" + "&".join(f"{name}{'' if '=' in name else '='}{written}" for name in PARAMETERS)
-    for pathname in ("/customer", "/similar", "/audience"):
+    for pathname in PAGES:
         answer = _page_request(client, pathname, search)
         assert answer.status_code == 200
         assert answer.get_json()["response"]["page-title"]["data"] == PAGES[pathname].TITLE

@@ -101,6 +101,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
             const isShown = !shown || value === "" || value === null || value === undefined || value === shown.top;
             return isShown ? noUpdate() : genomeSearch(search, "top", value === 100 ? "" : String(value));
         },
+        chooseFirst: function (value, shown, search) {
+            const isNone = value === "" || value === null || value === undefined;
+            return !shown || (isNone ? null : value) === shown.first
+                ? noUpdate()
+                : genomeSearch(search, "first", isNone ? "" : String(value));
+        },
         chooseColumns: function (names, shown, search) {
             const isShown = !shown || !names || names.join() === shown.columns.join();
             return isShown ? noUpdate() : genomeSearch(search, "columns", names.join());

@@ -27,7 +27,7 @@ FILTER_COLUMN, FILTER_OP, FILTER_VALUE, FILTER_ADD = (
     f"audience-filter-{part}" for part in ("column", "op", "value", "add")
 )
 SHOWN = "audience-shown"
-COLUMNS_CHOICE, TOP_CHOICE = "audience-columns", "audience-top"
+COLUMNS_CHOICE, TOP_CHOICE, FIRST_CHOICE = "audience-columns", "audience-top", "audience-first"
 VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
     f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
 )
@@ -55,7 +55,12 @@ def layout(request: PageRequest) -> Component:
         # What the fields show already, so that only a choice changes the URL.
         dcc.Store(
             id=SHOWN,
-            data={"columns": list(selection.columns), "top": float(selection.top), "sort": ":".join(selection.sort)},
+            data={
+                "columns": list(selection.columns),
+                "top": float(selection.top),
+                "first": selection.first,
+                "sort": ":".join(selection.sort),
+            },
         ),
         tools=_views(),
     )
@@ -147,17 +152,28 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
                 allowDeselect=False,
                 w=120,
             ),
-            dmc.Autocomplete(id=FILTER_VALUE, label="Value", placeholder="0.5", data=[], w=200),
+            dmc.Autocomplete(id=FILTER_VALUE, label="Value", placeholder="0.5", data=[], w=160),
             dmc.Button("Add filter", id=FILTER_ADD, n_clicks=0, variant="light"),
             html.Span(className="fill"),
             dmc.NumberInput(
                 id=TOP_CHOICE,
-                label="Top %, as sorted",
+                label="Top %",
                 value=float(selection.top),
                 min=0.01,
                 max=100,
                 debounce=True,
-                w=130,
+                w=110,
+            ),
+            dmc.NumberInput(
+                id=FIRST_CHOICE,
+                label="No more than",
+                value=selection.first if selection.first is not None else "",
+                placeholder="all",
+                min=1,
+                max=999_999_999,
+                allowDecimal=False,
+                debounce=True,
+                w=120,
             ),
             dmc.MultiSelect(
                 id=COLUMNS_CHOICE,
@@ -243,7 +259,8 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         html.Div([summary, exports], className="audience-head"),
         content,
         title="Customers",
-        reading="Click a heading to sort, a customer to see why. An export holds exactly these rows and columns.",
+        reading="Click a heading to sort, a customer to see why. Top % and no more than count in this order. An export"
+        " holds exactly these rows and columns.",
     )
 
 

@@ -359,7 +359,8 @@ def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Compon
     return panel(
         table(("Because of", "Adds", "Change"), rows, numeric=(1, 2)),
         title=f"Why: {name}",
-        reading="From the average customer to this one: what each number adds, and its change since the last snapshot.",
+        reading="From the average customer to this one: what each number adds, and how much of it is new since the last"
+        " snapshot, both as this snapshot's model sees them.",
         columns=("contribution", "contribution_change"),
     )
 
@@ -377,7 +378,7 @@ def _changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Compo
     """What is different since the previous snapshot; what is as it was has no row."""
     title, previous_as_of, currency = "What changed", request.previous_as_of, request.run.currency
     found = (
-        queries.customer(request.connection, previous_as_of, customer_id)
+        queries.customer(request.connection, previous_as_of, customer_id, _WATCHED)
         if previous_as_of is not None
         else pd.DataFrame()
     )

@@ -210,7 +210,11 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             explanation="Revenue at stake of customers whose churn risk is medium or high."
             f" {description('risk_band')} {description('revenue_at_stake_amount')}",
             change=change("revenue_at_risk_amount", False),
-            note=f"{formats.integer(now['customer_at_risk_count'])} customers",
+            note=dcc.Link(
+                f"See the {formats.integer(now['customer_at_risk_count'])} customers",
+                href=request.link("/audience", {"where": "risk_band:in:medium,high"}),
+                id="to-customers-at-risk",
+            ),
             history=trend["revenue_at_risk_amount"],
         ),
         kpi(
@@ -268,6 +272,11 @@ def _checks_panel(request: PageRequest) -> Component:
     ]
     kept = run.validated_row_count / run.raw_row_count if run.raw_row_count else None
     age_days = (run.published_at.date() - request.snapshots[0]).days
+    age = (
+        f"{formats.integer(age_days)} days old when published"
+        if age_days >= 0
+        else f"{formats.integer(-age_days)} days of its period to come when published"
+    )
     facts = (
         ("Checks passed", html.Span(f"{formats.integer(passed)} of {formats.integer(total)}", id="kpi-checks")),
         ("Source rows kept", f"{formats.integer(run.validated_row_count)} ({formats.percent(kept)})"),
@@ -275,7 +284,7 @@ def _checks_panel(request: PageRequest) -> Component:
         ("Source", run.source_name),
         (
             "Latest snapshot",
-            f"{formats.day(request.snapshots[0])}, {formats.integer(age_days)} days old when published",
+            f"{formats.snapshot(request.snapshots[0], request.provisional)}, {age}",
         ),
         ("Published", formats.moment(run.published_at)),
         ("Program version", run.version),

@@ -19,12 +19,14 @@ Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 class PageRequest:
     """One request for a page, at one snapshot of one version of the file.
 
-    ``snapshots`` has the latest one first; ``search`` is the query string, in which a parameter may be repeated.
+    ``snapshots`` has the latest one first, ``provisional`` those made before their period had ended; ``search`` is the
+    query string, in which a parameter may be repeated.
     """
 
     connection: duckdb.DuckDBPyConnection
     run: Run
     snapshots: Sequence[date]
+    provisional: frozenset[date]
     as_of: date
     parameters: Mapping[str, str]
     theme: Theme
