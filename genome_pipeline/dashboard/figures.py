@@ -1004,8 +1004,8 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
     genes = latest["gene"].tolist()
     figure = new_figure(
         f"Drift of each gene since {since}",
-        "Population stability index: below 0.1 hardly any change, above 0.25 a large one. · marks genes that the"
-        " calendar moves, whatever customers do; they are not judged.",
+        "Population stability index: below 0.1 hardly any change, and not written; above 0.25 a large one. · marks"
+        " genes that the calendar moves, whatever customers do; they are not judged.",
         theme,
         height=120 + 22 * len(genes),
     )
@@ -1013,25 +1013,44 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
     wide = drift.pivot(index="gene", columns="as_of", values="psi").reindex(genes)
     unjudged = set(latest.loc[latest["unjudged_reason"].notna(), "gene"])
     figure.add_heatmap(
-        x=[f"{as_of:%b}<br>{as_of:%Y}" if as_of.day == 1 else f"{as_of:%-d %b}<br>{as_of:%Y}" for as_of in days],
+        x=[f"{as_of:%-d %b %Y}" for as_of in days],
         y=[f"{label(gene)}{' ·' if gene in unjudged else ''}" for gene in genes],
         z=wide.to_numpy(dtype=float),
         zmin=0,
         zmax=0.5,
         colorscale=[(0.0, theme.neutral), (0.2, theme.neutral), (1.0, theme.low)],
         opacity=0.6,
-        text=[["" if is_missing(value) else f"{value:.2f}" for value in row] for row in wide.to_numpy(dtype=float)],
+        text=[[_drift_text(value) for value in row] for row in wide.to_numpy(dtype=float)],
         texttemplate="%{text}",
-        textfont={"color": theme.ink, "size": 11},
+        textfont={"color": theme.ink, "size": 10},
         xgap=2,
         ygap=2,
         showscale=False,
         hoverongaps=False,
         hovertemplate="%{y} at %{x}<br>index %{z:.3f}<extra></extra>",
     )
-    figure.update_xaxes(type="category", side="top", showgrid=False, tickangle=0)
+    # A narrow column has no room for the year: it stands once, and where it changes.
+    years = [None, *(as_of.year for as_of in days)]
+    names = [
+        (f"{as_of:%b}" if as_of.day == 1 else f"{as_of:%-d}<br>{as_of:%b}")
+        + (f"<br>{as_of:%Y}" if as_of.year != before else "")
+        for as_of, before in zip(days, years, strict=False)
+    ]
+    figure.update_xaxes(
+        type="category",
+        side="top",
+        showgrid=False,
+        tickangle=0,
+        tickvals=list(range(len(days))),
+        ticktext=names,
+        tickfont={"size": 10},
+    )
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
     return figure
+
+
+def _drift_text(psi: float) -> str:
+    return "" if is_missing(psi) or psi < 0.1 else f"{psi:.2f}" if psi < 1 else f"{psi:.1f}"
 
 
 def _reason(reason: object) -> str:

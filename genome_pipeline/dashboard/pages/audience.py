@@ -109,7 +109,7 @@ def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> 
     card: Component = dcc.Link(
         [
             html.Strong(("✓ " if is_chosen else "") + audience["action"], className="action-name"),
-            html.Span(f"If {audience['rule_condition']}", className="kpi-note"),
+            html.Span(f"For {audience['rule_condition']}", className="kpi-note"),
             html.Span(
                 [html.Span([html.B(value), f" {name.lower()}"]) for name, value in facts], className="action-facts"
             ),
