@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -14,9 +15,13 @@ import duckdb
 import pandas as pd
 import pytest
 
+from genome_pipeline.forgetting import forget
+from genome_pipeline.settings import load_settings
+from genome_pipeline_tests.e2e.test_forget import GONE, KEY, files_with, rows_with
 from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
 KILLS = 100
+FORGET_KILLS = 8
 SEED = 7
 _LATE_ROW = "c0001,late,2020-02-10 10:00:00,p1,food,1,2.00\n"
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -119,3 +124,53 @@ def test_a_run_killed_at_any_moment_is_made_good_by_the_next(tmp_path: Path) -> 
     assert seen == whole
     # Nothing unfinished is left where readers look.
     assert [path.name for path in settings.published_path.parent.iterdir()] == ["genome.duckdb"]
+
+
+def _forget(config: Path) -> None:
+    os.environ.pop("DAGSTER_HOME", None)
+    os.environ["GENOME_PRIVACY__KEY"] = KEY
+    forget(load_settings(config), [GONE])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_erasure_killed_at_any_moment_is_completed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", KEY)
+    write_shop_log(tmp_path / "log.csv", customers=80)
+    config = small_config(tmp_path, "forgotten")
+    settings, _ = make(config)
+    untouched = tmp_path / "untouched"
+    shutil.copytree(settings.home, untouched)
+    start = time.monotonic()
+    process = _PROCESSES.Process(target=_forget, args=(config,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    seconds = time.monotonic() - start
+    expected = tables(settings.warehouse_path)
+
+    generator = random.Random(SEED)
+    killed = 0
+    for number in range(1, FORGET_KILLS + 1):
+        shutil.rmtree(settings.home)
+        shutil.copytree(untouched, settings.home)
+        process = _PROCESSES.Process(target=_forget, args=(config,))
+        process.start()
+        process.join(generator.uniform(0, seconds))
+        killed += process.is_alive()
+        process.kill()
+        process.join()
+        make(config)  # a run in between neither fails nor brings anyone back
+        forget(settings, [GONE])
+        assert files_with(settings.home, GONE) == [], f"kill {number}"
+        for database in (settings.warehouse_path, settings.published_path):
+            assert rows_with(database, GONE) == [], f"kill {number}"
+        assert_same(but_erasures(tables(settings.warehouse_path)), but_erasures(expected))
+    assert killed > FORGET_KILLS / 2
+
+
+def but_erasures(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """All tables but the records of erasures, which say when."""
+    return {name: frame for name, frame in frames.items() if name not in ("erasures", "forgotten_customers")}
