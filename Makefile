@@ -30,10 +30,11 @@ demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
 test: .venv/.installed  ## the tests (minutes)
 	$(BIN)/pytest -n 2 -m "not slow"
 
-test-all: .venv/.installed  ## the tests, the long ones too
+test-all: demo  ## the tests, the long ones too, and the dashboard's on the demo
 	$(BIN)/pytest -n 2
 
 test-cluster: .venv/.installed  ## both engines on a real Spark cluster of this machine (minutes; needs Java 17)
+	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Java 17 is needed: install it, or set JAVA_HOME"; exit 1; }
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock --editable ".[spark]"
 	$(BIN)/pytest genome_pipeline_tests/warehouse/test_spark.py
 

@@ -14,29 +14,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.synthetic import write_log
+from benchmarks.synthetic import CONFIG, write_log
 
 RESULTS = Path(__file__).parent / "results"
 CUSTOMERS = {1_500_000: 2_500, 10_000_000: 10_000}
-_CONFIG = """
-home = "{home}"
-[source]
-path = "{log}"
-currency = "EUR"
-[source.columns]
-customer_id = "customer"
-order_id = "order"
-ordered_at = "moment"
-product_id = "product"
-category = "department"
-quantity = "quantity"
-unit_price = "price"
-[calendar]
-start = 2024-01-01
-end = 2025-01-01
-[predict]
+_CONFIG = (
+    CONFIG
+    + """[predict]
 horizon_days = 28
 """
+)
 
 
 def measure(lines: int, folder: Path) -> dict[str, Any]:
@@ -49,7 +36,10 @@ def measure(lines: int, folder: Path) -> dict[str, Any]:
     customers = CUSTOMERS.get(lines, max(500, lines // 1_000))
     written = write_log(folder / "log.parquet", lines=lines, customers=customers)
     config = folder / "genome.toml"
-    config.write_text(_CONFIG.format(home=folder / "home", log=folder / "log.parquet"), encoding="utf-8")
+    config.write_text(
+        _CONFIG.format(home=folder / "home", log=folder / "log.parquet", start="2024-01-01", end="2025-01-01"),
+        encoding="utf-8",
+    )
     stages = {stage.name for stage in STAGES}
     started: dict[str, float] = {}
     seconds: dict[str, float] = {}

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.synthetic import write_log
+from benchmarks.synthetic import CONFIG, write_log
 
 RESULTS = Path(__file__).parent / "results" / "speed"
 BASELINE = RESULTS / "baseline.json"
@@ -41,25 +41,12 @@ MONTHLY_LINES = 100_000
 BACKFILL_LINES = 1_000_000
 _FIRST_MONTH = date(2023, 1, 1)
 
-_CONFIG = """
-home = "{home}"
-[source]
-path = "{log}"
-currency = "EUR"
-[source.columns]
-customer_id = "customer"
-order_id = "order"
-ordered_at = "moment"
-product_id = "product"
-category = "department"
-quantity = "quantity"
-unit_price = "price"
-[calendar]
-start = {start}
-end = {end}
-[warehouse]
+_CONFIG = (
+    CONFIG
+    + """[warehouse]
 memory_limit = "{memory_limit}"
 """
+)
 
 _REFERENCE = """
     WITH orders AS (

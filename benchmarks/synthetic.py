@@ -17,6 +17,25 @@ import pyarrow.parquet as pq
 _CHUNK_CUSTOMERS = 10_000
 _KINDS = (("p", 5_000), ("d", 40))
 
+CONFIG = """
+home = "{home}"
+[source]
+path = "{log}"
+currency = "EUR"
+[source.columns]
+customer_id = "customer"
+order_id = "order"
+ordered_at = "moment"
+product_id = "product"
+category = "department"
+quantity = "quantity"
+unit_price = "price"
+[calendar]
+start = {start}
+end = {end}
+"""
+"""Config of a run on :func:`write_log`; each benchmark adds the sections it measures."""
+
 
 def write_log(
     target: Path, *, lines: int, customers: int, days: int = 365, start: date = date(2024, 1, 1), seed: int = 0

@@ -25,7 +25,7 @@ _DEMO = Path(__file__).parents[2] / ".genome/complete_journey/published/genome.d
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     executable = shutil.which("chromium")
-    if executable is None:
+    if executable is None:  # Not a Python package, so the lock cannot bring it; `.ci/run` installs it.
         pytest.skip("chromium is not installed: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as driver:
@@ -57,7 +57,7 @@ def walked_path(request: pytest.FixtureRequest, published_path: Path) -> Path:
     """The published files that every page is walked on: a small one, and the demo's."""
     if request.param == "synthetic":
         return published_path
-    if not _DEMO.exists():
+    if not _DEMO.exists():  # A minute and a half to make: `make test-all` makes it first.
         pytest.skip("the demo has not been made: make demo")
     return _DEMO
 

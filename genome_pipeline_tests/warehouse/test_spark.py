@@ -25,6 +25,7 @@ from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline_tests.logs import engine
 from genome_pipeline_tests.pipelines import make, shop, tables
 
+# Neither is needed by most: `make test-cluster` brings the extra, and stops where there is no Java.
 pyspark = pytest.importorskip("pyspark", reason="needs pyspark: the extra spark")
 pytestmark = [
     pytest.mark.slow,
