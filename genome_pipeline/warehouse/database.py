@@ -222,10 +222,12 @@ class Warehouse:
                 "SELECT setting_name, setting_value FROM warehouse_identity WHERE setting_name <> ?", [_VERSION_SETTING]
             ).fetchall()
         )
-        if not known:
-            database.con.executemany(
-                "INSERT INTO warehouse_identity VALUES (?, ?)", [list(item) for item in self._identity.items()]
-            )
+        if not known or _is_empty(database):
+            with transaction(database) as connection:
+                connection.execute("DELETE FROM warehouse_identity WHERE setting_name <> ?", [_VERSION_SETTING])
+                connection.executemany(
+                    "INSERT INTO warehouse_identity VALUES (?, ?)", [list(item) for item in self._identity.items()]
+                )
             return
         for name in sorted(known.keys() | self._identity.keys()):
             if known.get(name) != self._identity.get(name):
@@ -247,6 +249,13 @@ def transaction(database: Backend) -> Iterator[duckdb.DuckDBPyConnection]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _is_empty(database: Backend) -> bool:
+    """Whether nothing rests on the identity yet, so that a slip in the first config can be corrected."""
+    if "raw_transactions" in database.list_tables():
+        return False
+    return database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchone() is None
 
 
 def _schema_version(database: Backend) -> int | None:

@@ -96,6 +96,18 @@ def test_other_settings_of_identity_are_refused(warehouse: Warehouse, tmp_path: 
         pass
 
 
+def test_until_something_is_taken_in_the_identity_can_be_corrected(warehouse: Warehouse) -> None:
+    with warehouse.open():
+        pass
+    corrected = Warehouse(warehouse.path, "hash", {"calendar.period": "week"})
+    write(corrected, [JAN], migrations(JAN, 1))
+    with (
+        pytest.raises(WarehouseError, match=r"made with calendar.period = week, the config now says month"),
+        Warehouse(warehouse.path, "hash", {"calendar.period": "month"}).open(),
+    ):
+        pass
+
+
 def test_a_table_made_by_another_version_is_named(warehouse: Warehouse) -> None:
     with warehouse.open() as database:
         database.con.execute("ALTER TABLE customer_value DROP COLUMN expected_spend")
