@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import dash_mantine_components as dmc
 import duckdb
@@ -14,12 +17,14 @@ import flask
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
+from markupsafe import Markup, escape
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
 from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
+from genome_pipeline.dashboard.first_paint import as_html
 from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.pages import (
     audience,
@@ -46,6 +51,7 @@ _UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, Look
 _MIME_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _THIS_MACHINE = Access()
 _WATCH_MILLISECONDS = 10_000
+_PREPARE_SECONDS = 5
 _THEME_COOKIE = "color_scheme"
 _PRIMARY = [
     "#e6f3fb",
@@ -73,19 +79,47 @@ _DARK_SHADES = [
 ]
 
 
-def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dash:
+class Dashboard(Dash):
+    """The application.
+
+    It sends the page asked for along with the first answer, as plain HTML, which can be read before any script has run.
+    """
+
+    def __init__(self, published: PublishedFile, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.published = published
+
+    def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]
+        """The first answer; assets/genome.js takes the plain page away once the page itself is there."""
+        pathname, search, scheme, first_paint = "/", "", _color_scheme(), Markup("")
+        if flask.has_request_context():
+            pathname, search = flask.request.path, flask.request.query_string.decode()
+            content, navigation, _, title = render(self.published, pathname, search, scheme)
+            header = html.Div(_brand(), className="header")
+            first_paint = as_html([header, html.Nav(navigation), html.Main(content)])
+            parts["title"] = escape(f"{title} \u00b7 {parts['title']}")
+        icon = self.get_asset_url("favicon.svg")
+        return f"""<!DOCTYPE html>
+<html lang="en" data-mantine-color-scheme="{scheme}">
+<head>{parts["metas"]}<title>{parts["title"]}</title><link rel="icon" type="image/svg+xml" href="{icon}">
+{parts["css"]}</head>
+<body><div id="first-paint">{first_paint}</div>{parts["app_entry"]}
+<footer>{parts["config"]}{parts["scripts"]}{parts["renderer"]}</footer></body>
+</html>"""
+
+
+def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dashboard:
     """The dashboard of one published file; every page is made anew from the file as it is at that moment."""
     published = PublishedFile(published_path)
-    app = Dash(
-        __name__,
+    app = Dashboard(
+        published,
+        name=__name__,
         title="Customer Genome",
         update_title="",
         serve_locally=True,
         suppress_callback_exceptions=True,
         enable_mcp=False,
     )
-    icon = f'<link rel="icon" type="image/svg+xml" href="{app.get_asset_url("favicon.svg")}">'
-    app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%favicon%}", icon)
     app.layout = _shell
     _register_callbacks(app, published)
     _register_audience(app, published)
@@ -96,11 +130,33 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dash:
 def serve(published_path: Path, access: Access, host: str, port: int) -> None:
     """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
     app = create_app(published_path, access)
+    threading.Thread(target=_keep_prepared, args=(app.published,), daemon=True).start()
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
     try:
         server.serve_forever()
     finally:
         server.server_close()
+
+
+def _keep_prepared(published: PublishedFile) -> None:
+    prepared = ""
+    while True:
+        version = published.version()
+        if version not in (prepared, ""):
+            prepare(published)
+            prepared = version
+        time.sleep(_PREPARE_SECONDS)
+
+
+def prepare(published: PublishedFile) -> None:
+    """Make what is made once for each version of the file, at its latest snapshot: nobody has to wait for it then."""
+    for path in PAGES:
+        render(published, path, "", None)
+    with suppress(*_UNSHOWABLE), published.connect() as connection:
+        two = queries.customer_ids(connection, queries.snapshots(connection)[0], "", limit=2)
+        # Whoever they are: what their pages are held against is the same for everyone.
+        render(published, customer.PATH, f"?{urlencode({'customer_id': two[0]})}", None)
+        render(published, similar.PATH, f"?{urlencode({'id': two}, doseq=True)}", None)
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -110,9 +166,16 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing."""
 
 
+def _color_scheme() -> str:
+    return theme_of(flask.request.cookies.get(_THEME_COOKIE) if flask.has_request_context() else None).color_scheme
+
+
+def _brand() -> Component:
+    return dcc.Link([html.Span(className="brand-mark"), html.Span("Customer Genome")], href="/", className="brand")
+
+
 def _shell() -> Component:
     """What stays in place while pages change."""
-    scheme = theme_of(flask.request.cookies.get(_THEME_COOKIE) if flask.has_request_context() else None).color_scheme
     shell: Component = dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
@@ -125,11 +188,7 @@ def _shell() -> Component:
                     dmc.AppShellHeader(
                         html.Div(
                             [
-                                dcc.Link(
-                                    [html.Span(className="brand-mark"), html.Span("Customer Genome")],
-                                    href="/",
-                                    className="brand",
-                                ),
+                                _brand(),
                                 html.Div(
                                     [
                                         html.Div(id="snapshot-tools", className="snapshot-tools"),
@@ -148,7 +207,7 @@ def _shell() -> Component:
                             className="header",
                         )
                     ),
-                    dmc.AppShellNavbar(html.Nav(id="navigation", **labelled("Pages")), p="sm"),
+                    dmc.AppShellNavbar(html.Nav(id="navigation", **labelled("Pages"))),
                     dmc.AppShellMain(
                         [
                             html.Div(
@@ -171,12 +230,12 @@ def _shell() -> Component:
                     ),
                 ],
                 header={"height": 60},
-                navbar={"width": 208, "breakpoint": "sm", "collapsed": {"mobile": False}},
+                navbar={"width": {"base": 92, "md": 208}, "breakpoint": 0, "collapsed": {"mobile": False}},
                 padding="lg",
             ),
         ],
         id="provider",
-        forceColorScheme=scheme,
+        forceColorScheme=_color_scheme(),
         theme={
             "primaryColor": "genome",
             "primaryShade": {"light": 6, "dark": 4},

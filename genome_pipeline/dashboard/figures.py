@@ -333,7 +333,7 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
         "What each segment is like: median customer",
         "Numbers are medians. Blue is above, orange below the middle of the segments in that column.",
         theme,
-        height=90 + 54 * len(profiles),
+        height=110 + 54 * len(profiles),
     )
     rows = profiles.iloc[::-1]
     values = rows[list(PROFILE_COLUMNS)].astype(float)
@@ -345,7 +345,7 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
         [column_value(column, row[column], currency) for column in PROFILE_COLUMNS] for _, row in values.iterrows()
     ]
     figure.add_heatmap(
-        x=[label(column).replace(" ", "<br>", 1) for column in PROFILE_COLUMNS],
+        x=[label(column).replace(" ", "<br>") for column in PROFILE_COLUMNS],
         y=[wrapped(name) for name in rows["segment_name"]],
         z=positions,
         zmin=-1,
@@ -354,14 +354,14 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
         opacity=0.6,
         text=texts,
         texttemplate="%{text}",
-        textfont={"color": theme.ink, "size": 13},
+        textfont={"color": theme.ink, "size": 12},
         xgap=3,
         ygap=3,
         showscale=False,
         hoverongaps=False,
         hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
     )
-    figure.update_xaxes(side="top", showgrid=False)
+    figure.update_xaxes(side="top", showgrid=False, tickangle=0)
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
     return figure
 

@@ -81,8 +81,10 @@ def signed(column_name: str, value: Number | None, currency: str | None = None) 
             text = money(amount, currency)
         case Unit.SHARE | Unit.PROBABILITY:
             text = f"{amount * 100:.1f} points"
+        case Unit.DAYS:
+            text = column_value(column_name, amount)
         case _:
-            text = decimal(amount)
+            text = integer(amount) if COLUMNS[column_name].type in ("INTEGER", "BIGINT") else decimal(amount)
     # What rounds to nothing has no minus.
     is_less = value < 0 and any(digit in text for digit in "123456789")
     return f"{MINUS if is_less else '+'}{text}"

@@ -131,8 +131,8 @@ def overall_drivers(drivers: pd.DataFrame, prediction: str, currency: str | None
     rows = drivers.iloc[::-1]
     figure = new_figure(
         f"What moves {label(prediction).lower()} most",
-        "Length: by how much, on average, a driver raises or lowers a prediction, from the average customer's on."
-        " Text: for how many it raises ▲ and lowers ▼ it.",
+        "Bar: by how much a driver moves a prediction away from the average customer's, on average."
+        " Beside it: the share of customers whose prediction it raises ▲ and lowers ▼.",
         theme,
         height=70 + 34 * len(rows),
     )

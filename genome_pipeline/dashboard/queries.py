@@ -521,7 +521,7 @@ def percentiles(connection: duckdb.DuckDBPyConnection, as_of: date, genomes: pd.
 
     Percentiles as of :func:`fingerprint`. A gene that is null for a customer has no row.
     """
-    grid = _quantiles(connection, as_of)
+    grid = _gene_levels(connection, as_of)["quantiles"]
     rows = [
         (gene, genome["customer_id"], genome[gene], _percentile(grid[gene], genome[gene]))
         for gene in FINGERPRINT_GENES
@@ -592,8 +592,8 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, genome: pd.S
     ``genome`` is the row of :func:`customer`. A percentile is the share of customers with a smaller value, plus half of
     those with the same one, to a thousandth. A gene that is null for the customer has no row.
     """
-    grid = _quantiles(connection, as_of)
-    medians = _segment_medians(connection, as_of)[str(genome["segment_id"])]
+    levels = _gene_levels(connection, as_of)
+    grid, medians = levels["quantiles"], levels["medians"][str(genome["segment_id"])]
     rows = [
         (gene, genome[gene], median, _percentile(grid[gene], genome[gene]), _percentile(grid[gene], median))
         for gene, median in zip(FINGERPRINT_GENES, medians, strict=True)
@@ -602,39 +602,33 @@ def fingerprint(connection: duckdb.DuckDBPyConnection, as_of: date, genome: pd.S
     return pd.DataFrame(rows, columns=columns).dropna(subset=["value"]).reset_index(drop=True)
 
 
-def _quantiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float]]:
-    """Each gene's quantiles of all customers, a thousandth apart; empty where it is null for everyone."""
+def _gene_levels(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, Any]:
+    """Where customers stand among all: made once for each version of the file, and costly for many customers.
 
-    def find() -> dict[str, list[float]]:
-        # Gene by gene, so that never more than one is in memory; DuckDB takes minutes for a thousand quantiles.
-        shares, found = np.linspace(0, 1, _QUANTILE_STEPS + 1), {}
-        for gene in FINGERPRINT_GENES:
-            values = connection.execute(
-                f"SELECT {gene}::DOUBLE AS value FROM customer_genome_history WHERE as_of = ? AND {gene} IS NOT NULL",
+    ``quantiles``: by gene, those of all customers, a thousandth apart; none where it is null for everyone. ``medians``:
+    by segment number, those of each gene in the order of :data:`FINGERPRINT_GENES`.
+    """
+
+    def find() -> dict[str, Any]:
+        quantiles: dict[str, list[float]] = {}
+        medians: dict[str, list[float | None]] = {}
+        # Gene by gene, so that never more than one is in memory. DuckDB takes minutes for a thousand quantiles.
+        for position, gene in enumerate(FINGERPRINT_GENES):
+            found = connection.execute(
+                f"SELECT {gene}::DOUBLE AS value, segment_id FROM customer_genome_history"
+                f" WHERE as_of = ? AND {gene} IS NOT NULL",
                 [as_of],
-            ).fetchnumpy()["value"]
-            found[gene] = np.quantile(values, shares, method="inverted_cdf").tolist() if len(values) else []
-        return found
+            ).fetchnumpy()
+            values, segments = np.asarray(found["value"]), np.asarray(found["segment_id"])
+            for segment in np.unique(segments).tolist():
+                none: list[float | None] = [None] * len(FINGERPRINT_GENES)
+                medians.setdefault(str(segment), none)[position] = float(np.median(values[segments == segment]))
+            # The smallest value that at least this share of customers does not exceed.
+            counts = -(-np.arange(_QUANTILE_STEPS + 1) * len(values) // _QUANTILE_STEPS)
+            quantiles[gene] = np.sort(values)[np.maximum(counts - 1, 0)].tolist() if len(values) else []
+        return {"quantiles": quantiles, "medians": medians}
 
-    return cast(dict[str, list[float]], remembered(connection, f"quantiles {as_of}", find))
-
-
-def _segment_medians(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, list[float | None]]:
-    """The median of each gene, in the order of :data:`FINGERPRINT_GENES`, by segment number."""
-
-    def find() -> dict[str, list[float | None]]:
-        # Gene by gene here, too: a median holds all of its values.
-        by_gene = [
-            connection.execute(
-                f"SELECT segment_id, median({gene}::DOUBLE) FROM customer_genome_history WHERE as_of = ?"
-                " GROUP BY segment_id ORDER BY segment_id",
-                [as_of],
-            ).fetchall()
-            for gene in FINGERPRINT_GENES
-        ]
-        return {str(rows[0][0]): [median for _, median in rows] for rows in zip(*by_gene, strict=True)}
-
-    return cast(dict[str, list[float | None]], remembered(connection, f"segment medians {as_of}", find))
+    return cast(dict[str, Any], remembered(connection, f"gene levels {as_of}", find))
 
 
 def _percentile(quantiles: list[float], value: float | None) -> float | None:

@@ -66,6 +66,8 @@ class Watched:
     def open(self, path: str) -> None:
         self.tab.goto(self.address + path)
         self.tab.wait_for_selector("main .page, main .empty")
+        # The page as plain HTML has made room for the page itself.
+        self.wait_for("document.getElementById('first-paint') === null")
         self.tab.wait_for_load_state("networkidle")
         # A figure is drawn once its axes or its flow are there.
         self.wait_for("[...document.querySelectorAll('.graph')].every(graph => graph.querySelector('.main-svg'))")

@@ -13,7 +13,7 @@ import plotly.utils
 import pytest
 
 from genome_pipeline.dashboard import formats
-from genome_pipeline.dashboard.app import PAGES, create_app, render
+from genome_pipeline.dashboard.app import PAGES, create_app, prepare, render
 from genome_pipeline.dashboard.formats import MINUS
 from genome_pipeline.dashboard.pages.overview import year_before
 from genome_pipeline.dashboard.published import PublishedFile
@@ -179,7 +179,7 @@ def test_the_shell_is_served_with_local_assets_only(published_path: Path) -> Non
     shell = client.get("/").get_data(as_text=True)
     assert "http://" not in shell
     assert "https://" not in shell
-    assert '<html lang="en">' in shell
+    assert '<html lang="en" ' in shell
     assert client.get("/assets/favicon.svg").status_code == 200
     client.set_cookie("color_scheme", "dark")
     assert '"forceColorScheme":"dark"' in client.get("/_dash-layout").get_data(as_text=True)
@@ -294,3 +294,21 @@ def test_data_quality_shows_rows_drift_and_reconciliation(published_path: Path) 
     for text in ("<b>P1</b>", "Is every source row accounted for?", "the snapshot last learned from"):
         assert text in page
     assert "Run genome quarantine" in _show(published_path, "/data-quality", "?reason=unreadable_date")[0]
+
+
+def test_a_prepared_version_has_nothing_left_to_make(published_path: Path) -> None:
+    published = PublishedFile(published_path)
+    prepare(published)
+
+    def kept() -> tuple[int, int]:
+        with published.connect() as connection:
+            tables = "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'memory'"
+            values = "SELECT count(*) FROM memory.main.remembered"
+            return connection.execute(f"SELECT ({tables}), ({values})").fetchall()[0]
+
+    before = kept()
+    for path in PAGES:
+        render(published, path, "", "dark")
+    render(published, "/customer", "?customer_id=C0010", "light")
+    render(published, "/similar", "?id=C0010&id=C0011", "light")
+    assert kept() == before

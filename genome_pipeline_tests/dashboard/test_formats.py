@@ -47,6 +47,8 @@ def test_differences_have_a_sign() -> None:
     assert formats.signed("churn_probability", 0.183) == "+18.3 points"
     assert formats.signed("expected_spend", -12.3, "GBP") == f"{formats.MINUS}£12.30"
     assert formats.signed("expected_orders", 0.0) == "+0.00"
+    assert formats.signed("days_since_last_order", 18) == "+18 days"
+    assert formats.signed("order_count", -3) == f"{formats.MINUS}3"
     assert formats.signed("churn_probability", -0.0001) == "+0.0 points"
     assert formats.signed("expected_orders", math.nan) == formats.NOTHING
 

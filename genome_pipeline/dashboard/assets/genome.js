@@ -205,3 +205,12 @@ dagcomponentfuncs.CustomerLink = function (props) {
         props.value,
     );
 };
+
+/* The page as plain HTML makes room for the page itself, and never comes back. */
+new MutationObserver(function (_, observer) {
+    const page = document.getElementById("page");
+    if (page && page.firstChild) {
+        document.getElementById("first-paint").remove();
+        observer.disconnect();
+    }
+}).observe(document.getElementById("react-entry-point"), { childList: true, subtree: true });

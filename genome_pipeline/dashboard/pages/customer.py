@@ -321,7 +321,7 @@ def _prediction(
             html.Div(written(value), className="kpi-value", id=f"card-{column}"),
             html.Div(interval, className="kpi-note"),
             bare_chart(figure),
-            html.Div(f"● prediction   ▬ interval   \u00d7 naive: {written(naive)}", className="kpi-legend"),
+            html.Div(f"● prediction   ▬ interval   \u00d7\u00a0naive:\u00a0{written(naive)}", className="kpi-legend"),
         ],
         className="kpi",
     )

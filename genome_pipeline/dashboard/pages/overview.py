@@ -20,6 +20,7 @@ TITLE = "Overview"
 QUESTION = "What happened, and how well did the predictions do?"
 
 _MOVED_SHOWN = 4
+_FAILED = {"ERROR": "error", "WARN": "warning"}
 
 
 def layout(request: PageRequest) -> Component:
@@ -264,7 +265,7 @@ def _checks_panel(request: PageRequest) -> Component:
     run, summary = request.run, queries.check_summary(request.connection)
     total, passed = int(summary["check_count"].sum()), int(summary["passed_check_count"].sum())
     failed = [
-        badge(f"✗ {count} {severity} failed", "bad" if severity == "ERROR" else "warning")
+        badge(f"✗ {count} {_FAILED[severity]}{'s' if count > 1 else ''}", "bad" if severity == "ERROR" else "warning")
         for severity, count in zip(
             summary["severity"], summary["check_count"] - summary["passed_check_count"], strict=True
         )

@@ -19,6 +19,9 @@ PATH = "/segments"
 TITLE = "Segments"
 QUESTION = "How do customers group, what is each group worth, and who moved?"
 
+_CANDIDATES = 6
+"""Segment models shown at once, the chosen one first."""
+
 _VALUE_LEVELS = ("first_decile", "median", "last_decile")
 
 
@@ -63,7 +66,9 @@ def layout(request: PageRequest) -> Component:
             profiles[["segment_name", *figures.PROFILE_COLUMNS]],
             figures.PROFILE_COLUMNS,
         ),
-        columns_of(_spread(request), _map(request, int(profiles["customer_count"].sum()))),
+        columns_of(
+            _spread(request, profiles["segment_id"].tolist()), _map(request, int(profiles["customer_count"].sum()))
+        ),
         _migrations(request),
         panel(
             table(
@@ -82,7 +87,7 @@ def layout(request: PageRequest) -> Component:
     )
 
 
-def _spread(request: PageRequest) -> Component:
+def _spread(request: PageRequest, order: list[int]) -> Component:
     gene = request.chosen("gene", queries.FINGERPRINT_GENES, "spend_amount")
     spread = queries.gene_by_segment(request.connection, request.as_of, gene)
     tools = choice("gene", "Gene", [(name, label(name)) for name in queries.FINGERPRINT_GENES], gene)
@@ -93,8 +98,9 @@ def _spread(request: PageRequest) -> Component:
             title=f"{label(gene)}: how it is spread in each segment",
             reading="It is not known of any customer of this snapshot.",
         )
+    ordered = spread.sort_values("segment_id", key=lambda ids: ids.map(order.index))
     return chart_panel(
-        figures.gene_by_segment(spread, gene, request.run.currency, theme=request.theme), spread, (gene,), tools=tools
+        figures.gene_by_segment(ordered, gene, request.run.currency, theme=request.theme), spread, (gene,), tools=tools
     )
 
 
@@ -174,12 +180,14 @@ def _candidates(request: PageRequest) -> Component:
         ]
         for _, row in queries.segment_candidates(request.connection, request.as_of).iterrows()
     ]
+    headings = ("Candidate", "Silhouette", "Stability", "Smallest Jaccard", "Smallest share", "Chosen or not")
+    first, rest = (table(headings, part, numeric=range(1, 5)) for part in (rows[:_CANDIDATES], rows[_CANDIDATES:]))
+    hidden = len(rows) - _CANDIDATES
     return panel(
-        table(
-            ("Candidate", "Silhouette", "Stability", "Smallest Jaccard", "Smallest share", "Chosen or not"),
-            rows,
-            numeric=range(1, 5),
-        ),
+        first,
+        html.Details([html.Summary(f"{hidden} more, of a lower silhouette"), rest], className="rest")
+        if hidden > 0
+        else None,
         title="Segment models tried",
         reading="Stability is measured until a candidate holds; the others were not needed.",
         columns=("silhouette_score", "stability_score", "smallest_jaccard_score", "smallest_share", "choice_reason"),
