@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,32 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.forgetting import forget
+from genome_pipeline.running import run
 from genome_pipeline.settings import load_settings
+from genome_pipeline.staleness import Span
 from genome_pipeline_tests.e2e.test_forget import GONE, KEY, files_with, rows_with
 from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
-KILLS = 100
+SEEDS = range(10)
+KILLS_OF_A_SEED = 10
+"""A hundred kills in all, in parts that can run side by side."""
+
 FORGET_KILLS = 8
 SEED = 7
 _LATE_ROW = "c0001,late,2020-02-10 10:00:00,p1,food,1,2.00\n"
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["genome_pipeline_tests.pipelines", "genome_pipeline.quality.validation"])
+# What a run imports on its way: a kill is to hit the run, not its imports.
+_PROCESSES.set_forkserver_preload(
+    [
+        "genome_pipeline_tests.pipelines",
+        "genome_pipeline.quality.validation",
+        "genome_pipeline.dashboard.report",
+        "great_expectations",
+        "lightgbm",
+        "plotly.express",
+        "sklearn.ensemble",
+    ]
+)
 
 
 def small_config(folder: Path, home: str) -> Path:
@@ -35,15 +52,28 @@ def small_config(folder: Path, home: str) -> Path:
     return config
 
 
-def _make(config: Path) -> None:
+def _make(config: Path, steps: Path) -> None:
     os.environ.pop("DAGSTER_HOME", None)
-    make(config)
+    with steps.open("w", encoding="utf-8") as file:
+        run(load_settings(config), Span(), lambda step, state: print(step, state, file=file, flush=True))
 
 
 def started(config: Path) -> Any:
-    process = _PROCESSES.Process(target=_make, args=(config,))
+    """A process that runs the pipeline, and tells of its steps in a file beside the config."""
+    steps_file(config).unlink(missing_ok=True)
+    process = _PROCESSES.Process(target=_make, args=(config, steps_file(config)))
     process.start()
     return process
+
+
+def steps_file(config: Path) -> Path:
+    return config.with_suffix(".steps")
+
+
+def step_at_work(config: Path) -> str:
+    """The step that the process was at when it ended."""
+    lines = steps_file(config).read_text(encoding="utf-8").splitlines() if steps_file(config).exists() else []
+    return lines[-1] if lines else "start"
 
 
 def published_state(path: Path) -> tuple[Any, ...]:
@@ -66,7 +96,7 @@ def polled(path: Path) -> Iterator[set[tuple[Any, ...]]]:
     is_enough = threading.Event()
 
     def poll() -> None:
-        while not is_enough.wait(0.02):
+        while not is_enough.wait(0.1):
             try:
                 seen.add(published_state(path))
             except Exception as error:
@@ -81,47 +111,68 @@ def polled(path: Path) -> Iterator[set[tuple[Any, ...]]]:
         reader.join()
 
 
+@dataclass(frozen=True)
+class Uninterrupted:
+    """What the log without its late row, and with it, makes of a warehouse and of the published file."""
+
+    folder: Path
+    logs: list[str]
+    tables: list[dict[str, pd.DataFrame]]
+    published: list[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    log = folder / "log.csv"
+    write_shop_log(log, customers=30)
+    text = log.read_text(encoding="utf-8")
+    made = Uninterrupted(folder, [text, text + _LATE_ROW], [], [])
+    for number, content in enumerate(made.logs):
+        log.write_text(content, encoding="utf-8")
+        settings, _ = make(small_config(folder, f"home{number}"))
+        os.environ.pop("DAGSTER_HOME", None)
+        made.tables.append(tables(settings.warehouse_path))
+        made.published.append(published_state(settings.published_path))
+    assert made.published[0] != made.published[1]
+    return made
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-def test_a_run_killed_at_any_moment_is_made_good_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.timeout(3 * 3600)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_killed_at_any_moment_is_made_good_by_the_next(
+    tmp_path: Path, uninterrupted: Uninterrupted, seed: int
+) -> None:
     log = tmp_path / "log.csv"
-    write_shop_log(log, customers=80)
-    logs = [log.read_text(encoding="utf-8"), log.read_text(encoding="utf-8") + _LATE_ROW]
-    expected: list[dict[str, pd.DataFrame]] = []
-    whole: set[tuple[Any, ...]] = set()
-    for number, text in enumerate(logs):
-        log.write_text(text, encoding="utf-8")
-        built, _ = make(small_config(tmp_path, f"uninterrupted{number}"))
-        expected.append(tables(built.warehouse_path))
-        whole.add(published_state(built.published_path))
-    assert len(whole) == 2
-
+    log.write_text(uninterrupted.logs[1], encoding="utf-8")
+    shutil.copytree(uninterrupted.folder / "home1", tmp_path / "killed")
     config = small_config(tmp_path, "killed")
-    settings, _ = make(config)
-    log.write_text(logs[0], encoding="utf-8")
-    start = time.monotonic()
-    process = started(config)
-    process.join()
-    assert process.exitcode == 0
-    seconds = time.monotonic() - start
-
-    generator = random.Random(SEED)
-    killed = 0
+    settings = load_settings(config)
+    killed_at: list[str] = []
+    seconds = 0.0
     with polled(settings.published_path) as seen:
-        for number in range(1, KILLS + 1):
-            log.write_text(logs[number % 2], encoding="utf-8")
+        # The first is left to end, and tells how long a run takes.
+        for number in range(KILLS_OF_A_SEED + 1):
+            log.write_text(uninterrupted.logs[number % 2], encoding="utf-8")
+            start = time.monotonic()
             process = started(config)
-            process.join(generator.uniform(0, seconds))
-            killed += process.is_alive()
-            process.kill()
+            if number:
+                process.join(random.Random(f"{seed} {number}").uniform(0, seconds))
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+                    killed_at.append(step_at_work(config))
+                start = time.monotonic()
+                process = started(config)
             process.join()
-            process = started(config)
-            process.join()
-            assert process.exitcode == 0, f"kill {number}"
-            assert_same(tables(settings.warehouse_path), expected[number % 2])
-            assert published_state(settings.published_path) in whole
-    assert killed > KILLS / 2
-    assert seen == whole
+            assert process.exitcode == 0, f"kill {number}: {killed_at}"
+            seconds = max(seconds, time.monotonic() - start)
+            assert_same(tables(settings.warehouse_path), uninterrupted.tables[number % 2])
+            assert published_state(settings.published_path) == uninterrupted.published[number % 2]
+    print(f"\nkilled {len(killed_at)} times, a run takes {seconds:.0f} s:", *killed_at, sep="\n  ")
+    assert len(killed_at) > KILLS_OF_A_SEED / 2
+    assert seen == set(uninterrupted.published)
     # Nothing unfinished is left where readers look.
     assert [path.name for path in settings.published_path.parent.iterdir()] == ["genome.duckdb"]
 

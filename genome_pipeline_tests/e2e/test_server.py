@@ -1,35 +1,23 @@
 """The code location as Dagster's own tools and its running server see it."""
 
-import json
-import os
-import signal
-import socket
+import random
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from genome_pipeline.assets import STAGES
-from genome_pipeline.instance import prepare_home
-from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
-
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-
-
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
-    return {**kept, **more}
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline_tests.dagster_server import BIN, ROOT, DagsterServer, environment, running_dagster
+from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables, write_shop_log
+from genome_pipeline_tests.readers import reading
 
 
 @pytest.mark.parametrize(
@@ -39,7 +27,7 @@ def test_the_code_location_loads_without_a_warning(command: tuple[str, ...]) -> 
     done = subprocess.run(
         [BIN / command[0], *command[1:]],
         cwd=ROOT,
-        env=environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -50,78 +38,6 @@ def test_the_code_location_loads_without_a_warning(command: tuple[str, ...]) -> 
     assert "warning" not in output.lower(), output
 
 
-@contextmanager
-def server(config: Path) -> Iterator[str]:
-    """A Dagster webserver and daemon on loopback; yields the GraphQL address."""
-    settings = load_settings(config)
-    home = prepare_home(settings)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (home / "server.log").open("w")
-    process = subprocess.Popen(
-        [BIN / "dagster", "dev", "-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=ROOT,
-        env=environment(
-            DAGSTER_HOME=str(home), GENOME_CONFIG=str(config), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        ),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}/graphql"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                repositories = ask(
-                    address, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
-                )
-                if repositories["repositoriesOrError"]["nodes"]:
-                    break
-            except (urllib.error.URLError, ConnectionError):
-                pass
-            assert process.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < deadline, (home / "server.log").read_text()
-            time.sleep(0.5)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        log.close()
-
-
-def ask(address: str, query: str, **variables: Any) -> Any:
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
-    assert "errors" not in answer, answer
-    return answer["data"]
-
-
-_LAUNCH = """
-mutation Launch($parameters: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $parameters) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on Error { message }
-  }
-}
-"""
-_STATUS = """
-query Status($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status numPartitions error { message } runs(limit: 20) { id status tags { key value } } }
-    ... on PythonError { message }
-  }
-}
-"""
 _ASSETS = """
 { assetNodes {
     assetKey { path } description groupName kinds isPartitioned owners { ... on TeamAssetOwner { team } }
@@ -131,20 +47,12 @@ _ASSETS = """
 """
 
 
-def backfill(address: str, **selection: Any) -> list[dict[str, Any]]:
-    """Launch a backfill, wait until it ends, and return its runs."""
-    launched = ask(address, _LAUNCH, parameters={**selection, "title": "three months"})["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-    deadline = time.monotonic() + 700
-    while True:
-        status = ask(address, _STATUS, id=launched["backfillId"])["partitionBackfillOrError"]
-        if status["status"] not in ("REQUESTED", "IN_PROGRESS"):
-            break
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
-    assert status["status"] == "COMPLETED_SUCCESS", status
-    assert {run["status"] for run in status["runs"]} == {"SUCCESS"}, status
-    runs: list[dict[str, Any]] = status["runs"]
+def succeeded(server: DagsterServer, backfill_id: str) -> list[dict[str, Any]]:
+    """The runs of a backfill, when it has ended; all of them have succeeded."""
+    state = server.ended_backfill(backfill_id)
+    assert state["status"] == "COMPLETED_SUCCESS", state
+    assert {run["status"] for run in state["runs"]} == {"SUCCESS"}, state
+    runs: list[dict[str, Any]] = state["runs"]
     return runs
 
 
@@ -163,8 +71,8 @@ def assert_as_one_run(config: Path, folder: Path) -> None:
 @pytest.mark.timeout(900)
 def test_a_backfill_of_three_months_from_the_server_succeeds(tmp_path: Path) -> None:
     config = shop(tmp_path)
-    with server(config) as address:
-        nodes = ask(address, _ASSETS)["assetNodes"]
+    with running_dagster(config) as server:
+        nodes = server.ask(_ASSETS)["assetNodes"]
         names = {node["assetKey"]["path"][-1] for node in nodes}
         assert names == {name for stage in STAGES for name in stage.asset_names}
         for node in nodes:
@@ -175,8 +83,7 @@ def test_a_backfill_of_three_months_from_the_server_succeeds(tmp_path: Path) -> 
             if node["assetKey"]["path"][-1] != "genome_report":
                 assert "dagster/column_schema" in {entry["label"] for entry in node["metadataEntries"]}, node
         months = {"range": {"start": "2020-01-01", "end": "2020-03-01"}}
-        runs = backfill(
-            address,
+        launched = server.launch_backfill(
             partitionsByAssets=[
                 {
                     "assetKey": {"path": node["assetKey"]["path"]},
@@ -185,6 +92,7 @@ def test_a_backfill_of_three_months_from_the_server_succeeds(tmp_path: Path) -> 
                 for node in nodes
             ],
         )
+        runs = succeeded(server, launched)
         # Not one for each month: the months of a stage are made together.
         assert len(runs) == 3, runs  # the source, all months together, what is published
     assert_as_one_run(config, tmp_path)
@@ -194,10 +102,176 @@ def test_a_backfill_of_three_months_from_the_server_succeeds(tmp_path: Path) -> 
 @pytest.mark.timeout(900)
 def test_a_backfill_that_names_its_months_makes_what_follows_from_them(tmp_path: Path) -> None:
     config = shop(tmp_path)
-    with server(config) as address:
-        backfill(
-            address,
-            assetSelection=[{"path": node["assetKey"]["path"]} for node in ask(address, _ASSETS)["assetNodes"]],
+    with running_dagster(config) as server:
+        launched = server.launch_backfill(
+            assetSelection=[{"path": node["assetKey"]["path"]} for node in server.ask(_ASSETS)["assetNodes"]],
             partitionNames=["2020-01-01", "2020-02-01", "2020-03-01"],
         )
+        succeeded(server, launched)
     assert_as_one_run(config, tmp_path)
+
+
+_CANCEL = """
+mutation Cancel($id: String!) {
+  cancelPartitionBackfill(backfillId: $id) { __typename ... on PythonError { message } }
+}
+"""
+_STEPS = """
+query Steps($id: ID!) { runOrError(runId: $id) { ... on Run { status stepStats { stepKey status } } } }
+"""
+_GREEN = """
+{ assetNodes {
+    assetKey { path } isPartitioned
+    partitionStats { numMaterialized numFailed numMaterializing }
+    assetChecksOrError { ... on AssetChecks { checks {
+      name blocking
+      partitionStatuses { ... on AssetCheckTimePartitionStatuses { ranges { startKey endKey status } } }
+    } } }
+} }
+"""
+_RUN = """
+mutation Run($parameters: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $parameters) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on Error { message }
+  }
+}
+"""
+
+
+def small_shop(folder: Path, home: str, calendar: str) -> Path:
+    """The config of a shop of few customers, with the calendar given as TOML."""
+    write_shop_log(folder / "log.csv", customers=40)
+    config = shop_config(folder, home=home)
+    text = config.read_text(encoding="utf-8").replace("start = 2020-01-01\nend = 2020-08-01", calendar)
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
+def partitioned(server: DagsterServer, first: str, last: str) -> list[dict[str, Any]]:
+    """Every asset that has periods, for a range of them, as a backfill is told."""
+    return [
+        {"assetKey": {"path": node["assetKey"]["path"]}, "partitions": {"range": {"start": first, "end": last}}}
+        for node in server.ask(_ASSETS)["assetNodes"]
+        if node["isPartitioned"]
+    ]
+
+
+def written(settings: Settings) -> dict[str, set[str]]:
+    """The periods by table that the warehouse holds a slice of."""
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
+        rows = connection.execute("SELECT table_name, slice_key FROM written_slices").fetchall()
+    found: dict[str, set[str]] = {}
+    for name, key in rows:
+        if key != "undated" and name in TABLES:
+            as_of = TABLES[name].is_snapshot
+            day = settings.time.period_start(date.fromisoformat(key)) if as_of else key
+            found.setdefault(name, set()).add(str(day))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_backfill_cancelled_midway_leaves_whole_partitions_and_can_be_launched_again(tmp_path: Path) -> None:
+    months = "start = 2020-01-01\nend = 2020-04-01"
+    config = small_shop(tmp_path, "home", months)
+    settings, _ = make(config, None, "2020-02-01")
+    published = settings.published_path.read_bytes()
+    with running_dagster(config) as server:
+        selection = partitioned(server, "2020-01-01", "2020-03-01")
+        backfill_id = server.launch_backfill(partitionsByAssets=selection)
+        run_id = at_work_since(server, backfill_id, "customer_features")
+        assert server.ask(_CANCEL, id=backfill_id)["cancelPartitionBackfill"]["__typename"] == "CancelBackfillSuccess"
+        state = server.ended_backfill(backfill_id)
+        assert (state["status"], [run["status"] for run in state["runs"]]) == ("CANCELED", ["CANCELED"])
+        steps = server.ask(_STEPS, id=run_id)["runOrError"]["stepStats"]
+        done = {step["stepKey"] for step in steps if step["status"] == "SUCCESS"}
+        assert "customer_features" in done
+        assert "customer_genome" not in done
+        # All months of a stage that was done, January alone of one that was not begun: none is half there.
+        slices = written(settings)
+        three = {"2020-01-01", "2020-02-01", "2020-03-01"}
+        assert slices["customer_features"] == slices["validated_transactions"] == three
+        assert slices["customer_genome"] == {"2020-01-01"}
+        for node in server.ask(_GREEN)["assetNodes"]:
+            if node["isPartitioned"] and node["assetKey"]["path"][-1] in done:
+                assert node["partitionStats"] == {"numMaterialized": 3, "numFailed": 0, "numMaterializing": 0}, node
+        assert settings.published_path.read_bytes() == published
+
+        succeeded(server, server.launch_backfill(partitionsByAssets=selection))
+        for node in server.ask(_GREEN)["assetNodes"]:
+            if not node["isPartitioned"]:
+                continue
+            assert node["partitionStats"] == {"numMaterialized": 3, "numFailed": 0, "numMaterializing": 0}, node
+            for check in node["assetChecksOrError"].get("checks", []):
+                if check["blocking"]:
+                    ranges = (check["partitionStatuses"] or {}).get("ranges", [])
+                    found = [(part["startKey"], part["endKey"], part["status"]) for part in ranges]
+                    assert found == [("2020-01-01", "2020-03-01", "SUCCEEDED")], (node["assetKey"], check)
+    other, _ = make(small_shop(tmp_path, "other", months))
+    assert_same(tables(settings.warehouse_path), tables(other.warehouse_path))
+
+
+def at_work_since(server: DagsterServer, backfill_id: str, step: str) -> str:
+    """Wait until the step of the backfill's run is done; returns the run's id."""
+    deadline = time.monotonic() + 600
+    while True:
+        for run in server.backfill(backfill_id).get("runs", []):
+            steps = server.ask(_STEPS, id=run["id"])["runOrError"]["stepStats"]
+            if any(found["stepKey"] == step and found["status"] == "SUCCESS" for found in steps):
+                return str(run["id"])
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_eight_runs_and_two_backfills_at_once_equal_a_serial_build_while_three_readers_look_on(tmp_path: Path) -> None:
+    weeks = 'period = "week"\nstart = 2020-01-06\nend = 2020-03-02'
+    config = small_shop(tmp_path, "home", weeks)
+    settings, _ = make(config, None, "2020-01-13")
+    starts = [str(start) for start in settings.time.periods(date(2020, 1, 6), date(2020, 2, 24))]
+    assert len(starts) == 8
+    with running_dagster(config) as server, reading(settings.published_path, 3, seconds_open=30) as reports:
+        selection = partitioned(server, starts[0], starts[-1])
+        order = random.Random(3).sample(starts, 8)
+        with ThreadPoolExecutor(10) as pool:
+            backfills = [pool.submit(server.launch_backfill, partitionsByAssets=selection) for _ in range(2)]
+            runs = [pool.submit(launched, server, "refresh", start) for start in order]
+        for backfill in backfills:
+            assert server.ended_backfill(backfill.result(), 1800)["status"] == "COMPLETED_SUCCESS"
+        with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+            deadline = time.monotonic() + 1800
+            unfinished = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
+            while instance.get_runs_count(RunsFilter(statuses=unfinished)):
+                assert time.monotonic() < deadline
+                time.sleep(1)
+            found = {run.run_id: run.status for run in instance.get_runs()}
+    assert {found[run.result()] for run in runs} == {DagsterRunStatus.SUCCESS}
+    assert set(found.values()) == {DagsterRunStatus.SUCCESS}
+    assert reports.faults == []
+    print(
+        f"\n{len(found)} runs; readers saw {len(reports.publications)} publications in {reports.question_count} looks"
+    )
+    other, _ = make(small_shop(tmp_path, "other", weeks))
+    assert_same(tables(settings.warehouse_path), tables(other.warehouse_path))
+
+
+def launched(server: DagsterServer, job: str, partition: str) -> str:
+    """Launch a job for one period; returns the run's id."""
+    found = server.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }")
+    (repository,) = found["repositoriesOrError"]["nodes"]
+    parameters = {
+        "selector": {
+            "repositoryLocationName": repository["location"]["name"],
+            "repositoryName": repository["name"],
+            "pipelineName": job,
+        },
+        "runConfigData": "{}",
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}]},
+    }
+    answer = server.ask(_RUN, parameters=parameters)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])

@@ -10,6 +10,7 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
+from genome_pipeline.warehouse.migrations import STEPS
 
 MIGRATIONS = TABLES["segment_migrations"]
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
@@ -191,9 +192,16 @@ def version_1(warehouse: Warehouse) -> None:
             connection.execute(statement)
 
 
-def test_an_older_warehouse_is_brought_to_the_present_version(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("version", STEPS)
+def test_an_older_warehouse_is_brought_to_the_present_version(warehouse: Warehouse, version: int) -> None:
     version_1(warehouse)
-    older = r"has schema version 1, this program reads \d+: `genome run` brings it"
+    with duckdb.connect(warehouse.path) as connection:
+        for step in range(1, version):
+            for statement in STEPS[step]:
+                connection.execute(statement)
+        if version > 1:
+            connection.execute("INSERT INTO warehouse_identity VALUES ('schema_version', ?)", [str(version)])
+    older = rf"has schema version {version}, this program reads \d+: `genome run` brings it"
     with pytest.raises(WarehouseError, match=older), warehouse.open_to_read():
         pass
     with warehouse.open() as database:
