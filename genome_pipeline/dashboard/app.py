@@ -93,7 +93,7 @@ class Dashboard(Dash):
         """The first answer; assets/genome.js takes the plain page away once the page itself is there."""
         pathname, search, scheme, first_paint = "/", "", _color_scheme(), Markup("")
         if flask.has_request_context():
-            pathname, search = flask.request.path, flask.request.query_string.decode()
+            pathname, search = flask.request.path, flask.request.query_string.decode(errors="replace")
             content, navigation, _, title = render(self.published, pathname, search, scheme)
             header = html.Div(_brand(), className="header")
             first_paint = as_html([header, html.Nav(navigation), html.Main(content)])
@@ -130,8 +130,8 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dashboar
 def serve(published_path: Path, access: Access, host: str, port: int) -> None:
     """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
     app = create_app(published_path, access)
-    threading.Thread(target=_keep_prepared, args=(app.published,), daemon=True).start()
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
+    threading.Thread(target=_keep_prepared, args=(app.published,), daemon=True).start()
     try:
         server.serve_forever()
     finally:

@@ -429,13 +429,14 @@ def _confidence(genome: pd.Series, theme: Theme) -> Component:
             columns=("confidence",),
         )
     figure = figures.confidence_parts(genome, theme=theme)
-    reading = figure.layout.title.subtitle.text
-    return panel(
-        bare_chart(figure),
-        title=f"Confidence {formats.decimal(value)}: {genome['confidence_band']}",
-        reading=reading,
-        columns=("confidence", *figures.CONFIDENCE_PARTS),
-    )
+    figure.update_layout(title_text=f"Confidence {formats.decimal(value)}: {genome['confidence_band']}")
+    columns = ("confidence", *figures.CONFIDENCE_PARTS)
+    return chart_panel(figure, genome[list(columns)].to_frame().T.astype(float), columns)
+
+
+def traits(shared: str, different: str) -> Component:
+    """What two customers share, and below it in what the other one differs."""
+    return html.Div([html.Div(shared), html.Div(f"but {different}", className="kpi-note")] if different else shared)
 
 
 def neighbors(request: PageRequest, customer_id: str) -> Component:
@@ -452,8 +453,7 @@ def neighbors(request: PageRequest, customer_id: str) -> Component:
             formats.integer(row["neighbor_rank"]),
             customer_link(request, row["neighbor_customer_id"]),
             formats.decimal(row["similarity"], 3),
-            row["shared_traits"],
-            row["different_traits"],
+            traits(row["shared_traits"], row["different_traits"]),
             row["segment_name"],
             formats.money(row["expected_spend"], currency),
             formats.percent(row["churn_probability"]),
@@ -463,9 +463,9 @@ def neighbors(request: PageRequest, customer_id: str) -> Component:
     nearest = [customer_id, *found["neighbor_customer_id"].head(3)]
     return panel(
         table(
-            ("Rank", "Customer", "Similarity", "Shared traits", "Differs by", "Segment", "Expected spend", "Churn"),
+            ("Rank", "Customer", "Similarity", "Shared and different traits", "Segment", "Expected spend", "Churn"),
             rows,
-            numeric=(0, 2, 6, 7),
+            numeric=(0, 2, 5, 6),
         ),
         dcc.Link(
             "Compare with the three nearest, side by side",

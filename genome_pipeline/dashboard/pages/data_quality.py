@@ -122,7 +122,7 @@ def _reconciliation(found: pd.DataFrame) -> Component:
             [
                 {"field": "is_passed", "width": 105, "cellClassRules": _PASSED_CLASSES},
                 {"field": "period_start_date", "width": 112},
-                {"field": "observed", "flex": 1},
+                {"field": "observed", "flex": 1, "wrapText": True, "autoHeight": True},
             ],
             name="reconciliation-grid",
         ),

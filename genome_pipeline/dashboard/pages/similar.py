@@ -151,8 +151,7 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
                 formats.percent(genome["churn_probability"]),
                 formats.NOTHING if outcome is None else "stopped" if outcome["has_churned"] else "bought",
                 formats.NOTHING if outcome is None else formats.money(outcome["actual_spend"], currency),
-                row["shared_traits"],
-                row["different_traits"],
+                customer.traits(row["shared_traits"], row["different_traits"]),
             ]
         )
     said = (
@@ -171,8 +170,7 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
                 "Churn",
                 "Then",
                 "Spent",
-                "Shared traits",
-                "Differs by",
+                "Shared and different traits",
             ),
             rows,
             numeric=(1, 3, 4, 6),
