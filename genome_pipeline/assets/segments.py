@@ -24,7 +24,9 @@ from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 _NOT_ASSIGNED = ("as_of", "previous_segment_id", "has_moved")
-_ASSIGNED = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
+ASSIGNED_FIELDS = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
+"""What :meth:`SegmentModel.assign` gives."""
+
 _COMPARED = ["customer_id", "segment_id", "segment_name"]
 _SPENT = ["customer_id", "recent_spend_amount"]
 
@@ -83,7 +85,7 @@ def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
             genes, model, spend, stored_before = inputs
             found = exchange.map_customers(
-                genes, pipeline.artifacts.read(model), SegmentModel.from_bytes, SegmentModel.assign, _ASSIGNED
+                genes, pipeline.artifacts.read(model), SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
             )
             previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
             compared = compare_segments(exchange.frame(found), spend, previous)

@@ -67,4 +67,4 @@ def engine_of(settings: Settings) -> Engine:
         return DuckDBEngine()
     from genome_pipeline.warehouse.spark import SparkEngine
 
-    return SparkEngine(settings.spark.master, settings.spark_exchange_path)
+    return SparkEngine(settings.spark.master, settings.spark_exchange)

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import Column
@@ -23,17 +24,21 @@ Model = TypeVar("Model")
 
 
 class Exchange:
-    """A folder for rows on their way, each lot in a folder of its own in it. Functions are applied in this process."""
+    """A folder for rows on their way, each lot in a folder of its own in it. Functions are applied in this process.
 
-    def __init__(self, folder: str) -> None:
+    The folder is a path, or the URL of one in ``store``.
+    """
+
+    def __init__(self, folder: str, store: AbstractFileSystem | None = None) -> None:
         self._folder = folder
+        self._store = store
         self._lots = 0
 
     def put(self, database: Backend, rows: ir.Table) -> str:
         """Write rows of the open warehouse; returns the folder they are in."""
         folder = self.next_folder()
-        Path(folder).mkdir()
         query = ibis.to_sql(rows, dialect="duckdb")
+        self._reach_from(database.con)
         database.con.execute(f"COPY ({query}) TO '{folder}' (FORMAT parquet, PER_THREAD_OUTPUT true)")
         return folder
 
@@ -69,18 +74,28 @@ class Exchange:
         self, database: Backend, lots: Sequence[str], finish: Callable[[ir.Table], ir.Table] | None = None
     ) -> ir.Table:
         """The rows of several lots as the open warehouse sees them: as they are, or what ``finish`` makes of them."""
+        self._reach_from(database.con)
         rows = database.read_parquet([f"{lot}/*.parquet" for lot in lots])
         return rows if finish is None else finish(rows)
 
     def frame(self, lot: str) -> pd.DataFrame:
         """The rows of a lot, in no order, with the warehouse closed."""
         with duckdb.connect() as connection:
+            self._reach_from(connection)
             return connection.execute("SELECT * FROM read_parquet(?)", [f"{lot}/*.parquet"]).df()
 
     def next_folder(self) -> str:
         """Folder of the next lot, to be made by who writes it."""
         self._lots += 1
         return f"{self._folder}/{self._lots}"
+
+    def _reach_from(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Let DuckDB read and write in the store."""
+        if self._store is None:
+            return
+        protocol = self._store.protocol
+        if not connection.filesystem_is_registered(protocol if isinstance(protocol, str) else protocol[0]):
+            connection.register_filesystem(self._store)
 
 
 def applied(

@@ -10,18 +10,20 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import Column
 from genome_pipeline.settings import ConfigError, TransientError
+from genome_pipeline.sources.buckets import file_system
 from genome_pipeline.warehouse.exchange import Exchange, Model, applied
 
 if TYPE_CHECKING:
@@ -41,11 +43,12 @@ class ClusterLost(SparkError, TransientError):
 class SparkEngine:
     """Expressions are computed, and functions applied, by the cluster at ``master``.
 
-    ``exchange`` is a folder that the driver and all workers see under the same path. Each piece of work has a folder
-    of its own in it, which is removed with it.
+    ``exchange`` is a folder that the driver and all workers see under the same path, or the URL of one in a bucket,
+    which this process reaches through fsspec and the workers as Spark is set up. Each piece of work has a folder of its
+    own in it, which is removed with it.
     """
 
-    def __init__(self, master: str, exchange: Path) -> None:
+    def __init__(self, master: str, exchange: str) -> None:
         self._master = master
         self._exchange = exchange
 
@@ -64,30 +67,37 @@ class SparkEngine:
         session = _session(self._master)
         from py4j.protocol import Py4JError
 
-        folder = self._exchange / uuid.uuid4().hex
+        folder = f"{self._exchange}/{uuid.uuid4().hex}"
+        store, path = file_system(folder, "spark.exchange", use_listings_cache=False)
         try:
-            folder.mkdir(parents=True)
-        except OSError as error:
+            store.makedirs(path) if _is_local(store) else store.pipe_file(f"{path}/_begun", b"")
+        except Exception as error:  # every store has errors of its own
             raise SparkError(
-                f"{self._exchange} cannot be written to ({error.strerror}): set spark.exchange to a folder that this"
-                " machine and the workers see under the same path"
+                f"{self._exchange} cannot be written to ({getattr(error, 'strerror', None) or error}): set"
+                " spark.exchange to a folder that this machine and the workers see under the same path, or to the URL"
+                " of one in a bucket that both may write to"
             ) from None
         try:
-            yield SparkExchange(session, str(folder))
+            yield SparkExchange(session, folder, None if _is_local(store) else store)
         except Py4JError as error:
             raise ClusterLost(
                 f"the Spark cluster at {self._master} gave up ({str(error).strip().splitlines()[0]}): see its own log,"
                 " then run again"
             ) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(Exception):  # what is left is read by nobody
+                store.rm(path, recursive=True)
+
+
+def _is_local(store: AbstractFileSystem) -> bool:
+    return isinstance(store, LocalFileSystem)
 
 
 class SparkExchange(Exchange):
     """Functions are applied by the workers, whose Python must have this package; so are expressions."""
 
-    def __init__(self, session: SparkSession, folder: str) -> None:
-        super().__init__(folder)
+    def __init__(self, session: SparkSession, folder: str, store: AbstractFileSystem | None) -> None:
+        super().__init__(folder, store)
         self._session = session
         self.spark: Any = ibis.pyspark.connect(session)
 

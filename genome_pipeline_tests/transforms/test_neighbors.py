@@ -26,7 +26,8 @@ def merged(index: SimilarityIndex, features: pd.DataFrame, customers: int) -> pd
     database = engine()
     database.con.register("found", pd.concat([part.neighbors_of(half) for part in parts for half in halves]))
     best = best_neighbors(database.table("found"), index.neighbor_count)
-    return best.order_by("customer_id", "neighbor_rank").execute()
+    rows: pd.DataFrame = best.order_by("customer_id", "neighbor_rank").execute()
+    return rows
 
 
 def in_words(neighbors: pd.DataFrame) -> pd.DataFrame:
