@@ -181,15 +181,21 @@ def fit_segments(features: pd.DataFrame, previous: SegmentModel | None, seed: in
 
 
 def segment_customers(model: SegmentModel, features: pd.DataFrame, previous: pd.DataFrame | None) -> SegmentedCustomers:
-    """Assign every customer, and compare with the previous snapshot.
+    """Assign every customer, and compare with the previous snapshot; see :func:`compare_segments`."""
+    return compare_segments(model.assign(features), features, previous)
+
+
+def compare_segments(
+    assignment: pd.DataFrame, features: pd.DataFrame, previous: pd.DataFrame | None
+) -> SegmentedCustomers:
+    """What the segments of a snapshot are beside those of the one before.
 
     Args:
-        model: the segments of this snapshot.
-        features: contract ``customer_features`` of this snapshot.
-        previous: contract ``customer_segments`` of the previous snapshot, if there is one.
+        assignment: what :meth:`SegmentModel.assign` gives for all customers of the snapshot.
+        features: ``as_of``, ``customer_id`` and ``recent_spend_amount`` of the same customers.
+        previous: ``customer_id``, ``segment_id`` and ``segment_name`` of the previous snapshot, if there is one.
     """
-    customers = by_customer(features)
-    assignment = model.assign(customers)
+    customers, assignment = by_customer(features), by_customer(assignment)
     moves, migrations = describe_moves(assignment, previous, customers)
     assignment.insert(0, "as_of", customers["as_of"])
     return SegmentedCustomers(pd.concat([assignment, moves], axis=1), migrations)
