@@ -36,6 +36,22 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.time.start == date(2020, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [
+        ("/mnt/shared/genome", "/mnt/shared/genome"),
+        ("shared", str(Path("shared").absolute())),
+        ("s3a://bucket/genome/", "s3a://bucket/genome"),
+        (None, str(Path(".genome/exchange").absolute())),
+    ],
+)
+def test_the_exchange_with_a_cluster_is_a_url_or_an_absolute_path(
+    tmp_path: Path, exchange: str | None, expected: str
+) -> None:
+    given = f'[spark]\nexchange = "{exchange}"\n' if exchange else ""
+    assert load_settings(write(tmp_path, GOOD + given)).spark_exchange == expected
+
+
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENOME_HOME", "/elsewhere")
     monkeypatch.setenv("GENOME_SOURCE__PATH", "other.parquet")

@@ -36,7 +36,7 @@ WANTED_RECALL = 0.993
 """Recall on the sample from which no more cells are looked at: 0.99 is asked for, and a sample may flatter a little."""
 
 SHARD_CUSTOMERS = 2_000_000
-"""Customers from which on twice as many are searched in two parts: a worker holds one, some 300 bytes a customer."""
+"""Twice as many are searched in two parts: a worker holds one at a time, in some 500 bytes a customer."""
 
 RECALL_SAMPLE = 1_000
 """Customers whose neighbours are found among all others too, to measure recall."""
