@@ -11,7 +11,7 @@ import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, snapshot_frames
+from genome_pipeline.assets.frames import LabelledSnapshots, sampled_frames, snapshot_frames
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
@@ -46,7 +46,7 @@ def fit_each_snapshot(
     labelled = LabelledSnapshots(pipeline)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot]]]:
-        features = snapshot_frames(database, "customer_features", dates)
+        features = sampled_frames(database, dates)
         return zip((features[as_of] for as_of in dates), labelled.at(database, dates), strict=True)
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:

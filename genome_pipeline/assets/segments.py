@@ -16,8 +16,8 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.assets.frames import snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.segment_profiles import profile_segments
-from genome_pipeline.models.segments import SegmentModel, fit_segments, segment_customers
+from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
+from genome_pipeline.models.segments import FIT_COLUMNS, SegmentModel, fit_segments, segment_customers
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
@@ -31,10 +31,11 @@ from genome_pipeline.resources import Pipeline
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
     fitted: dict[date, SegmentModel] = {}
+    read_features = read_frames("customer_features", columns=FIT_COLUMNS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
-        features = snapshot_frames(database, "customer_features", dates)
-        return [(features[as_of], _model_file(database, pipeline.settings.time.period_start(as_of))) for as_of in dates]
+        stored = [_model_file(database, pipeline.settings.time.period_start(as_of)) for as_of in dates]
+        return ((features, before) for (features,), before in zip(read_features(database, dates), stored, strict=True))
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
         features, stored_before = inputs
@@ -88,7 +89,12 @@ def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
         return [profile_segments(genome, model)]
 
-    make_snapshots(context, pipeline, ["segment_profiles"], read_frames("customer_genome", "segment_model"), make)
+    read_genome, read_models = read_frames("customer_genome", columns=USED_COLUMNS), read_frames("segment_model")
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        return map(list.__add__, read_genome(database, dates), read_models(database, dates))
+
+    make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 
 
 def _model_file(database: Backend, as_of: date) -> str | None:

@@ -22,7 +22,10 @@ from genome_pipeline.models.segment_before import Before
 from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
 from genome_pipeline.models.segment_identity import describe_events, first_identity, identify
 from genome_pipeline.models.segment_migrations import describe_moves
-from genome_pipeline.models.segment_names import EVERYONE, name_segments, segment_facts
+from genome_pipeline.models.segment_names import EVERYONE, FACT_COLUMNS, name_segments, segment_facts
+
+FIT_COLUMNS = frozenset((*(gene.name for gene in SEGMENT_GENES), *FACT_COLUMNS))
+"""Columns of ``customer_features``, besides keys, that :func:`fit_segments` reads."""
 
 _FIT_ROWS = 20_000
 
