@@ -328,8 +328,10 @@ class SparkSettings(_Section):
     """The cluster of ``engine = "spark"``; everything else about it stands in Spark's own spark-defaults.conf."""
 
     master: str = Field(default="", pattern=r"^$|^(spark|k8s|local|local-cluster|yarn)\b", description="Master URL.")
-    exchange: Path | None = Field(
-        default=None, description="Folder that driver and workers see under the same path; by default in home."
+    exchange: str | None = Field(
+        default=None,
+        description="Folder that driver and workers see under the same path, or the URL of one in a bucket; by default"
+        " in home.",
     )
 
 
@@ -459,9 +461,12 @@ class Settings(Draft):
         return self.home / "artifacts"
 
     @property
-    def spark_exchange_path(self) -> Path:
-        """Where rows are exchanged with a Spark cluster, as Parquet."""
-        return (self.spark.exchange or self.home / "exchange").absolute()
+    def spark_exchange(self) -> str:
+        """Where rows are exchanged with a Spark cluster, as Parquet: an absolute path, or a URL."""
+        given = self.spark.exchange
+        if given and "://" in given:
+            return given.rstrip("/")
+        return str((Path(given) if given else self.home / "exchange").absolute())
 
     @property
     def dagster_home(self) -> Path:

@@ -20,10 +20,11 @@ from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_lear
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import realised_outcomes
+from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.warehouse.database import WarehouseError
 
 SNAPSHOT_ROWS = 50_000
-"""Customers read of a snapshot to learn from; of a larger one, a fixed sample."""
+"""Customers of a snapshot that models learn from; of a larger one, a stratified sample."""
 
 
 def snapshot_frames(
@@ -39,15 +40,6 @@ def snapshot_frames(
         f"SELECT {', '.join(chosen)} FROM {table} WHERE {by} IN (SELECT unnest(?))", [dates]
     ).df()
     return _each_snapshot(database, table, dates, _ordered(rows, (by, *TABLES[table].key)))
-
-
-def sampled_frames(database: Backend, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
-    """``customer_features`` of each snapshot as models are fitted to it: all customers, or a fixed sample by hash.
-
-    The sample has about :data:`SNAPSHOT_ROWS` rows. Raises :class:`WarehouseError` as :func:`snapshot_frames` does.
-    """
-    rows: pd.DataFrame = database.con.execute(ibis.to_sql(_bounded(database, dates), dialect="duckdb")).df()
-    return _each_snapshot(database, "customer_features", dates, _ordered(rows, ("as_of", "customer_id")))
 
 
 def mean_similarities(database: Backend, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
@@ -83,6 +75,23 @@ def _each_snapshot(
                 raise WarehouseError(f"{table} has no snapshot at {as_of}: materialise that period first")
             frames[as_of] = rows.iloc[:0]
     return frames
+
+
+def customers_at(database: Backend, as_of: date, *columns: str) -> ir.Table:
+    """``customer_features`` of one snapshot, or some of its columns, with the keys.
+
+    Raises :class:`WarehouseError` when it has never been written.
+    """
+    if not was_written(database, "customer_features", as_of):
+        raise WarehouseError(f"customer_features has no snapshot at {as_of}: materialise that period first")
+    features = database.table("customer_features")
+    rows = features.filter(features.as_of == ibis.date(as_of))
+    return rows.select("as_of", "customer_id", *columns) if columns else rows
+
+
+def model_files(database: Backend, table: str, dates: Sequence[date]) -> dict[date, str]:
+    """Stored model, or index, of each snapshot. Raises :class:`WarehouseError` when one has never been made."""
+    return {as_of: str(rows.artifact_file.iloc[0]) for as_of, rows in snapshot_frames(database, table, dates).items()}
 
 
 def _by_date(rows: pd.DataFrame, column: str) -> dict[date, pd.DataFrame]:
@@ -126,25 +135,31 @@ def _snapshots_before(database: Backend, as_of: date) -> list[date]:
     return [day for (day,) in rows.fetchall()]
 
 
-def latest_matured(database: Backend, as_of: date, horizon_days: int) -> LabelledSnapshot | None:
+def sampled_frames(database: Backend, dates: Sequence[date], seed: int) -> dict[date, pd.DataFrame]:
+    """Features of each snapshot as :func:`snapshot_frames` gives them, of at most :data:`SNAPSHOT_ROWS` customers.
+
+    Raises :class:`WarehouseError` when a snapshot has never been written.
+    """
+    frames = _by_snapshot(database, _to_learn_from(database, dates, seed))
+    # Without customers a snapshot is not in them; or it was never written.
+    return snapshot_frames(database, "customer_features", [day for day in dates if day not in frames]) | frames
+
+
+def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int) -> LabelledSnapshot | None:
     """The last snapshot that had matured by ``as_of``, as ``prediction_outcomes`` has it; None where none had.
 
-    Of more than :data:`SNAPSHOT_ROWS` customers, a fixed sample.
+    Of more than :data:`SNAPSHOT_ROWS` customers, a sample.
     """
-    day, customers = database.con.execute(
-        "SELECT max(as_of), count(*) FROM prediction_outcomes WHERE as_of = (SELECT max(as_of) FROM prediction_outcomes"
-        " WHERE matured_as_of <= ?)",
-        [as_of],
-    ).fetchall()[0]
+    ((day,),) = database.con.execute(
+        "SELECT max(as_of) FROM prediction_outcomes WHERE matured_as_of <= ?", [as_of]
+    ).fetchall()
     if day is None:
         return None
-    rows: pd.DataFrame = database.con.execute(
-        "SELECT f.*, actual_orders, actual_spend, has_churned FROM customer_features f JOIN prediction_outcomes"
-        " USING (as_of, customer_id) WHERE as_of = $day AND hash(customer_id) % $customers::UBIGINT < $limit::UBIGINT",
-        {"day": day, "customers": customers, "limit": SNAPSHOT_ROWS},
-    ).df()
     outcomes = ["actual_orders", "actual_spend", "has_churned"]
-    return LabelledSnapshot(day, horizon_days, rows.drop(columns=outcomes), rows[["customer_id", *outcomes]])
+    known = database.table("prediction_outcomes").select("as_of", "customer_id", *outcomes)
+    rows = _by_snapshot(database, _to_learn_from(database, [day], seed).inner_join(known, ["as_of", "customer_id"]))
+    frame = rows[day]
+    return LabelledSnapshot(day, horizon_days, frame.drop(columns=outcomes), frame[["customer_id", *outcomes]])
 
 
 class LabelledSnapshots:
@@ -171,7 +186,7 @@ class LabelledSnapshots:
         return [[self._read[key] for key in keys] for keys in wanted]
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
-        chosen = _bounded(database, dates)
+        chosen = _to_learn_from(database, dates, self._settings.predict.seed)
         outcomes = realised_outcomes(database.table("validated_transactions"), chosen, horizon_days)
         if unread := [day for day in dates if day not in self._features]:
             self._features |= _by_snapshot(database, chosen.filter(chosen.as_of.isin([*map(ibis.date, unread)])))
@@ -180,18 +195,16 @@ class LabelledSnapshots:
             self._read[day, horizon_days] = labelled
 
 
-def _bounded(database: Backend, dates: Sequence[date]) -> ir.Table:
-    """Features of the snapshots: all customers, or a fixed sample of them by hash, so that training fits in memory."""
+def _to_learn_from(database: Backend, dates: Sequence[date], seed: int) -> ir.Table:
+    """Features of the snapshots: all customers, or a sample of them, so that training fits in memory."""
     features = database.table("customer_features")
     chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
-    counts = database.con.execute(
-        "SELECT as_of, count(*) FROM customer_features WHERE as_of IN (SELECT unnest(?)) GROUP BY 1", [dates]
+    sizes = database.con.execute(
+        "SELECT count(*) FROM customer_features WHERE as_of IN (SELECT unnest(?)) GROUP BY as_of", [dates]
     ).fetchall()
-    per_million = [(as_of, round(1_000_000 * SNAPSHOT_ROWS / n)) for as_of, n in counts if n > SNAPSHOT_ROWS]
-    if not per_million:
+    if all(size <= SNAPSHOT_ROWS for (size,) in sizes):
         return chosen
-    bounds = ibis.cases(*((chosen.as_of == ibis.date(as_of), bound) for as_of, bound in per_million), else_=1_000_000)
-    return chosen.filter(chosen.customer_id.hash().abs() % 1_000_000 < bounds)
+    return chosen.semi_join(stratified_sample(chosen, SNAPSHOT_ROWS, seed), ["as_of", "customer_id"])
 
 
 def _by_snapshot(database: Backend, rows: ir.Table) -> dict[date, pd.DataFrame]:

@@ -1,34 +1,31 @@
-"""What value and risk have in common: fit on outcomes known by then, store, load, predict."""
+"""What stages with models have in common: fit on outcomes known by then, store; load, apply to all customers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import dagster as dg
-import ibis
+import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, sampled_frames, snapshot_frames
-from genome_pipeline.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.assets.frames import LabelledSnapshots, customers_at, model_files, sampled_frames
+from genome_pipeline.assets.snapshots import batches, make_snapshots
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.warehouse.spark import SparkEngine
+
+Model = TypeVar("Model")
 
 
-class PredictiveModel(Protocol):
+class FittedModel(Protocol):
     """A fitted model with its table of candidates."""
 
     def candidates(self, as_of: date) -> pd.DataFrame:
         """Rows of the model table, but for the artifact file."""
-        ...
-
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Rows of the prediction table."""
         ...
 
     def to_bytes(self) -> bytes:
@@ -40,13 +37,13 @@ def fit_each_snapshot(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     model_table: str,
-    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], PredictiveModel],
+    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], FittedModel],
 ) -> None:
     """Fit, store and record a model at each snapshot of the run, from outcomes known by then."""
     labelled = LabelledSnapshots(pipeline)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot]]]:
-        features = sampled_frames(database, dates)
+        features = sampled_frames(database, dates, pipeline.settings.predict.seed)
         return zip((features[as_of] for as_of in dates), labelled.at(database, dates), strict=True)
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
@@ -57,42 +54,34 @@ def fit_each_snapshot(
     make_snapshots(context, pipeline, [model_table], read, make)
 
 
-def predict_each_snapshot(
+def map_each_snapshot(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     model_table: str,
-    prediction_table: str,
-    load: Callable[[bytes], PredictiveModel],
+    table_name: str,
+    load: Callable[[bytes], Model],
+    apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+    columns: Sequence[str] = (),
+    divide: Callable[[bytes], Iterable[bytes]] | None = None,
+    merge: Callable[[ir.Table], ir.Table] | None = None,
 ) -> None:
-    """Load the model stored at each snapshot of the run and predict for all its customers.
+    """Let the engine apply the model stored at each snapshot of the run to all its customers.
 
-    With a cluster, its workers predict.
+    ``load`` makes the model of its bytes, ``apply`` rows of the table of some customers: of all their features, or of
+    the ``columns`` named. A large model can be divided; ``merge`` makes the rows of all its parts those of the table.
     """
-    if isinstance(pipeline.engine, SparkEngine):
-        _predict_on_workers(context, pipeline, pipeline.engine, model_table, prediction_table, load)
-        return
-
-    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        features, models = inputs
-        return [load(pipeline.artifacts.read(models.artifact_file.iloc[0])).predict(features)]
-
-    make_snapshots(context, pipeline, [prediction_table], read_frames("customer_features", model_table), make)
-
-
-def _predict_on_workers(
-    context: dg.AssetExecutionContext,
-    pipeline: Pipeline,
-    engine: SparkEngine,
-    model_table: str,
-    prediction_table: str,
-    load: Callable[[bytes], PredictiveModel],
-) -> None:
-    table = TABLES[prediction_table]
-    for as_of in snapshots(context, pipeline):
-        with pipeline.warehouse.open() as database, engine.work(database) as work:
-            models = snapshot_frames(database, model_table, [as_of])[as_of]
-            features = database.table("customer_features")
-            stored = pipeline.artifacts.read(models.artifact_file.iloc[0])
-            rows = work.score(features.filter(features.as_of == ibis.date(as_of)), load, stored, table)
-            written = pipeline.warehouse.replace_slices(database, table, [as_of], rows, context.run_id)
+    table, warehouse = TABLES[table_name], pipeline.warehouse
+    for batch in batches(pipeline, snapshots(context, pipeline)):
+        with pipeline.engine.exchange() as exchange:
+            with warehouse.open() as database:
+                files = model_files(database, model_table, batch)
+                customers = {as_of: exchange.put(database, customers_at(database, as_of, *columns)) for as_of in batch}
+            found: list[str] = []
+            for as_of in batch:
+                stored = pipeline.artifacts.read(files[as_of])
+                parts = divide(stored) if divide else (stored,)
+                found += (exchange.map_customers(customers[as_of], part, load, apply, table.fields) for part in parts)
+            with warehouse.open() as database:
+                rows = exchange.get(database, found, merge if len(found) > len(batch) else None)
+                written = warehouse.replace_slices(database, table, batch, rows, context.run_id)
         report_rows(context, pipeline, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
+from genome_pipeline.assets.modelling import fit_each_snapshot, map_each_snapshot
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
 from genome_pipeline.partitions import Reads
@@ -30,4 +30,4 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 @table_stage("customer_risk", reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME}, kinds={"lightgbm"})
 def customer_risk(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's probability of churn at each snapshot."""
-    predict_each_snapshot(context, pipeline, "risk_model", "customer_risk", RiskModel.from_bytes)
+    map_each_snapshot(context, pipeline, "risk_model", "customer_risk", RiskModel.from_bytes, RiskModel.predict)

@@ -13,13 +13,25 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import snapshot_frames, was_written
+from genome_pipeline.assets.frames import customers_at, model_files, sampled_frames, snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import SEGMENT_GENES
 from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
-from genome_pipeline.models.segments import FIT_COLUMNS, SegmentModel, fit_segments, segment_customers
+from genome_pipeline.models.segments import SegmentModel, compare_segments, fit_segments
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
+
+_NOT_ASSIGNED = ("as_of", "previous_segment_id", "has_moved")
+ASSIGNED_FIELDS = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
+"""What :meth:`SegmentModel.assign` gives."""
+
+_COMPARED = ["customer_id", "segment_id", "segment_name"]
+_SPENT = ["customer_id", "recent_spend_amount"]
+
+_Inputs = tuple[str, str, pd.DataFrame, pd.DataFrame | None]
+"""Genes that were put for the engine, the stored model, recent spend, and the segments before."""
 
 
 @table_stage(
@@ -31,11 +43,10 @@ from genome_pipeline.resources import Pipeline
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
     fitted: dict[date, SegmentModel] = {}
-    read_features = read_frames("customer_features", columns=FIT_COLUMNS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
-        stored = [_model_file(database, pipeline.settings.time.period_start(as_of)) for as_of in dates]
-        return ((features, before) for (features,), before in zip(read_features(database, dates), stored, strict=True))
+        features = sampled_frames(database, dates, pipeline.settings.predict.seed)
+        return [(features[as_of], _model_file(database, pipeline.settings.time.period_start(as_of))) for as_of in dates]
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
         features, stored_before = inputs
@@ -59,23 +70,29 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Assign every customer to a segment at each snapshot, and tell who moved since the one before."""
     assigned: dict[date, pd.DataFrame] = {}
-    read_inputs = read_frames("customer_features", "segment_model")
+    with pipeline.engine.exchange() as exchange:
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[list[pd.DataFrame], pd.DataFrame | None]]:
-        before = [pipeline.settings.time.period_start(as_of) for as_of in dates]
-        written = [day for day in before if was_written(database, "customer_segments", day)]
-        previous = snapshot_frames(database, "customer_segments", written)
-        return zip(read_inputs(database, dates), map(previous.get, before), strict=True)
+        def read(database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
+            before = [pipeline.settings.time.period_start(as_of) for as_of in dates]
+            written = [day for day in before if was_written(database, "customer_segments", day)]
+            previous = snapshot_frames(database, "customer_segments", written, _COMPARED)
+            models = model_files(database, "segment_model", dates)
+            spend = snapshot_frames(database, "customer_features", dates, _SPENT)
+            for as_of, day in zip(dates, before, strict=True):
+                genes = exchange.put(database, customers_at(database, as_of, *(gene.name for gene in SEGMENT_GENES)))
+                yield genes, models[as_of], spend[as_of], previous.get(day)
 
-    def make(as_of: date, inputs: tuple[list[pd.DataFrame], pd.DataFrame | None]) -> list[pd.DataFrame]:
-        (features, models), stored_before = inputs
-        model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
-        previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
-        found = segment_customers(model, features, previous)
-        assigned[as_of] = found.customers
-        return [found.customers, found.migrations]
+        def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
+            genes, model, spend, stored_before = inputs
+            found = exchange.map_customers(
+                genes, pipeline.artifacts.read(model), SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
+            )
+            previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
+            compared = compare_segments(exchange.frame(found), spend, previous)
+            assigned[as_of] = compared.customers[_COMPARED]
+            return [compared.customers, compared.migrations]
 
-    make_snapshots(context, pipeline, ["customer_segments", "segment_migrations"], read, make)
+        make_snapshots(context, pipeline, ["customer_segments", "segment_migrations"], read, make)
 
 
 @table_stage(

@@ -10,13 +10,15 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import latest_matured
+from genome_pipeline.assets.modelling import map_each_snapshot
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.genes import GENE_LABELS
-from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES
+from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors, shards
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
+from genome_pipeline.transforms.neighbors import best_neighbors
 
 KEPT_INDEXES = 3
 """Latest snapshots whose index files are kept: they are large, and can be built again."""
@@ -38,15 +40,22 @@ def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
     make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features", columns=GENE_LABELS), make)
 
 
-@table_stage("customer_neighbors", reads={"similarity_index": Reads.SAME}, kinds={"faiss"})
+@table_stage(
+    "customer_neighbors", reads={"customer_features": Reads.SAME, "similarity_index": Reads.SAME}, kinds={"faiss"}
+)
 def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Find the customers most similar to each one at each snapshot."""
-
-    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        (index,) = inputs
-        return [SimilarityIndex.from_bytes(pipeline.artifacts.read(index.artifact_file.iloc[0])).neighbors(as_of)]
-
-    make_snapshots(context, pipeline, ["customer_neighbors"], read_frames("similarity_index"), make)
+    """Find the customers most similar to each one at each snapshot, in one part of the index after the other."""
+    map_each_snapshot(
+        context,
+        pipeline,
+        "similarity_index",
+        "customer_neighbors",
+        SimilarityIndex.from_bytes,
+        SimilarityIndex.neighbors_of,
+        columns=[gene.name for gene in SCALED_GENES],
+        divide=shards,
+        merge=lambda found: best_neighbors(found, pipeline.settings.similarity.neighbors),
+    )
     pipeline.artifacts.keep_latest("similarity_index", KEPT_INDEXES)
 
 
@@ -62,7 +71,7 @@ def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     read_features = read_frames("customer_features", columns=GENE_LABELS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, LabelledSnapshot | None]]:
-        matured = [latest_matured(database, as_of, predict.horizon_days) for as_of in dates]
+        matured = [latest_matured(database, as_of, predict.horizon_days, predict.seed) for as_of in dates]
         return ((features, then) for (features,), then in zip(read_features(database, dates), matured, strict=True))
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from genome_pipeline.assets.modelling import fit_each_snapshot, predict_each_snapshot
+from genome_pipeline.assets.modelling import fit_each_snapshot, map_each_snapshot
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.models.value import ValueModel, fit_value_model
 from genome_pipeline.partitions import Reads
@@ -32,4 +32,4 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 @table_stage("customer_value", reads={"customer_features": Reads.SAME, "value_model": Reads.SAME}, kinds={"lightgbm"})
 def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer's orders and spend at each snapshot."""
-    predict_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes)
+    map_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes, ValueModel.predict)

@@ -25,9 +25,6 @@ _RANKED = {
 }
 _SHARES = {"one_time_share": "customers with one purchase day", "inactive_share": "customers without recent purchase"}
 
-FACT_COLUMNS = (*_RANKED, "frequency_count")
-"""Columns of ``customer_features`` that :func:`segment_facts` reads."""
-
 _QUALIFIERS = {
     "spend_amount": ("low spend", "high spend"),
     "average_order_value_amount": ("small baskets", "big baskets"),

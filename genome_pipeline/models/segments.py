@@ -22,10 +22,7 @@ from genome_pipeline.models.segment_before import Before
 from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
 from genome_pipeline.models.segment_identity import describe_events, first_identity, identify
 from genome_pipeline.models.segment_migrations import describe_moves
-from genome_pipeline.models.segment_names import EVERYONE, FACT_COLUMNS, name_segments, segment_facts
-
-FIT_COLUMNS = frozenset((*(gene.name for gene in SEGMENT_GENES), *FACT_COLUMNS))
-"""Columns of ``customer_features``, besides keys, that :func:`fit_segments` reads."""
+from genome_pipeline.models.segment_names import EVERYONE, name_segments, segment_facts
 
 _FIT_ROWS = 20_000
 
@@ -184,15 +181,21 @@ def fit_segments(features: pd.DataFrame, previous: SegmentModel | None, seed: in
 
 
 def segment_customers(model: SegmentModel, features: pd.DataFrame, previous: pd.DataFrame | None) -> SegmentedCustomers:
-    """Assign every customer, and compare with the previous snapshot.
+    """Assign every customer, and compare with the previous snapshot; see :func:`compare_segments`."""
+    return compare_segments(model.assign(features), features, previous)
+
+
+def compare_segments(
+    assignment: pd.DataFrame, features: pd.DataFrame, previous: pd.DataFrame | None
+) -> SegmentedCustomers:
+    """What the segments of a snapshot are beside those of the one before.
 
     Args:
-        model: the segments of this snapshot.
-        features: contract ``customer_features`` of this snapshot.
-        previous: contract ``customer_segments`` of the previous snapshot, if there is one.
+        assignment: what :meth:`SegmentModel.assign` gives for all customers of the snapshot.
+        features: ``as_of``, ``customer_id`` and ``recent_spend_amount`` of the same customers.
+        previous: ``customer_id``, ``segment_id`` and ``segment_name`` of the previous snapshot, if there is one.
     """
-    customers = by_customer(features)
-    assignment = model.assign(customers)
+    customers, assignment = by_customer(features), by_customer(assignment)
     moves, migrations = describe_moves(assignment, previous, customers)
     assignment.insert(0, "as_of", customers["as_of"])
     return SegmentedCustomers(pd.concat([assignment, moves], axis=1), migrations)

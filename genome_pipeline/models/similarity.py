@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer, numbers
-from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.models.snapshots import LabelledSnapshot, snapshot_date
 
 Rows = NDArray[np.int64]
 
@@ -35,6 +34,9 @@ EXACT_CUSTOMERS = 10_000
 
 WANTED_RECALL = 0.993
 """Recall on the sample from which no more cells are looked at: 0.99 is asked for, and a sample may flatter a little."""
+
+SHARD_CUSTOMERS = 2_000_000
+"""Customers from which on twice as many are searched in two parts: a worker holds one, some 300 bytes a customer."""
 
 RECALL_SAMPLE = 1_000
 """Customers whose neighbours are found among all others too, to measure recall."""
@@ -129,6 +131,17 @@ class SimilarityIndex:
         """
         return self._pairs(as_of, self.customer_ids, self.vectors, *self.nearest_of_all())
 
+    def neighbors_of(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Contract ``customer_neighbors`` of some customers, by contract ``customer_features`` of the index's snapshot.
+
+        The same rows as :meth:`neighbors` gives them. They need not be in the index themselves (see :func:`shards`).
+        """
+        customers = by_customer(features)
+        ids, vectors = customers["customer_id"].to_numpy(dtype=np.str_), self.scaler.transform(customers)
+        own = _positions(self.customer_ids, ids)
+        found = self._nearest(_unit(vectors, self.weights), own, self._count(self.neighbor_count))
+        return self._pairs(snapshot_date(customers), ids, vectors, *found)
+
     def nearest_of_all(self) -> tuple[Rows, FloatArray]:
         """Rows of the nearest others of every customer, and their similarity, both of shape (n, neighbours)."""
         return self._nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
@@ -166,8 +179,9 @@ class SimilarityIndex:
     def without(self, customer_ids: Sequence[str]) -> SimilarityIndex:
         """The same index of the other customers; ids that are not in it do not count."""
         is_kept = ~np.isin(self.customer_ids, np.array([*customer_ids], dtype=np.str_))
-        if is_kept.all():
-            return self
+        return self if is_kept.all() else self._only(is_kept)
+
+    def _only(self, is_kept: NDArray[np.bool_]) -> SimilarityIndex:
         # Made anew, so that they are no wider than the longest that stays.
         ids = np.array(self.customer_ids[is_kept].tolist(), dtype=np.str_)
         kept = replace(self, customer_ids=ids, vectors=self.vectors[is_kept], cells=None)
@@ -390,6 +404,27 @@ class SimilarityIndex:
         return pd.Categorical.from_codes(code, pd.Index(texts))
 
 
+def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
+    """A stored index in parts of at least so many customers each, and fewer than twice as many, stored alike.
+
+    Of the neighbours that the parts find for a customer, the best are those that the whole finds. Where cells propose
+    candidates, they do so in each part: recall can only be higher.
+
+    Raises:
+        ValueError: a part would hold no more customers than neighbours are asked for.
+    """
+    index = SimilarityIndex.from_bytes(stored)
+    if customers <= index.neighbor_count:
+        raise ValueError(f"{customers} customers in a part are too few for {index.neighbor_count} neighbours")
+    total = len(index.customer_ids)
+    count = total // customers
+    if count < 2:
+        yield stored
+        return
+    part = np.arange(total) * count // total
+    yield from (index._only(part == number).to_bytes() for number in range(count))
+
+
 def matured_neighbors(
     features: pd.DataFrame,
     matured: LabelledSnapshot | None,
@@ -507,12 +542,14 @@ def _nearest_cells(cells: Any, points: NDArray[np.float32], count: int) -> tuple
 def _share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
     """Do ``work`` on all rows in threads, in chunks that are the same whatever their number: so are the results."""
     faiss = _faiss()
+    thread_count = faiss.omp_get_max_threads()
 
     def alone(start: int) -> None:
         faiss.omp_set_num_threads(1)  # of this thread
         work(rows[start : start + _CHUNK_QUERIES])
 
-    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
+    # As many as OpenMP may use: Spark gives each of its workers' tasks one, which may be one of many on a machine.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(thread_count) as threads:
         for _ in threads.map(alone, range(0, len(rows), _CHUNK_QUERIES)):
             pass
 

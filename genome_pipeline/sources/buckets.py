@@ -45,7 +45,7 @@ def listing(url: str) -> Listing:
     store that cannot be reached, does not let itself be read, or has no such file.
     """
     with _told(url):
-        system, path = _file_system(url)
+        system, path = file_system(url)
         # A long-lived process would see the bucket as it was when it was first listed.
         system.invalidate_cache()
         try:
@@ -68,7 +68,7 @@ def listing(url: str) -> Listing:
 def opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
     """The file's bytes, for reading parts of them without a copy. ``url`` is that of the source."""
     with _told(_shown(file, url)):
-        system, _ = _file_system(url)
+        system, _ = file_system(url)
         with system.open(file.key, "rb") as stream:
             yield stream
 
@@ -84,7 +84,7 @@ def copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
         path = Path(folder, *partition_folders(PurePosixPath(key)), file.path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _told(_shown(file, url)):
-            system, _ = _file_system(url)
+            system, _ = file_system(url)
             size = system.size(key)
             system.get_file(key, str(path))
         if size is not None and path.stat().st_size != size:
@@ -95,21 +95,23 @@ def copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
         yield replace(file, path=path)
 
 
-def _file_system(url: str) -> tuple[AbstractFileSystem, str]:
+def file_system(url: str, setting: str = "source.path", **options: Any) -> tuple[AbstractFileSystem, str]:
+    """The store of a URL that a setting names, and the path in it; ``options`` are fsspec's.
+
+    Raises :class:`SourceError` for a store that is not known, or needs a package that is not installed.
+    """
     protocol = url.partition("://")[0]
     try:
-        system, path = fsspec.url_to_fs(url)
+        system, path = fsspec.url_to_fs(url, **options)
     except ImportError:
         extra = _EXTRAS.get(protocol)
         package = f"'genome-pipeline[{extra}]'" if extra else f"the package that brings {protocol}:// to fsspec"
-        raise SourceError(
-            f"source.path = {url!r} needs a package that is not installed: pip install {package}"
-        ) from None
+        raise SourceError(f"{setting} = {url!r} needs a package that is not installed: pip install {package}") from None
     except ValueError as error:
         if "not known" not in str(error):
             raise
         raise SourceError(
-            f"source.path = {url!r}: {protocol}:// is not known; use s3://, gs://, az:// or postgresql://, or a path on"
+            f"{setting} = {url!r}: {protocol}:// is not known; use s3://, gs://, az:// or postgresql://, or a path on"
             " this machine"
         ) from None
     return system, path

@@ -1,15 +1,17 @@
-"""Where the row-level stages are computed: in the warehouse's own DuckDB, or on a Spark cluster."""
+"""Where the stages of many rows are computed: in this process, or on a Spark cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.exchange import Exchange
 
 
 class Work(Protocol):
@@ -25,20 +27,30 @@ class Work(Protocol):
 
 
 class Engine(Protocol):
-    """What the row-level stages are computed by."""
+    """What computes expressions on lines, and applies models to customers."""
 
     def work(self, database: Backend) -> AbstractContextManager[Work]:
         """Begin work on an open warehouse."""
         ...
 
+    def exchange(self) -> AbstractContextManager[Exchange]:
+        """Begin to apply functions to customers, while the warehouse may be closed."""
+        ...
+
 
 class DuckDBEngine:
-    """The warehouse computes by itself: expressions are handed on as they are."""
+    """The warehouse computes by itself, from expressions as they are; functions are applied in this process."""
 
     @contextmanager
     def work(self, database: Backend) -> Iterator[Work]:
         """See :class:`Engine`."""
         yield _InPlace()
+
+    @contextmanager
+    def exchange(self) -> Iterator[Exchange]:
+        """See :class:`Engine`."""
+        with TemporaryDirectory(prefix="genome-exchange-") as folder:
+            yield Exchange(folder)
 
 
 class _InPlace:
@@ -55,4 +67,4 @@ def engine_of(settings: Settings) -> Engine:
         return DuckDBEngine()
     from genome_pipeline.warehouse.spark import SparkEngine
 
-    return SparkEngine(settings.spark.master, settings.spark_exchange_path)
+    return SparkEngine(settings.spark.master, settings.spark_exchange)

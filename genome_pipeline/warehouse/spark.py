@@ -1,4 +1,4 @@
-"""A Spark cluster as the engine of the row-level stages: rows go out and come back as Parquet, in parts.
+"""A Spark cluster as the engine: rows go out and come back as Parquet, in parts.
 
 The only module that imports ``pyspark``, and only when work begins.
 """
@@ -9,34 +9,27 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-import pyarrow as pa
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.contracts.columns import Column
 from genome_pipeline.settings import ConfigError, TransientError
+from genome_pipeline.sources.buckets import file_system
+from genome_pipeline.warehouse.exchange import Exchange, Model, applied
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 _SPARK_TYPES = {"VARCHAR": "STRING"}
-
-
-class Model(Protocol):
-    """A fitted model that predicts each row by itself."""
-
-    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Predictions for rows of features."""
-        ...
 
 
 class SparkError(ConfigError):
@@ -48,13 +41,14 @@ class ClusterLost(SparkError, TransientError):
 
 
 class SparkEngine:
-    """Expressions are computed by the cluster at ``master``.
+    """Expressions are computed, and functions applied, by the cluster at ``master``.
 
-    ``exchange`` is a folder that the driver and all workers see under the same path. Each piece of work has a folder
-    of its own in it, which is removed with it.
+    ``exchange`` is a folder that the driver and all workers see under the same path, or the URL of one in a bucket,
+    which this process reaches through fsspec and the workers as Spark is set up. Each piece of work has a folder of its
+    own in it, which is removed with it.
     """
 
-    def __init__(self, master: str, exchange: Path) -> None:
+    def __init__(self, master: str, exchange: str) -> None:
         self._master = master
         self._exchange = exchange
 
@@ -64,81 +58,95 @@ class SparkEngine:
 
         The session with the cluster is kept for further work of this process.
         """
+        with self.exchange() as exchange:
+            yield WorkOnCluster(exchange, database)
+
+    @contextmanager
+    def exchange(self) -> Iterator[SparkExchange]:
+        """See :class:`genome_pipeline.warehouse.engine.Engine`. Raises :class:`SparkError`."""
         session = _session(self._master)
         from py4j.protocol import Py4JError
 
-        folder = self._exchange / uuid.uuid4().hex
+        folder = f"{self._exchange}/{uuid.uuid4().hex}"
+        store, path = file_system(folder, "spark.exchange", use_listings_cache=False)
         try:
-            folder.mkdir(parents=True)
-        except OSError as error:
+            store.makedirs(path) if _is_local(store) else store.pipe_file(f"{path}/_begun", b"")
+        except Exception as error:  # every store has errors of its own
             raise SparkError(
-                f"{self._exchange} cannot be written to ({error.strerror}): set spark.exchange to a folder that this"
-                " machine and the workers see under the same path"
+                f"{self._exchange} cannot be written to ({getattr(error, 'strerror', None) or error}): set"
+                " spark.exchange to a folder that this machine and the workers see under the same path, or to the URL"
+                " of one in a bucket that both may write to"
             ) from None
         try:
-            yield WorkOnCluster(session, database, folder)
+            yield SparkExchange(session, folder, None if _is_local(store) else store)
         except Py4JError as error:
             raise ClusterLost(
                 f"the Spark cluster at {self._master} gave up ({str(error).strip().splitlines()[0]}): see its own log,"
                 " then run again"
             ) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(Exception):  # what is left is read by nobody
+                store.rm(path, recursive=True)
+
+
+def _is_local(store: AbstractFileSystem) -> bool:
+    return isinstance(store, LocalFileSystem)
+
+
+class SparkExchange(Exchange):
+    """Functions are applied by the workers, whose Python must have this package; so are expressions."""
+
+    def __init__(self, session: SparkSession, folder: str, store: AbstractFileSystem | None) -> None:
+        super().__init__(folder, store)
+        self._session = session
+        self.spark: Any = ibis.pyspark.connect(session)
+
+    def map_customers(
+        self,
+        customers: str,
+        stored: bytes,
+        load: Callable[[bytes], Model],
+        apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+        fields: Sequence[Column],
+    ) -> str:
+        """See :class:`Exchange`. ``load`` and ``apply`` travel by name."""
+        folder = self.next_folder()
+        schema = ", ".join(f"{column.name} {_SPARK_TYPES.get(column.type, column.type)}" for column in fields)
+        rows = self._session.read.parquet(customers)
+        rows.mapInArrow(partial(applied, stored, load, apply, fields), schema).write.parquet(folder)
+        return folder
+
+    def get(
+        self, database: Backend, lots: Sequence[str], finish: Callable[[ir.Table], ir.Table] | None = None
+    ) -> ir.Table:
+        """See :class:`Exchange`."""
+        if finish is not None:
+            view = f"lots_{uuid.uuid4().hex}"
+            self._session.read.parquet(*lots).createOrReplaceTempView(view)
+            lots = [self.compute(finish(self.spark.table(view)))]
+        return super().get(database, lots)
+
+    def compute(self, rows: ir.Table) -> str:
+        """Let the workers write what an expression on their tables gives; returns the folder it is in."""
+        folder = self.next_folder()
+        self.spark.to_parquet(rows, folder)
+        return folder
 
 
 class WorkOnCluster:
     """See :class:`genome_pipeline.warehouse.engine.Work`."""
 
-    def __init__(self, session: SparkSession, database: Backend, folder: Path) -> None:
+    def __init__(self, exchange: SparkExchange, database: Backend) -> None:
+        self._exchange = exchange
         self._database = database
-        self._folder = folder
-        self._spark: Any = ibis.pyspark.connect(session)
-        self._part_count = 0
 
     def share(self, rows: ir.Table) -> ir.Table:
         """The rows, written as Parquet for the workers to read."""
-        folder = self._next_folder()
-        query = ibis.to_sql(rows, dialect="duckdb")
-        self._database.con.execute(f"COPY ({query}) TO '{folder}' (FORMAT parquet, PER_THREAD_OUTPUT true)")
-        return self._spark.read_parquet(folder)
+        return self._exchange.spark.read_parquet(self._exchange.put(self._database, rows))
 
     def fetch(self, rows: ir.Table) -> ir.Table:
         """What the workers wrote, read where it lies."""
-        folder = self._next_folder()
-        self._spark.to_parquet(rows, folder)
-        return self._database.read_parquet(f"{folder}/*.parquet")
-
-    def score(self, rows: ir.Table, load: Callable[[bytes], Model], stored: bytes, table: Table) -> ir.Table:
-        """Rows of ``table`` that the ``stored`` model predicts for rows of the warehouse, in batches on the workers.
-
-        The model travels as it is stored; the workers' Python must have this package.
-        """
-        features: DataFrame = self._spark._session.table(self.share(rows).get_name())
-        schema = ", ".join(f"{column.name} {_SPARK_TYPES.get(column.type, column.type)}" for column in table.fields)
-        folder = self._next_folder()
-        scored = features.mapInArrow(partial(_scored, load, stored, table.name), schema)
-        scored.write.parquet(str(folder))
-        return self._database.read_parquet(f"{folder}/*.parquet")
-
-    def _next_folder(self) -> Path:
-        self._part_count += 1
-        return self._folder / str(self._part_count)
-
-
-def _scored(
-    load: Callable[[bytes], Model], stored: bytes, table: str, batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """On a worker: predictions of each batch, with the types of the contract.
-
-    DuckDB makes frames of the batches, as it does of the warehouse's rows where there is no cluster.
-    """
-    model = load(stored)
-    columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in TABLES[table].fields)
-    with duckdb.connect() as connection:
-        for batch in batches:
-            features = connection.from_arrow(pa.Table.from_batches([batch])).df()
-            connection.register("predicted", model.predict(features))
-            yield from connection.execute(f"SELECT {columns} FROM predicted").to_arrow_table().to_batches()
+        return self._exchange.get(self._database, [self._exchange.compute(rows)])
 
 
 def _session(master: str) -> SparkSession:

@@ -12,7 +12,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest
         monkeypatch.setitem(sys.modules, module, None)
     with (
         pytest.raises(SparkError, match=r'needs an extra .*: pip install "genome-pipeline\[spark\]"'),
-        SparkEngine("local[1]", tmp_path).work(engine()),
+        SparkEngine("local[1]", str(tmp_path)).work(engine()),
     ):
         pass
 
@@ -21,5 +21,5 @@ def test_without_java_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
     pytest.importorskip("pyspark", reason="needs pyspark: the extra spark")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SparkError, match="needs Java 17"), SparkEngine("local[1]", tmp_path).work(engine()):
+    with pytest.raises(SparkError, match="needs Java 17"), SparkEngine("local[1]", str(tmp_path)).work(engine()):
         pass

@@ -16,13 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import pandas as pd
 import pandas.testing
 import pytest
 
+from genome_pipeline.assets.segments import ASSIGNED_FIELDS
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.settings import Settings
+from genome_pipeline.models.genes import by_customer
+from genome_pipeline.models.segments import SegmentModel, fit_segments
+from genome_pipeline.models.similarity import SimilarityIndex, shards
 from genome_pipeline.transforms.activity import customer_activity
+from genome_pipeline.transforms.neighbors import best_neighbors
+from genome_pipeline.warehouse.engine import DuckDBEngine
+from genome_pipeline.warehouse.spark import SparkEngine
 from genome_pipeline_tests.logs import engine
+from genome_pipeline_tests.models.populations import shop as shop_customers
 from genome_pipeline_tests.pipelines import make, shop, tables
 
 # Neither is needed by most: `make test-cluster` brings the extra, and stops where there is no Java.
@@ -93,23 +101,63 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_both_engines_make_the_same_tables(cluster: Cluster, shop_run: Settings, tmp_path: Path) -> None:
-    config = shop(tmp_path)
+LAST = "2020-03-01"
+"""The second snapshot: its models have learned from the first, and boosting is among them; segments have some before."""
+
+
+def test_both_engines_make_the_same_tables(cluster: Cluster, tmp_path: Path) -> None:
+    expected_settings, _ = make(shop(tmp_path / "one"), None, LAST)
+    config = shop(tmp_path / "both")
     config.write_text(
         f'engine = "spark"\n{config.read_text(encoding="utf-8")}[spark]\nmaster = "{cluster.master}"\n',
         encoding="utf-8",
     )
-    settings, _ = make(config)
-    expected, found = tables(shop_run.warehouse_path), tables(settings.warehouse_path)
+    settings, _ = make(config, None, LAST)
+    expected, found = tables(expected_settings.warehouse_path), tables(settings.warehouse_path)
     assert expected.keys() == found.keys()
     for name, frame in expected.items():
+        assert len(frame) > 0, name
         pandas.testing.assert_frame_equal(frame, found[name], rtol=1e-6, atol=1e-6, obj=name)
-    assert list(settings.spark_exchange_path.iterdir()) == []
+    assert list((settings.home / "exchange").iterdir()) == []
+
+
+def test_workers_assign_segments_and_search_parts_of_an_index_as_one_process_does(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    customers = pd.concat([shop_customers(seed, 1_000).assign(block=seed) for seed in (1, 2, 3)])
+    customers = customers.assign(customer_id=customers["customer_id"] + "-" + customers.pop("block").astype("str"))
+    database = engine()
+    database.con.register("customer_features", customers)
+    index = SimilarityIndex.build(customers).to_bytes()
+    segments = fit_segments(customers, None, seed=0).to_bytes()
+    found = []
+    for each in (DuckDBEngine(), SparkEngine(cluster.master, tmp_path.as_uri())):
+        with each.exchange() as exchange:
+            given = exchange.put(database, database.table("customer_features"))
+            assigned = exchange.map_customers(
+                given, segments, SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
+            )
+            # More than a megabyte each, which travels another way.
+            lots = [
+                exchange.map_customers(
+                    given,
+                    part,
+                    SimilarityIndex.from_bytes,
+                    SimilarityIndex.neighbors_of,
+                    TABLES["customer_neighbors"].fields,
+                )
+                for part in shards(index, 7_000)
+            ]
+            nearest = exchange.get(database, lots, lambda rows: best_neighbors(rows, 10))
+            found.append(
+                (by_customer(exchange.frame(assigned)), nearest.order_by("customer_id", "neighbor_rank").execute())
+            )
+    assert len(found[0][1]) == 10 * len(customers)
+    for one, other in zip(*found, strict=True):
+        pandas.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_a_stage_completes_when_a_worker_is_killed_in_the_middle_of_it(cluster: Cluster, tmp_path: Path) -> None:
-    from genome_pipeline.warehouse.spark import SparkEngine
-
     database = engine()
     database.con.execute(TABLES["validated_transactions"].ddl())
     database.con.execute(
@@ -121,7 +169,7 @@ def test_a_stage_completes_when_a_worker_is_killed_in_the_middle_of_it(cluster: 
     )
     lines = database.table("validated_transactions")
     killed_at_tasks: list[int] = []
-    with SparkEngine(cluster.master, tmp_path).work(database) as work:
+    with SparkEngine(cluster.master, str(tmp_path)).work(database) as work:
         expression = customer_activity(work.share(lines))
         tracker = pyspark.SparkContext.getOrCreate().statusTracker()
 

@@ -1,0 +1,124 @@
+"""Rows that leave the warehouse as Parquet, for functions of customers to be applied to them while it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.contracts.columns import Column
+
+BATCH_CUSTOMERS = 100_000
+"""Customers whose rows are in memory together while a function is applied to them in this process."""
+
+Model = TypeVar("Model")
+
+
+class Exchange:
+    """A folder for rows on their way, each lot in a folder of its own in it. Functions are applied in this process.
+
+    The folder is a path, or the URL of one in ``store``.
+    """
+
+    def __init__(self, folder: str, store: AbstractFileSystem | None = None) -> None:
+        self._folder = folder
+        self._store = store
+        self._lots = 0
+
+    def put(self, database: Backend, rows: ir.Table) -> str:
+        """Write rows of the open warehouse; returns the folder they are in."""
+        folder = self.next_folder()
+        query = ibis.to_sql(rows, dialect="duckdb")
+        self._reach_from(database.con)
+        database.con.execute(f"COPY ({query}) TO '{folder}' (FORMAT parquet, PER_THREAD_OUTPUT true)")
+        return folder
+
+    def map_customers(
+        self,
+        customers: str,
+        stored: bytes,
+        load: Callable[[bytes], Model],
+        apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+        fields: Sequence[Column],
+    ) -> str:
+        """Apply a stored model to rows that were put, in batches; returns the folder of what it gives.
+
+        Args:
+            customers: what :meth:`put` returned.
+            stored: the model as it is stored; where there are workers, it travels to them so.
+            load: makes the model of it.
+            apply: gives rows of ``fields`` for some of the customers. What it says of one must not depend on who else
+                is among them.
+            fields: the columns of the result.
+        """
+        folder = self.next_folder()
+        Path(folder).mkdir()
+        with duckdb.connect() as connection:
+            rows = connection.execute("SELECT * FROM read_parquet(?)", [f"{customers}/*.parquet"])
+            batches = rows.to_arrow_reader(BATCH_CUSTOMERS)
+            with pq.ParquetWriter(f"{folder}/0.parquet", _schema(fields)) as writer:
+                for batch in applied(stored, load, apply, fields, batches):
+                    writer.write_batch(batch)
+        return folder
+
+    def get(
+        self, database: Backend, lots: Sequence[str], finish: Callable[[ir.Table], ir.Table] | None = None
+    ) -> ir.Table:
+        """The rows of several lots as the open warehouse sees them: as they are, or what ``finish`` makes of them."""
+        self._reach_from(database.con)
+        rows = database.read_parquet([f"{lot}/*.parquet" for lot in lots])
+        return rows if finish is None else finish(rows)
+
+    def frame(self, lot: str) -> pd.DataFrame:
+        """The rows of a lot, in no order, with the warehouse closed."""
+        with duckdb.connect() as connection:
+            self._reach_from(connection)
+            return connection.execute("SELECT * FROM read_parquet(?)", [f"{lot}/*.parquet"]).df()
+
+    def next_folder(self) -> str:
+        """Folder of the next lot, to be made by who writes it."""
+        self._lots += 1
+        return f"{self._folder}/{self._lots}"
+
+    def _reach_from(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Let DuckDB read and write in the store."""
+        if self._store is None:
+            return
+        protocol = self._store.protocol
+        if not connection.filesystem_is_registered(protocol if isinstance(protocol, str) else protocol[0]):
+            connection.register_filesystem(self._store)
+
+
+def applied(
+    stored: bytes,
+    load: Callable[[bytes], Model],
+    apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+    fields: Sequence[Column],
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    """What the stored model gives for each batch, with the types of the contract. Runs on the workers, too.
+
+    DuckDB makes frames of the batches, as it does of the warehouse's rows.
+    """
+    model = load(stored)
+    columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in fields)
+    with duckdb.connect() as connection:
+        for batch in batches:
+            customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
+            connection.register("given", apply(model, customers))
+            yield from connection.execute(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
+
+
+def _schema(fields: Sequence[Column]) -> pa.Schema:
+    columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in fields)
+    with duckdb.connect() as connection:
+        return connection.execute(f"SELECT {columns} LIMIT 0").to_arrow_table().schema

@@ -1,0 +1,61 @@
+"""What models are fitted on: all of a small snapshot, a sample of a large one."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas.testing
+import pytest
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.assets import frames
+from genome_pipeline.assets.frames import latest_matured, sampled_frames, snapshot_frames
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline_tests.logs import engine
+
+FIRST, SECOND = date(2020, 2, 1), date(2020, 3, 1)
+
+
+@pytest.fixture
+def database() -> Backend:
+    """A snapshot of 300 customers, one of 900, and the outcomes of the first."""
+    database = engine()
+    for name in ("customer_features", "prediction_outcomes", "written_slices"):
+        database.con.execute(TABLES[name].ddl())
+    for table in ("customer_features", "prediction_outcomes"):
+        for (column,) in database.con.execute(
+            f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}' AND NOT is_nullable"
+        ).fetchall():
+            database.con.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+    for as_of, customers in ((FIRST, 300), (SECOND, 900)):
+        database.con.execute(
+            "INSERT INTO customer_features BY NAME SELECT ?::DATE AS as_of, 'c' || i AS customer_id,"
+            " i % 3 AS frequency_count, i % 400 AS days_since_last_order FROM range(?) t(i)",
+            [as_of, customers],
+        )
+    database.con.execute(
+        "INSERT INTO prediction_outcomes BY NAME SELECT as_of, customer_id, ?::DATE AS matured_as_of,"
+        " frequency_count AS actual_orders, 2 AS actual_spend, false AS has_churned"
+        " FROM customer_features WHERE as_of = ?",
+        [SECOND, FIRST],
+    )
+    return database
+
+
+def test_a_small_snapshot_is_taken_whole(database: Backend) -> None:
+    expected, found = snapshot_frames(database, "customer_features", [SECOND]), sampled_frames(database, [SECOND], 0)
+    pandas.testing.assert_frame_equal(found[SECOND], expected[SECOND])
+
+
+def test_of_a_large_one_a_sample_is_and_the_same_with_its_outcomes(
+    database: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "SNAPSHOT_ROWS", 100)
+    found = sampled_frames(database, [FIRST, SECOND], 0)
+    assert {as_of: len(frame) for as_of, frame in found.items()} == {FIRST: 100, SECOND: 100}
+    assert found[SECOND]["frequency_count"].value_counts().between(33, 34).all()
+    matured = latest_matured(database, SECOND, 28, 0)
+    assert matured is not None
+    pandas.testing.assert_frame_equal(matured.features, found[FIRST])
+    assert matured.outcomes["actual_orders"].tolist() == found[FIRST]["frequency_count"].tolist()
+    assert latest_matured(database, FIRST, 28, 0) is None
