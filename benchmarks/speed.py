@@ -548,6 +548,22 @@ def table_of_stages(run: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def curves(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Minutes and peak memory of whole runs over their lines, as Mermaid charts in Markdown."""
+    lines = ", ".join(f'"{run["lines"] / 1e6:.0f} M"' for run in runs)
+    costs = [[Cost(**cost) for name, cost in run["costs"].items() if name != "reference"] for run in runs]
+    charts = {
+        "minutes": [sum(cost.total_seconds for cost in each) / 60 for each in costs],
+        "peak GB": [max(cost.peak_gb for cost in each) for each in costs],
+        "published GB": [run["published_gb"] for run in runs],
+    }
+    return "".join(
+        f'\n```mermaid\nxychart-beta\n    title "{name} of a run"\n    x-axis "lines" [{lines}]\n    y-axis "{name}"\n'
+        f"    line [{', '.join(f'{value:.2f}' for value in values)}]\n```\n"
+        for name, values in charts.items()
+    )
+
+
 def main() -> None:
     """Measure, print and store."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -570,6 +586,8 @@ def main() -> None:
     baseline = json.loads(BASELINE.read_text())["bars"] if BASELINE.exists() else {}
     table = table_of_bars(bars, {bar["name"]: bar["value"] for bar in baseline} if baseline else {})
     text = "# Speed on one machine\n\n" + table + "".join(map(table_of_stages, runs))
+    if len(runs) > 1:
+        text += curves(runs)
     print(text)
     found = {"cores": os.cpu_count(), "bars": [asdict(bar) for bar in bars], "runs": runs}
     (RESULTS / f"{arguments.keep_as}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

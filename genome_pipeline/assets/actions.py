@@ -11,7 +11,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.actions import audiences, recommend_actions
+from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences, columns_used, recommend_actions
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.outcomes import picked_outcomes
@@ -39,7 +39,9 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             )
         ]
 
-    make_snapshots(context, pipeline, ["customer_actions"], read_frames(*_INPUTS), make)
+    make_snapshots(
+        context, pipeline, ["customer_actions"], read_frames(*_INPUTS, columns=columns_used(settings.rules)), make
+    )
 
 
 @table_stage(
@@ -53,7 +55,7 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 )
 def action_audiences(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up each rule's audience, and what became of those whom it picked at matured snapshots."""
-    read_audience = read_frames("customer_actions", "customer_confidence")
+    read_audience = read_frames("customer_actions", "customer_confidence", columns=AUDIENCE_COLUMNS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
         actions, outcomes = database.table("customer_actions"), database.table("prediction_outcomes")

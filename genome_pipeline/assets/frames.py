@@ -10,6 +10,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import observed_until
@@ -33,12 +35,40 @@ def snapshot_frames(
     Raises :class:`WarehouseError` when a snapshot has never been written.
     """
     by = str(TABLES[table].slice_by)
-    order = ", ".join(dict.fromkeys((by, *TABLES[table].key)))
     chosen = columns if columns == ("*",) else dict.fromkeys((by, *columns))
     rows: pd.DataFrame = database.con.execute(
-        f"SELECT {', '.join(chosen)} FROM {table} WHERE {by} IN (SELECT unnest(?)) ORDER BY {order}", [dates]
+        f"SELECT {', '.join(chosen)} FROM {table} WHERE {by} IN (SELECT unnest(?))", [dates]
     ).df()
-    frames = _by_date(rows, by)
+    return _each_snapshot(database, table, dates, _ordered(rows, (by, *TABLES[table].key)))
+
+
+def mean_similarities(database: Backend, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
+    """``customer_id`` and mean ``similarity`` of the neighbours of each customer of each snapshot.
+
+    Raises :class:`WarehouseError` as :func:`snapshot_frames` does.
+    """
+    rows: pd.DataFrame = database.con.execute(
+        "SELECT as_of, customer_id, avg(similarity) AS similarity FROM customer_neighbors"
+        " WHERE as_of IN (SELECT unnest(?)) GROUP BY ALL",
+        [dates],
+    ).df()
+    return _each_snapshot(database, "customer_neighbors", dates, _ordered(rows, ("as_of", "customer_id")))
+
+
+def _ordered(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The rows in order of those of the keys that they have.
+
+    By positions: the database would carry whole rows through its sort, which takes several times as long as reading.
+    """
+    known = [key for key in dict.fromkeys(keys) if key in rows.columns]
+    order = pc.sort_indices(pa.table({key: rows[key] for key in known}), [(key, "ascending") for key in known])
+    return rows.take(order.to_numpy()).reset_index(drop=True)
+
+
+def _each_snapshot(
+    database: Backend, table: str, dates: Sequence[date], rows: pd.DataFrame
+) -> dict[date, pd.DataFrame]:
+    frames = _by_date(rows, str(TABLES[table].slice_by))
     for as_of in dates:
         if as_of not in frames:
             if not was_written(database, table, as_of):
@@ -133,7 +163,7 @@ def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int)
 
 
 class LabelledSnapshots:
-    """Features and outcomes of snapshots to learn from, each read once in a run however many models ask."""
+    """Features and outcomes of snapshots to learn from, each read once while models of a run go on asking for it."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._settings = pipeline.settings
@@ -141,7 +171,7 @@ class LabelledSnapshots:
         self._read: dict[tuple[date, int], LabelledSnapshot] = {}
 
     def at(self, database: Backend, dates: Sequence[date]) -> list[list[LabelledSnapshot]]:
-        """What a model at each of the dates learns from, oldest first."""
+        """What a model at each of the dates learns from, oldest first; what none of them needs is let go."""
         horizon_days, known = self._settings.predict.horizon_days, _snapshots_before(database, max(dates))
         wanted = [
             snapshots_to_learn_from([day for day in known if day < as_of], as_of, observed, horizon_days)
@@ -150,6 +180,9 @@ class LabelledSnapshots:
         missing = {key for keys in wanted for key in keys} - self._read.keys()
         for days in sorted({days for _, days in missing}):
             self._label(database, sorted(day for day, found in missing if found == days), days)
+        needed = {key for keys in wanted for key in keys}
+        self._read = {key: snapshot for key, snapshot in self._read.items() if key in needed}
+        self._features = {day: self._features[day] for day, _ in sorted(needed)}
         return [[self._read[key] for key in keys] for keys in wanted]
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
@@ -175,5 +208,5 @@ def _to_learn_from(database: Backend, dates: Sequence[date], seed: int) -> ir.Ta
 
 
 def _by_snapshot(database: Backend, rows: ir.Table) -> dict[date, pd.DataFrame]:
-    query = f"SELECT * FROM ({ibis.to_sql(rows, dialect='duckdb')}) ORDER BY as_of, customer_id"
-    return _by_date(database.con.execute(query).df(), "as_of")
+    found = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
+    return _by_date(_ordered(found, ("as_of", "customer_id")), "as_of")

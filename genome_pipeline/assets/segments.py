@@ -18,7 +18,7 @@ from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import SEGMENT_GENES
-from genome_pipeline.models.segment_profiles import profile_segments
+from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.models.segments import SegmentModel, compare_segments, fit_segments
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
@@ -106,7 +106,12 @@ def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
         return [profile_segments(genome, model)]
 
-    make_snapshots(context, pipeline, ["segment_profiles"], read_frames("customer_genome", "segment_model"), make)
+    read_genome, read_models = read_frames("customer_genome", columns=USED_COLUMNS), read_frames("segment_model")
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        return map(list.__add__, read_genome(database, dates), read_models(database, dates))
+
+    make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 
 
 def _model_file(database: Backend, as_of: date) -> str | None:

@@ -9,11 +9,11 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import latest_matured, snapshot_frames
+from genome_pipeline.assets.frames import latest_matured
 from genome_pipeline.assets.modelling import map_each_snapshot
 from genome_pipeline.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.genes import SCALED_GENES
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES
 from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors, shards
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.partitions import Reads
@@ -37,7 +37,7 @@ def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         stored = pipeline.artifacts.write("similarity_index", as_of, ".npz", index.to_bytes())
         return [index.summary(as_of).assign(artifact_file=stored)]
 
-    make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features"), make)
+    make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features", columns=GENE_LABELS), make)
 
 
 @table_stage(
@@ -68,12 +68,11 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
 def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
     similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
+    read_features = read_frames("customer_features", columns=GENE_LABELS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, LabelledSnapshot | None]]:
-        features = snapshot_frames(database, "customer_features", dates)
-        return [
-            (features[as_of], latest_matured(database, as_of, predict.horizon_days, predict.seed)) for as_of in dates
-        ]
+        matured = [latest_matured(database, as_of, predict.horizon_days, predict.seed) for as_of in dates]
+        return ((features, then) for (features,), then in zip(read_features(database, dates), matured, strict=True))
 
     def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
         return list(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -65,11 +65,21 @@ def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame])
     }
 
 
-def read_frames(*tables: str) -> Callable[[Backend, Sequence[date]], Iterable[list[pd.DataFrame]]]:
-    """A ``read`` that takes the rows of each snapshot in each of ``tables``."""
+def read_frames(
+    *tables: str, columns: Collection[str] | None = None
+) -> Callable[[Backend, Sequence[date]], Iterable[list[pd.DataFrame]]]:
+    """A ``read`` that takes the rows of each snapshot in each of ``tables``, or of ``columns`` and keys alone.
+
+    A column counts in every table that has it.
+    """
+
+    def wanted(table: str) -> Sequence[str]:
+        if columns is None:
+            return ("*",)
+        return [name for name in TABLES[table].columns if name in columns or name in TABLES[table].key]
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
-        by_table = [snapshot_frames(database, table, dates) for table in tables]
+        by_table = [snapshot_frames(database, table, dates, wanted(table)) for table in tables]
         return ([frames[as_of] for frames in by_table] for as_of in dates)
 
     return read

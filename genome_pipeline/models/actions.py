@@ -28,6 +28,23 @@ _OF_RISK = ("churn_probability", "risk_band")
 _LEAST_RETENTION = 0.1
 
 
+AUDIENCE_COLUMNS = frozenset(("action_rule", "is_for_review", "revenue_at_stake_amount", "confidence"))
+"""What :func:`audiences` reads of ``customer_actions`` and ``customer_confidence``, besides keys."""
+
+_STAKE_COLUMNS = frozenset(
+    f"{prediction}{bound}"
+    for prediction in ("churn_probability", "expected_spend")
+    for bound in ("", "_lower", "_upper")
+)
+
+
+def columns_used(playbook: Sequence[PlaybookRule]) -> frozenset[str]:
+    """What :func:`recommend_actions` reads of its tables, besides keys."""
+    asked = {condition.column for rule in playbook for condition in rule.when}
+    told = {name for rule in playbook for _, name, _, _ in Formatter().parse(rule.reason) if name is not None}
+    return _STAKE_COLUMNS | asked | told | {*_OF_RISK, "confidence", "abstain_reason"}
+
+
 def recommend_actions(
     features: pd.DataFrame,
     segments: pd.DataFrame,

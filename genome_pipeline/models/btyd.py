@@ -50,6 +50,9 @@ _QUADRATURE_NODES = 32
 _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
+_BLOCK = 4_096
+"""Customers that are integrated for together: few enough for the processor's cache to hold what is worked on."""
+
 _START_ROWS = 500
 """Histories with, and without, a repeat purchase on which starts are compared, where there are many more."""
 
@@ -163,7 +166,7 @@ class ParetoNbd(_Parameters):
     def p_alive(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> Floats:
         """Probability that each customer is still active, in [0, 1] (SMC; FH05)."""
         x, t_x, t_ = _history(frequency, recency, t)
-        alive, dead = _pareto_nbd_terms(self.r, self.alpha, self.s, self.beta, x, t_x, t_)[:2]
+        alive, dead = _pareto_nbd_terms(self.r, self.alpha, self.s, self.beta, x, t_x, t_, count=1)[:2]
         probability: Floats = expit(alive - dead)
         return probability
 
@@ -185,7 +188,7 @@ class ParetoNbd(_Parameters):
         ``rate * exp(-(rate + dropout rate) (y - T))`` over y and the two rates of :meth:`expected_purchases`.
         """
         x, t_x, t_ = _history(frequency, recency, t)
-        waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon)[0]
+        waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon, count=1)[0]
         if_alive: Floats = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
         return self.p_alive(x, t_x, t_) * if_alive
 
@@ -337,45 +340,56 @@ def _beta_geometric_objective(at_first: bool, x: Floats, t_x: Floats, t: Floats,
 
 
 def _pareto_nbd_terms(
-    r: float, alpha: float, s: float, beta: float, x: Floats, t_x: Floats, t: Floats
+    r: float, alpha: float, s: float, beta: float, x: Floats, t_x: Floats, t: Floats, count: int = 5
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Log-likelihoods of being active at T and of having dropped out before, up to a common factor; (customers,) each.
 
     The factor is ``Gamma(r + x) alpha**r beta**s / Gamma(r)``. The second is FH05's with the moment of dropout
     not yet integrated out: one integral of a positive function, where the closed form is a difference of two 2F1, in
     one way for alpha above beta and in another below.
-    Also the log of the integrand of dropout at t_x, and the integrals that are relative to it.
+    Also the log of the integrand of dropout at t_x, and the ``count`` integrals that are relative to it.
     """
     alive = -(r + x) * np.log(alpha + t) - s * np.log(beta + t)
     at_t_x = np.log(s) - (r + x) * np.log(alpha + t_x) - (s + 1) * np.log(beta + t_x)
-    integrals = _power_integrals(r + x, s + 1, alpha, beta, t_x, t)
+    integrals = _power_integrals(r + x, s + 1, alpha, beta, t_x, t, count)
     with np.errstate(divide="ignore"):  # who bought at T has had no time to drop out
         dead = at_t_x + np.log(integrals[0])
     return alive, dead, at_t_x, integrals
 
 
-def _power_integrals(p: Floats, q: float, alpha: float, beta: float, start: Floats, end: Floats) -> Floats:
+def _power_integrals(
+    p: Floats, q: float, alpha: float, beta: float, start: Floats, end: Floats, count: int = 5
+) -> Floats:
     """Integrals over y in (start, end) of ``f = a**-p b**-q``, f log a, f log b, f / a and f / b; (5, customers).
 
     ``a = (alpha + y) / (alpha + start)`` and ``b = (beta + y) / (beta + start)``, so that f falls from 1. By
     Gauss-Legendre quadrature in ``log(y + min(alpha, beta))``, which moves the singularities of f away, up to where f
-    has fallen to about ``exp(-30)``.
+    has fallen to about ``exp(-30)``. With a ``count`` of 1, only the first, which is all that predictions need.
     """
+    integrals = np.zeros((count, start.size))
+    for first in range(0, start.size, _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        _integrate(integrals[:, rows], p[rows], q, alpha, beta, start[rows], end[rows])
+    return integrals if alpha <= beta or count == 1 else integrals[[0, 2, 1, 4, 3]]
+
+
+def _integrate(integrals: Floats, p: Floats, q: float, alpha: float, beta: float, start: Floats, end: Floats) -> None:
+    """Fill the zeros of ``integrals`` with those of :func:`_power_integrals`, the smaller of alpha and beta as a."""
     near, far = min(alpha, beta), max(alpha, beta)
     log_reach = np.minimum(end - start, _reach(p, alpha + start))
     log_reach = np.log1p(np.minimum(log_reach, _reach(q, beta + start)) / (near + start))
     near_power, far_power = (p, q) if alpha <= beta else (q, p)
     share = (near + start) / (far + start)
-    integrals = np.zeros((5, start.size))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         log_near = node * log_reach
         near_ratio = np.exp(log_near)
         far_ratio = 1 + share * (near_ratio - 1)
         log_far = np.log(far_ratio)
         f = weight * np.exp((1 - near_power) * log_near - far_power * log_far)
-        integrals += f, f * log_near, f * log_far, f / near_ratio, f / far_ratio
+        integrals[0] += f
+        if len(integrals) > 1:
+            integrals[1:] += f * log_near, f * log_far, f / near_ratio, f / far_ratio
     integrals *= log_reach * (near + start)
-    return integrals if alpha <= beta else integrals[[0, 2, 1, 4, 3]]
 
 
 def _reach(power: Floats | float, base: Floats) -> Floats:

@@ -34,6 +34,18 @@ WEIGHTS = {
     "familiarity_confidence": 0.15,
 }
 
+USED_COLUMNS = frozenset(
+    (
+        *("purchase_day_count", "t_days", "average_order_value_amount", "membership_probability", "abstain_reason"),
+        *(
+            f"{prediction}{bound}"
+            for prediction in ("expected_orders", "expected_spend", "churn_probability")
+            for bound in ("", "_lower", "_upper")
+        ),
+    )
+)
+"""What is read of the tables, besides keys and neighbours: no more of a large snapshot need be in memory."""
+
 _HALFWAY_PURCHASE_DAYS = 3.0
 _HALFWAY_T_DAYS = 90.0
 _UNFAMILIAR_SIMILARITY = 0.5
@@ -56,7 +68,7 @@ def score_confidence(
         value: contract ``customer_value``.
         risk: contract ``customer_risk``.
         segments: contract ``customer_segments``.
-        neighbors: contract ``customer_neighbors``.
+        neighbors: contract ``customer_neighbors``, or the mean ``similarity`` of each customer.
     """
     customers = by_customer(features)
     ids = customers["customer_id"]

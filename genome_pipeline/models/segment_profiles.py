@@ -13,6 +13,15 @@ from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
 from genome_pipeline.models.segment_migrations import money_by
 from genome_pipeline.models.segments import SegmentModel
 
+USED_COLUMNS = frozenset(
+    (
+        *("segment_id", "recent_spend_amount", "expected_spend", "churn_probability", "confidence"),
+        *(gene for gene, *_ in PROFILE_GENES),
+        *GENE_LABELS,
+    )
+)
+"""Columns of ``customer_genome``, besides keys, that :func:`profile_segments` reads."""
+
 TOP_GENES = 3
 _TELLING = 0.1
 """Distance of a segment's mean percentile from the middle, 0.5, below which a gene does not set it apart."""

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmarks.speed import Bar, Cost, run_bars, slope, table_of_bars
+from benchmarks.speed import Bar, Cost, curves, run_bars, slope, table_of_bars
 
 
 def _run(lines: int, seconds: float) -> dict[str, object]:
@@ -31,3 +31,10 @@ def test_the_table_shows_the_change_since_the_baseline() -> None:
     table = table_of_bars([Bar("a", 3.0, 6.0, "s"), Bar("b", 3.0, 6.0, "x", is_least=True)], {"a": 2.0})
     assert "| a | 3 s | ≤ 6 | yes | 2 | +50% |" in table
     assert "| b | 3 x | ≥ 6 | no |  |  |" in table
+
+
+def test_curves_show_minutes_over_lines_without_the_reference() -> None:
+    charts = curves([_run(1_000_000, 53.0) | {"published_gb": 0.1}, _run(10_000_000, 593.0) | {"published_gb": 1.0}])
+    assert 'x-axis "lines" ["1 M", "10 M"]' in charts
+    assert "line [6.30, 69.30]" in charts
+    assert "line [2.00, 2.00]" in charts
