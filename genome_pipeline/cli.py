@@ -16,22 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from genome_pipeline import __version__
-from genome_pipeline.settings import (
-    CONFIG_VARIABLE,
-    DEFAULT_CONFIG,
-    ConfigError,
-    Settings,
-    config_path,
-    draft_of,
-    load_draft,
-    load_settings,
-)
+from genome_pipeline.errors import ConfigError
 
+# What takes long to import is imported where it is used: `genome --help` answers at once.
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from genome_pipeline.running import Progress
+    from genome_pipeline.settings import Settings
 
 app = typer.Typer(
     name="genome",
@@ -115,7 +109,7 @@ def run(
     if as_json:
         _print_json(facts)
     elif not quiet:
-        terminal.print_summary(Console(), facts, _config_argument(config))
+        terminal.print_summary(_console(), facts, _config_argument(config))
 
 
 @app.command()
@@ -146,7 +140,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_status(Console(), facts)
+        terminal.print_status(_console(), facts)
 
 
 @app.command()
@@ -160,6 +154,7 @@ def check(
     """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
     from genome_pipeline import terminal
     from genome_pipeline.inspection import inspect_source
+    from genome_pipeline.settings import DEFAULT_CONFIG, config_path, draft_of, load_draft
 
     draft = draft_of(path, config) if path else load_draft(config)
     is_new = path is not None and config is None
@@ -168,7 +163,7 @@ def check(
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_inspection(Console(highlight=False), facts, target, _config_argument(config))
+        terminal.print_inspection(_console(highlight=False), facts, target, _config_argument(config))
     if facts["missing"]:
         raise ConfigError(
             f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
@@ -194,9 +189,9 @@ def quarantine(
     if as_json:
         _print_json(facts)
     elif to:
-        Console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
+        _console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
     else:
-        terminal.print_quarantine(Console(), facts)
+        terminal.print_quarantine(_console(), facts)
 
 
 @app.command()
@@ -217,7 +212,7 @@ def customer(
     if as_json:
         _print_json(card)
     else:
-        terminal.print_card(Console(), card)
+        terminal.print_card(_console(), card)
 
 
 @app.command()
@@ -243,9 +238,9 @@ def similar(
     if as_json:
         _print_json(facts)
     elif is_group:
-        terminal.print_lookalikes(Console(), facts)
+        terminal.print_lookalikes(_console(), facts)
     else:
-        terminal.print_similar(Console(), facts)
+        terminal.print_similar(_console(), facts)
 
 
 @app.command()
@@ -266,9 +261,9 @@ def audience(
     if as_json:
         _print_json(facts)
     elif rule:
-        Console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
+        _console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
     else:
-        terminal.print_audiences(Console(), facts)
+        terminal.print_audiences(_console(), facts)
 
 
 @app.command()
@@ -296,7 +291,7 @@ def export(
     if as_json:
         _print_json({"place": place, "tables": counts})
     else:
-        Console(soft_wrap=True).print(
+        _console(soft_wrap=True).print(
             f"{len(counts)} tables with {sum(counts.values()):,} rows written to {place}", markup=False, highlight=False
         )
 
@@ -321,13 +316,13 @@ def forget(
     if dry_run or not yes:
         facts = forgetting.rows_to_forget(settings, customer_ids)
         if not as_json:
-            terminal.print_rows_to_forget(Console(), facts)
+            terminal.print_rows_to_forget(_console(), facts)
     if not dry_run:
         if not yes and not typer.confirm("Remove them? This cannot be undone"):
             _fail("nothing was removed", 2)
         facts = forgetting.forget(settings, customer_ids)
         if not as_json:
-            terminal.print_forgotten(Console(), facts)
+            terminal.print_forgotten(_console(), facts)
     if as_json:
         _print_json(facts)
 
@@ -348,7 +343,7 @@ def dashboard(
     from genome_pipeline.dashboard.security import Access
 
     access = Access.to(host, settings.dashboard)
-    Console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
+    _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
     serve(settings.published_path, access, host=host, port=port)
 
 
@@ -371,6 +366,8 @@ def ui(
 
 def _settings(config: Path | None) -> Settings:
     """The settings, also for every process started from here."""
+    from genome_pipeline.settings import CONFIG_VARIABLE, load_settings
+
     settings = load_settings(config)
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.absolute())
@@ -393,8 +390,14 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
     from genome_pipeline.terminal import StageProgress
 
     # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
-    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream, StageProgress(Console(file=stream)) as progress:
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream, StageProgress(_console(file=stream)) as progress:
         yield progress.report
+
+
+def _console(**options: Any) -> Console:
+    from rich.console import Console
+
+    return Console(**options)
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -410,7 +413,7 @@ def _print_json(facts: dict[str, Any]) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
+    _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
     sys.exit(code)
 
 

@@ -19,7 +19,6 @@ from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 from genome_pipeline.warehouse.erasure import RemovedRows, known_ids, rewrite_without, rows_of
 from genome_pipeline.warehouse.ingestion import check_forgotten
-from genome_pipeline.warehouse.publishing import STORAGE_VERSION
 
 
 def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
@@ -68,8 +67,7 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
         _clear_leftovers(settings)
         for path in _databases(settings):
             if path != settings.warehouse_path and rows_of(path, stored):
-                is_published = path.parent == settings.published_path.parent
-                rewrite_without(path, stored, storage_version=STORAGE_VERSION if is_published else None)
+                rewrite_without(path, stored)
         _forget_in_indexes(pipeline, stored)
         _renew_what_is_made_from_the_published(settings)
         log_text_count = forget_in_logs(instance, dagster_home, stored)

@@ -32,6 +32,8 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
+from genome_pipeline.errors import ConfigError as ConfigError  # noqa: PLC0414, offered here too
+from genome_pipeline.errors import TransientError as TransientError  # noqa: PLC0414
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
@@ -44,14 +46,6 @@ _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
 _M = TypeVar("_M", bound=BaseModel)
-
-
-class ConfigError(Exception):
-    """A mistake of use or configuration: one sentence saying what, where, and what to do."""
-
-
-class TransientError(ConfigError):
-    """What may pass by itself: a server that does not answer, a file held by another process."""
 
 
 class _Section(BaseModel):

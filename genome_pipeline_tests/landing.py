@@ -12,7 +12,7 @@ import duckdb
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
+from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections, valid_lines
 from genome_pipeline.warehouse.database import Warehouse, stored
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw
 
@@ -45,11 +45,12 @@ def ingest_and_validate(settings: Settings, progress: Callable[[str], None] = la
         ingest(database, settings, progress)
         changed = database.con.execute("SELECT period_start_date FROM changed_periods").fetchall()
         periods = [start for (start,) in changed if start is not None]
-        with stored(database, judged_lines(typed_raw(database, settings), rules), "judged_lines") as judged:
-            rejected = rejected_lines(judged, database.table("raw_transactions"))
+        lines = typed_raw(database, settings)
+        with stored(database, rejections(judged_lines(lines, rules)), "rejections") as rejected:
+            aside = rejected_lines(rejected, database.table("raw_transactions"))
             for name, rows, slices in (
-                ("validated_transactions", valid_lines(judged), periods),
-                ("quarantined_transactions", rejected, [*periods, None]),
+                ("validated_transactions", valid_lines(lines, rejected), periods),
+                ("quarantined_transactions", aside, [*periods, None]),
             ):
                 warehouse.replace_slices(database, TABLES[name], slices, rows, "run")
 

@@ -88,7 +88,7 @@ def test_nothing_of_spark_is_imported_for_duckdb() -> None:
 
 
 def test_the_command_starts_without_heavy_libraries() -> None:
-    heavy = "dagster", "pandas", "sklearn", "ibis", "dash", "plotly", "great_expectations"
+    heavy = "dagster", "pandas", "sklearn", "ibis", "dash", "plotly", "great_expectations", "pydantic", "rich"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, genome_pipeline.cli; print([m for m in {heavy} if m in sys.modules])"],
         capture_output=True,

@@ -11,7 +11,14 @@ from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.transforms.validation import judged_lines, rejected_lines, repeated_places, valid_lines
+from genome_pipeline.transforms.validation import (
+    judged_lines,
+    rejected_lines,
+    rejections,
+    repeated_hashes,
+    repeated_places,
+    valid_lines,
+)
 from genome_pipeline.warehouse.database import WrittenSlices, stored
 from genome_pipeline.warehouse.ingestion import typed_raw
 
@@ -35,22 +42,29 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         )
         shared = work.share(wanted)
         with (
-            stored(database, work.fetch(repeated_places(shared)), "repeated_places") as repeats,
-            stored(database, work.fetch(judged_lines(shared, rules, work.share(repeats))), "judged_lines") as judged,
+            stored(database, work.fetch(repeated_hashes(shared)), "repeated_hashes") as hashes,
+            stored(database, work.fetch(repeated_places(shared, work.share(hashes))), "repeated_places") as repeats,
+            stored(
+                database, work.fetch(rejections(judged_lines(shared, rules, work.share(repeats)))), "rejections"
+            ) as rejected,
         ):
             valid = warehouse.replace_slices(
-                database, TABLES["validated_transactions"], periods, valid_lines(judged), context.run_id
+                database,
+                TABLES["validated_transactions"],
+                periods,
+                work.fetch(valid_lines(shared, work.share(rejected))),
+                context.run_id,
             )
-            rejected = warehouse.replace_slices(
+            aside = warehouse.replace_slices(
                 database,
                 TABLES["quarantined_transactions"],
                 [*periods, None],
-                rejected_lines(judged, database.table("raw_transactions")),
+                rejected_lines(rejected, database.table("raw_transactions")),
                 context.run_id,
             )
-    undated = rejected.row_counts[None]
-    report_rows(context, pipeline, valid, {day: {"kept_share": _kept_share(valid, rejected, day)} for day in periods})
-    report_rows(context, pipeline, rejected, {day: {"undated_row_count": undated} for day in periods})
+    undated = aside.row_counts[None]
+    report_rows(context, pipeline, valid, {day: {"kept_share": _kept_share(valid, aside, day)} for day in periods})
+    report_rows(context, pipeline, aside, {day: {"undated_row_count": undated} for day in periods})
 
 
 def _kept_share(valid: WrittenSlices, rejected: WrittenSlices, period: date) -> float:

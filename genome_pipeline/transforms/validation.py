@@ -20,6 +20,7 @@ _MONEY = dt.Decimal(18, 2)
 _REPEATED = "exact_duplicate"
 _SAMPLED = 5
 _COUNTED = ("reason", "row_count", "cents")
+_PLACE = ["source_file", "source_row"]
 _TYPED = TABLES["validated_transactions"].columns
 # Visible ASCII without a blank at either end that cannot be a mark for nothing: by its first character, or its length.
 _NO_MARK = "".join(
@@ -102,8 +103,7 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | Non
     """
     rules = quarantining(rules)
     if any(rule.name == _REPEATED for rule in rules):
-        place = ["source_file", "source_row"]
-        marked = lines.left_join(repeated_places(lines) if repeats is None else repeats, place)
+        marked = lines.left_join(repeated_places(lines) if repeats is None else repeats, _PLACE)
         marked = marked.drop("source_file_right", "source_row_right")
         lines = marked.mutate(is_repeated=marked.is_repeated.fill_null(False))
     lines = lines.mutate(**{f"fails_{rule.name}": rule.fails(lines) for rule in rules})
@@ -119,36 +119,47 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | Non
     return judged.select(*_TYPED, "reasons")
 
 
-def repeated_places(lines: ir.Table) -> ir.Table:
+def repeated_hashes(lines: ir.Table) -> ir.Table:
+    """``row_hash`` of all rows that may repeat another, and of hardly any other."""
+    rows = lines.select(row_hash=_row_hash(lines))
+    counted = rows.group_by("row_hash").agg(row_count=rows.count())
+    return counted.filter(counted.row_count > 1).select("row_hash")
+
+
+def repeated_places(lines: ir.Table, hashes: ir.Table | None = None) -> ir.Table:
     """``source_file`` and ``source_row`` of each line that an earlier one (by file and position) is the same as.
 
     The same in every raw column; ``is_repeated`` is true. Rows are compared in full only where their hashes meet,
-    which spares a sort of the whole log.
+    which spares a sort of the whole log. ``hashes`` are the :func:`repeated_hashes` of the lines, where they have been
+    computed before: within one query DuckDB keeps every column of every row for the second use.
     """
-    place = ["source_file", "source_row"]
     # Within a period: the same row may lie in the future for one file, and no more for a later one.
     key = ["period_start_date", *RAW_COLUMNS]
-    rows = lines.select(*place, *key)
-    rows = rows.mutate(row_hash=_row_hash(rows))
-    counted = rows.group_by("row_hash").agg(row_count=rows.count())
-    alike = rows.semi_join(counted.filter(counted.row_count > 1), "row_hash")
+    rows = lines.select(*_PLACE, *key, row_hash=_row_hash(lines))
+    alike = rows.semi_join(repeated_hashes(lines) if hashes is None else hashes, "row_hash")
     copies = ibis.window(group_by=key, order_by=[alike.source_file, alike.source_row])
-    numbered = alike.select(*place, copy_number=ibis.row_number().over(copies))
-    return numbered.filter(numbered.copy_number > 0).select(*place, is_repeated=True)
+    numbered = alike.select(*_PLACE, copy_number=ibis.row_number().over(copies))
+    return numbered.filter(numbered.copy_number > 0).select(*_PLACE, is_repeated=True)
 
 
-def valid_lines(judged: ir.Table) -> ir.Table:
-    """Table ``validated_transactions`` from judged lines. Without an order id, one order per customer and day."""
-    valid = judged.filter(judged.reasons.isnull())
+def rejections(judged: ir.Table) -> ir.Table:
+    """Of the judged lines that fail a rule the place, period, amount and ``reasons``: few columns of few rows."""
+    return judged.filter(judged.reasons.notnull()).select(*_PLACE, "period_start_date", "amount", "reasons")
+
+
+def valid_lines(lines: ir.Table, rejected: ir.Table) -> ir.Table:
+    """Table ``validated_transactions`` from typed lines, less those of which there are :func:`rejections`.
+
+    Without an order id, one order per customer and day.
+    """
+    valid = lines.anti_join(rejected, _PLACE)
     valid = valid.mutate(order_id=valid.order_id.fill_null(valid.ordered_at.date().cast("string")))
     return valid.select(*TABLES["validated_transactions"].columns)
 
 
-def rejected_lines(judged: ir.Table, raw: ir.Table) -> ir.Table:
-    """Table ``quarantined_transactions`` from judged lines: the raw rows as they came (as text), with all reasons."""
-    failed = judged.filter(judged.reasons.notnull())
-    failed = failed.select("source_file", "source_row", "period_start_date", "reasons", line_amount=failed.amount)
-    rejected = failed.inner_join(raw, ["source_file", "source_row"])
+def rejected_lines(rejected: ir.Table, raw: ir.Table) -> ir.Table:
+    """Table ``quarantined_transactions`` from :func:`rejections`: the raw rows as they came, as text, with reasons."""
+    rejected = rejected.rename(line_amount="amount").inner_join(raw, _PLACE)
     rejected = rejected.mutate(**{name: rejected[name].cast("string") for name in RAW_COLUMNS})
     return rejected.select(*TABLES["quarantined_transactions"].columns)
 

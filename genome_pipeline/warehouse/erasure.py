@@ -99,7 +99,6 @@ def rewrite_without(
     path: Path,
     customer_ids: Sequence[str],
     amend: Callable[[duckdb.DuckDBPyConnection, RemovedRows], None] = lambda *_: None,
-    storage_version: str | None = None,
 ) -> RemovedRows:
     """Put a copy of the database without the customers in its place, in one step; nothing else in it is changed.
 
@@ -121,9 +120,14 @@ def rewrite_without(
             if log.exists():
                 raise WarehouseError(f"{path} is as before: another process wrote to it meanwhile; forget again")
             connection = database.con
-            version = f", STORAGE_VERSION '{storage_version}'" if storage_version else ""
-            connection.execute(f"ATTACH '{str(building).replace(chr(39), chr(39) * 2)}' AS copy (READ_WRITE{version})")
-            ours = connection.execute("SELECT current_database()").fetchall()[0][0]
+            ours, version = connection.execute(
+                "SELECT database_name, tags['storage_version'] FROM duckdb_databases()"
+                " WHERE database_name = current_database()"
+            ).fetchall()[0]
+            version = version.removesuffix("+")
+            connection.execute(
+                f"ATTACH {literal(str(building))} AS copy (READ_WRITE, STORAGE_VERSION {literal(version)})"
+            )
             connection.execute(f'COPY FROM DATABASE "{ours}" TO copy (SCHEMA)')
             _mark(database, customer_ids)
             removed = {name: _copy(connection, name, customer_ids) for name in _tables(connection)}

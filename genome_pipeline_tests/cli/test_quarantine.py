@@ -13,7 +13,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.quarantine import quarantine_summary, write_quarantine
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings, load_settings
-from genome_pipeline.transforms.validation import judged_lines, rejected_lines
+from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw
 from genome_pipeline_tests.pipelines import shop_config
 
@@ -36,7 +36,7 @@ def config(tmp_path: Path) -> Path:
     with warehouse.open() as database:
         ingest(database, settings)
         rejected = rejected_lines(
-            judged_lines(typed_raw(database, settings), rules), database.table("raw_transactions")
+            rejections(judged_lines(typed_raw(database, settings), rules)), database.table("raw_transactions")
         )
         periods = [*database.con.execute("SELECT DISTINCT period_start_date FROM changed_periods").fetchall()]
         slices = [period for (period,) in periods]

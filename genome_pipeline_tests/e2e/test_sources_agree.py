@@ -16,7 +16,7 @@ from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import load_settings
-from genome_pipeline.transforms.validation import judged_lines, rejected_lines, valid_lines
+from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections, valid_lines
 from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw
 from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
@@ -139,10 +139,11 @@ def validated(folder: Path) -> tuple[Path, Path]:
     with Pipeline.of(settings).warehouse.open() as database:
         ingest(database, settings)
         rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
-        with stored(database, judged_lines(typed_raw(database, settings), rules), "judged_lines") as judged:
-            valid = valid_lines(judged), TABLES["validated_transactions"]
-            rejected = rejected_lines(judged, database.table("raw_transactions")), TABLES["quarantined_transactions"]
-            for (lines, table), path in zip((valid, rejected), paths, strict=True):
+        typed = typed_raw(database, settings)
+        with stored(database, rejections(judged_lines(typed, rules)), "rejections") as rejected:
+            valid = valid_lines(typed, rejected), TABLES["validated_transactions"]
+            aside = rejected_lines(rejected, database.table("raw_transactions")), TABLES["quarantined_transactions"]
+            for (lines, table), path in zip((valid, aside), paths, strict=True):
                 kept = [written_as_text(name) for name in table.columns if name not in ("source_file", "source_row")]
                 database.con.execute(f"COPY (SELECT {', '.join(kept)} FROM ({ibis.to_sql(lines)})) TO '{path}'")
     return paths

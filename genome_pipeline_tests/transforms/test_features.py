@@ -1,16 +1,18 @@
 """One customer whose genome is worked out by hand."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import ibis.expr.types as ir
 import pytest
 
-from genome_pipeline.contracts.rules import active_rules
+from genome_pipeline.contracts.rules import Rule, active_rules
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 from genome_pipeline.transforms.outcomes import realised_outcomes
-from genome_pipeline.transforms.validation import judged_lines, valid_lines
+from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.logs import CALENDAR, engine, raw, typed
 
 COLUMNS = ("customer_id", "order_id", "ordered_at", "product_id", "category", "quantity", "unit_price")
@@ -32,10 +34,14 @@ LOG = [
 AS_OF, HORIZON_DAYS = date(2020, 3, 1), 31
 
 
+def valid(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
+    return valid_lines(lines, rejections(judged_lines(lines, rules)))
+
+
 @pytest.fixture(scope="module")
 def genomes() -> dict[str, dict[str, Any]]:
     database = engine()
-    lines = valid_lines(judged_lines(typed(raw(database, LOG), COLUMNS), active_rules(COLUMNS, [])))
+    lines = valid(typed(raw(database, LOG), COLUMNS), active_rules(COLUMNS, []))
     features = customer_features(customer_activity(lines), CALENDAR, AS_OF, HORIZON_DAYS)
     return {row["customer_id"]: row for row in features.to_pyarrow().to_pylist()}
 
@@ -94,7 +100,7 @@ def test_what_one_purchase_cannot_tell_is_null(genomes: dict[str, dict[str, Any]
 
 def test_outcomes_are_those_within_the_horizon_net_of_returns() -> None:
     database = engine()
-    lines = valid_lines(judged_lines(typed(raw(database, LOG), COLUMNS), active_rules(COLUMNS, [])))
+    lines = valid(typed(raw(database, LOG), COLUMNS), active_rules(COLUMNS, []))
     features = customer_features(customer_activity(lines), CALENDAR, AS_OF, HORIZON_DAYS)
     outcomes = realised_outcomes(lines, features, HORIZON_DAYS).order_by("customer_id").to_pyarrow().to_pylist()
     assert [tuple(row.values()) for row in outcomes] == [
@@ -107,7 +113,7 @@ def test_a_log_without_amounts_has_no_spend() -> None:
     database = engine()
     columns = ("customer_id", "ordered_at")
     log = [{"customer_id": "ann", "ordered_at": "2020-01-04"}, {"customer_id": "ann", "ordered_at": "2020-02-04"}]
-    lines = valid_lines(judged_lines(typed(raw(database, log), columns), active_rules(columns, [])))
+    lines = valid(typed(raw(database, log), columns), active_rules(columns, []))
     features = customer_features(customer_activity(lines), CALENDAR, AS_OF, HORIZON_DAYS)
     (ann,) = features.to_pyarrow().to_pylist()
     assert ann["order_count"] == 2

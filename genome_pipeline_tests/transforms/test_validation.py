@@ -13,6 +13,7 @@ from genome_pipeline.transforms.validation import (
     recounted_by_reason,
     rejected_by_reason,
     rejected_lines,
+    rejections,
     row_and_cent_totals,
     samples_by_reason,
     valid_lines,
@@ -123,7 +124,9 @@ def test_reasons_counted_from_the_lines_are_those_of_the_judged_rows() -> None:
         {"period_start_date": period, "row_count": 2, "cents": 500, "reason": "missing_customer"},
         {"period_start_date": None, "row_count": 1, "cents": 250, "reason": "unreadable_date"},
     ]
-    rejected = rejected_by_reason(rejected_lines(judged_lines(lines, rules), database.table("raw_transactions")))
+    rejected = rejected_by_reason(
+        rejected_lines(rejections(judged_lines(lines, rules)), database.table("raw_transactions"))
+    )
     assert [
         (row["reason"], row["row_count"], row["amount_sum"] * 100)
         for row in rejected.order_by("reason").to_pyarrow().to_pylist()
@@ -135,7 +138,7 @@ def test_samples_are_the_first_rows_of_each_reason_as_they_came() -> None:
     nobody: dict[str, Any] = {**GOOD, "customer_id": " "}
     rows = [*[{**nobody, "order_id": str(number)} for number in range(7)], {**nobody, "ordered_at": "x"}]
     judged = judged_lines(typed(raw(database, rows), list(GOOD)), active_rules(list(GOOD), ()))
-    samples = samples_by_reason(rejected_lines(judged, database.table("raw_transactions"))).order_by(
+    samples = samples_by_reason(rejected_lines(rejections(judged), database.table("raw_transactions"))).order_by(
         "reason", "source_row"
     )
     found = samples.to_pyarrow().to_pylist()
@@ -164,7 +167,8 @@ def test_valid_lines_are_typed() -> None:
     database = engine()
     row = {**GOOD, "order_id": None, "quantity": "-3", "unit_price": "0.335", "product_id": " 22423 "}
     lines = typed(raw(database, [row]), list(row))
-    (line,) = valid_lines(judged_lines(lines, active_rules(list(row), []))).to_pyarrow().to_pylist()
+    rejected = rejections(judged_lines(lines, active_rules(list(row), [])))
+    (line,) = valid_lines(lines, rejected).to_pyarrow().to_pylist()
     assert line["period_start_date"] == date(2020, 2, 1)
     assert line["ordered_at"] == datetime(2020, 2, 3, 10)
     assert line["order_id"] == "2020-02-03"
@@ -222,7 +226,8 @@ def test_a_mapped_amount_prevails_and_is_negative_in_a_return() -> None:
     database = engine()
     row = {**GOOD, "quantity": "-1", "amount": "9.99"}
     lines = typed(raw(database, [row]), list(row))
-    (line,) = valid_lines(judged_lines(lines, active_rules(list(row), []))).to_pyarrow().to_pylist()
+    rejected = rejections(judged_lines(lines, active_rules(list(row), [])))
+    (line,) = valid_lines(lines, rejected).to_pyarrow().to_pylist()
     assert line["amount"] == Decimal("-9.99")
 
 
@@ -231,11 +236,13 @@ def test_rejected_rows_stay_as_they_came_with_reasons_and_amounts() -> None:
     rows = [{**GOOD, "customer_id": ""}, {**GOOD, "ordered_at": "?", "unit_price": "x"}]
     source = raw(database, rows)
     judged = judged_lines(typed(source, list(GOOD)), active_rules(list(GOOD), []))
-    first, second = rejected_lines(judged, source).order_by("source_row").to_pyarrow().to_pylist()
+    first, second = rejected_lines(rejections(judged), source).order_by("source_row").to_pyarrow().to_pylist()
     assert (first["reasons"], first["line_amount"]) == (["missing_customer"], Decimal("2.50"))
     assert (second["reasons"], second["raw_unit_price"]) == (["unreadable_date", "unreadable_number"], "x")
     assert second["period_start_date"] is None
-    by_reason = rejected_by_reason(rejected_lines(judged, source)).order_by("reason").to_pyarrow().to_pylist()
+    by_reason = (
+        rejected_by_reason(rejected_lines(rejections(judged), source)).order_by("reason").to_pyarrow().to_pylist()
+    )
     assert [(row["reason"], row["row_count"], row["amount_sum"]) for row in by_reason] == [
         ("missing_customer", 1, Decimal("2.50")),
         ("unreadable_date", 1, None),
