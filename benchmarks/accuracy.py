@@ -64,6 +64,9 @@ RESULTS = Path(__file__).parent / "results" / "accuracy"
 SEED = 0
 INTERVAL_LEVEL = 0.8
 RESAMPLES = 200
+_LEAST_DECILE = 0.75
+"""Coverage that no decile's intervals may fall below."""
+
 _STEP_DAYS = 30
 _YEAR_DAYS = 365
 
@@ -272,10 +275,27 @@ def _ours(data: Data, row: Row) -> tuple[dict[str, Forecast], dict[str, Any]]:
         reliability[f"{name} by confidence"] = {"all": float(error.mean()), **by_decile}
         ranks[name] = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
     return {"ours": forecast}, {
+        "least_coverage": {
+            target: _least_coverage(
+                numbers(value[f"expected_{target}"]),
+                numbers(data.actual[f"actual_{target}"]),
+                numbers(risk["churn_probability"]) >= 0.5,
+            )
+            for target in ("orders", "spend")
+        },
         "chosen": {"value": _chosen(value_model), "risk": _chosen(risk_model)},
         "reliability": reliability,
         "confidence_spearman": ranks,
     }
+
+
+def _least_coverage(predicted: Floats, actual: Floats, is_nothing_likeliest: NDArray[np.bool_]) -> float:
+    """Least average coverage of any intervals that hold the likeliest outcome, with no decile below a wanted one.
+
+    Where a customer most likely buys nothing, an interval holds 0, and so covers all such customers who do.
+    """
+    by_decile = mean_by_decile(predicted, is_nothing_likeliest & (actual == 0))
+    return float(np.mean([max(share, _LEAST_DECILE) for share in by_decile.values()]))
 
 
 def _chosen(model: ValueModel | RiskModel) -> str:
@@ -385,6 +405,10 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
             "Rank correlation of confidence decile and error, -1 is best: "
             + ", ".join(f"{name} {rank:.2f}" for name, rank in found["confidence_spearman"].items()),
             "",
+            f"Least average coverage possible of intervals that hold the likeliest outcome, no decile below"
+            f" {_LEAST_DECILE:.0%}: "
+            + ", ".join(f"{target} {least:.3f}" for target, least in found["least_coverage"].items()),
+            "",
         ]
     )
 
@@ -415,6 +439,8 @@ def _summary(found: dict[str, dict[str, Any]]) -> str:
     for name in ("coverage of orders", "coverage of spend"):
         cells = [_coverage(row["reliability"].get(name)) for row in found.values()]
         lines.append(f"| {name}: all, least decile | " + " | ".join(cells) + " |")
+        least = [f"{row['least_coverage'][name.removeprefix('coverage of ')]:.1%}" for row in found.values()]
+        lines.append(f"| {name}: least possible of all | " + " | ".join(least) + " |")
     return "\n".join([*lines, ""])
 
 

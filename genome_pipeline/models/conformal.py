@@ -112,6 +112,8 @@ def fit_intervals(
     there is, and those below it down. Intervals of rising level are nested; of each bin, the first is taken that covers
     ``level`` of its n customers, one more, and a standard error of that count: so five bins in six cover ``level`` of
     the customers to come (Vovk, V. (2012), "Conditional validity of inductive conformal predictors", ACML, section 2).
+    Bounds of counts move in whole steps, which cover more than is asked for already: there half a standard error is
+    added, and of the first interval that covers so many and the last that does not, the nearer is taken.
 
     Raises:
         NotEnoughData: fewer customers bought than one bin needs.
@@ -132,14 +134,18 @@ def fit_intervals(
     each = range(len(edges) + 1)
     quantiles = tuple(tuple(_quantiles(ratios[bins[bought] == index]).tolist()) for index in each)
     size = np.bincount(bins, minlength=len(each))
-    wanted = level * (size + 1) + np.sqrt(size * level * (1 - level))
+    wanted = level * (size + 1) + (0.5 if is_count else 1.0) * np.sqrt(size * level * (1 - level))
     levels = np.full(len(each), np.nan)
+    last_tried, last_covered = _LEVELS[0], np.full(len(each), -np.inf)
     for tried in _LEVELS:
         lower, upper = ConformalIntervals(level, is_count, tuple(edges), quantiles, (tried,) * len(each)).apply(
             predicted, activity
         )
         covered = np.bincount(bins, (lower <= actual) & (actual <= upper), minlength=len(each))
-        levels[np.isnan(levels) & (covered >= wanted)] = tried
+        is_found = np.isnan(levels) & (covered >= wanted)
+        is_nearer = is_found & is_count & (wanted - last_covered < covered - wanted)
+        levels[is_found], levels[is_nearer] = tried, last_tried
+        last_tried, last_covered = tried, covered
     levels[np.isnan(levels)] = max(_LEVELS[-1], level)
     return ConformalIntervals(level, is_count, tuple(edges), quantiles, tuple(levels.tolist()))
 

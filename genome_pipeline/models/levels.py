@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,25 +25,46 @@ _RECENT_CREDIBILITY = 0.9
 _LARGEST_FACTOR = 4.0
 
 
+class Credibility(NamedTuple):
+    """What share of what BTYD missed is expected again: of the logarithm of totals, and of the log-odds to buy."""
+
+    totals: float
+    share: float
+
+
 def level_evidence(
     snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int
-) -> tuple[Sequence[LabelledSnapshot], float]:
+) -> tuple[Sequence[LabelledSnapshot], Credibility]:
     """The snapshots whose level tells most of that at ``as_of``, and what share of what BTYD missed there to expect.
 
     BTYD knows no season, so that it misses at the same season a year before, at most 20 days off, what it misses now.
     The share is the credibility of that one snapshot, ``log / (log + horizon)`` for the days of log before it: in a log
     that has just begun, customers' first days hide the season (Buehlmann, H. (1967), "Experience Rating and
-    Credibility", ASTIN Bulletin 4(3)). Without such a snapshot, or with one that had less than a horizon of log, it is
-    nine tenths of what was missed on the mean of the latest snapshots with half a horizon.
+    Credibility", ASTIN Bulletin 4(3)).
+
+    Without such a snapshot, or with one that had less than a horizon of log, it is the mean of the latest snapshots
+    with half a horizon. Their credibility is the same, but for half a horizon, and of totals half of that: of the
+    second half nothing is known. Who buys at all has mostly done so in the first, so that what was missed of the share
+    who do is expected again by nine tenths.
     """
     season = as_of - timedelta(days=YEAR_DAYS)
     matured = [snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days]
     near = min(matured, key=lambda snapshot: abs((snapshot.as_of - season).days), default=None)
     if near is not None and abs((near.as_of - season).days) <= SAME_SEASON_DAYS:
-        log_days = float(numbers(near.features["t_days"]).max())
+        log_days = _log_days(near)
         if log_days >= horizon_days:
-            return [near], log_days / (log_days + horizon_days)
-    return training_snapshots(snapshots, as_of, horizon_days)[-_LEVEL_SNAPSHOTS:], _RECENT_CREDIBILITY
+            credibility = log_days / (log_days + horizon_days)
+            return [near], Credibility(credibility, credibility)
+    recent = training_snapshots(snapshots, as_of, horizon_days)[-_LEVEL_SNAPSHOTS:]
+    if not recent:
+        return recent, Credibility(0.0, 0.0)
+    log_days = float(np.mean([_log_days(snapshot) for snapshot in recent]))
+    return recent, Credibility(log_days / (log_days + recent[0].horizon_days) / 2, _RECENT_CREDIBILITY)
+
+
+def _log_days(snapshot: LabelledSnapshot) -> float:
+    """Days of log before a snapshot."""
+    return float(numbers(snapshot.features["t_days"]).max())
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:

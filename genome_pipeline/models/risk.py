@@ -33,6 +33,7 @@ from genome_pipeline.models.btyd import NotEnoughData, ParetoNbd, fit_pareto_nbd
 from genome_pipeline.models.drivers import HISTORY, TERMS, Explanation, explain, no_terms, reference_rows
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.levels import level_evidence, share_of, shift_to_share
+from genome_pipeline.models.regression import LogRegression, fit_log_regression
 from genome_pipeline.models.selection import (
     CandidateRow,
     Choice,
@@ -55,9 +56,10 @@ from genome_pipeline.models.snapshots import (
 
 Floats = NDArray[np.float64]
 
-CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
-"""Simplest first. Parts give log-odds of churn, so that joined ones are averaged as forecasters' odds are (Satopaa et
-al. (2014), "Combining multiple probability predictions using a simple logit model", Int. J. Forecasting 30(2))."""
+CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting", "btyd+boosting+regression")
+"""Simplest first, and the last is preferred. Parts give log-odds of churn, so that joined ones are averaged as
+forecasters' odds are (Satopaa et al. (2014), "Combining multiple probability predictions using a simple logit model",
+Int. J. Forecasting 30(2))."""
 
 _NO_REFERENCE: Floats = np.empty(0)
 
@@ -199,6 +201,33 @@ class BoostingRisk:
 
 
 @dataclass(frozen=True)
+class RegressionRisk:
+    """Logistic regression on the outcomes that boosting trains on: of its log-odds, too, the level is not used."""
+
+    churn: LogRegression
+
+    @classmethod
+    def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> RegressionRisk:
+        """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
+        return _fit_regression(tuple(snapshots), seed)
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
+        return self.churn.linear(model_matrix(features))
+
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the log-odds: shape (customers, terms + 1)."""
+        found = no_terms(len(features))
+        contributions = self.churn.contributions(model_matrix(features))
+        found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
+        return found
+
+    def parameters(self) -> dict[str, Any]:
+        """The fitted parameters, as JSON can hold them."""
+        return self.churn.to_dict()
+
+
+@dataclass(frozen=True)
 class RiskModel:
     """The candidates tried at a snapshot and the chosen one, ready to predict.
 
@@ -294,6 +323,7 @@ class RiskModel:
             "naive": lambda parameters: NaiveRisk(),
             "btyd": lambda parameters: BtydRisk(ParetoNbd.from_dict(parameters)),
             "boosting": lambda parameters: BoostingRisk(Boosted.from_dict(plain["churn"])),
+            "regression": lambda parameters: RegressionRisk(LogRegression.from_dict(parameters)),
         }
         return cls(
             plain["horizon_days"],
@@ -343,9 +373,10 @@ def _fitted(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon
             "naive": NaiveRisk,
             "btyd": lambda: BtydRisk.fit(features),
             "boosting": lambda: BoostingRisk.fit(training, seed),
+            "regression": lambda: RegressionRisk.fit(training, seed),
         }
 
-    choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
+    choice = choose(CANDIDATES, CANDIDATES[-1], current, snapshots, horizon_days, fits, _try_out)
     part = choice.fitted.get("btyd")
     btyd = part.purchases if isinstance(part, BtydRisk) else None
     if not choice.parts:
@@ -379,7 +410,7 @@ def _level(choice: Choice, current: pd.DataFrame, snapshots: Sequence[LabelledSn
             missed.append(shift_to_share(then, share_of(_has_churned(snapshot))))
     expected = btyd.predict(current, horizon_days)
     if missed:
-        expected = expected + credibility * np.mean(missed)
+        expected = expected + credibility.share * np.mean(missed)
     share = np.clip(expit(expected).mean(), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     return shift_to_share(scores, float(share))
 
@@ -401,8 +432,19 @@ def _joined(scores: Sequence[Floats]) -> Floats:
 @lru_cache(maxsize=4)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> BoostingRisk:
     # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
+    return BoostingRisk(fit_probability(*_training_rows(snapshots, seed), seed))
+
+
+@lru_cache(maxsize=4)
+def _fit_regression(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> RegressionRisk:
+    return RegressionRisk(fit_log_regression(*_training_rows(snapshots, seed)))
+
+
+@lru_cache(maxsize=1)
+def _training_rows(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Genes and churn of snapshots, pooled."""
     features, outcomes = pooled_rows(snapshots, seed)
-    return BoostingRisk(fit_probability(model_matrix(features), outcomes["has_churned"].to_numpy(bool), seed))
+    return model_matrix(features), outcomes["has_churned"].to_numpy(bool)
 
 
 def risk_band(churn_probability: Floats) -> pd.Series[Any]:

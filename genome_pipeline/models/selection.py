@@ -5,15 +5,16 @@ Candidates are made of parts:
 - ``naive``: what the recent window alone says.
 - ``btyd``: Pareto/NBD, fitted to the purchase histories of the snapshot itself; needs no outcomes.
 - ``boosting``: gradient boosting over the genes, trained on earlier snapshots.
+- ``regression`` (risk only): logistic regression over the genes in logarithms, trained on the same.
 
 A candidate that joins parts by ``+`` predicts their mean, each brought to the same level first. Equal weights are hard
 to beat where forecasts err differently (Bates, J. M. and Granger, C. W. J. (1969), "The Combination of Forecasts", OR
 20(4), 451-468).
 
 Candidates are compared on the last matured snapshot, each as it would have been fitted at that date: boosting trains
-on what was known by then, BTYD on the histories known then. One snapshot is one season: :data:`PREFERRED` is passed
-over only for a candidate that is clearly better, by :data:`TOLERANCE`, and it is taken where boosting can be fitted
-now but could not have been then.
+on what was known by then, BTYD on the histories known then. One snapshot is one season: the preferred candidate,
+which has done best over the public logs of ``benchmarks/accuracy.py``, is passed over only for one that is clearly
+better, by :data:`TOLERANCE`, and it is taken where boosting can be fitted now but could not have been then.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from genome_pipeline.models.snapshots import (
 
 Floats = NDArray[np.float64]
 
-PREFERRED = "btyd+boosting"
-"""The candidate that has done best over the public logs of ``benchmarks/accuracy.py``."""
+_TRAINED = ("boosting", "regression")
+"""Parts that learn from outcomes. They are the dear ones: of now, only those of the chosen candidate are fitted."""
 
 TOLERANCE = 0.02
 """Share by which another candidate's loss must be lower to be chosen: losses differ as much from season to season."""
@@ -138,6 +139,7 @@ class Choice:
 
 def choose(
     candidates: Sequence[str],
+    preferred: str,
     current: pd.DataFrame,
     snapshots: Sequence[LabelledSnapshot],
     horizon_days: int,
@@ -146,10 +148,11 @@ def choose(
 ) -> Choice:
     """Compare candidates on the last matured snapshot, and fit the best of them on everything known now.
 
-    Without a matured snapshot :data:`PREFERRED` is chosen or, without boosting, BTYD.
+    Without a matured snapshot the preferred one is chosen or, without boosting, BTYD.
 
     Args:
         candidates: names, simplest first, among them ``naive``, which can always be used.
+        preferred: the candidate to take unless another is clearly better.
         current: ``customer_features`` of the snapshot to predict at.
         snapshots: labelled snapshots, their outcomes known by then.
         horizon_days: length of the horizon.
@@ -172,18 +175,18 @@ def choose(
 
     training_now = training_snapshots(snapshots, snapshot_date(current), horizon_days)
     fits_now = fits(current, training_now)
-    # Boosting is the dear part: it is fitted again only if chosen.
-    now, missing = _fit_parts({name: fit for name, fit in fits_now.items() if name != "boosting"})
+    now, missing = _fit_parts({name: fit for name, fit in fits_now.items() if name not in _TRAINED})
     unfit = _unavailable(candidates, missing)
-    chosen = _best(trials, unfit)
-    if PREFERRED not in trials and chosen in (None, "btyd") and "btyd" in now:
-        chosen = PREFERRED
-    if chosen is not None and "boosting" in parts_of(chosen):
-        boosting, missing_boosting = _fit_parts({"boosting": fits_now["boosting"]})
-        now |= boosting
-        if not boosting:
-            unfit = _unavailable(candidates, {**missing, **missing_boosting})
-            chosen = _best(trials, unfit) or "btyd"
+    chosen = _best(trials, preferred, unfit)
+    if preferred not in trials and chosen in (None, "btyd") and "btyd" in now:
+        chosen = preferred
+    if chosen is not None:
+        trained, missing_now = _fit_parts({name: fits_now[name] for name in parts_of(chosen) if name in _TRAINED})
+        now |= trained
+        if missing_now:
+            # They learn from the same outcomes: where one cannot, none can.
+            unfit = _unavailable(candidates, {**missing, **dict.fromkeys(_TRAINED, min(missing_now.values()))})
+            chosen = _best(trials, preferred, unfit) or "btyd"
     chosen_names = [] if chosen is None else parts_of(chosen)
     parts = {name: now[name] for name in chosen_names}
 
@@ -191,7 +194,7 @@ def choose(
         is_chosen = candidate == chosen
         trained_on = training_now if is_chosen else training
         names = parts_of(candidate)
-        is_trained = "boosting" in names and (is_chosen or candidate in trials)
+        is_trained = not set(_TRAINED).isdisjoint(names) and (is_chosen or candidate in trials)
         row_count = min(sum(len(snapshot.features) for snapshot in trained_on), MAXIMUM_TRAINING_ROWS)
         latest = {**then, **now}
         fitted = {name: latest[name].parameters() for name in names if name in latest}
@@ -199,7 +202,7 @@ def choose(
         return CandidateRow(
             candidate,
             is_chosen,
-            _reason(candidate, chosen, trials, not_compared, unfit, selection),
+            _reason(candidate, chosen, preferred, trials, not_compared, unfit, selection),
             None if selection is None else selection.as_of,
             len(trained_on) if is_trained else 0,
             row_count if is_trained else len(current) if "btyd" in names and "btyd" in now else 0,
@@ -254,8 +257,8 @@ def _unavailable(candidates: Sequence[str], missing_parts: Mapping[str, str]) ->
     }
 
 
-def _best(trials: Mapping[str, Trial], excluded: Collection[str]) -> str | None:
-    """The candidate of least mean loss, the simplest among equals; :data:`PREFERRED` if about as good.
+def _best(trials: Mapping[str, Trial], preferred: str, excluded: Collection[str]) -> str | None:
+    """The candidate of least mean loss, the simplest among equals; the preferred one if about as good.
 
     None where nothing was compared. The naive baseline is never excluded.
     """
@@ -263,14 +266,15 @@ def _best(trials: Mapping[str, Trial], excluded: Collection[str]) -> str | None:
     if not losses:
         return None
     best = min(losses, key=lambda candidate: float(losses[candidate].mean()))
-    if PREFERRED in losses and losses[PREFERRED].mean() <= (1 + TOLERANCE) * losses[best].mean():
-        return PREFERRED
+    if preferred in losses and losses[preferred].mean() <= (1 + TOLERANCE) * losses[best].mean():
+        return preferred
     return best
 
 
 def _reason(
     candidate: str,
     chosen: str | None,
+    preferred: str,
     trials: Mapping[str, Trial],
     not_compared: Mapping[str, str],
     unfit: Mapping[str, str],
@@ -278,7 +282,7 @@ def _reason(
 ) -> str:
     """Why the candidate was chosen or passed over, in a plain sentence."""
     if candidate == chosen and candidate not in trials:
-        if candidate == PREFERRED:
+        if candidate == preferred:
             return "Boosting could not be compared yet: joined with BTYD, as neither is known to be better."
         return "No snapshot has matured yet, and this candidate needs none."
     if selection is None or candidate not in trials:

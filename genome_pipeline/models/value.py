@@ -65,6 +65,8 @@ CANDIDATES = (
 )
 """Simplest first."""
 
+PREFERRED = "btyd+boosting"
+
 NO_AMOUNTS = "no amounts in the source: spend is not predicted"
 NO_PAST_AMOUNTS = "no amounts in the matured snapshots: spend has no intervals"
 NOT_MATURED = "no snapshot has matured yet: intervals need one"
@@ -499,7 +501,7 @@ def _fitted(
             "boosting": lambda: BoostingValue.fit(training, has_amounts, seed),
         }
 
-    choice = choose(CANDIDATES, current, snapshots, horizon_days, fits, _try_out)
+    choice = choose(CANDIDATES, PREFERRED, current, snapshots, horizon_days, fits, _try_out)
     if not choice.parts:
         return ValueModel(horizon_days, {}, {}, {}, None, choice.abstain_reason, choice.rows)
 
@@ -509,7 +511,7 @@ def _fitted(
     levels = dict.fromkeys(choice.parts, _NO_LEVELS)
     btyd = choice.fitted.get("btyd")
     if isinstance(btyd, BtydValue):
-        missed = _missed(evidence) * credibility
+        missed = _missed(evidence) * np.array([credibility.totals, credibility.totals, credibility.share])
         totals = _levelled(btyd.predict(current, horizon_days), np.exp(missed[:2]))
         for name, part in choice.parts.items():
             levels[name] = factors_to_totals(part.predict(current, horizon_days), totals)

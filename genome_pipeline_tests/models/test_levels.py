@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from genome_pipeline.models.levels import factors_to_totals, level_evidence, share_of, shift_to_share
+from genome_pipeline.models.levels import Credibility, factors_to_totals, level_evidence, share_of, shift_to_share
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.populations import customers
 
@@ -22,13 +22,14 @@ def labelled(as_of: date, horizon_days: int, log_days: int = 180) -> LabelledSna
 
 RECENT = [labelled(NOW - timedelta(days=days), 45) for days in (165, 135, 105, 75, 45)]
 LAST = labelled(NOW - timedelta(days=105), 90)
+LATELY = Credibility(180 / 225 / 2, 0.9)
 
 
 def test_the_same_season_a_year_before_tells_by_its_share_of_log_and_horizon() -> None:
     season = labelled(NOW - YEAR, 90, log_days=180)
-    assert level_evidence([season, *RECENT, LAST], NOW, 90) == ([season], 180 / 270)
+    assert level_evidence([season, *RECENT, LAST], NOW, 90) == ([season], Credibility(2 / 3, 2 / 3))
     older = labelled(NOW - YEAR, 90, log_days=810)
-    assert level_evidence([older, *RECENT, LAST], NOW, 90) == ([older], 0.9)
+    assert level_evidence([older, *RECENT, LAST], NOW, 90) == ([older], Credibility(0.9, 0.9))
 
 
 @pytest.mark.parametrize("off", [-20, 20])
@@ -36,19 +37,24 @@ def test_a_season_is_twenty_days_either_way(off: int) -> None:
     season = labelled(NOW - YEAR + timedelta(days=off), 90)
     assert level_evidence([season, *RECENT], NOW, 90)[0] == [season]
     beside = labelled(NOW - YEAR + timedelta(days=off + off // 20), 90)
-    assert level_evidence([beside, *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
+    assert level_evidence([beside, *RECENT], NOW, 90) == (tuple(RECENT[-3:]), LATELY)
 
 
 def test_a_season_before_which_the_log_was_shorter_than_the_horizon_tells_nothing() -> None:
-    assert level_evidence([labelled(NOW - YEAR, 90, log_days=89), *RECENT], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
+    assert level_evidence([labelled(NOW - YEAR, 90, log_days=89), *RECENT], NOW, 90) == (tuple(RECENT[-3:]), LATELY)
     shortest = labelled(NOW - YEAR, 90, log_days=90)
-    assert level_evidence([shortest, *RECENT], NOW, 90) == ([shortest], 0.5)
+    assert level_evidence([shortest, *RECENT], NOW, 90) == ([shortest], Credibility(0.5, 0.5))
 
 
 def test_in_the_first_year_the_latest_three_half_horizons_tell() -> None:
-    assert level_evidence([*RECENT, LAST], NOW, 90) == (tuple(RECENT[-3:]), 0.9)
-    assert level_evidence([RECENT[0], LAST], NOW, 90) == ((RECENT[0],), 0.9)
-    assert level_evidence([], NOW, 90) == ((), 0.9)
+    assert level_evidence([*RECENT, LAST], NOW, 90) == (tuple(RECENT[-3:]), LATELY)
+    assert level_evidence([RECENT[0], LAST], NOW, 90) == ((RECENT[0],), LATELY)
+    assert level_evidence([], NOW, 90) == ((), Credibility(0, 0))
+
+
+def test_in_a_log_that_has_just_begun_less_is_believed_of_totals() -> None:
+    young = [labelled(NOW - timedelta(days=days), 45, log_days) for days, log_days in ((105, 15), (75, 45), (45, 75))]
+    assert level_evidence(young, NOW, 90)[1] == Credibility(0.5 / 2, 0.9)
 
 
 def test_half_a_horizon_of_the_season_before_is_not_its_level() -> None:

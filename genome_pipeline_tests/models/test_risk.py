@@ -217,7 +217,10 @@ def test_boosting_that_could_not_be_compared_is_joined_with_btyd() -> None:
     at = START + timedelta(days=180)
     model = fit(history().features(at), history().labelled(at))
     (chosen,) = [row for row in model.rows if row.is_chosen]
-    assert (chosen.candidate, set(model.parts)) == ("btyd+boosting", {"btyd", "boosting"})
+    assert (chosen.candidate, set(model.parts)) == (
+        "btyd+boosting+regression",
+        {"btyd", "boosting", "regression"},
+    )
     assert chosen.choice_reason.startswith("Boosting could not be compared yet: joined with BTYD")
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.selection import (
-    PREFERRED,
     CandidateRow,
     Choice,
     Fits,
@@ -28,7 +27,8 @@ from genome_pipeline.models.selection import (
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.populations import AS_OF, customers
 
-CANDIDATES = ("naive", "btyd", "boosting", "btyd+boosting")
+PREFERRED = "btyd+boosting"
+CANDIDATES = ("naive", "btyd", "boosting", PREFERRED)
 SELECTION = AS_OF - timedelta(days=90)
 
 
@@ -88,7 +88,7 @@ def chosen_from(
         return Trial(np.full(30, losses[name]), f"Loss {losses[name]}", {"log_loss": losses[name]})
 
     current = customers(["a"] * 30, as_of=AS_OF)
-    return choose(CANDIDATES, current, learned, 90, fits, try_out)
+    return choose(CANDIDATES, PREFERRED, current, learned, 90, fits, try_out)
 
 
 def reasons(choice: Choice) -> dict[str, str]:

@@ -76,13 +76,18 @@ def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -
     assert busy / usual == pytest.approx([2**credibility] * 2)
 
 
-def test_in_the_first_year_nine_tenths_of_what_was_missed_lately_are_expected_again() -> None:
+def test_in_the_first_year_a_part_of_what_was_missed_lately_is_expected_again() -> None:
+    """Half of the horizon is unknown, and of the other the share of log in log and half horizon is believed."""
     at = START + timedelta(days=300)
     features, learned = history().features(at), history().labelled(at)
     usual = totals(fit(features, learned), features)
     lately = sorted({s.as_of for s in learned if s.horizon_days < HORIZON_DAYS})[-3:]
     busy = [doubled(s) if s.as_of in lately and s.horizon_days < HORIZON_DAYS else s for s in learned]
-    assert totals(fit(features, busy), features) / usual == pytest.approx([2**0.9] * 2)
+    log_days = np.mean(
+        [s.features["t_days"].max() for s in learned if s.as_of in lately and s.horizon_days < HORIZON_DAYS]
+    )
+    credibility = log_days / (log_days + (HORIZON_DAYS + 1) // 2) / 2
+    assert totals(fit(features, busy), features) / usual == pytest.approx([2**credibility] * 2)
 
 
 @pytest.mark.parametrize("gap_shape", [1.0, REGULAR])
