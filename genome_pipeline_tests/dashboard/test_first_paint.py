@@ -22,7 +22,7 @@ def _first_answer(path: Path, url: str, scheme: str = "light") -> str:
     client.set_cookie("color_scheme", scheme)
     answer = client.get(url)
     assert answer.status_code == 200
-    return answer.text
+    return str(answer.text)
 
 
 @pytest.mark.parametrize(
