@@ -120,6 +120,7 @@ def _clear_leftovers(settings: Settings) -> None:
     """Remove what runs and erasures that died had begun to write, or had put aside for want of memory."""
     for path in settings.home.rglob("*.duckdb.tmp"):
         shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(settings.exchange_path, ignore_errors=True)
     for pattern in ("genome-*.duckdb*", ".*.part*"):
         for path in settings.published_path.parent.glob(pattern):
             path.unlink()

@@ -455,12 +455,17 @@ class Settings(Draft):
         return self.home / "artifacts"
 
     @property
+    def exchange_path(self) -> Path:
+        """Where rows of customers wait, as Parquet, while a model is applied to them."""
+        return self.home / "exchange"
+
+    @property
     def spark_exchange(self) -> str:
         """Where rows are exchanged with a Spark cluster, as Parquet: an absolute path, or a URL."""
         given = self.spark.exchange
         if given and "://" in given:
             return given.rstrip("/")
-        return str((Path(given) if given else self.home / "exchange").absolute())
+        return str((Path(given) if given else self.exchange_path).absolute())
 
     @property
     def dagster_home(self) -> Path:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
@@ -12,6 +15,9 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.exchange import Exchange
+
+_LEFTOVER_SECONDS = 86_400.0
+"""Age from which an exchange is taken for what a run that died has left."""
 
 
 class Work(Protocol):
@@ -39,7 +45,13 @@ class Engine(Protocol):
 
 
 class DuckDBEngine:
-    """The warehouse computes by itself, from expressions as they are; functions are applied in this process."""
+    """The warehouse computes by itself, from expressions as they are; functions are applied in this process.
+
+    ``folder`` is where rows wait for that, each exchange in a folder of its own, which is removed with it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     @contextmanager
     def work(self, database: Backend) -> Iterator[Work]:
@@ -49,7 +61,11 @@ class DuckDBEngine:
     @contextmanager
     def exchange(self) -> Iterator[Exchange]:
         """See :class:`Engine`."""
-        with TemporaryDirectory(prefix="genome-exchange-") as folder:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for left in self._folder.iterdir():
+            if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(dir=self._folder) as folder:
             yield Exchange(folder)
 
 
@@ -64,7 +80,7 @@ class _InPlace:
 def engine_of(settings: Settings) -> Engine:
     """The engine that ``settings`` name. Starts nothing."""
     if settings.engine == "duckdb":
-        return DuckDBEngine()
+        return DuckDBEngine(settings.exchange_path)
     from genome_pipeline.warehouse.spark import SparkEngine
 
     return SparkEngine(settings.spark.master, settings.spark_exchange)

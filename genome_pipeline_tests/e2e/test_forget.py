@@ -97,9 +97,11 @@ def test_no_byte_of_a_forgotten_customer_is_left_and_all_others_are_as_before(ea
         connection.execute(
             "UPDATE data_quality SET observed = ? WHERE check_name = 'returns_within_purchases'", [f"e.g. {GONE}: ..."]
         )
+    (early.exchange_path / "of a run that died").mkdir(parents=True)
+    (early.exchange_path / "of a run that died" / "0.parquet").write_text(GONE)
     before, published_before = tables(early.warehouse_path), published(early)
     kinds = {path.split("/")[0] for path in files_with(early.home, GONE)}
-    assert kinds >= {"warehouse.duckdb", "published", "artifacts", "dagster", "exports"}
+    assert kinds >= {"warehouse.duckdb", "published", "artifacts", "dagster", "exports", "exchange"}
     facts = rows_to_forget(early, [GONE])
     assert facts["files"]["warehouse.duckdb"]["customer_genome"] == 2
     assert files_with(early.home, GONE) != [], "to tell removes nothing"

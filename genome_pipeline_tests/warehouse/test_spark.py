@@ -131,7 +131,7 @@ def test_workers_assign_segments_and_search_parts_of_an_index_as_one_process_doe
     index = SimilarityIndex.build(customers).to_bytes()
     segments = fit_segments(customers, None, seed=0).to_bytes()
     found = []
-    for each in (DuckDBEngine(), SparkEngine(cluster.master, tmp_path.as_uri())):
+    for each in (DuckDBEngine(tmp_path), SparkEngine(cluster.master, tmp_path.as_uri())):
         with each.exchange() as exchange:
             given = exchange.put(database, database.table("customer_features"))
             assigned = exchange.map_customers(
