@@ -30,6 +30,7 @@ AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus
 """States of a run that has a process, or is about to."""
 
 _POSTGRES_SCHEME = "postgresql+psycopg2://"
+_CREATE = "create_engine"  # the name under which Dagster's module knows it
 _STARTUP = timedelta(minutes=10)
 _CONFIG = """\
 # Written by `genome` where there is none; yours to change.
@@ -98,8 +99,9 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         event.listen(Engine, "connect", _without_waiting)
         stack.callback(event.remove, Engine, "connect", _without_waiting)
         if isinstance(storage, SqliteEventLogStorage):
-            stack.callback(setattr, sqlite_event_log, "create_engine", sqlite_event_log.create_engine)
-            sqlite_event_log.create_engine = _kept(sqlite_event_log.create_engine)
+            create = getattr(sqlite_event_log, _CREATE)
+            stack.callback(setattr, sqlite_event_log, _CREATE, create)
+            setattr(sqlite_event_log, _CREATE, _kept(create))
             for shard in ("index", run_id):
                 with storage.run_connection(shard):
                     pass  # makes the file, where it is not there
