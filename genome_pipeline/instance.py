@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, event
 
@@ -28,6 +30,7 @@ AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus
 """States of a run that has a process, or is about to."""
 
 _POSTGRES_SCHEME = "postgresql+psycopg2://"
+_CREATE = "create_engine"  # the name under which Dagster's module knows it
 _STARTUP = timedelta(minutes=10)
 _CONFIG = """\
 # Written by `genome` where there is none; yours to change.
@@ -84,10 +87,11 @@ def prepare_home(settings: Settings) -> Path:
 
 @contextmanager
 def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the SQLite files open that Dagster writes a run's events to.
+    """Hold the SQLite files open that Dagster writes a run's events to, and keep the engines that it opens them with.
 
     Dagster opens them anew for each event, and whenever the last one closes a file, SQLite moves its write-ahead log
-    into it and deletes it: that takes longer than to write the event. Nor does SQLite wait for the disk at each event:
+    into it and deletes it: that takes longer than to write the event. So does making each statement of an event
+    again, which an engine does once. Nor does SQLite wait for the disk at each event:
     a crash of the machine may cost the last lines of the log, never its integrity, and a crash of the process nothing.
     """
     storage = instance.event_log_storage
@@ -95,12 +99,27 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         event.listen(Engine, "connect", _without_waiting)
         stack.callback(event.remove, Engine, "connect", _without_waiting)
         if isinstance(storage, SqliteEventLogStorage):
+            create = getattr(sqlite_event_log, _CREATE)
+            stack.callback(setattr, sqlite_event_log, _CREATE, create)
+            setattr(sqlite_event_log, _CREATE, _kept(create))
             for shard in ("index", run_id):
                 with storage.run_connection(shard):
                     pass  # makes the file, where it is not there
                 held = stack.enter_context(closing(sqlite3.connect(storage.path_for_shard(shard))))
                 held.execute("SELECT count(*) FROM sqlite_master").fetchone()
         yield
+
+
+def _kept(create: Callable[..., Engine]) -> Callable[..., Engine]:
+    """``create``, which gives the engine of a database again where there is one."""
+    engines: dict[str, Engine] = {}
+
+    def engine_of(url: str, **options: Any) -> Engine:
+        if url not in engines:
+            engines[url] = create(url, **options)
+        return engines[url]
+
+    return engine_of
 
 
 def _without_waiting(connection: object, _: object) -> None:

@@ -12,7 +12,14 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 
 from genome_pipeline import instance as instances
-from genome_pipeline.instance import POSTGRES_VARIABLE, alive, prepare_home, prune_runs, release_dead_runs
+from genome_pipeline.instance import (
+    POSTGRES_VARIABLE,
+    alive,
+    open_event_logs,
+    prepare_home,
+    prune_runs,
+    release_dead_runs,
+)
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import make, shop
@@ -45,6 +52,16 @@ def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterIns
     instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
     release_dead_runs(instance)
     assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
+
+
+def test_events_come_in_while_the_logs_are_held_open_and_after(instance: DagsterInstance) -> None:
+    run = instance.create_run_for_job(nothing)
+    with open_event_logs(instance, run.run_id):
+        instance.report_engine_event("one", run)
+        instance.report_engine_event("two", run)
+    instance.report_engine_event("three", run)
+    told = [entry.message for entry in instance.all_logs(run.run_id)]
+    assert told == ["one", "two", "three"]
 
 
 def test_old_runs_go_but_for_those_that_made_what_is_in_use(early_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
