@@ -12,7 +12,7 @@ import pandas as pd
 from genome_pipeline.assets.frames import snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import batches
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.drivers import explain_customers
 from genome_pipeline.models.risk import RiskModel
 from genome_pipeline.models.value import ValueModel
@@ -20,6 +20,7 @@ from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
 _TABLE = TABLES["customer_drivers"]
+_EXPLAINED_BY = ("customer_id", "recent_window_days", *GENES)
 
 
 @table_stage(
@@ -40,7 +41,7 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         wanted = dict.fromkeys(day for as_of in batch for day in (calendar.period_start(as_of), as_of))
         with warehouse.open() as database:
             known = [day for day in wanted if day in batch or was_written(database, "customer_features", day)]
-            features = snapshot_frames(database, "customer_features", known)
+            features = snapshot_frames(database, "customer_features", known, _EXPLAINED_BY)
             values, risks = (snapshot_frames(database, name, batch) for name in ("value_model", "risk_model"))
         # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
         with TemporaryDirectory(prefix="genome-drivers-") as folder:

@@ -1,4 +1,4 @@
-"""What models are fitted on: all of a small snapshot, a sample of a large one."""
+"""What is read of snapshots, in which order, and what models are fitted on: all of a small one, a sample of a large."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets import frames
-from genome_pipeline.assets.frames import latest_matured, sampled_frames, snapshot_frames
+from genome_pipeline.assets.frames import latest_matured, mean_similarities, sampled_frames, snapshot_frames
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline_tests.logs import engine
 
 FIRST, SECOND = date(2020, 2, 1), date(2020, 3, 1)
@@ -59,3 +60,30 @@ def test_of_a_large_one_a_sample_is_and_the_same_with_its_outcomes(
     pandas.testing.assert_frame_equal(matured.features, found[FIRST])
     assert matured.outcomes["actual_orders"].tolist() == found[FIRST]["frequency_count"].tolist()
     assert latest_matured(database, FIRST, 28, 0) is None
+
+
+def test_rows_come_in_order_of_the_key_whatever_order_they_lie_in(database: Backend) -> None:
+    database.con.execute("CREATE TABLE shuffled AS SELECT * FROM customer_features ORDER BY hash(customer_id)")
+    database.con.execute("DELETE FROM customer_features")
+    database.con.execute("INSERT INTO customer_features SELECT * FROM shuffled")
+    found = snapshot_frames(database, "customer_features", [SECOND, FIRST], ["customer_id", "frequency_count"])
+    assert found[FIRST]["customer_id"].tolist() == sorted(f"c{number}" for number in range(300))
+    assert found[SECOND]["customer_id"].tolist() == sorted(f"c{number}" for number in range(900))
+    assert list(found[FIRST].columns) == ["as_of", "customer_id", "frequency_count"]
+    first = found[FIRST].set_index("customer_id")["frequency_count"]
+    assert first[["c4", "c40", "c5"]].tolist() == [1, 1, 2]
+
+
+def test_a_snapshot_that_was_never_written_is_missed(database: Backend) -> None:
+    with pytest.raises(WarehouseError, match="customer_features has no snapshot at 2020-04-01"):
+        snapshot_frames(database, "customer_features", [FIRST, date(2020, 4, 1)])
+
+
+def test_similarities_are_means_over_the_neighbours_of_each_customer(database: Backend) -> None:
+    database.con.execute(
+        "CREATE TABLE customer_neighbors AS SELECT * FROM (VALUES (DATE '2020-02-01', 'b', 0.5),"
+        " (DATE '2020-02-01', 'a', 0.25), (DATE '2020-02-01', 'b', 1.0), (DATE '2020-03-01', 'a', 0.1))"
+        " t(as_of, customer_id, similarity)"
+    )
+    found = mean_similarities(database, [FIRST])[FIRST]
+    assert found[["customer_id", "similarity"]].to_numpy().tolist() == [["a", 0.25], ["b", 0.75]]

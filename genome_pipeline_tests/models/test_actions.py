@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule
-from genome_pipeline.models.actions import audiences, recommend_actions
+from genome_pipeline.models.actions import audiences, columns_used, recommend_actions
 from genome_pipeline_tests.models.populations import (
     AS_OF,
     assert_keeps_contract,
@@ -33,9 +33,10 @@ def _recommend(
 ) -> pd.DataFrame:
     facts = {"confidence": confidence, "abstain_reason": None} | scored
     scores = pd.DataFrame({"as_of": AS_OF, "customer_id": features["customer_id"]}).assign(**facts)
-    actions = recommend_actions(
-        features, segments_of(features), value, risk, estimates_of(features), scores, playbook, 1 / 3
-    )
+    # As the pipeline reads them: without what no rule looks at.
+    used = {"as_of", "customer_id", *columns_used(playbook)}
+    frames = features, segments_of(features), value, risk, estimates_of(features), scores
+    actions = recommend_actions(*(frame[[name for name in frame if name in used]] for frame in frames), playbook, 1 / 3)
     assert_keeps_contract("customer_actions", actions)
     return actions
 

@@ -293,3 +293,19 @@ def test_a_sample_of_many_histories_keeps_the_few_who_bought_again() -> None:
 @every_model
 def test_parameters_survive_a_dictionary(model: Any) -> None:
     assert type(model).from_dict(model.to_dict()) == model
+
+
+def test_what_is_predicted_of_customers_does_not_depend_on_how_many_there_are() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 9, 10_000)
+    t = generator.integers(1, 700, x.size)
+    t_x = np.where(x > 0, generator.random(x.size) * t, 0)
+    model = ParetoNbd(0.55, 10.6, 0.6, 11.7, 0.0, 0)
+    for predict in (
+        model.p_alive,
+        lambda *history: model.expected_purchases(*history, 90),
+        lambda *history: model.purchase_probability(*history, 90),
+    ):
+        together = predict(x, t_x, t)
+        few = [predict(x[rows], t_x[rows], t[rows]) for rows in np.array_split(np.arange(x.size), 7)]
+        np.testing.assert_allclose(together, np.concatenate(few), rtol=1e-14)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.confidence import WEIGHTS, score_confidence
+from genome_pipeline.models.confidence import USED_COLUMNS, WEIGHTS, score_confidence
 from genome_pipeline_tests.models.populations import (
     AS_OF,
     assert_keeps_contract,
@@ -104,3 +104,18 @@ def test_bands_follow_thirds(probability: float, upper: float, band: str) -> Non
     risk = risk_of(features, churn_probability=probability, churn_probability_upper=0.1)
     scored = score_confidence(features, value, risk, segments_of(features, 0.3), _neighbors(["a"], [0.7]))
     assert scored["confidence_band"].item() == band
+
+
+def test_of_neighbours_their_mean_similarity_is_enough() -> None:
+    features = customers(["a", "b"])
+    frames = features, value_of(features), risk_of(features), segments_of(features)
+    near, mean = _neighbors(["a", "a", "b"], [0.5, 1.0, 0.8]), _neighbors(["a", "b"], [0.75, 0.8])
+    pd.testing.assert_frame_equal(score_confidence(*frames, mean), score_confidence(*frames, near))
+
+
+def test_no_other_columns_are_read() -> None:
+    features = customers(["a", "b"])
+    frames = features, value_of(features), risk_of(features), segments_of(features)
+    used = [frame[[name for name in frame if name in {"as_of", "customer_id", *USED_COLUMNS}]] for frame in frames]
+    near = _neighbors(["a", "b"], [0.75, 0.8])
+    pd.testing.assert_frame_equal(score_confidence(*used, near), score_confidence(*frames, near))
