@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,10 @@ from genome_pipeline.contracts.tables import Table
 from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of
 
 if TYPE_CHECKING:
+    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
     from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+
+_SOURCE = "warehouse"
 
 Severity = Literal["ERROR", "WARN"]
 Slices = Mapping[date | None, date | None] | None
@@ -72,16 +76,11 @@ def load_great_expectations() -> None:
 
 @contextmanager
 def _datasource(database: Path) -> Iterator[SQLDatasource]:
-    load_great_expectations()
-    import great_expectations
-
     from genome_pipeline.quality import dialect
 
-    dialect.register()
-    context = great_expectations.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context = _context()
     datasource = context.data_sources.add_sql(  # type: ignore[call-arg]
-        "warehouse",
+        _SOURCE,
         # The path stands apart from the connection string, in which some characters have a meaning.
         connection_string=f"{dialect.DRIVER}:///",
         create_temp_table=False,
@@ -93,6 +92,21 @@ def _datasource(database: Path) -> Iterator[SQLDatasource]:
         # A data source keeps two engines, and each holds the file until it is disposed of.
         datasource.get_execution_engine().close()
         datasource.get_engine().dispose()
+        context.data_sources.delete(_SOURCE)
+
+
+@cache
+def _context() -> EphemeralDataContext:
+    """One for the process: to make one takes as long as a check of a small table."""
+    load_great_expectations()
+    import great_expectations
+
+    from genome_pipeline.quality import dialect
+
+    dialect.register()
+    context = great_expectations.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    return context
 
 
 def _table_results(
