@@ -131,15 +131,13 @@ def serve(published_path: Path, access: Access, host: str, port: int) -> None:
     app = create_app(published_path, access)
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
     stopped = threading.Event()
-    preparing = threading.Thread(target=_keep_prepared, args=(app.published, stopped))
-    preparing.start()
     try:
+        # No daemon, so that it is waited for: a query that outlives the interpreter aborts the process.
+        threading.Thread(target=_keep_prepared, args=(app.published, stopped)).start()
         server.serve_forever()
     finally:
         server.server_close()
-        # A query that outlives the interpreter would abort the process.
         stopped.set()
-        preparing.join()
 
 
 def _keep_prepared(published: PublishedFile, stopped: threading.Event) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import duckdb
 import pandas as pd
@@ -331,10 +332,11 @@ def test_the_server_ends_in_order_while_it_prepares(published_path: Path) -> Non
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(published_path)], stderr=subprocess.PIPE, text=True)
     for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
+        try:
+            urlopen(f"http://127.0.0.1:{port}/assets/favicon.svg").close()
+            break
+        except OSError:
+            time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, problems = process.communicate(timeout=60)
     assert (process.returncode, problems) == (0, "")
