@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -131,32 +130,39 @@ def serve(published_path: Path, access: Access, host: str, port: int) -> None:
     """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
     app = create_app(published_path, access)
     server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
-    threading.Thread(target=_keep_prepared, args=(app.published,), daemon=True).start()
+    stopped = threading.Event()
     try:
+        # No daemon, so that it is waited for: a query that outlives the interpreter aborts the process.
+        threading.Thread(target=_keep_prepared, args=(app.published, stopped)).start()
         server.serve_forever()
     finally:
         server.server_close()
+        stopped.set()
 
 
-def _keep_prepared(published: PublishedFile) -> None:
+def _keep_prepared(published: PublishedFile, stopped: threading.Event) -> None:
     prepared = ""
-    while True:
+    while not stopped.is_set():
         version = published.version()
         if version not in (prepared, ""):
-            prepare(published)
+            prepare(published, stopped)
             prepared = version
-        time.sleep(_PREPARE_SECONDS)
+        stopped.wait(_PREPARE_SECONDS)
 
 
-def prepare(published: PublishedFile) -> None:
+def prepare(published: PublishedFile, stopped: threading.Event) -> None:
     """Make what is made once for each version of the file, at its latest snapshot: nobody has to wait for it then."""
-    for path in PAGES:
-        render(published, path, "", None)
+    pages = [(path, "") for path in PAGES]
     with suppress(*_UNSHOWABLE), published.connect() as connection:
         two = queries.customer_ids(connection, queries.snapshots(connection)[0], "", limit=2)
         # Whoever they are: what their pages are held against is the same for everyone.
-        render(published, customer.PATH, f"?{urlencode({'customer_id': two[0]})}", None)
-        render(published, similar.PATH, f"?{urlencode({'id': two}, doseq=True)}", None)
+        pages += [
+            (customer.PATH, f"?{urlencode({'customer_id': two[0]})}"),
+            (similar.PATH, f"?{urlencode({'id': two}, doseq=True)}"),
+        ]
+    for path, search in pages:
+        if not stopped.is_set():
+            render(published, path, search, None)
 
 
 class _QuietHandler(WSGIRequestHandler):
