@@ -354,9 +354,9 @@ def ui(
 ) -> None:
     """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
     settings = _settings(config)
-    from genome_pipeline.instance import prepare_home
+    from genome_pipeline.instance import prepare_server
 
-    prepare_home(settings)
+    prepare_server(settings)
     dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if dagster is None:
         raise ConfigError("the dagster command is not installed beside genome: install the project's dependencies")

@@ -17,6 +17,7 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, event
 
+from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
 
@@ -83,6 +84,25 @@ def prepare_home(settings: Settings) -> Path:
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def prepare_server(settings: Settings) -> Path:
+    """As :func:`prepare_home`, for a server that is about to start: its first runs, too, wait for each other."""
+    home = prepare_home(settings)
+    with DagsterInstance.get() as instance:
+        limit_warehouse_pool(instance)
+    return home
+
+
+def limit_warehouse_pool(instance: DagsterInstance) -> None:
+    """Give the warehouse's pool its default limit, unless it has one already.
+
+    Dagster does so when it first finds runs of the pool in its queue, and lets all of these start at once.
+    """
+    storage = instance.event_log_storage
+    is_limited = any(pool.name == WAREHOUSE_POOL for pool in storage.get_pool_limits())
+    if not is_limited and instance.global_op_concurrency_default_limit is not None:
+        storage.initialize_concurrency_limit_to_default(WAREHOUSE_POOL)
 
 
 @contextmanager

@@ -17,7 +17,13 @@ from genome_pipeline.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.failures import first_cause
-from genome_pipeline.instance import open_event_logs, prepare_home, release_dead_runs, runs_in_progress
+from genome_pipeline.instance import (
+    limit_warehouse_pool,
+    open_event_logs,
+    prepare_home,
+    release_dead_runs,
+    runs_in_progress,
+)
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import ConfigError, Settings
@@ -55,6 +61,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     # The first check needs it seconds from now, and the stages before it leave a core idle.
     Thread(target=load_great_expectations, daemon=True).start()
     with DagsterInstance.get() as instance:
+        limit_warehouse_pool(instance)
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
         stale = find_stale(pipeline, span)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genome_pipeline.instance import prepare_home
+from genome_pipeline.instance import prepare_server
 from genome_pipeline.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ class DagsterServer:
 @contextmanager
 def running_dagster(config: Path, module: str = "genome_pipeline.definitions") -> Iterator[DagsterServer]:
     """A Dagster webserver and daemon on loopback, with the code location of ``module``."""
-    home = prepare_home(load_settings(config))
+    home = prepare_server(load_settings(config))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

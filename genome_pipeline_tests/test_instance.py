@@ -12,11 +12,14 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 
 from genome_pipeline import instance as instances
+from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.instance import (
     POSTGRES_VARIABLE,
     alive,
+    limit_warehouse_pool,
     open_event_logs,
     prepare_home,
+    prepare_server,
     prune_runs,
     release_dead_runs,
 )
@@ -86,6 +89,20 @@ def test_the_home_is_written_once_and_is_then_the_users(tmp_path: Path) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     prepare_home(settings)
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"
+
+
+def test_the_first_runs_of_a_server_find_their_pool_limited(tmp_path: Path) -> None:
+    prepare_server(load_settings(shop(tmp_path)))
+    with DagsterInstance.get() as instance:
+        assert [(pool.name, pool.limit) for pool in instance.event_log_storage.get_pool_limits()] == [
+            (WAREHOUSE_POOL, 1)
+        ]
+
+
+def test_a_limit_that_someone_has_set_stays(instance: DagsterInstance) -> None:
+    instance.event_log_storage.set_concurrency_slots(WAREHOUSE_POOL, 3)
+    limit_warehouse_pool(instance)
+    assert [pool.limit for pool in instance.event_log_storage.get_pool_limits()] == [3]
 
 
 @pytest.mark.slow

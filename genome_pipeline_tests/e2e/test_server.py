@@ -3,7 +3,9 @@
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -183,8 +185,10 @@ def test_a_backfill_cancelled_midway_leaves_whole_partitions_and_can_be_launched
         selection = partitioned(server, "2020-01-01", "2020-03-01")
         backfill_id = server.launch_backfill(partitionsByAssets=selection)
         run_id = at_work_since(server, backfill_id, "customer_features")
-        assert server.ask(_CANCEL, id=backfill_id)["cancelPartitionBackfill"]["__typename"] == "CancelBackfillSuccess"
-        state = server.ended_backfill(backfill_id)
+        with held(settings.warehouse_path):  # the daemon takes its time to cancel, a small run does not wait for it
+            cancelled = server.ask(_CANCEL, id=backfill_id)["cancelPartitionBackfill"]
+            assert cancelled["__typename"] == "CancelBackfillSuccess", cancelled
+            state = server.ended_backfill(backfill_id)
         assert (state["status"], [run["status"] for run in state["runs"]]) == ("CANCELED", ["CANCELED"])
         steps = server.ask(_STEPS, id=run_id)["runOrError"]["stepStats"]
         done = {step["stepKey"] for step in steps if step["status"] == "SUCCESS"}
@@ -212,6 +216,23 @@ def test_a_backfill_cancelled_midway_leaves_whole_partitions_and_can_be_launched
                     assert found == [("2020-01-01", "2020-03-01", "SUCCEEDED")], (node["assetKey"], check)
     other, _ = make(small_shop(tmp_path, "other", months))
     assert_same(tables(settings.warehouse_path), tables(other.warehouse_path))
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Hold a database as soon as it is free, so that a run stops at its next step and waits."""
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            connection = duckdb.connect(str(database))
+            break
+        except duckdb.IOException:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 def at_work_since(server: DagsterServer, backfill_id: str, step: str) -> str:
