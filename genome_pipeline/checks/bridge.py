@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL, stopped
 from genome_pipeline.contracts.tables import TABLES
@@ -48,16 +49,18 @@ class Check:
                     _record(context, pipeline, results)
                 except Exception as error:
                     raise stopped(error, pipeline) from error
-                if context.has_partition_key_range and len(periods := period_starts(context)) > 1:
-                    yield from self._period_evaluations(periods, results)
+                if context.has_partition_key_range:
+                    yield from self._period_evaluations(context, results)
                 yield _evaluation(results)
 
         return _check
 
     def _period_evaluations(
-        self, periods: Sequence[date], results: Sequence[CheckResult]
+        self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
     ) -> Iterator[dg.AssetCheckEvaluation]:
-        """What was found in each period, which Dagster records of single periods only."""
+        """What was found in each period of a range, which Dagster records of single periods only."""
+        periods = period_starts(context)
+        made = _latest_materializations(context.instance, dg.AssetKey(self.asset), periods)
         for period in periods:
             found = _evaluation([result for result in results if result.period_start_date in (period, None)])
             yield dg.AssetCheckEvaluation(
@@ -69,7 +72,26 @@ class Check:
                 description=found.description,
                 blocking=self.is_blocking,
                 partition=str(period),
+                target_materialization_data=made.get(str(period)),
             )
+
+
+def _latest_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, periods: Sequence[date]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """What was made last of each period: Dagster counts an outcome as long as nothing was made after it."""
+    ids = instance.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {str(period) for period in periods}
+    )
+    if not ids:
+        return {}
+    of_these = dg.AssetRecordsFilter(asset_key=asset, storage_ids=list(ids.values()))
+    return {
+        str(record.partition_key): AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in instance.fetch_materializations(of_these, limit=len(ids)).records
+    }
 
 
 def check(asset: str, *, description: str, is_blocking: bool) -> Callable[[CheckBody], Check]:

@@ -70,6 +70,19 @@ def test_every_check_has_an_outcome_in_dagster_at_every_period_of_a_range(shop_r
                 assert partitions == (set() if key.asset_key.to_user_string() == "raw_transactions" else months), key
 
 
+def test_dagster_shows_the_outcome_of_each_period_of_a_range_and_of_a_range_of_one(early_shop: Path) -> None:
+    settings, _ = make(early_shop, "2020-03-01", "2020-03-01")  # January was made together with February
+    key = dg.AssetCheckKey(dg.AssetKey("customer_genome"), "contract")
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        infos = instance.event_log_storage.get_asset_check_partition_info([key])
+    # An outcome that is not of what is there now is shown as none.
+    assert {
+        info.partition_key: (info.latest_execution_status.value, info.is_current)
+        for info in infos
+        if info.partition_key
+    } == {"2020-01-01": ("SUCCEEDED", True), "2020-02-01": ("SUCCEEDED", True)}
+
+
 def card_text(card: dict[str, Any]) -> str:
     file = io.StringIO()
     print_card(Console(file=file, width=200), card)
