@@ -36,7 +36,9 @@ def _recommend(
     # As the pipeline reads them: without what no rule looks at.
     used = {"as_of", "customer_id", *columns_used(playbook)}
     frames = features, segments_of(features), value, risk, estimates_of(features), scores
-    actions = recommend_actions(*(frame[[name for name in frame if name in used]] for frame in frames), playbook, 1 / 3)
+    read = (frame[[name for name in frame if name in used]] for frame in frames)
+    rest, segments, spend, churn, estimates, confidences = read
+    actions = recommend_actions(rest, segments, spend, churn, estimates, confidences, playbook, 1 / 3)
     assert_keeps_contract("customer_actions", actions)
     return actions
 

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -303,8 +304,8 @@ def test_what_is_predicted_of_customers_does_not_depend_on_how_many_there_are() 
     model = ParetoNbd(0.55, 10.6, 0.6, 11.7, 0.0, 0)
     for predict in (
         model.p_alive,
-        lambda *history: model.expected_purchases(*history, 90),
-        lambda *history: model.purchase_probability(*history, 90),
+        partial(model.expected_purchases, horizon=90),
+        partial(model.purchase_probability, horizon=90),
     ):
         together = predict(x, t_x, t)
         few = [predict(x[rows], t_x[rows], t[rows]) for rows in np.array_split(np.arange(x.size), 7)]

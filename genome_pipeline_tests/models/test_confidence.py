@@ -116,6 +116,7 @@ def test_of_neighbours_their_mean_similarity_is_enough() -> None:
 def test_no_other_columns_are_read() -> None:
     features = customers(["a", "b"])
     frames = features, value_of(features), risk_of(features), segments_of(features)
-    used = [frame[[name for name in frame if name in {"as_of", "customer_id", *USED_COLUMNS}]] for frame in frames]
+    wanted = {"as_of", "customer_id", *USED_COLUMNS}
+    rest, value, risk, segments = (frame[[name for name in frame if name in wanted]] for frame in frames)
     near = _neighbors(["a", "b"], [0.75, 0.8])
-    pd.testing.assert_frame_equal(score_confidence(*used, near), score_confidence(*frames, near))
+    pd.testing.assert_frame_equal(score_confidence(rest, value, risk, segments, near), score_confidence(*frames, near))
