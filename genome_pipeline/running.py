@@ -10,6 +10,9 @@ from pathlib import Path
 from threading import Thread
 
 import dagster as dg
+
+# Before a thread imports it with Great Expectations: of a module half imported by another thread one gets the half.
+import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
 from dagster._core.utils import make_new_run_id
 
