@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from genome_pipeline.assets.segments import segment_model, segments
 from genome_pipeline.definitions import build_definitions
@@ -20,6 +21,7 @@ def measured(config: Path) -> Settings:
     return settings
 
 
+@pytest.mark.slow
 def test_one_range_singles_in_order_and_months_made_again_agree(tmp_path: Path) -> None:
     whole = measured(shop(tmp_path))
     assert materialise(whole, STAGES, MONTHS[0], MONTHS[-1]).success
