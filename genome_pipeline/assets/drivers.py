@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pandas as pd
@@ -18,6 +17,7 @@ from genome_pipeline.models.risk import RiskModel
 from genome_pipeline.models.value import ValueModel
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
+from genome_pipeline.warehouse.exchange import local_exchange
 
 _TABLE = TABLES["customer_drivers"]
 _EXPLAINED_BY = ("customer_id", "recent_window_days", *GENES)
@@ -44,14 +44,16 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             features = snapshot_frames(database, "customer_features", known, _EXPLAINED_BY)
             values, risks = (snapshot_frames(database, name, batch) for name in ("value_model", "risk_model"))
         # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
-        with TemporaryDirectory(prefix="genome-drivers-") as folder:
+        with local_exchange(pipeline.settings.exchange_path) as exchange:
+            folder = Path(exchange.next_folder())
+            folder.mkdir()
             for as_of in batch:
                 previous = features.get(calendar.period_start(as_of))
                 files = (values[as_of].artifact_file.iloc[0], risks[as_of].artifact_file.iloc[0])
-                _explain(pipeline, Path(folder), as_of, files, features[as_of], previous)
-            parts = sorted(Path(folder).iterdir())
+                _explain(pipeline, folder, as_of, files, features[as_of], previous)
+            nothing = pd.DataFrame(columns=list(_TABLE.columns))
             with warehouse.open() as database:
-                rows = database.read_parquet(parts) if parts else pd.DataFrame(columns=list(_TABLE.columns))
+                rows = exchange.get(database, [str(folder)]) if any(folder.iterdir()) else nothing
                 written = warehouse.replace_slices(database, _TABLE, batch, rows, context.run_id)
         report_rows(context, pipeline, written)
 

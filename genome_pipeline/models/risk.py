@@ -174,7 +174,25 @@ class BtydRisk:
 
 
 @dataclass(frozen=True)
-class BoostingRisk:
+class _GeneRisk:
+    """Log-odds of churn that are sums over genes; trained on half the horizon, so that only their order is used."""
+
+    churn: Boosted | LogRegression
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
+        return self.churn.linear(model_matrix(features))
+
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to the log-odds: shape (customers, terms + 1)."""
+        found = no_terms(len(features))
+        contributions = self.churn.contributions(model_matrix(features))
+        found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
+        return found
+
+
+@dataclass(frozen=True)
+class BoostingRisk(_GeneRisk):
     """Gradient boosting of the churn outcome over half the horizon: it ranks customers, the level is not its own."""
 
     churn: Boosted
@@ -184,24 +202,13 @@ class BoostingRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
         return _fit_boosting(tuple(snapshots), seed)
 
-    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
-        return self.churn.linear(model_matrix(features))
-
-    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """What adds up to the log-odds: shape (customers, terms + 1)."""
-        found = no_terms(len(features))
-        contributions = self.churn.contributions(model_matrix(features))
-        found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
-        return found
-
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
         return self.churn.settings()
 
 
 @dataclass(frozen=True)
-class RegressionRisk:
+class RegressionRisk(_GeneRisk):
     """Logistic regression on the outcomes that boosting trains on: of its log-odds, too, the level is not used."""
 
     churn: LogRegression
@@ -210,17 +217,6 @@ class RegressionRisk:
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> RegressionRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
         return _fit_regression(tuple(snapshots), seed)
-
-    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Uncalibrated log-odds of no purchase within the horizon trained on, shape (customers,)."""
-        return self.churn.linear(model_matrix(features))
-
-    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """What adds up to the log-odds: shape (customers, terms + 1)."""
-        found = no_terms(len(features))
-        contributions = self.churn.contributions(model_matrix(features))
-        found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
-        return found
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -80,4 +81,4 @@ def literal(text: str) -> str:
 
 def path_literal(path: Path) -> str:
     """The path, quoted for SQL, so that it names this file only, whatever glob characters are in it."""
-    return literal("".join(f"[{mark}]" if mark in "*?[" else mark for mark in str(path.absolute())))
+    return literal(escape(str(path.absolute())))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.exchange import Exchange
-
-_LEFTOVER_SECONDS = 86_400.0
-"""Age from which an exchange is taken for what a run that died has left."""
+from genome_pipeline.warehouse.exchange import Exchange, local_exchange
 
 
 class Work(Protocol):
@@ -47,7 +41,7 @@ class Engine(Protocol):
 class DuckDBEngine:
     """The warehouse computes by itself, from expressions as they are; functions are applied in this process.
 
-    ``folder`` is where rows wait for that, each exchange in a folder of its own, which is removed with it.
+    ``folder`` is where rows wait for that: see :func:`genome_pipeline.warehouse.exchange.local_exchange`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,12 +55,8 @@ class DuckDBEngine:
     @contextmanager
     def exchange(self) -> Iterator[Exchange]:
         """See :class:`Engine`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for left in self._folder.iterdir():
-            if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        with TemporaryDirectory(dir=self._folder) as folder:
-            yield Exchange(folder)
+        with local_exchange(self._folder) as exchange:
+            yield exchange
 
 
 class _InPlace:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import duckdb
@@ -16,9 +21,13 @@ from fsspec import AbstractFileSystem
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import Column
+from genome_pipeline.sources.rows import literal
 
 BATCH_CUSTOMERS = 100_000
 """Customers whose rows are in memory together while a function is applied to them in this process."""
+
+_LEFTOVER_SECONDS = 86_400.0
+"""Age from which an exchange is taken for what a run that died has left."""
 
 Model = TypeVar("Model")
 
@@ -39,7 +48,7 @@ class Exchange:
         folder = self.next_folder()
         query = ibis.to_sql(rows, dialect="duckdb")
         self._reach_from(database.con)
-        database.con.execute(f"COPY ({query}) TO '{folder}' (FORMAT parquet, PER_THREAD_OUTPUT true)")
+        database.con.execute(f"COPY ({query}) TO {literal(folder)} (FORMAT parquet, PER_THREAD_OUTPUT true)")
         return folder
 
     def map_customers(
@@ -63,7 +72,7 @@ class Exchange:
         folder = self.next_folder()
         Path(folder).mkdir()
         with duckdb.connect() as connection:
-            rows = connection.execute("SELECT * FROM read_parquet(?)", [f"{customers}/*.parquet"])
+            rows = connection.execute("SELECT * FROM read_parquet(?)", [_parts(customers)])
             batches = rows.to_arrow_reader(BATCH_CUSTOMERS)
             with pq.ParquetWriter(f"{folder}/0.parquet", _schema(fields)) as writer:
                 for batch in applied(stored, load, apply, fields, batches):
@@ -75,14 +84,14 @@ class Exchange:
     ) -> ir.Table:
         """The rows of several lots as the open warehouse sees them: as they are, or what ``finish`` makes of them."""
         self._reach_from(database.con)
-        rows = database.read_parquet([f"{lot}/*.parquet" for lot in lots])
+        rows = database.read_parquet([*map(_parts, lots)])
         return rows if finish is None else finish(rows)
 
     def frame(self, lot: str) -> pd.DataFrame:
         """The rows of a lot, in no order, with the warehouse closed."""
         with duckdb.connect() as connection:
             self._reach_from(connection)
-            return connection.execute("SELECT * FROM read_parquet(?)", [f"{lot}/*.parquet"]).df()
+            return connection.execute("SELECT * FROM read_parquet(?)", [_parts(lot)]).df()
 
     def next_folder(self) -> str:
         """Folder of the next lot, to be made by who writes it."""
@@ -96,6 +105,18 @@ class Exchange:
         protocol = self._store.protocol
         if not connection.filesystem_is_registered(protocol if isinstance(protocol, str) else protocol[0]):
             connection.register_filesystem(self._store)
+
+
+@contextmanager
+def local_exchange(folder: Path) -> Iterator[Exchange]:
+    """An exchange in a folder of its own in ``folder``, which is removed with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        with suppress(FileNotFoundError):  # another run has just removed its own
+            if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(dir=folder) as own:
+        yield Exchange(own)
 
 
 def applied(
@@ -116,6 +137,11 @@ def applied(
             customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
             connection.register("given", apply(model, customers))
             yield from connection.execute(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
+
+
+def _parts(lot: str) -> str:
+    """Pattern of the files of a lot, whatever its folder is called."""
+    return f"{escape(lot)}/*.parquet"
 
 
 def _schema(fields: Sequence[Column]) -> pa.Schema:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import fsspec
@@ -12,7 +14,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.warehouse import exchange as module
-from genome_pipeline.warehouse.exchange import Exchange
+from genome_pipeline.warehouse.exchange import Exchange, local_exchange
 from genome_pipeline_tests.logs import engine
 
 FIELDS = [COLUMNS[name] for name in ("as_of", "customer_id", "frequency_count", "spend_amount")]
@@ -37,7 +39,9 @@ def twice(factor: int, customers: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(params=["folder", "store"])
 def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Exchange:
     if request.param == "folder":
-        return Exchange(str(tmp_path))
+        folder = tmp_path / "O'Neill's [new] *"
+        folder.mkdir()
+        return Exchange(str(folder))
     return Exchange(f"memory://exchange{tmp_path}", fsspec.filesystem("memory"))
 
 
@@ -78,3 +82,13 @@ def test_of_no_customers_come_no_rows(tmp_path: Path) -> None:
     made = exchange.map_customers(exchange.put(database, database.table("customer_features")), b"2", int, twice, FIELDS)
     assert exchange.frame(made).columns.tolist() == [column.name for column in FIELDS]
     assert exchange.get(database, [made]).count().execute() == 0
+
+
+def test_an_exchange_leaves_nothing_and_removes_what_a_run_that_died_left_the_day_before(tmp_path: Path) -> None:
+    for name, age_hours in (("of a run that died", 25), ("of another run", 23)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.parquet").touch()
+        os.utime(tmp_path / name, (time.time() - age_hours * 3600,) * 2)
+    with local_exchange(tmp_path):
+        assert len(list(tmp_path.iterdir())) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["of another run"]
