@@ -549,7 +549,7 @@ def table_of_stages(run: Mapping[str, Any]) -> str:
 
 
 def curves(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Minutes and peak memory of whole runs over their lines, as Mermaid charts in Markdown."""
+    """Minutes, peak memory and published file of whole runs over their lines, as Mermaid charts in Markdown."""
     lines = ", ".join(f'"{run["lines"] / 1e6:.0f} M"' for run in runs)
     costs = [[Cost(**cost) for name, cost in run["costs"].items() if name != "reference"] for run in runs]
     charts = {

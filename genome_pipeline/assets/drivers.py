@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
-from genome_pipeline.assets.frames import snapshot_frames, was_written
+from genome_pipeline.assets.frames import model_files, snapshot_frames, was_written
 from genome_pipeline.assets.snapshots import batches
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import GENES, TABLES
@@ -42,15 +42,14 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         with warehouse.open() as database:
             known = [day for day in wanted if day in batch or was_written(database, "customer_features", day)]
             features = snapshot_frames(database, "customer_features", known, _EXPLAINED_BY)
-            values, risks = (snapshot_frames(database, name, batch) for name in ("value_model", "risk_model"))
+            values, risks = (model_files(database, name, batch) for name in ("value_model", "risk_model"))
         # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
         with local_exchange(pipeline.settings.exchange_path) as exchange:
             folder = Path(exchange.next_folder())
             folder.mkdir()
             for as_of in batch:
                 previous = features.get(calendar.period_start(as_of))
-                files = (values[as_of].artifact_file.iloc[0], risks[as_of].artifact_file.iloc[0])
-                _explain(pipeline, folder, as_of, files, features[as_of], previous)
+                _explain(pipeline, folder, as_of, (values[as_of], risks[as_of]), features[as_of], previous)
             nothing = pd.DataFrame(columns=list(_TABLE.columns))
             with warehouse.open() as database:
                 rows = exchange.get(database, [str(folder)]) if any(folder.iterdir()) else nothing
@@ -62,12 +61,12 @@ def _explain(
     pipeline: Pipeline,
     folder: Path,
     as_of: date,
-    model_files: tuple[str, str],
+    stored: tuple[str, str],
     features: pd.DataFrame,
     previous: pd.DataFrame | None,
 ) -> None:
     """Write the rows of one snapshot into files of the folder."""
-    value_file, risk_file = model_files
+    value_file, risk_file = stored
     models = (
         ValueModel.from_bytes(pipeline.artifacts.read(value_file)),
         RiskModel.from_bytes(pipeline.artifacts.read(risk_file)),

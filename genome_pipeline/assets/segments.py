@@ -100,16 +100,15 @@ def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 )
 def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Describe the segments of each snapshot, with what is expected of their customers."""
+    read_genome = read_frames("customer_genome", columns=USED_COLUMNS)
 
-    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        genome, models = inputs
-        model = SegmentModel.from_bytes(pipeline.artifacts.read(models.artifact_file.iloc[0]))
-        return [profile_segments(genome, model)]
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str]]:
+        models = model_files(database, "segment_model", dates)
+        return ((genome, models[as_of]) for as_of, (genome,) in zip(dates, read_genome(database, dates), strict=True))
 
-    read_genome, read_models = read_frames("customer_genome", columns=USED_COLUMNS), read_frames("segment_model")
-
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
-        return map(list.__add__, read_genome(database, dates), read_models(database, dates))
+    def make(_: date, inputs: tuple[pd.DataFrame, str]) -> list[pd.DataFrame]:
+        genome, stored = inputs
+        return [profile_segments(genome, SegmentModel.from_bytes(pipeline.artifacts.read(stored)))]
 
     make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 
