@@ -10,7 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from email.message import EmailMessage
 
-from genome_pipeline.settings import AlertSettings, ConfigError
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import AlertSettings
 
 WEBHOOK_VARIABLE = "GENOME_ALERT_WEBHOOK"
 """URL that takes ``{"text": …}`` as Slack, Mattermost and Teams do. It is a secret, so it is never in the config."""

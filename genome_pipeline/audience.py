@@ -6,8 +6,9 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import check_target, write_rows
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.summary import Published
 
 _COLUMNS = (

@@ -16,10 +16,11 @@ from genome_pipeline.alerts import send_alert
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.assets.stage import REASON_TAG, WAREHOUSE_POOL
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.failures import first_cause
 from genome_pipeline.instance import AT_WORK, prune_runs, release_dead_runs
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline.warehouse.faults import machine_fault

@@ -14,7 +14,8 @@ import duckdb
 import ibis
 
 from genome_pipeline.contracts.formats import Formats
-from genome_pipeline.settings import ConfigError, Draft, Settings, SourceColumns
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import Draft, Settings, SourceColumns
 from genome_pipeline.sources.files import Sample, SourceFile, read_file
 from genome_pipeline.sources.guessing import (
     KNOWN_NAMES,

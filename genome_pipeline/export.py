@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.sources.rows import identifier, literal
 from genome_pipeline.summary import Published
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.errors import ConfigError
 
 
 class RunFailed(Exception):

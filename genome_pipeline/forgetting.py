@@ -13,10 +13,11 @@ import duckdb
 
 from genome_pipeline import __version__
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import renew_exports
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.erasure import RemovedRows, known_ids, rewrite_without, rows_of
 from genome_pipeline.warehouse.ingestion import check_forgotten
 

@@ -16,8 +16,9 @@ import ibis
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.drafting import MOMENTS_ROWS, Look, look_at
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Draft, Settings, SourceSettings
+from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.sources.guessing import written

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Engine, event
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 
 POSTGRES_VARIABLE = "DAGSTER_POSTGRES_URL"
 """Where Dagster keeps its records in production; only the variable's name is written down."""

@@ -9,7 +9,8 @@ import duckdb
 from adbc_driver_manager import Error
 from adbc_driver_manager.dbapi import Cursor
 
-from genome_pipeline.settings import ConfigError, SourceSettings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources.postgresql import connect, reason_of
 from genome_pipeline.sources.rows import identifier, literal
 from genome_pipeline.summary import Published

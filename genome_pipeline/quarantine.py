@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from genome_pipeline.contracts.rules import RULES
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import check_target, write_rows
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.sources.rows import identifier
 
 

@@ -19,6 +19,7 @@ from dagster._core.utils import make_new_run_id
 from genome_pipeline.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.definitions import build_definitions
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.failures import first_cause
 from genome_pipeline.instance import (
     limit_warehouse_pool,
@@ -29,7 +30,7 @@ from genome_pipeline.instance import (
 )
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
 from genome_pipeline.warehouse.erasure import carry_over
 from genome_pipeline.warehouse.publishing import is_current
@@ -51,7 +52,7 @@ class Outcome:
 def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     """Take in what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
 
-    Raises :class:`~genome_pipeline.settings.ConfigError` for a mistake of the user's and
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a mistake of the user's and
     :class:`~genome_pipeline.failures.RunFailed` when a check failed; in both
     cases what was published before stays.
     """
@@ -84,7 +85,7 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
     was forgotten stays forgotten: where a key is set, the old warehouse has to tell who they are. Must
     not be called while another run than ``own_run_id`` is at work. Raises as :func:`run` does, and
-    :class:`~genome_pipeline.settings.ConfigError` where a run is at work.
+    :class:`~genome_pipeline.errors.ConfigError` where a run is at work.
     """
     prepare_home(settings)
     with DagsterInstance.get() as instance:

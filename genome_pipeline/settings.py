@@ -32,8 +32,7 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
-from genome_pipeline.errors import ConfigError as ConfigError  # noqa: PLC0414, offered here too
-from genome_pipeline.errors import TransientError as TransientError  # noqa: PLC0414
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
 
 CONFIG_VARIABLE = "GENOME_CONFIG"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.models.similarity import SimilarityIndex
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.summary import Published
 from genome_pipeline.warehouse.artifacts import Artifacts
 

@@ -13,8 +13,9 @@ from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.assets.stage import Stage
 from genome_pipeline.assets.validation import validation
 from genome_pipeline.calendar import Calendar
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.ingestion import typed_raw
 
 

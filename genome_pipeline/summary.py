@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 from genome_pipeline.contracts.published import unreadable_because, version_in
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import Settings
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from genome_pipeline.alerts import WEBHOOK_VARIABLE, send_alert
-from genome_pipeline.settings import AlertSettings, ConfigError
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import AlertSettings
 
 
 def test_nobody_is_told_until_someone_is_named() -> None:

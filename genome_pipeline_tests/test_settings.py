@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.settings import ConfigError, load_draft, load_settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import load_draft, load_settings
 
 GOOD = """
 [source]

@@ -12,9 +12,9 @@ import dagster as dg
 
 from genome_pipeline.contracts.columns import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import ConfigError, TransientError
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
 from genome_pipeline.warehouse.faults import machine_fault
 

@@ -21,7 +21,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from genome_pipeline.settings import ConfigError, DashboardSettings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import DashboardSettings
 
 _LOGGER = logging.getLogger(__name__)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from genome_pipeline.settings import ConfigError, TransientError
+from genome_pipeline.errors import ConfigError, TransientError
 
 
 class SourceError(ConfigError):

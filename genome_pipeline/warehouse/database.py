@@ -17,7 +17,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.settings import ConfigError, TransientError
+from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.sources.rows import literal
 from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from genome_pipeline.audience import audience_summary, write_audience
 from genome_pipeline.cli import app
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import write_rows
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.settings import Settings
 
 
 def test_audiences_cover_every_customer_once_in_the_order_of_the_playbook(shop_run: Settings) -> None:

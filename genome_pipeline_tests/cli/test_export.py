@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from genome_pipeline.contracts.published import published_schema
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import export_tables
 from genome_pipeline.push import push_tables
-from genome_pipeline.settings import ConfigError
 from genome_pipeline.sources import SourceError
 from genome_pipeline_tests.dashboard.published_file import build_published_file
 from genome_pipeline_tests.postgres import PASSWORD, Server, running_server

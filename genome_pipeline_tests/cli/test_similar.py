@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from genome_pipeline.cli import app
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import Settings
 from genome_pipeline.similar import ids_in, lookalikes, similar_customers
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
-from genome_pipeline.settings import ConfigError, load_settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import shop_config
 
 EVERYONE = PlaybookRule(name="rest", action="Nothing", reason="left")

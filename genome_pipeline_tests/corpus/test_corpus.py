@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.settings import ConfigError, Settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import Settings
 from genome_pipeline_tests.corpus.cases import CASES, Case, Refused, Taken
 from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings, query
 

@@ -14,7 +14,7 @@ from genome_pipeline.dashboard.published import (
     PublishedFileUnreadable,
     remembered_rows,
 )
-from genome_pipeline.settings import ConfigError
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.summary import Published
 from genome_pipeline.warehouse.publishing import is_current
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file

@@ -20,7 +20,8 @@ from genome_pipeline.cli import main
 from genome_pipeline.dashboard import app, security
 from genome_pipeline.dashboard.app import PAGES, _QuietHandler, create_app
 from genome_pipeline.dashboard.security import Access
-from genome_pipeline.settings import ConfigError, DashboardSettings, load_settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import DashboardSettings, load_settings
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS, build_published_file
 
 PASSWORD, TOKEN = "correct horse battery", "token-of-32-characters-0123456789"

@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 from genome_pipeline.cli import app
 from genome_pipeline.contracts.tables import ID_COLUMNS
 from genome_pipeline.contracts.views import VIEWS
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import export_tables
 from genome_pipeline.forgetting import forget, rows_to_forget
-from genome_pipeline.settings import ConfigError, Settings, load_settings
+from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import make, shop, shop_config, tables
 
 KEY = "0123456789abcdef0123456789abcdef"

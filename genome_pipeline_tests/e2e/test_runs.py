@@ -18,7 +18,8 @@ from rich.console import Console
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.settings import ConfigError, Settings, load_settings
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.summary import customer_card
 from genome_pipeline.terminal import print_card
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
