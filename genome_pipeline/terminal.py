@@ -151,10 +151,10 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     for row in facts["failed_checks"]:
         console.print(f"  [yellow]warning[/] {row['table_name']}: {escape(row['observed'])}", highlight=False)
     places = _grid()
-    places.add_row("Published file", facts["published_file"])
-    places.add_row("Report", facts["report_file"])
-    places.add_row("Dashboard", f"genome dashboard{config_argument}")
-    places.add_row("Dagster UI", f"genome ui{config_argument}")
+    places.add_row("Published file", escape(facts["published_file"]))
+    places.add_row("Report", escape(facts["report_file"]))
+    places.add_row("Dashboard", f"genome dashboard{escape(config_argument)}")
+    places.add_row("Dagster UI", f"genome ui{escape(config_argument)}")
     console.print(places)
 
 
