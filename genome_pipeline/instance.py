@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from filelock import FileLock, Timeout
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, QueuePool, event
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.errors import ConfigError
@@ -33,6 +33,7 @@ AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus
 
 _POSTGRES_SCHEME = "postgresql+psycopg2://"
 _CREATE = "create_engine"  # the name under which Dagster's module knows it
+_DISPOSE = "dispose"
 _STARTUP = timedelta(minutes=10)
 _CONFIG = """\
 # Written by `genome` where there is none; yours to change.
@@ -108,11 +109,10 @@ def limit_warehouse_pool(instance: DagsterInstance) -> None:
 
 @contextmanager
 def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the SQLite files open that Dagster writes a run's events to, and keep the engines that it opens them with.
+    """Keep open what Dagster writes a run's events to, where that is SQLite files.
 
-    Dagster opens them anew for each event, and whenever the last one closes a file, SQLite moves its write-ahead log
-    into it and deletes it: that takes longer than to write the event. So does making each statement of an event
-    again, which an engine does once. Nor does SQLite wait for the disk at each event:
+    Dagster opens them anew for each event, which takes longer than to write it; and whenever the last one closes a
+    file, SQLite moves its write-ahead log into it and deletes it. Nor does SQLite wait for the disk at each event:
     a crash of the machine may cost the last lines of the log, never its integrity, and a crash of the process nothing.
     """
     storage = instance.event_log_storage
@@ -122,25 +122,31 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         if isinstance(storage, SqliteEventLogStorage):
             create = getattr(sqlite_event_log, _CREATE)
             stack.callback(setattr, sqlite_event_log, _CREATE, create)
-            setattr(sqlite_event_log, _CREATE, _kept(create))
+            setattr(sqlite_event_log, _CREATE, stack.enter_context(_kept_open(create)))
             for shard in ("index", run_id):
                 with storage.run_connection(shard):
                     pass  # makes the file, where it is not there
-                held = stack.enter_context(closing(sqlite3.connect(storage.path_for_shard(shard))))
-                held.execute("SELECT count(*) FROM sqlite_master").fetchone()
         yield
 
 
-def _kept(create: Callable[..., Engine]) -> Callable[..., Engine]:
-    """``create``, which gives the engine of a database again where there is one."""
+@contextmanager
+def _kept_open(create: Callable[..., Engine]) -> Iterator[Callable[..., Engine]]:
+    """``create``, which gives the engine of a database again where there is one, with its connection open."""
     engines: dict[str, Engine] = {}
 
     def engine_of(url: str, **options: Any) -> Engine:
         if url not in engines:
-            engines[url] = create(url, **options)
+            engines[url] = create(url, **(options | {"poolclass": QueuePool}))
+            # Dagster disposes of an engine after each use.
+            setattr(engines[url], _DISPOSE, lambda: None)
         return engines[url]
 
-    return engine_of
+    try:
+        yield engine_of
+    finally:
+        for engine in engines.values():
+            delattr(engine, _DISPOSE)
+            engine.dispose()
 
 
 def _without_waiting(connection: object, _: object) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,11 +72,12 @@ class Exchange:
         """
         folder = self.next_folder()
         Path(folder).mkdir()
-        with duckdb.connect() as connection:
-            rows = connection.execute("SELECT * FROM read_parquet(?)", [_parts(customers)])
+        with self._in_memory.cursor() as connection, self._in_memory.cursor() as given:
+            rows = given.execute("SELECT * FROM read_parquet(?)", [_parts(customers)])
             batches = rows.to_arrow_reader(BATCH_CUSTOMERS)
-            with pq.ParquetWriter(f"{folder}/0.parquet", _schema(fields)) as writer:
-                for batch in applied(stored, load, apply, fields, batches):
+            schema = connection.execute(f"SELECT {_typed_nulls(fields)} LIMIT 0").to_arrow_table().schema
+            with pq.ParquetWriter(f"{folder}/0.parquet", schema) as writer:
+                for batch in _applied(connection, load(stored), apply, fields, batches):
                     writer.write_batch(batch)
         return folder
 
@@ -89,14 +91,18 @@ class Exchange:
 
     def frame(self, lot: str) -> pd.DataFrame:
         """The rows of a lot, in no order, with the warehouse closed."""
-        with duckdb.connect() as connection:
-            self._reach_from(connection)
-            return connection.execute("SELECT * FROM read_parquet(?)", [_parts(lot)]).df()
+        self._reach_from(self._in_memory)
+        return self._in_memory.execute("SELECT * FROM read_parquet(?)", [_parts(lot)]).df()
 
     def next_folder(self) -> str:
         """Folder of the next lot, to be made by who writes it."""
         self._lots += 1
         return f"{self._folder}/{self._lots}"
+
+    @cached_property
+    def _in_memory(self) -> duckdb.DuckDBPyConnection:
+        """One for all lots: to make one takes longer than to apply a model to a small lot."""
+        return duckdb.connect()
 
     def _reach_from(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let DuckDB read and write in the store."""
@@ -126,17 +132,24 @@ def applied(
     fields: Sequence[Column],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    """What the stored model gives for each batch, with the types of the contract. Runs on the workers, too.
-
-    DuckDB makes frames of the batches, as it does of the warehouse's rows.
-    """
-    model = load(stored)
-    columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in fields)
+    """What the stored model gives for each batch, with the types of the contract: what the workers do."""
     with duckdb.connect() as connection:
-        for batch in batches:
-            customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
-            connection.register("given", apply(model, customers))
-            yield from connection.execute(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
+        yield from _applied(connection, load(stored), apply, fields, batches)
+
+
+def _applied(
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+    fields: Sequence[Column],
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    """DuckDB makes frames of the batches, as it does of the warehouse's rows."""
+    columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in fields)
+    for batch in batches:
+        customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
+        connection.register("given", apply(model, customers))
+        yield from connection.execute(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
 
 
 def _parts(lot: str) -> str:
@@ -144,7 +157,5 @@ def _parts(lot: str) -> str:
     return f"{escape(lot)}/*.parquet"
 
 
-def _schema(fields: Sequence[Column]) -> pa.Schema:
-    columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in fields)
-    with duckdb.connect() as connection:
-        return connection.execute(f"SELECT {columns} LIMIT 0").to_arrow_table().schema
+def _typed_nulls(fields: Sequence[Column]) -> str:
+    return ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in fields)
