@@ -29,13 +29,21 @@ _INPUTS = (
 @table_stage("customer_actions", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"pandas"})
 def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Recommend one action for every customer at each snapshot."""
-    settings = pipeline.settings.actions
+    settings, currency = pipeline.settings.actions, pipeline.settings.source.currency
 
-    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    def make(_: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         features, segments, value, risk, estimates, confidence = inputs
         return [
             recommend_actions(
-                features, segments, value, risk, estimates, confidence, settings.rules, settings.review_confidence
+                features,
+                segments,
+                value,
+                risk,
+                estimates,
+                confidence,
+                settings.rules,
+                settings.review_confidence,
+                currency,
             )
         ]
 
@@ -55,6 +63,7 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 )
 def action_audiences(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up each rule's audience, and what became of those whom it picked at matured snapshots."""
+    rules, currency = pipeline.settings.actions.rules, pipeline.settings.source.currency
     read_audience = read_frames("customer_actions", "customer_confidence", columns=AUDIENCE_COLUMNS)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
@@ -64,6 +73,6 @@ def action_audiences(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 
     def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         actions, confidence, picked = inputs
-        return [audiences(actions, confidence, picked, pipeline.settings.actions.rules, as_of)]
+        return [audiences(actions, confidence, picked, rules, as_of, currency)]
 
     make_snapshots(context, pipeline, ["action_audiences"], read, make)

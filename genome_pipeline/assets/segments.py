@@ -108,7 +108,8 @@ def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 
     def make(_: date, inputs: tuple[pd.DataFrame, str]) -> list[pd.DataFrame]:
         genome, stored = inputs
-        return [profile_segments(genome, SegmentModel.from_bytes(pipeline.artifacts.read(stored)))]
+        model = SegmentModel.from_bytes(pipeline.artifacts.read(stored))
+        return [profile_segments(genome, model, pipeline.settings.source.currency)]
 
     make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 

@@ -75,15 +75,14 @@ class Condition(BaseModel):
                 )
         return self
 
-    @property
-    def words(self) -> str:
-        """The condition in plain words."""
+    def words(self, currency: str = "") -> str:
+        """The condition in plain words, with ``currency`` after amounts."""
         name, column = in_words(self.column), COLUMNS[self.column]
         told = []
         if self.at_least is not None:
-            told.append(f"at least {amount(column, self.at_least)}")
+            told.append(f"at least {amount(column, self.at_least, currency)}")
         if self.at_most is not None:
-            told.append(f"at most {amount(column, self.at_most)}")
+            told.append(f"at most {amount(column, self.at_most, currency)}")
         if self.top_share is not None:
             told.append(f"in the top {self.top_share:.0%}")
         if self.bottom_share is not None:
@@ -120,10 +119,9 @@ class PlaybookRule(BaseModel):
             _known(name)
         return self
 
-    @property
-    def words(self) -> str:
-        """Whom the rule is for, in plain words."""
-        return ", ".join(condition.words for condition in self.when) or "everyone else"
+    def words(self, currency: str = "") -> str:
+        """Whom the rule is for, in plain words, with ``currency`` after amounts."""
+        return ", ".join(condition.words(currency) for condition in self.when) or "everyone else"
 
 
 def faults(rules: Sequence[PlaybookRule]) -> list[str]:
@@ -142,8 +140,8 @@ def faults(rules: Sequence[PlaybookRule]) -> list[str]:
     for earlier, later in combinations(rules, 2):
         if all(_is_implied(condition, later.when) for condition in earlier.when):
             found.append(
-                f"rule {later.name!r} is never reached: {earlier.name!r} before it ({earlier.words}) takes everyone it"
-                " is for; move it up, or narrow the earlier one"
+                f"rule {later.name!r} is never reached: {earlier.name!r} before it ({earlier.words()}) takes everyone"
+                " it is for; move it up, or narrow the earlier one"
             )
     return found
 
@@ -155,17 +153,18 @@ def in_words(column: str) -> str:
     return column.replace("_", " ")
 
 
-def amount(column: Column, value: float) -> str:
+def amount(column: Column, value: float, currency: str = "") -> str:
     """One value of a column in the words of its unit."""
+    number = f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
     match column.unit:
-        case Unit.PROBABILITY | Unit.SCORE:
+        case Unit.PROBABILITY | Unit.SCORE | Unit.SHARE:
             return f"{value:.0%}"
         case Unit.DAYS:
-            return "1 day" if round(value) == 1 else f"{value:.0f} days"
+            return f"{number} {'day' if number == '1' else 'days'}"
         case Unit.CURRENCY:
-            return f"{value:,.2f}"
+            return f"{value:,.2f} {currency}".rstrip()
         case _:
-            return f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
+            return number
 
 
 def _known(name: str) -> Column:

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.contracts.playbook import FACTS, WAIT_RULE, Condition, PlaybookRule
+from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.playbook import FACTS, WAIT_RULE, Condition, PlaybookRule, amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import FloatArray, by_customer, numbers
 
@@ -54,6 +54,7 @@ def recommend_actions(
     confidence: pd.DataFrame,
     playbook: Sequence[PlaybookRule],
     review_confidence: float,
+    currency: str,
 ) -> pd.DataFrame:
     """Contract ``customer_actions``: one row per row of ``features``, by customer.
 
@@ -70,6 +71,7 @@ def recommend_actions(
         confidence: contract ``customer_confidence``.
         playbook: the rules in order; the last has no conditions.
         review_confidence: in [0, 1].
+        currency: code to write after amounts, or nothing.
     """
     customers = by_customer(features)
     stake = _revenue_at_stake(customers, value, risk)
@@ -83,7 +85,7 @@ def recommend_actions(
     reason = np.where(waits, why_wait.to_numpy(object), "")
     for position, one in enumerate(playbook, start=1):
         mine = rule == position
-        reason[mine] = _fill(one.reason, facts[mine])
+        reason[mine] = _fill(one.reason, facts[mine], currency)
     return pd.DataFrame(
         {
             "as_of": customers["as_of"],
@@ -98,7 +100,12 @@ def recommend_actions(
 
 
 def audiences(
-    actions: pd.DataFrame, confidence: pd.DataFrame, picked: pd.DataFrame, playbook: Sequence[PlaybookRule], as_of: date
+    actions: pd.DataFrame,
+    confidence: pd.DataFrame,
+    picked: pd.DataFrame,
+    playbook: Sequence[PlaybookRule],
+    as_of: date,
+    currency: str,
 ) -> pd.DataFrame:
     """Contract ``action_audiences`` of one snapshot: a row for each rule, in order, whether it finds customers or not.
 
@@ -112,12 +119,16 @@ def audiences(
             ``churned_count`` and ``actual_spend`` (in all; null without amounts) of the customers picked then.
         playbook: the rules in order.
         as_of: the snapshot.
+        currency: code to write after amounts, or nothing.
     """
     now = actions.merge(confidence[["customer_id", "confidence"]], on="customer_id", how="left").groupby("action_rule")
     table = pd.DataFrame(
         [
             (0, WAIT_RULE, WAIT_ACTION, WAIT_WORDS),
-            *((position, rule.name, rule.action, rule.words) for position, rule in enumerate(playbook, start=1)),
+            *(
+                (position, rule.name, rule.action, rule.words(currency))
+                for position, rule in enumerate(playbook, start=1)
+            ),
         ],
         columns=["rule_position", "action_rule", "action", "rule_condition"],
     ).set_index("action_rule")
@@ -216,28 +227,22 @@ def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
     return meets
 
 
-def _fill(template: str, facts: pd.DataFrame) -> NDArray[np.object_]:
+def _fill(template: str, facts: pd.DataFrame, currency: str) -> NDArray[np.object_]:
     """The template with every customer's own numbers, shape (customers,)."""
     texts = np.full(len(facts), "", dtype=object)
     for literal, name, _, _ in Formatter().parse(template):
         texts = texts + literal
         if name is not None:
-            texts = texts + _text(name, facts[name])
+            texts = texts + _text(name, facts[name], currency)
     return texts
 
 
-def _text(name: str, column: pd.Series[Any]) -> NDArray[np.object_]:
+def _text(name: str, column: pd.Series[Any], currency: str) -> NDArray[np.object_]:
     """Texts as they are, numbers in the words of their unit, shape (customers,)."""
     if COLUMNS[name].type in ("VARCHAR", "BOOLEAN"):
         return column.astype(object).where(column.notna(), "unknown").map(str).to_numpy(dtype=object)
     values = numbers(column)
-    match COLUMNS[name].unit:
-        case Unit.PROBABILITY | Unit.SCORE:
-            words = np.char.mod("%.0f%%", 100 * values)
-        case Unit.DAYS:
-            words = np.where(np.rint(values) == 1, "1 day", np.char.mod("%.0f days", values))
-        case Unit.CURRENCY:
-            words = np.char.mod("%.2f", values)
-        case _:
-            words = np.char.mod("%.0f", values)
-    return np.where(np.isnan(values), "unknown", words).astype(object)
+    # Each text is made once, however many customers share it.
+    found, position = np.unique(np.round(values, 2), return_inverse=True)
+    texts = ["unknown" if np.isnan(value) else amount(COLUMNS[name], value, currency) for value in found.tolist()]
+    return np.array(texts, dtype=object)[position]

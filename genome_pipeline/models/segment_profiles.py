@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD, Unit
+from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.playbook import amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
 from genome_pipeline.models.segment_migrations import money_by
@@ -27,7 +28,7 @@ _TELLING = 0.1
 """Distance of a segment's mean percentile from the middle, 0.5, below which a gene does not set it apart."""
 
 
-def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
+def profile_segments(genome: pd.DataFrame, model: SegmentModel, currency: str) -> pd.DataFrame:
     """Contract ``segment_profiles``: one row for each segment with customers.
 
     Medians and quartiles leave out missing values, means and sums customers without a prediction. A segment that gave
@@ -36,6 +37,7 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
     Args:
         genome: contract ``customer_genome`` of one snapshot.
         model: the segments of that snapshot.
+        currency: code to write after amounts, or nothing.
     """
     customers = by_customer(genome)
     segment = customers["segment_id"]
@@ -59,7 +61,7 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
     profiles["expected_spend_amount"] = grouped("expected_spend").sum(min_count=1).to_numpy()
     profiles["mean_churn_probability"] = grouped("churn_probability").mean().to_numpy()
     profiles["mean_confidence_score"] = grouped("confidence").mean().to_numpy()
-    profiles["distinguishing_genes"] = _distinguishing(customers, segment)
+    profiles["distinguishing_genes"] = _distinguishing(customers, segment, currency)
     genes = [gene for gene, *_ in PROFILE_GENES]
     by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in genes}).groupby(segment)
     for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
@@ -69,13 +71,18 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel) -> pd.DataFrame:
     return profiles[list(TABLES["segment_profiles"].columns)]
 
 
-def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any]) -> list[str]:
+def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any], currency: str) -> list[str]:
     """Of each segment, the genes whose mean percentile is farthest from the middle, with both medians, in words."""
     values = pd.DataFrame({gene: numbers(customers[gene]) for gene in GENE_LABELS}).dropna(axis=1, how="all")
     counts = values.count()
     # Rounded, so that the order does not hang on the last digit of a sum.
     beyond = (((values.rank() - 0.5) / counts).groupby(segment).mean() - 0.5).round(6)
     medians, overall = values.groupby(segment).median(), values.median()
+
+    def of_gene(gene: str, value: float) -> str:
+        told = amount(COLUMNS[gene], value, currency)
+        return told.split()[0] if GENE_LABELS[gene].startswith("days") else told
+
     told = []
     for one in beyond.index:
         distances: dict[str, float] = beyond.loc[one].abs().to_dict()
@@ -84,18 +91,8 @@ def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any]) -> list[st
         )
         typical: dict[str, float] = medians.loc[one].to_dict()
         words = [
-            f"{GENE_LABELS[gene]} {_number(gene, typical[gene])} beside {_number(gene, overall[gene])} of all"
+            f"{GENE_LABELS[gene]} {of_gene(gene, typical[gene])} beside {of_gene(gene, overall[gene])} of all"
             for gene in genes[:TOP_GENES]
         ]
         told.append("; ".join(words) or "none stands out")
     return told
-
-
-def _number(gene: str, value: float) -> str:
-    match COLUMNS[gene].unit:
-        case Unit.SHARE:
-            return f"{value:.0%}"
-        case Unit.CURRENCY:
-            return f"{value:,.2f}"
-        case _:
-            return f"{value:,.4g}"

@@ -38,7 +38,7 @@ def _recommend(
     frames = features, segments_of(features), value, risk, estimates_of(features), scores
     read = (frame[[name for name in frame if name in used]] for frame in frames)
     rest, segments, spend, churn, estimates, confidences = read
-    actions = recommend_actions(rest, segments, spend, churn, estimates, confidences, playbook, 1 / 3)
+    actions = recommend_actions(rest, segments, spend, churn, estimates, confidences, playbook, 1 / 3, "EUR")
     assert_keeps_contract("customer_actions", actions)
     return actions
 
@@ -70,7 +70,7 @@ def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
         (
             {"spend_amount": 5000.0, "churn_probability": 0.62, "days_since_last_order": 41},
             "win_back_valuable",
-            "Spent 5000.00 so far, last order 41 days ago, 62% likely to buy nothing",
+            "Spent 5,000.00 EUR so far, last order 41 days ago, 62% likely to buy nothing",
         ),
         (
             {"churn_probability": 0.62, "spend_amount": 20.0, "days_since_last_order": 300},
@@ -80,7 +80,7 @@ def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
         (
             {"churn_probability": 0.11, "spend_amount": 5000.0},
             "hold_valuable",
-            "Spent 5000.00 so far, but 11% likely to buy nothing; last order 10 days ago",
+            "Spent 5,000.00 EUR so far, but 11% likely to buy nothing; last order 10 days ago",
         ),
         (
             {"frequency_count": 0, "purchase_day_count": 1, "t_days": 1},
@@ -105,12 +105,12 @@ def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
         (
             {"spend_amount": 5000.0, "churn_probability": 0.01},
             "reward_loyal",
-            "Spent 5000.00 on 6 purchase days, last order 10 days ago",
+            "Spent 5,000.00 EUR on 6 purchase days, last order 10 days ago",
         ),
         (
             {"recent_purchase_day_count": 9, "average_order_value_amount": 12.0, "churn_probability": 0.01},
             "upsell_frequent",
-            "9 purchase days recently, but only 12.00 per order",
+            "9 purchase days recently, but only 12.00 EUR per order",
         ),
         (
             {"churn_probability": 0.11, "spend_amount": 20.0, "recent_purchase_day_count": 0},
@@ -246,7 +246,7 @@ def test_an_audience_tells_what_became_of_those_whom_its_rule_picked_before() ->
         [("m1", "first", 10, 8, 50.0), ("m1", "rest", 30, 6, 450.0), ("m2", "rest", 40, 10, 300.0)],
         columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"],
     )
-    table = audiences(actions, confidence, picked, playbook, AS_OF)
+    table = audiences(actions, confidence, picked, playbook, AS_OF, "EUR")
     assert_keeps_contract("action_audiences", table)
     assert table["action_rule"].tolist() == ["wait", "first", "rest"]
     found = table.set_index("action_rule").drop(columns=["as_of", "action", "rule_position"])
@@ -273,7 +273,7 @@ def test_before_anything_has_matured_audiences_have_no_backtest() -> None:
     actions = _recommend(features, risk_of(features), value_of(features))
     nothing = pd.DataFrame(columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"])
     confidence = pd.DataFrame({"customer_id": features["customer_id"], "confidence": 0.5})
-    table = audiences(actions, confidence, nothing, DEFAULT_PLAYBOOK, AS_OF)
+    table = audiences(actions, confidence, nothing, DEFAULT_PLAYBOOK, AS_OF, "EUR")
     assert_keeps_contract("action_audiences", table)
     assert table["customer_count"].sum() == len(features)
     assert table["churn_lift_ratio"].isna().all()
