@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import model_files, snapshot_frames, was_written
-from genome_pipeline.assets.snapshots import batches
+from genome_pipeline.assets.snapshots import in_batches
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.drivers import explain_customers
@@ -37,12 +39,14 @@ _EXPLAINED_BY = ("customer_id", "recent_window_days", *GENES)
 def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Explain every customer's predictions at each snapshot, and what changed in them since the one before."""
     warehouse, calendar = pipeline.warehouse, pipeline.settings.time
-    for batch in batches(pipeline, snapshots(context, pipeline)):
-        wanted = dict.fromkeys(day for as_of in batch for day in (calendar.period_start(as_of), as_of))
-        with warehouse.open() as database:
-            known = [day for day in wanted if day in batch or was_written(database, "customer_features", day)]
-            features = snapshot_frames(database, "customer_features", known, _EXPLAINED_BY)
-            values, risks = (model_files(database, name, batch) for name in ("value_model", "risk_model"))
+
+    def read(database: Backend, dates: Sequence[date]) -> tuple[dict[date, pd.DataFrame], list[dict[date, str]]]:
+        wanted = dict.fromkeys(day for as_of in dates for day in (calendar.period_start(as_of), as_of))
+        known = [day for day in wanted if day in dates or was_written(database, "customer_features", day)]
+        features = snapshot_frames(database, "customer_features", known, _EXPLAINED_BY)
+        return features, [model_files(database, name, dates) for name in ("value_model", "risk_model")]
+
+    for batch, (features, (values, risks)) in in_batches(pipeline, snapshots(context, pipeline), read):
         # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
         with local_exchange(pipeline.settings.exchange_path) as exchange:
             folder = Path(exchange.next_folder())

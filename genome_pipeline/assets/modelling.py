@@ -12,7 +12,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import LabelledSnapshots, customers_at, model_files, sampled_frames
-from genome_pipeline.assets.snapshots import batches, make_snapshots
+from genome_pipeline.assets.snapshots import in_batches, make_snapshots
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.snapshots import LabelledSnapshot
@@ -71,10 +71,13 @@ def map_each_snapshot(
     the ``columns`` named. A large model can be divided; ``merge`` makes the rows of all its parts those of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
-    for batch in batches(pipeline, snapshots(context, pipeline)):
+
+    def read(database: Backend, dates: Sequence[date]) -> dict[date, str]:
+        return model_files(database, model_table, dates)
+
+    for batch, files in in_batches(pipeline, snapshots(context, pipeline), read):
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
-                files = model_files(database, model_table, batch)
                 customers = {as_of: exchange.put(database, customers_at(database, as_of, *columns)) for as_of in batch}
             found: list[str] = []
             for as_of in batch:

@@ -36,9 +36,7 @@ def make_snapshots(
     table, in the order of ``tables``, while it is closed for others to use.
     """
     warehouse = pipeline.warehouse
-    for batch in batches(pipeline, snapshots(context, pipeline)):
-        with warehouse.open() as database:
-            inputs = [*read(database, batch)]
+    for batch, inputs in in_batches(pipeline, snapshots(context, pipeline), lambda *asked: [*read(*asked)]):
         made = [make(as_of, given) for as_of, given in zip(batch, inputs, strict=True)]
         with warehouse.open() as database:
             for table, frames in zip(tables, zip(*made, strict=True), strict=True):
@@ -85,20 +83,35 @@ def read_frames(
     return read
 
 
-def batches(pipeline: Pipeline, dates: Sequence[date]) -> Iterator[list[date]]:
-    """The snapshots in order, as many together as have :data:`BATCH_ROWS` customers; a larger one by itself."""
+def in_batches(
+    pipeline: Pipeline, dates: Sequence[date], read: Callable[[Backend, Sequence[date]], Inputs]
+) -> Iterator[tuple[list[date], Inputs]]:
+    """The snapshots in order, with what ``read`` gives of each batch while the warehouse is open.
+
+    A batch is as many snapshots as have :data:`BATCH_ROWS` customers, or a larger one by itself.
+    """
     with pipeline.warehouse.open() as database:
-        customers = dict(
-            database.con.execute(
-                "SELECT slice_key, row_count FROM written_slices WHERE table_name = 'customer_features'"
-            ).fetchall()
-        )
-    batch: list[date] = []
+        first, *others = _batches(database, dates)
+        inputs = read(database, first)
+    yield first, inputs
+    for batch in others:
+        with pipeline.warehouse.open() as database:
+            inputs = read(database, batch)
+        yield batch, inputs
+
+
+def _batches(database: Backend, dates: Sequence[date]) -> list[list[date]]:
+    customers = dict(
+        database.con.execute(
+            "SELECT slice_key, row_count FROM written_slices WHERE table_name = 'customer_features'"
+        ).fetchall()
+    )
+    found: list[list[date]] = [[]]
     rows = 0
     for as_of in dates:
         rows += customers.get(str(as_of), 0)
-        if batch and rows > BATCH_ROWS:
-            yield batch
-            batch, rows = [], customers.get(str(as_of), 0)
-        batch.append(as_of)
-    yield batch
+        if found[-1] and rows > BATCH_ROWS:
+            found.append([])
+            rows = customers.get(str(as_of), 0)
+        found[-1].append(as_of)
+    return found

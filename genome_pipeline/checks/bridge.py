@@ -45,8 +45,10 @@ class Check:
             )
             def _check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
                 try:
-                    results = self.body(context, pipeline)
-                    _record(context, pipeline, results)
+                    # Open throughout: DuckDB opens a file that is open in this process in no time.
+                    with pipeline.warehouse.open() as database:
+                        results = self.body(context, pipeline)
+                        pipeline.warehouse.append(database, TABLES["data_quality"], _rows(context, results))
                 except Exception as error:
                     raise stopped(error, pipeline) from error
                 if context.has_partition_key_range:
@@ -138,8 +140,8 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
     )
 
 
-def _record(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, results: Sequence[CheckResult]) -> None:
-    rows = pd.DataFrame(
+def _rows(context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "run_id": context.run.run_id,
             "checked_at": datetime.now(UTC).replace(tzinfo=None),
@@ -151,5 +153,3 @@ def _record(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, results:
             "observed": [result.observed for result in results],
         }
     )
-    with pipeline.warehouse.open() as database:
-        pipeline.warehouse.append(database, TABLES["data_quality"], rows)

@@ -19,8 +19,7 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None
     """The blocking check that the slices of a run hold what the contract says."""
 
     def body(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-        with pipeline.warehouse.open_to_read():
-            return validate_table(pipeline.warehouse.path, table, _slices(context, pipeline, table, partitions))
+        return validate_table(pipeline.warehouse.path, table, _slices(context, pipeline, table, partitions))
 
     return Check(
         table.name,

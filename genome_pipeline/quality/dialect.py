@@ -19,13 +19,13 @@ DRIVER = "duckdb+validation"
 
 
 class ValidationDialect(Dialect):
-    """DuckDB opened read-only, without transactions. The file is the connect argument ``database``."""
+    """DuckDB without transactions. The file is the connect argument ``database``."""
 
     supports_statement_cache = True
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
-        """Open the file, with no setting that would part it from other read-only connections of the process."""
-        return ConnectionWrapper(duckdb.connect(cparams["database"], read_only=True))
+        """Open the file, with no setting that would part it from the other connections of the process."""
+        return ConnectionWrapper(duckdb.connect(cparams["database"]))
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:

@@ -58,13 +58,16 @@ def validate_table(database: Path, table: Table, slices: Slices = None) -> list[
 
 
 def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> list[CheckResult]:
-    """Results of every check of several tables of one file, which is opened once, read-only.
+    """Results of every check of several tables of one file, which is opened once, or is open in this process already.
 
     A check that cannot run (a missing column, an error of the query) is a failed one. A file that cannot be opened
-    raises the error of DuckDB, so that the caller can wait for a lock. The key is unique among the rows looked at.
+    raises the error of DuckDB, so that the caller can wait for a lock, and one that is not there
+    :class:`FileNotFoundError`. The key is unique among the rows looked at.
     """
+    if not database.exists():  # DuckDB would make it
+        raise FileNotFoundError(database)
     # Held open until the end, so that no writer gets in between the catalogue and the expectations.
-    with duckdb.connect(str(database), read_only=True) as connection, _datasource(database) as datasource:
+    with duckdb.connect(str(database)) as connection, _datasource(database) as datasource:
         return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
 
 
