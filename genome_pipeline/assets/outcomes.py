@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
@@ -36,12 +38,16 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         predicted = [database.table(name) for name in _PREDICTED]
         predicted = [frame.filter(frame.as_of.isin([*map(ibis.date, matured)])) for frame in predicted]
         lines = database.table("validated_transactions")
-        rows = _no_rows(table)
+        rows: ir.Table | pd.DataFrame = _no_rows(table)
+        elsewhere: list[date] = []
         if matured:
             lines, customers = work.share(lines), work.share(predicted[0].select("as_of", "customer_id"))
             outcomes = work.fetch(realised_outcomes(lines, customers, settings.predict.horizon_days))
-            rows = matured_predictions(matured, outcomes, *predicted)
-        report_rows(context, pipeline, warehouse.replace_slices(database, table, dates, rows, context.run_id))
+            # Made out of order, a snapshot may stand where it was thought to mature before earlier lines were known.
+            elsewhere, others = made_elsewhere(database, table, dates, list(matured))
+            rows = matured_predictions(matured, outcomes, *predicted).select(*table.columns).union(others)
+        written = warehouse.replace_slices(database, table, [*dates, *elsewhere], rows, context.run_id)
+        report_rows(context, pipeline, replace(written, row_counts={day: written.row_counts[day] for day in dates}))
 
 
 @table_stage("model_performance", reads={"prediction_outcomes": Reads.SAME}, kinds={"pandas"})
@@ -64,6 +70,21 @@ def _newly_matured(database: Backend, pipeline: Pipeline, dates: Sequence[date])
     before = matured_dates(database, settings, [settings.time.period_start(as_of) for as_of in dates])
     known = zip(dates, by_then, before, strict=True)
     return {day: as_of for as_of, now, earlier in known for day in now if day not in earlier}
+
+
+def made_elsewhere(
+    database: Backend, table: Table, dates: Sequence[date], matured: Sequence[date]
+) -> tuple[list[date], ir.Table]:
+    """Slices at other dates that hold some of the snapshots, and what they hold of others."""
+    rows = database.con.execute(
+        f"SELECT DISTINCT matured_as_of FROM {table.name} WHERE as_of IN (SELECT unnest(?))"
+        " AND matured_as_of NOT IN (SELECT unnest(?)) ORDER BY 1",
+        [matured, dates],
+    ).fetchall()
+    found = [day for (day,) in rows]
+    known = database.table(table.name).select(*table.columns)
+    kept = known.filter(known.matured_as_of.isin([*map(ibis.date, found)]))
+    return found, kept.filter(~kept.as_of.isin([*map(ibis.date, matured)]))
 
 
 def _no_rows(table: Table) -> pd.DataFrame:
