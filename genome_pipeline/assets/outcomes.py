@@ -45,7 +45,9 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
             outcomes = work.fetch(realised_outcomes(lines, customers, settings.predict.horizon_days))
             # Made out of order, a snapshot may stand where it was thought to mature before earlier lines were known.
             elsewhere, others = made_elsewhere(database, table, dates, list(matured))
-            rows = matured_predictions(matured, outcomes, *predicted).select(*table.columns).union(others)
+            # Columns of the table have no nulls, which the type of an expression does not say.
+            rows = matured_predictions(matured, outcomes, *predicted).select(*table.columns)
+            rows = rows.cast(dict(others.schema().items())).union(others)
         written = warehouse.replace_slices(database, table, [*dates, *elsewhere], rows, context.run_id)
         report_rows(context, pipeline, replace(written, row_counts={day: written.row_counts[day] for day in dates}))
 
