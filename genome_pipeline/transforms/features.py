@@ -54,8 +54,9 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         previous_spend=net.sum(where=previous),
     )
     sums = sums.filter(sums.purchase_day_count > 0)
-    each = known.select("customer_id", category=known.categories.unnest())
-    breadth = each.group_by("customer_id").agg(category_count=each.category.nunique())
+    # Not by nunique, whose sets DuckDB cannot put aside on disk.
+    each = known.select("customer_id", category=known.categories.unnest()).distinct()
+    breadth = each.group_by("customer_id").agg(category_count=each.category.count())
     sums = sums.left_join(breadth, "customer_id").drop("customer_id_right")
 
     end = ibis.date(as_of)

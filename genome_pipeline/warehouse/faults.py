@@ -26,7 +26,10 @@ def machine_fault(error: BaseException, home: Path) -> str | None:
         if number in (errno.EACCES, errno.EROFS) or _UNWRITABLE.search(text):
             return f"{home} cannot be written: make it, and all in it, writable to this user, then run again"
         if isinstance(cause, MemoryError | duckdb.OutOfMemoryException):
-            return "memory has run out: end other programs or give the machine more, then run again"
+            return (
+                "memory has run out: end other programs, give the machine more, or raise warehouse.memory_limit where"
+                " it is set, then run again"
+            )
         is_damage = isinstance(cause, duckdb.FatalException | duckdb.InternalException)
         if is_damage or (isinstance(cause, duckdb.Error) and _DAMAGED.search(text)):
             return (
