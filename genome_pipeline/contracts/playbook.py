@@ -88,7 +88,8 @@ class Condition(BaseModel):
         if self.bottom_share is not None:
             told.append(f"in the bottom {self.bottom_share:.0%}")
         if self.at_least_times_mean is not None:
-            told.append(f"at least {self.at_least_times_mean:g} times the average")
+            times = "" if self.at_least_times_mean == 1 else f"{self.at_least_times_mean:g} times "
+            told.append(f"at least {times}the average")
         if self.is_one_of is not None:
             told.append(" or ".join("yes" if v is True else "no" if v is False else v for v in self.is_one_of))
         return f"{name} {' and '.join(told)}"

@@ -252,7 +252,7 @@ def _describe_history(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray
     for number, pair in enumerate(pairs.tolist()):
         ago = f"{pair.real:,.0f} day{'' if pair.real == 1 else 's'} ago"
         texts[number] = (
-            f"last order {ago}, usually every {'day' if pair.imag == 1 else f'{pair.imag:,.0f}'}"
+            f"last order {ago}, usually every {'day' if pair.imag == 1 else f'{pair.imag:,.0f} days'}"
             if pair.imag
             else f"one purchase day, {ago}"
         )

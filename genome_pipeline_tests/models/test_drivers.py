@@ -57,9 +57,9 @@ def test_rows_of_customers_known_before_and_new() -> None:
     assert found.drop(columns=["as_of", "prediction"]).astype(object).fillna("-").values.tolist() == [
         ["a", 0, "average_customer", 10.0, 0.0, "the average customer"],
         ["a", 1, "recent_spend_amount", 60.25, 50.0, "spent 120.50 GBP in the last 91 days"],
-        ["a", 2, "purchase_history", -5.0, 15.0, "last order 10 days ago, usually every 34"],
+        ["a", 2, "purchase_history", -5.0, 15.0, "last order 10 days ago, usually every 34 days"],
         ["b", 0, "average_customer", 10.0, "-", "the average customer"],
-        ["b", 1, "purchase_history", -31.5, "-", "last order 63 days ago, usually every 34"],
+        ["b", 1, "purchase_history", -31.5, "-", "last order 63 days ago, usually every 34 days"],
     ]
     assert set(found["prediction"]) == {"expected_spend"}
     assert tuple(found.columns) == TABLES["customer_drivers"].columns
@@ -119,7 +119,7 @@ def test_words(term: str, columns: dict[str, object], currency: str, words: str)
 @pytest.mark.parametrize(
     ("since", "gap", "words"),
     [
-        (63, 21.4, "last order 63 days ago, usually every 21"),
+        (63, 21.4, "last order 63 days ago, usually every 21 days"),
         (1, 1.0, "last order 1 day ago, usually every day"),
         (63, None, "one purchase day, 63 days ago"),
     ],
