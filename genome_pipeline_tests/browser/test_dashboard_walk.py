@@ -262,10 +262,15 @@ def test_customer(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
         ]
     _agree(
         _saved(walk, "Purchases by"),
+        # A month without a line is a bar of nothing.
         _rows(
             sql,
-            "SELECT period_start_date, purchase_day_count, order_count, gross_amount, return_amount FROM"
-            " customer_activity WHERE customer_id = ? ORDER BY period_start_date",
+            "WITH own AS (SELECT * FROM customer_activity WHERE customer_id = ?),"
+            " months AS (SELECT DISTINCT period_start_date FROM customer_activity"
+            " WHERE period_start_date >= (SELECT min(period_start_date) FROM own))"
+            " SELECT period_start_date, coalesce(purchase_day_count, 0), coalesce(order_count, 0),"
+            " coalesce(gross_amount, 0), coalesce(return_amount, 0) FROM months LEFT JOIN own USING (period_start_date)"
+            " ORDER BY period_start_date",
             customer_id,
         ),
     )
