@@ -25,7 +25,9 @@ class ValidationDialect(Dialect):
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
         """Open the file, with no setting that would part it from the other connections of the process."""
-        return ConnectionWrapper(duckdb.connect(cparams["database"]))
+        connection = duckdb.connect(cparams["database"])
+        connection.execute("SET enable_progress_bar = false")
+        return ConnectionWrapper(connection)
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:

@@ -68,6 +68,7 @@ def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> l
         raise FileNotFoundError(database)
     # Held open until the end, so that no writer gets in between the catalogue and the expectations.
     with duckdb.connect(str(database)) as connection, _datasource(database) as datasource:
+        connection.execute("SET enable_progress_bar = false")
         return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
 
 
