@@ -276,7 +276,10 @@ def _schema_version(database: Backend) -> int | None:
 
 
 def _migrate(database: Backend, path: Path) -> None:
-    """Bring the tables to the present version, all of the way or not at all; refuse those of a newer program."""
+    """Bring the tables to the present version; refuse those of a newer program.
+
+    The version is written last. What was interrupted is taken up again at the next opening.
+    """
     version = _schema_version(database)
     if version == SCHEMA_VERSION:
         return
@@ -285,13 +288,20 @@ def _migrate(database: Backend, path: Path) -> None:
             f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}: use the newer program, or set"
             " GENOME_HOME to another folder"
         )
+    if version is not None:
+        logger.info("bringing %s from schema version %d to %d", path.name, version, SCHEMA_VERSION)
+        for statement in (statement for step in range(version, SCHEMA_VERSION) for statement in STEPS[step]):
+            try:
+                database.con.execute(statement)
+            except duckdb.Error as error:
+                raise WarehouseError(
+                    f"{path} says it has schema version {version}, but cannot be brought to {SCHEMA_VERSION}"
+                    f" ({_first_line(error)}): restore it from a backup, or `genome rebuild` makes it anew from the"
+                    " source"
+                ) from None
     with transaction(database) as connection:
         if version is None:
             connection.execute(TABLES["warehouse_identity"].ddl())
-        else:
-            logger.info("bringing %s from schema version %d to %d", path.name, version, SCHEMA_VERSION)
-            for statement in (statement for step in range(version, SCHEMA_VERSION) for statement in STEPS[step]):
-                connection.execute(statement)
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
 

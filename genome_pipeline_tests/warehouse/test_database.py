@@ -176,6 +176,17 @@ def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> N
         holder.join()
 
 
+_NOT_NULL = {
+    column.name: {"VARCHAR": "''", "DATE": "DATE '2020-01-01'", "BOOLEAN": "false"}.get(column.type, "0")
+    for column in TABLES["customer_genome"].fields
+    if column.name not in TABLES["customer_genome"].nullable and column.name != "is_provisional"
+}
+_CUSTOMERS_BEFORE = (
+    f"INSERT INTO customer_genome BY NAME SELECT {', '.join(f'{value} AS {name}' for name, value in _NOT_NULL.items())}"
+    " FROM range(3)"
+)
+
+
 def version_1(warehouse: Warehouse) -> None:
     """A warehouse of before schema versions were written, with a file taken in."""
     with duckdb.connect(warehouse.path) as connection:
@@ -188,12 +199,16 @@ def version_1(warehouse: Warehouse) -> None:
             " settings_hash VARCHAR NOT NULL, parameters VARCHAR NOT NULL, published_at TIMESTAMP NOT NULL)",
             TABLES["customer_genome"].ddl().replace('"is_provisional" BOOLEAN NOT NULL, ', ""),
             "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
+            _CUSTOMERS_BEFORE,
         ):
             connection.execute(statement)
 
 
 @pytest.mark.parametrize("version", STEPS)
-def test_an_older_warehouse_is_brought_to_the_present_version(warehouse: Warehouse, version: int) -> None:
+@pytest.mark.parametrize("interrupted_after", [0, 1, 2])
+def test_an_older_warehouse_is_brought_to_the_present_version(
+    warehouse: Warehouse, version: int, interrupted_after: int
+) -> None:
     version_1(warehouse)
     with duckdb.connect(warehouse.path) as connection:
         for step in range(1, version):
@@ -201,18 +216,33 @@ def test_an_older_warehouse_is_brought_to_the_present_version(warehouse: Warehou
                 connection.execute(statement)
         if version > 1:
             connection.execute("INSERT INTO warehouse_identity VALUES ('schema_version', ?)", [str(version)])
+        for statement in STEPS[version][:interrupted_after]:
+            connection.execute(statement)
     older = rf"has schema version {version}, this program reads \d+: `genome run` brings it"
     with pytest.raises(WarehouseError, match=older), warehouse.open_to_read():
         pass
     with warehouse.open() as database:
         files = database.con.execute("SELECT source_file, row_count, suppressed_row_count FROM source_files").fetchall()
         made = dict(database.con.execute("SELECT column_name, is_nullable FROM duckdb_columns()").fetchall())
+        customers = database.con.execute("SELECT count(*), count(is_provisional) FROM customer_genome").fetchone()
     assert files == [("a.csv", 3, 0)]
+    assert customers == (3, 3)
     assert made["suppressed_row_count"] is False
     with warehouse.open_to_read() as database:
         assert sorted(name for name in database.list_tables()) == sorted(
             name for name, table in TABLES.items() if not table.is_made_at_publishing and name != "raw_transactions"
         )
+
+
+def test_a_warehouse_that_is_not_what_its_version_says_is_named(warehouse: Warehouse) -> None:
+    version_1(warehouse)
+    with duckdb.connect(warehouse.path) as connection:
+        connection.execute("DROP TABLE source_files")
+    with (
+        pytest.raises(WarehouseError, match=r"says it has schema version 1, but .* `genome rebuild`"),
+        warehouse.open(),
+    ):
+        pass
 
 
 def test_a_warehouse_of_a_newer_program_is_named_and_left_alone(warehouse: Warehouse) -> None:
