@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.assets.batches import cut_by_rows
 from genome_pipeline.assets.frames import snapshot_frames
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
@@ -36,7 +37,11 @@ def make_snapshots(
     table, in the order of ``tables``, while it is closed for others to use.
     """
     warehouse = pipeline.warehouse
-    for batch, inputs in in_batches(pipeline, snapshots(context, pipeline), lambda *asked: [*read(*asked)]):
+
+    def read_all(database: Backend, dates: Sequence[date]) -> list[Inputs]:
+        return [*read(database, dates)]
+
+    for batch, inputs in in_batches(pipeline, snapshots(context, pipeline), read_all):
         made = [make(as_of, given) for as_of, given in zip(batch, inputs, strict=True)]
         with warehouse.open() as database:
             for table, frames in zip(tables, zip(*made, strict=True), strict=True):
@@ -91,27 +96,10 @@ def in_batches(
     A batch is as many snapshots as have :data:`BATCH_ROWS` customers, or a larger one by itself.
     """
     with pipeline.warehouse.open() as database:
-        first, *others = _batches(database, dates)
+        first, *others = cut_by_rows(database, "customer_features", dates, BATCH_ROWS)
         inputs = read(database, first)
     yield first, inputs
     for batch in others:
         with pipeline.warehouse.open() as database:
             inputs = read(database, batch)
         yield batch, inputs
-
-
-def _batches(database: Backend, dates: Sequence[date]) -> list[list[date]]:
-    customers = dict(
-        database.con.execute(
-            "SELECT slice_key, row_count FROM written_slices WHERE table_name = 'customer_features'"
-        ).fetchall()
-    )
-    found: list[list[date]] = [[]]
-    rows = 0
-    for as_of in dates:
-        rows += customers.get(str(as_of), 0)
-        if found[-1] and rows > BATCH_ROWS:
-            found.append([])
-            rows = customers.get(str(as_of), 0)
-        found[-1].append(as_of)
-    return found
