@@ -15,7 +15,13 @@ from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.reconciliation import Tally, balances, difference, tallies, total
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.transforms.validation import recounted_by_reason, rejected_by_reason, row_and_cent_totals
+from genome_pipeline.transforms.validation import (
+    recounted_by_reason,
+    rejected_by_reason,
+    repeated_hashes,
+    row_and_cent_totals,
+)
+from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import typed_raw
 
 _EXAMPLES = 5
@@ -78,7 +84,8 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
         lines = typed_raw(database, settings)
         wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
         sides = [row_and_cent_totals(wanted, "amount").to_pandas()]
-        recounted = recounted_by_reason(wanted, rules).to_pandas()
+        with stored(database, repeated_hashes(wanted), "repeated_hashes") as hashes:
+            recounted = recounted_by_reason(wanted, rules, hashes).to_pandas()
         for name, amount in (("validated_transactions", "amount"), ("quarantined_transactions", "line_amount")):
             table = database.table(name)
             kept = table.filter(table.period_start_date.isin(periods) | table.period_start_date.isnull())
@@ -165,9 +172,10 @@ def lines_in_bounds(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
             if rule.severity == "WARN":
                 failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
                 rows = database.con.execute(
-                    "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(source_file || ' row ' ||"
-                    f" source_row || ': ' || left(customer_id, 60) || ', ' || amount, abs(amount), {_EXAMPLES})"
-                    f" FILTER (is_failing) FROM ({failing}) GROUP BY 1 ORDER BY 1"
+                    # No text is made of the other lines, as it would be under a FILTER.
+                    "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(CASE WHEN is_failing THEN"
+                    " source_file || ' row ' || source_row || ': ' || left(customer_id, 60) || ', ' || amount END,"
+                    f" CASE WHEN is_failing THEN abs(amount) END, {_EXAMPLES}) FROM ({failing}) GROUP BY 1 ORDER BY 1"
                 ).fetchall()
                 results += [_warning(rule, *row) for row in rows]
     return results

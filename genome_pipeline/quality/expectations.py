@@ -16,7 +16,7 @@ from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.tables import Reference, Table
 
 if TYPE_CHECKING:
-    from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+    from genome_pipeline.quality.expectation import ExpectNoRows
 
 EXAMPLES = 5
 """Keys given as examples of the rows that fail a check."""
@@ -146,16 +146,14 @@ def checks_of(table: Table) -> tuple[Check, ...]:
     return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, *references, key)
 
 
-def expectations_of(
-    table: Table, checks: Sequence[Check], *, within: str, by_slice: bool
-) -> list[UnexpectedRowsExpectation]:
+def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_slice: bool) -> list[ExpectNoRows]:
     """Great Expectations of what ``checks`` say of rows; ``within`` is the SQL condition of the slices looked at.
 
     The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name`` and ``slices`` (the
     ``slice`` as text, null unless ``by_slice``; its ``unexpected_count`` and ``examples``) of those that fail, and
     nothing of those that hold.
     """
-    from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+    from genome_pipeline.quality.expectation import ExpectNoRows
 
     row_checks = [check for check in checks if check.breach]
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
@@ -168,7 +166,7 @@ def expectations_of(
     ]
     queries += [([check], _key_query(table, check, slice_)) for check in checks if check.name == KEY_CHECK]
     return [
-        UnexpectedRowsExpectation(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
+        ExpectNoRows(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
         for bundle, query in queries
     ]
 

@@ -16,7 +16,6 @@ def customer_activity(lines: ir.Table) -> ir.Table:
     All sums are exact (integers and decimals), so the result depends neither on the order of rows nor on the
     number of threads.
     """
-    lines = lines.mutate(order_date=lines.ordered_at.date())
     purchases = lines.filter(~lines.is_return)
     orders = purchases.group_by([*_KEYS, "order_id"]).agg(
         amount=purchases.amount.sum().cast("decimal(18,2)"),
@@ -27,37 +26,52 @@ def customer_activity(lines: ir.Table) -> ir.Table:
         order_product_count=orders.products.sum().nullif(0),
         squared_order_amount_sum=(orders.amount * orders.amount).sum(),
     )
+    bought, returned = ~lines.is_return, lines.is_return
+    by_customer = lines.group_by(_KEYS).agg(
+        line_count=lines.count(where=bought),
+        item_count=lines.quantity.sum(where=bought),
+        categories=lines.category.collect(where=bought & lines.category.notnull(), distinct=True).sort(),
+        return_amount=_returned(lines),
+        return_line_count=lines.count(where=returned),
+        country=lines.country.max(),
+    )
+    joined = by_customer
+    for more in (by_order, purchase_days(lines)):
+        joined = joined.left_join(more, _KEYS).drop("period_start_date_right", "customer_id_right")
+    counts = ("order_count", "purchase_day_count", "weekend_purchase_day_count", "squared_gap_days_sum")
+    joined = joined.mutate(
+        **{name: joined[name].fill_null(0) for name in counts},
+        # 0 in a period of returns alone; null where lines have no amounts at all.
+        gross_amount=ibis.ifelse(joined.return_amount.notnull(), joined.gross_amount.fill_null(0), None),
+    )
+    return joined.select(*TABLES["customer_activity"].columns)
+
+
+def purchase_days(lines: ir.Table) -> ir.Table:
+    """The part of :func:`customer_activity` about the days on which customers bought; none for returns alone.
+
+    Columns: the keys, ``first_order_date``, ``last_order_date``, ``purchase_day_count``,
+    ``weekend_purchase_day_count``, ``first_day_amount``, ``gross_amount``, ``squared_gap_days_sum``.
+    """
+    purchases = lines.filter(~lines.is_return).mutate(order_date=lines.ordered_at.date())
     days = purchases.group_by([*_KEYS, "order_date"]).agg(amount=purchases.amount.sum())
     in_order = ibis.window(group_by=_KEYS, order_by=days.order_date)
     days = days.mutate(
         gap_days=days.order_date.delta(days.order_date.lag().over(in_order), unit="day"),
         is_weekend=days.order_date.day_of_week.index() >= 5,
     )
-    by_day = days.group_by(_KEYS).agg(
+    return days.group_by(_KEYS).agg(
         first_order_date=days.order_date.min(),
         last_order_date=days.order_date.max(),
         purchase_day_count=days.count(),
         weekend_purchase_day_count=days.is_weekend.sum().cast("int64"),
         first_day_amount=days.amount.argmin(days.order_date),
+        gross_amount=days.amount.sum(),
         squared_gap_days_sum=(days.gap_days * days.gap_days).sum().fill_null(0),
     )
-    bought, returned = ~lines.is_return, lines.is_return
-    by_customer = lines.group_by(_KEYS).agg(
-        line_count=lines.count(where=bought),
-        item_count=lines.quantity.sum(where=bought),
-        categories=lines.category.collect(where=bought & lines.category.notnull(), distinct=True).sort(),
-        gross_amount=_total(lines.amount, bought),
-        return_amount=-_total(lines.amount, returned),
-        return_line_count=lines.count(where=returned),
-        country=lines.country.max(),
-    )
-    joined = by_customer.left_join(by_order, _KEYS).drop("period_start_date_right", "customer_id_right")
-    joined = joined.left_join(by_day, _KEYS).drop("period_start_date_right", "customer_id_right")
-    counts = ("order_count", "purchase_day_count", "weekend_purchase_day_count", "squared_gap_days_sum")
-    joined = joined.mutate(**{name: joined[name].fill_null(0) for name in counts})
-    return joined.select(*TABLES["customer_activity"].columns)
 
 
-def _total(amount: ir.DecimalValue, where: ir.BooleanValue) -> ir.DecimalValue:
-    """Sum of the amounts, 0 where there is no such line, null where the lines have no amounts at all."""
-    return ibis.ifelse(amount.notnull().any(), amount.sum(where=where).fill_null(0), ibis.null("decimal(38,2)"))
+def _returned(lines: ir.Table) -> ir.DecimalValue:
+    """What was returned, 0 where nothing was, null where the lines have no amounts at all."""
+    returned = -lines.amount.sum(where=lines.is_return).fill_null(0)
+    return ibis.ifelse(lines.amount.notnull().any(), returned, ibis.null("decimal(38,2)"))

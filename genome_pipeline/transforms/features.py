@@ -23,28 +23,20 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
     previous_start = calendar.period.shift(last_period, 1 - 2 * window)
 
     known = activity.filter(activity.period_start_date <= last_period)
-    earlier = ibis.window(group_by="customer_id", order_by=known.period_start_date, preceding=(None, 1))
-    # The latest of all earlier ones: a period with returns alone has no order date.
-    known = known.mutate(previous_order_date=known.last_order_date.max().over(earlier))
     bought = known.purchase_day_count > 0
-    gap_days = known.first_order_date.delta(known.previous_order_date, unit="day")
     recent = known.period_start_date >= recent_start
     previous = (known.period_start_date >= previous_start) & ~recent
     net = known.gross_amount - known.return_amount
     sums = known.group_by("customer_id").agg(
-        first_order_date=known.first_order_date.min(),
-        last_order_date=known.last_order_date.max(),
+        **_rfm_sums(known),
         country=known.country.argmax(known.period_start_date, where=known.country.notnull()),
         order_count=known.order_count.sum(),
-        purchase_day_count=known.purchase_day_count.sum(),
         active_period_count=known.count(where=bought),
         first_period=known.period_start_date.min(where=bought),
         weekend_days=known.weekend_purchase_day_count.sum(),
-        gross_amount=known.gross_amount.sum(),
         return_amount=known.return_amount.sum(),
-        first_day_amount=known.first_day_amount.argmin(known.period_start_date, where=bought),
         squared_order_amounts=known.squared_order_amount_sum.sum(),
-        squared_gaps=known.squared_gap_days_sum.sum() + (gap_days * gap_days).sum().fill_null(0),
+        squared_gap_days=known.squared_gap_days_sum.sum(),
         item_count=known.item_count.sum(),
         order_product_count=known.order_product_count.sum(),
         return_line_count=known.return_line_count.sum(),
@@ -57,28 +49,27 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
     # Not by nunique, whose sets DuckDB cannot put aside on disk.
     each = known.select("customer_id", category=known.categories.unnest()).distinct()
     breadth = each.group_by("customer_id").agg(category_count=each.category.count())
-    sums = sums.left_join(breadth, "customer_id").drop("customer_id_right")
+    for more in (breadth, _gaps_between_periods(known)):
+        sums = sums.left_join(more, "customer_id").drop("customer_id_right")
 
     end = ibis.date(as_of)
     orders, gross = sums.order_count.cast("float64"), sums.gross_amount.cast("float64")
-    frequency = sums.purchase_day_count - 1
-    recency = sums.last_order_date.delta(sums.first_order_date, unit="day")
+    rfm = _rfm(sums, as_of)
+    frequency, recency = rfm["frequency_count"], rfm["recency_days"]
     since_last = end.delta(sums.last_order_date, unit="day")
     gap_mean = recency.cast("float64") / frequency.nullif(0)
-    gap_std = _std(frequency.cast("float64"), recency.cast("float64"), sums.squared_gaps.cast("float64"))
+    squared_gaps = sums.squared_gap_days + sums.squared_gaps_between_periods.fill_null(0)
+    gap_std = _std(frequency.cast("float64"), recency.cast("float64"), squared_gaps.cast("float64"))
     windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
     zero = ibis.literal(0).cast("decimal(18,2)")
     has_amounts = sums.gross_amount.notnull()
     genome = sums.mutate(
         as_of=end,
         recent_window_days=ibis.literal((as_of - recent_start).days).cast("int64"),
-        frequency_count=frequency,
+        **rfm,
         active_period_share=sums.active_period_count / _periods_since(sums.first_period, last_period, calendar.period),
-        recency_days=recency,
-        t_days=end.delta(sums.first_order_date, unit="day"),
         days_since_last_order=since_last,
         spend_amount=sums.gross_amount - sums.return_amount,
-        monetary_value_amount=(sums.gross_amount - sums.first_day_amount).cast("float64") / frequency.nullif(0),
         average_order_value_amount=gross / orders,
         order_value_std_amount=_std(orders, gross, sums.squared_order_amounts.cast("float64")),
         items_per_order_count=sums.item_count.cast("float64") / orders,
@@ -94,6 +85,51 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         return_share=sums.return_amount.cast("float64") / gross.nullif(0.0),
     )
     return genome.select(*TABLES["customer_features"].columns)
+
+
+def rfm_summary(days: ir.Table, as_of: date) -> ir.Table:
+    """The part of :func:`customer_features` that BTYD models are fitted on, from ``purchase_days`` of activity.
+
+    One row for each customer who bought before ``as_of``: ``customer_id``, ``frequency_count``, ``recency_days``,
+    ``t_days`` and ``monetary_value_amount``, as Fader, Hardie & Lee (2005) define them.
+    """
+    known = days.filter(days.first_order_date < as_of)
+    sums = known.group_by("customer_id").agg(**_rfm_sums(known))
+    return sums.select("customer_id", **_rfm(sums, as_of))
+
+
+def _rfm_sums(known: ir.Table) -> dict[str, ir.Value]:
+    return {
+        "first_order_date": known.first_order_date.min(),
+        "last_order_date": known.last_order_date.max(),
+        "purchase_day_count": known.purchase_day_count.sum(),
+        "gross_amount": known.gross_amount.sum(),
+        "first_day_amount": known.first_day_amount.argmin(known.period_start_date, where=known.purchase_day_count > 0),
+    }
+
+
+def _rfm(sums: ir.Table, as_of: date) -> dict[str, ir.Value]:
+    frequency = sums.purchase_day_count - 1
+    return {
+        "frequency_count": frequency,
+        "recency_days": sums.last_order_date.delta(sums.first_order_date, unit="day"),
+        "t_days": ibis.date(as_of).delta(sums.first_order_date, unit="day"),
+        "monetary_value_amount": (sums.gross_amount - sums.first_day_amount).cast("float64") / frequency.nullif(0),
+    }
+
+
+def _gaps_between_periods(known: ir.Table) -> ir.Table:
+    """Squared days from each period's last order to the first of the next one with any, summed up by customer.
+
+    Of few columns: DuckDB sorts whatever stands beside a window.
+    """
+    bought = known.filter(known.purchase_day_count > 0)
+    in_order = ibis.window(group_by="customer_id", order_by=bought.period_start_date)
+    gaps = bought.select(
+        "customer_id",
+        gap_days=bought.first_order_date.delta(bought.last_order_date.lag().over(in_order), unit="day"),
+    )
+    return gaps.group_by("customer_id").agg(squared_gaps_between_periods=(gaps.gap_days * gaps.gap_days).sum())
 
 
 def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingValue) -> ir.FloatingValue:

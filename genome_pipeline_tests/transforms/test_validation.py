@@ -14,6 +14,7 @@ from genome_pipeline.transforms.validation import (
     rejected_by_reason,
     rejected_lines,
     rejections,
+    repeated_hashes,
     row_and_cent_totals,
     samples_by_reason,
     valid_lines,
@@ -117,7 +118,12 @@ def test_reasons_counted_from_the_lines_are_those_of_the_judged_rows() -> None:
     rows: list[dict[str, Any]] = [GOOD, GOOD, GOOD, nobody, nobody, {**GOOD, "ordered_at": "x"}]
     lines = typed(raw(database, rows), list(GOOD))
     rules = active_rules(list(GOOD), ())
-    recounted = recounted_by_reason(lines, rules).order_by("reason", "period_start_date").to_pyarrow().to_pylist()
+    recounted = (
+        recounted_by_reason(lines, rules, repeated_hashes(lines))
+        .order_by("reason", "period_start_date")
+        .to_pyarrow()
+        .to_pylist()
+    )
     period = date(2020, 2, 1)
     assert recounted == [
         {"period_start_date": period, "row_count": 3, "cents": 750, "reason": "exact_duplicate"},
