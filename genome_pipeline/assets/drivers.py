@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +12,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import model_files, snapshot_frames, was_written
-from genome_pipeline.assets.snapshots import in_batches
+from genome_pipeline.assets.snapshots import for_each, in_batches
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.drivers import explain_customers
@@ -51,9 +52,13 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         with local_exchange(pipeline.settings.exchange_path) as exchange:
             folder = Path(exchange.next_folder())
             folder.mkdir()
-            for as_of in batch:
-                previous = features.get(calendar.period_start(as_of))
-                _explain(pipeline, folder, as_of, (values[as_of], risks[as_of]), features[as_of], previous)
+            for_each(
+                partial(_explain, pipeline, folder),
+                batch,
+                [(values[as_of], risks[as_of]) for as_of in batch],
+                [features[as_of] for as_of in batch],
+                [features.get(calendar.period_start(as_of)) for as_of in batch],
+            )
             nothing = pd.DataFrame(columns=list(_TABLE.columns))
             with warehouse.open() as database:
                 rows = exchange.get(database, [str(folder)]) if any(folder.iterdir()) else nothing

@@ -51,7 +51,7 @@ def fit_each_snapshot(
         stored = pipeline.artifacts.write(model_table, as_of, ".json", model.to_bytes())
         return [model.candidates(as_of).assign(artifact_file=stored)]
 
-    make_snapshots(context, pipeline, [model_table], read, make)
+    make_snapshots(context, pipeline, [model_table], read, make, are_independent=True)
 
 
 def map_each_snapshot(

@@ -79,4 +79,5 @@ def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
             matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), predict.seed)
         )
 
-    make_snapshots(context, pipeline, ["matured_neighbors", "neighbor_estimates"], read, make)
+    tables = ["matured_neighbors", "neighbor_estimates"]
+    make_snapshots(context, pipeline, tables, read, make, are_independent=True)

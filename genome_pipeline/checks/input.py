@@ -7,6 +7,7 @@ from datetime import date
 
 import dagster as dg
 import ibis
+import pandas as pd
 
 from genome_pipeline.assets.frames import observed_at
 from genome_pipeline.checks.bridge import check
@@ -16,7 +17,9 @@ from genome_pipeline.quality.reconciliation import Tally, balances, difference, 
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import (
+    judges_repeats,
     recounted_by_reason,
+    recounted_repeats,
     rejected_by_reason,
     repeated_hashes,
     row_and_cent_totals,
@@ -84,8 +87,10 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
         lines = typed_raw(database, settings)
         wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
         sides = [row_and_cent_totals(wanted, "amount").to_pandas()]
-        with stored(database, repeated_hashes(wanted), "repeated_hashes") as hashes:
-            recounted = recounted_by_reason(wanted, rules, hashes).to_pandas()
+        recounted = [recounted_by_reason(wanted, rules).to_pandas()]
+        if judges_repeats(rules):
+            with stored(database, repeated_hashes(wanted), "repeated_hashes") as hashes:
+                recounted.append(recounted_repeats(wanted, hashes).to_pandas())
         for name, amount in (("validated_transactions", "amount"), ("quarantined_transactions", "line_amount")):
             table = database.table(name)
             kept = table.filter(table.period_start_date.isin(periods) | table.period_start_date.isnull())
@@ -102,7 +107,7 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
             for balance in by_period
         ),
         *_reasons_balance(
-            tallies(recounted, "period_start_date", "reason"),
+            tallies(pd.concat(recounted), "period_start_date", "reason"),
             tallies(rejected, "period_start_date", "reason"),
             [*periods, None],
         ),

@@ -425,18 +425,18 @@ def _joined(scores: Sequence[Floats]) -> Floats:
     return np.asarray(np.mean(scores, axis=0))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> BoostingRisk:
     # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     return BoostingRisk(fit_probability(*_training_rows(snapshots, seed), seed))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _fit_regression(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> RegressionRisk:
     return RegressionRisk(fit_log_regression(*_training_rows(snapshots, seed)))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _training_rows(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Genes and churn of snapshots, pooled."""
     features, outcomes = pooled_rows(snapshots, seed)

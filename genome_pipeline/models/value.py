@@ -265,7 +265,7 @@ class BoostingValue:
         }
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], has_amounts: bool, seed: int) -> BoostingValue:
     # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     features, outcomes = pooled_rows(snapshots, seed)

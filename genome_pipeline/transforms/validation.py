@@ -95,6 +95,11 @@ def typed_lines(
     )
 
 
+def judges_repeats(rules: Sequence[Rule]) -> bool:
+    """Whether lines that repeat another are among what the rules set aside."""
+    return any(rule.name == _REPEATED for rule in quarantining(rules))
+
+
 def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | None = None) -> ir.Table:
     """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line.
 
@@ -102,7 +107,7 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | Non
     computed before.
     """
     rules = quarantining(rules)
-    if any(rule.name == _REPEATED for rule in rules):
+    if judges_repeats(rules):
         marked = lines.left_join(repeated_places(lines) if repeats is None else repeats, _PLACE)
         marked = marked.drop("source_file_right", "source_row_right")
         lines = marked.mutate(is_repeated=marked.is_repeated.fill_null(False))
@@ -187,30 +192,37 @@ def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
     )
 
 
-def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule], hashes: ir.Table) -> ir.Table:
+def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     """Rows and integer cents per period and reason, counted from typed lines without judging each row.
 
-    A second way to what :func:`rejected_by_reason` tells: repeats are what a group of equal rows has beyond one.
-    ``hashes`` are the :func:`repeated_hashes` of the lines; to group all lines takes several times as long.
+    A second way to what :func:`rejected_by_reason` tells. Repeats are :func:`recounted_repeats`.
     """
-    rules, cents = quarantining(rules), _cents(lines.amount)
-    failures = {rule.name: rule.fails(lines) for rule in rules if rule.name != _REPEATED}
+    cents = _cents(lines.amount)
+    failures = {rule.name: rule.fails(lines) for rule in quarantining(rules) if rule.name != _REPEATED}
     wide = lines.group_by("period_start_date").agg(
         **{f"rows_{name}": failed.sum() for name, failed in failures.items()},
         **{f"cents_{name}": cents.sum(where=failed) for name, failed in failures.items()},
     )
     each = ibis.array([_counted(name, wide[f"rows_{name}"], wide[f"cents_{name}"]) for name in failures]).unnest()
-    counts = wide.select("period_start_date", found=each)
-    if len(failures) < len(rules):
-        rows = lines.select("period_start_date", cents=cents, row_hash=_row_hash(lines))
-        rows = rows.semi_join(hashes, "row_hash").select(*rows.columns)
-        groups = rows.group_by(["period_start_date", "row_hash"]).agg(copies=rows.count() - 1, cents=rows.cents.max())
-        repeated = groups.filter(groups.copies > 0)
-        beyond_one = repeated.group_by("period_start_date").agg(
-            row_count=repeated.copies.sum(), cents=(repeated.copies * repeated.cents).sum()
-        )
-        found = _counted(_REPEATED, beyond_one.row_count, beyond_one.cents)
-        counts = counts.union(beyond_one.select("period_start_date", found=found))
+    return _tallies(wide.select("period_start_date", found=each))
+
+
+def recounted_repeats(lines: ir.Table, hashes: ir.Table) -> ir.Table:
+    """The same of repeats: what a group of equal rows has beyond one.
+
+    ``hashes`` are the :func:`repeated_hashes` of the lines: to group all of them takes several times as long.
+    """
+    rows = lines.select("period_start_date", cents=_cents(lines.amount), row_hash=_row_hash(lines))
+    rows = rows.semi_join(hashes, "row_hash").select(*rows.columns)
+    groups = rows.group_by(["period_start_date", "row_hash"]).agg(copies=rows.count() - 1, cents=rows.cents.max())
+    beyond_one = groups.group_by("period_start_date").agg(
+        row_count=groups.copies.sum(), cents=(groups.copies * groups.cents).sum()
+    )
+    found = _counted(_REPEATED, beyond_one.row_count, beyond_one.cents)
+    return _tallies(beyond_one.select("period_start_date", found=found))
+
+
+def _tallies(counts: ir.Table) -> ir.Table:
     counted = counts.select("period_start_date", *(counts.found[name].name(name) for name in _COUNTED))
     return counted.filter(counted.row_count > 0)
 

@@ -11,6 +11,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.transforms.validation import (
     judged_lines,
     recounted_by_reason,
+    recounted_repeats,
     rejected_by_reason,
     rejected_lines,
     rejections,
@@ -118,12 +119,11 @@ def test_reasons_counted_from_the_lines_are_those_of_the_judged_rows() -> None:
     rows: list[dict[str, Any]] = [GOOD, GOOD, GOOD, nobody, nobody, {**GOOD, "ordered_at": "x"}]
     lines = typed(raw(database, rows), list(GOOD))
     rules = active_rules(list(GOOD), ())
-    recounted = (
-        recounted_by_reason(lines, rules, repeated_hashes(lines))
-        .order_by("reason", "period_start_date")
-        .to_pyarrow()
-        .to_pylist()
-    )
+    recounted = [
+        row
+        for found in (recounted_repeats(lines, repeated_hashes(lines)), recounted_by_reason(lines, rules))
+        for row in found.order_by("reason", "period_start_date").to_pyarrow().to_pylist()
+    ]
     period = date(2020, 2, 1)
     assert recounted == [
         {"period_start_date": period, "row_count": 3, "cents": 750, "reason": "exact_duplicate"},

@@ -1,0 +1,38 @@
+from datetime import date, timedelta
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from genome_pipeline.assets.snapshots import for_each
+
+DATES = [date(2024, 1, 1) + timedelta(days=day) for day in range(7)]
+
+
+def test_snapshots_made_in_threads_come_in_order() -> None:
+    assert for_each(lambda as_of, number: (as_of, 2 * number), DATES, range(7)) == [
+        (as_of, 2 * number) for number, as_of in enumerate(DATES)
+    ]
+
+
+def test_a_single_snapshot_is_made_too() -> None:
+    assert for_each(lambda as_of: as_of, DATES[:1]) == DATES[:1]
+
+
+def test_what_fails_in_a_thread_fails_the_stage() -> None:
+    def make(as_of: date) -> None:
+        if as_of == DATES[3]:
+            raise ValueError("no such model")
+
+    with pytest.raises(ValueError, match="no such model"):
+        for_each(make, DATES)
+
+
+def test_limits_that_models_set_in_threads_do_not_outlast_them() -> None:
+    def make(_: date) -> None:
+        with threadpool_limits(1):
+            pass
+
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    for _ in range(20):
+        for_each(make, DATES)
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
