@@ -51,7 +51,7 @@ docs: .venv/.installed  ## write the generated parts of the documentation
 	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
 	$(BIN)/python -m genome_pipeline.contracts.published genome_pipeline/contracts/published_schema.json
 
-bench: .venv/.installed  ## speed on this machine beside the bars and the baseline (an hour; LINES="1000000" for less)
+bench: $(LOG)  ## speed on this machine beside the bars and the baseline (half an hour; LINES="1000000" for less)
 	$(BIN)/python -m benchmarks.speed --lines $(LINES)
 
 lock: .venv/.installed  ## resolve the dependencies anew

@@ -612,7 +612,7 @@ def main() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, nargs="+", default=[1_000_000, 10_000_000, 50_000_000])
-    parser.add_argument("--memory-limit", default="6GB", help="DuckDB's, of each process; 4GB makes it spill")
+    parser.add_argument("--memory-limit", default="4GB", help="DuckDB's, of each process; 4GB makes it spill")
     parser.add_argument("--runs-only", action="store_true", help="leave out the bars that need data of their own")
     parser.add_argument("--keep-as", default="speed", help="name of the results; `baseline` to compare with later")
     arguments = parser.parse_args()
