@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Event
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -67,15 +68,30 @@ def for_each(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result
     Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run. Neighbours are
     made in one thread, one after the other: a fit of the first is the second's of then, and is kept for it.
     """
+    if len(inputs[0]) == 1:
+        return [*map(make, *inputs)]  # with as many threads as the libraries like
     thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
     runs = np.array_split(np.arange(len(inputs[0])), thread_count)
+    is_over = Event()
 
     def make_run(run: Iterable[int]) -> list[Result]:
-        return [make(*(each[place] for each in inputs)) for place in run]
+        made = []
+        for place in run:
+            if is_over.is_set():
+                break
+            try:
+                made.append(make(*(each[place] for each in inputs)))
+            except BaseException:
+                is_over.set()
+                raise
+        return made
 
     # The libraries' own threads would be in the way; the limit is set around all, as it is one for the process.
     with threadpool_limits(1), ThreadPoolExecutor(thread_count) as threads:
-        return [made for run in threads.map(make_run, runs) for made in run]
+        try:
+            return [made for run in threads.map(make_run, runs) for made in run]
+        finally:
+            is_over.set()  # who interrupts waits for the snapshots that were begun, and no more
 
 
 def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame]) -> dict[date, dict[str, Any]]:

@@ -1,4 +1,6 @@
+import time
 from datetime import date, timedelta
+from threading import Event
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -25,6 +27,23 @@ def test_what_fails_in_a_thread_fails_the_stage() -> None:
 
     with pytest.raises(ValueError, match="no such model"):
         for_each(make, DATES)
+
+
+def test_after_a_failure_no_snapshot_is_begun() -> None:
+    begun = []
+    others_wait = Event()
+
+    def make(as_of: date) -> None:
+        begun.append(as_of)
+        if as_of == DATES[0]:
+            others_wait.set()
+            raise ValueError("no such model")
+        others_wait.wait(10)
+        time.sleep(0.2)
+
+    with pytest.raises(ValueError, match="no such model"):
+        for_each(make, DATES)
+    assert len(begun) < len(DATES)
 
 
 def test_limits_that_models_set_in_threads_do_not_outlast_them() -> None:
