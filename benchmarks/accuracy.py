@@ -158,6 +158,7 @@ def measure(row: Row) -> dict[str, Any]:
         "learned_from": [[str(snapshot.as_of), snapshot.horizon_days] for snapshot in data.labelled],
         **ours,
         "scores": {name: _scores(forecast, data.actual, weights) for name, forecast in forecasts.items()},
+        "gini_of_others": _gini_of_others(forecasts, numbers(data.actual["actual_spend"])),
         "seconds": round(time.perf_counter() - begun, 1),
     }
 
@@ -369,6 +370,17 @@ def _scores(forecast: Forecast, actual: pd.DataFrame, weights: Floats) -> dict[s
     return {metric: [float(values[0]), float(values[1:].std(ddof=1))] for metric, values in found.items()}
 
 
+def _gini_of_others(forecasts: dict[str, Forecast], actual: Floats) -> dict[str, float]:
+    """Normalised Gini of spend without the customer who spent most: one can decide it."""
+    is_other = np.arange(len(actual)) != np.argmax(actual)
+    one = np.ones((1, len(actual) - 1))
+    return {
+        name: float(spend_scores(actual[is_other], forecast.spend[is_other], one)["gini"][0])
+        for name, forecast in forecasts.items()
+        if forecast.spend is not None and np.isfinite(forecast.spend).all()
+    }
+
+
 def _named(target: str, scores: dict[str, Floats]) -> dict[str, Floats]:
     return {f"{target} {metric}": values for metric, values in scores.items()}
 
@@ -404,6 +416,9 @@ def _markdown(name: str, found: dict[str, Any]) -> str:
             "",
             "Rank correlation of confidence decile and error, -1 is best: "
             + ", ".join(f"{name} {rank:.2f}" for name, rank in found["confidence_spearman"].items()),
+            "",
+            "Spend gini without the customer who spent most: "
+            + ", ".join(f"{name} {gini:.4f}" for name, gini in found["gini_of_others"].items()),
             "",
             f"Least average coverage possible of intervals that hold the likeliest outcome, no decile below"
             f" {_LEAST_DECILE:.0%}: "

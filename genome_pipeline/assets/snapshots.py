@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from threading import Event
 from typing import Any, TypeVar
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 from threadpoolctl import threadpool_limits
@@ -42,11 +40,11 @@ def make_snapshots(
     *,
     are_independent: bool = False,
 ) -> None:
-    """Make the rows of ``tables`` at every snapshot of the run, in order.
+    """Make the rows of ``tables`` at every snapshot of the run.
 
     ``read`` gets what each snapshot of a batch needs while the warehouse is open; ``make`` gives the rows of each
-    table, in the order of ``tables``, while it is closed for others to use; in threads (:func:`for_each`), where
-    snapshots ``are_independent`` of one another.
+    table, in the order of ``tables``, while it is closed for others to use: of one snapshot after the other or, where
+    they ``are_independent``, of several at the same time (:func:`for_each`).
     """
     warehouse = pipeline.warehouse
 
@@ -63,35 +61,21 @@ def make_snapshots(
 
 
 def for_each(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result]:
-    """What ``make`` gives for each snapshot, in order, from its input in each of ``inputs``; in threads.
+    """What ``make`` gives for each snapshot from its input in each of ``inputs``; several are made at the same time.
 
-    Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run. Neighbours are
-    made in one thread, one after the other: a fit of the first is the second's of then, and is kept for it.
+    Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run.
     """
     if len(inputs[0]) == 1:
         return [*map(make, *inputs)]  # with as many threads as the libraries like
-    thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
-    runs = np.array_split(np.arange(len(inputs[0])), thread_count)
-    is_over = Event()
 
-    def make_run(run: Iterable[int]) -> list[Result]:
-        made = []
-        for place in run:
-            if is_over.is_set():
-                break
-            try:
-                made.append(make(*(each[place] for each in inputs)))
-            except BaseException:
-                is_over.set()
-                raise
-        return made
+    def make_one(*given: Any) -> Result:
+        # Of this thread, as OpenMP counts; what BLAS counts is the process's, and is limited around all.
+        with threadpool_limits(1):
+            return make(*given)
 
-    # The libraries' own threads would be in the way; the limit is set around all, as it is one for the process.
-    with threadpool_limits(1), ThreadPoolExecutor(thread_count) as threads:
-        try:
-            return [made for run in threads.map(make_run, runs) for made in run]
-        finally:
-            is_over.set()  # who interrupts waits for the snapshots that were begun, and no more
+    # Who fails or is interrupted waits for the snapshots that were begun, and no more: the rest is then cancelled.
+    with threadpool_limits(1), ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
+        return list(threads.map(make_one, *inputs))
 
 
 def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame]) -> dict[date, dict[str, Any]]:

@@ -30,6 +30,7 @@ _SETTINGS: dict[str, Any] = {
     "max_bin": 127,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,
     "verbosity": -1,
 }
 

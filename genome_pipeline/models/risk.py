@@ -45,12 +45,14 @@ from genome_pipeline.models.selection import (
     choose,
 )
 from genome_pipeline.models.snapshots import (
+    KEPT_FITS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
     pooled_rows,
     purchase_history,
     snapshot_date,
+    turn,
     usable_snapshots,
 )
 
@@ -200,7 +202,8 @@ class BoostingRisk(_GeneRisk):
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        return _fit_boosting(tuple(snapshots), seed)
+        with turn(cls.__name__, *snapshots):
+            return _fit_boosting(tuple(snapshots), seed)
 
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
@@ -216,7 +219,8 @@ class RegressionRisk(_GeneRisk):
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> RegressionRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        return _fit_regression(tuple(snapshots), seed)
+        with turn(cls.__name__, *snapshots):
+            return _fit_regression(tuple(snapshots), seed)
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
@@ -425,13 +429,12 @@ def _joined(scores: Sequence[Floats]) -> Floats:
     return np.asarray(np.mean(scores, axis=0))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=KEPT_FITS)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> BoostingRisk:
-    # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     return BoostingRisk(fit_probability(*_training_rows(snapshots, seed), seed))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=KEPT_FITS)
 def _fit_regression(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> RegressionRisk:
     return RegressionRisk(fit_log_regression(*_training_rows(snapshots, seed)))
 

@@ -42,6 +42,7 @@ from genome_pipeline.models.selection import (
     choose,
 )
 from genome_pipeline.models.snapshots import (
+    KEPT_FITS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     model_matrix,
@@ -49,6 +50,7 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     training_horizon,
+    turn,
     usable_snapshots,
 )
 
@@ -231,7 +233,8 @@ class BoostingValue:
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], has_amounts: bool, seed: int) -> BoostingValue:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        return _fit_boosting(tuple(snapshots), has_amounts, seed)
+        with turn(cls.__name__, *snapshots):
+            return _fit_boosting(tuple(snapshots), has_amounts, seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Expected orders and spend, shape (2, customers); spend is NaN without amounts."""
@@ -265,9 +268,8 @@ class BoostingValue:
         }
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=KEPT_FITS)
 def _fit_boosting(snapshots: tuple[LabelledSnapshot, ...], has_amounts: bool, seed: int) -> BoostingValue:
-    # Kept, as each snapshot of a range compares candidates as they were fitted for one of those before.
     features, outcomes = pooled_rows(snapshots, seed)
     matrix = model_matrix(features)
     days = numbers(features["purchase_day_count"]).sum()

@@ -90,8 +90,8 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
 def rfm_summary(days: ir.Table, as_of: date) -> ir.Table:
     """The part of :func:`customer_features` that BTYD models are fitted on, from ``purchase_days`` of activity.
 
-    One row for each customer who bought before ``as_of``: ``customer_id``, ``frequency_count``, ``recency_days``,
-    ``t_days`` and ``monetary_value_amount``, as Fader, Hardie & Lee (2005) define them.
+    One row for each customer who bought before ``as_of``, where a period begins: ``customer_id``, ``frequency_count``,
+    ``recency_days``, ``t_days`` and ``monetary_value_amount``, as Fader, Hardie & Lee (2005) define them.
     """
     known = days.filter(days.first_order_date < as_of)
     sums = known.group_by("customer_id").agg(**_rfm_sums(known))

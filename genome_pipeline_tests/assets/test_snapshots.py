@@ -46,6 +46,13 @@ def test_after_a_failure_no_snapshot_is_begun() -> None:
     assert len(begun) < len(DATES)
 
 
+def test_models_made_at_the_same_time_have_one_thread_each() -> None:
+    import lightgbm  # noqa: F401, brings OpenMP
+
+    found = for_each(lambda _: {pool["num_threads"] for pool in threadpool_info()}, DATES)
+    assert found == [{1}] * len(DATES)
+
+
 def test_limits_that_models_set_in_threads_do_not_outlast_them() -> None:
     def make(_: date) -> None:
         with threadpool_limits(1):

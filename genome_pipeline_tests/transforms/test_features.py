@@ -9,8 +9,8 @@ import ibis.expr.types as ir
 import pytest
 
 from genome_pipeline.contracts.rules import Rule, active_rules
-from genome_pipeline.transforms.activity import customer_activity
-from genome_pipeline.transforms.features import customer_features
+from genome_pipeline.transforms.activity import customer_activity, purchase_days
+from genome_pipeline.transforms.features import customer_features, rfm_summary
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.logs import CALENDAR, engine, raw, typed
@@ -96,6 +96,13 @@ def test_the_genome_of_ann(genomes: dict[str, dict[str, Any]], gene: str, value:
 )
 def test_what_one_purchase_cannot_tell_is_null(genomes: dict[str, dict[str, Any]], gene: str) -> None:
     assert genomes["bob"][gene] is None
+
+
+def test_the_rfm_summary_is_that_of_the_genome(genomes: dict[str, dict[str, Any]]) -> None:
+    lines = valid(typed(raw(engine(), LOG), COLUMNS), active_rules(COLUMNS, []))
+    summary = rfm_summary(purchase_days(lines), AS_OF).to_pyarrow().to_pylist()
+    assert sorted(row["customer_id"] for row in summary) == sorted(genomes)
+    assert all(genomes[row["customer_id"]].items() >= row.items() for row in summary)
 
 
 def test_outcomes_are_those_within_the_horizon_net_of_returns() -> None:
