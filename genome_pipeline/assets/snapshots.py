@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Event
 from typing import Any, TypeVar
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 from threadpoolctl import threadpool_limits
@@ -63,19 +65,34 @@ def make_snapshots(
 def for_each(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result]:
     """What ``make`` gives for each snapshot from its input in each of ``inputs``; several are made at the same time.
 
-    Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run.
+    Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run. Each thread has a
+    stretch of the range, in order, as fits for one snapshot are kept for those after it.
     """
     if len(inputs[0]) == 1:
         return [*map(make, *inputs)]  # with as many threads as the libraries like
+    thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
+    is_over = Event()
 
-    def make_one(*given: Any) -> Result:
+    def make_stretch(places: Iterable[int]) -> list[Result]:
+        made: list[Result] = []
         # Of this thread, as OpenMP counts; what BLAS counts is the process's, and is limited around all.
         with threadpool_limits(1):
-            return make(*given)
+            for place in places:
+                if is_over.is_set():
+                    break
+                try:
+                    made.append(make(*(each[place] for each in inputs)))
+                except BaseException:
+                    is_over.set()
+                    raise
+        return made
 
-    # Who fails or is interrupted waits for the snapshots that were begun, and no more: the rest is then cancelled.
-    with threadpool_limits(1), ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
-        return list(threads.map(make_one, *inputs))
+    with threadpool_limits(1), ThreadPoolExecutor(thread_count) as threads:
+        try:
+            stretches = np.array_split(np.arange(len(inputs[0])), thread_count)
+            return [made for stretch in threads.map(make_stretch, stretches) for made in stretch]
+        finally:
+            is_over.set()  # who fails or is interrupted waits for the snapshots that were begun, and no more
 
 
 def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame]) -> dict[date, dict[str, Any]]:

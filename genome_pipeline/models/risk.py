@@ -52,7 +52,6 @@ from genome_pipeline.models.snapshots import (
     pooled_rows,
     purchase_history,
     snapshot_date,
-    turn,
     usable_snapshots,
 )
 
@@ -202,8 +201,7 @@ class BoostingRisk(_GeneRisk):
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> BoostingRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        with turn(cls.__name__, *snapshots):
-            return _fit_boosting(tuple(snapshots), seed)
+        return _fit_boosting(tuple(snapshots), seed)
 
     def parameters(self) -> dict[str, Any]:
         """The settings of the fit; the trees are in the artifact."""
@@ -219,8 +217,7 @@ class RegressionRisk(_GeneRisk):
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], seed: int) -> RegressionRisk:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        with turn(cls.__name__, *snapshots):
-            return _fit_regression(tuple(snapshots), seed)
+        return _fit_regression(tuple(snapshots), seed)
 
     def parameters(self) -> dict[str, Any]:
         """The fitted parameters, as JSON can hold them."""
@@ -439,7 +436,7 @@ def _fit_regression(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> Regre
     return RegressionRisk(fit_log_regression(*_training_rows(snapshots, seed)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _training_rows(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Genes and churn of snapshots, pooled."""
     features, outcomes = pooled_rows(snapshots, seed)

@@ -7,11 +7,9 @@ from a shorter log; on public logs that ranks customers better than outcomes ove
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
-from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -32,7 +30,7 @@ MAXIMUM_TRAINING_ROWS = 200_000
 TRAINING_SNAPSHOTS = 5
 """Boosting trains on the latest snapshots, this many: older ones tell of customers as they were."""
 
-KEPT_FITS = 8
+KEPT_FITS = 16
 """Fits kept, with what they learned from: snapshots of a range compare candidates as fitted for earlier ones of it."""
 
 _SPACING_DAYS = 25
@@ -41,12 +39,6 @@ _SPACING_DAYS = 25
 YEAR_DAYS = 365
 SAME_SEASON_DAYS = 20
 """A snapshot at most this far from a year before another is of the same season."""
-
-
-@lru_cache(maxsize=KEPT_FITS)
-def turn(*fit: Hashable) -> Lock:
-    """Lock of one fit: who asks for it while another thread is at it waits, and takes what was kept."""
-    return Lock()
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,6 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     training_horizon,
-    turn,
     usable_snapshots,
 )
 
@@ -233,8 +232,7 @@ class BoostingValue:
     @classmethod
     def fit(cls, snapshots: Sequence[LabelledSnapshot], has_amounts: bool, seed: int) -> BoostingValue:
         """Fit on labelled snapshots of one horizon, pooled. Raises :class:`NotEnoughData`."""
-        with turn(cls.__name__, *snapshots):
-            return _fit_boosting(tuple(snapshots), has_amounts, seed)
+        return _fit_boosting(tuple(snapshots), has_amounts, seed)
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Expected orders and spend, shape (2, customers); spend is NaN without amounts."""
