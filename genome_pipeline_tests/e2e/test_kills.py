@@ -152,7 +152,7 @@ def test_a_run_killed_at_any_moment_is_made_good_by_the_next(
     killed_at: list[str] = []
     seconds = 0.0
     with polled(settings.published_path) as seen:
-        # The first is left to end, and tells how long a run takes.
+        # The first is left to end. How long a run takes, each tells for the next: a machine may be slow for a while.
         for number in range(KILLS_OF_A_SEED + 1):
             log.write_text(uninterrupted.logs[number % 2], encoding="utf-8")
             start = time.monotonic()
@@ -167,7 +167,7 @@ def test_a_run_killed_at_any_moment_is_made_good_by_the_next(
                 process = started(config)
             process.join()
             assert process.exitcode == 0, f"kill {number}: {killed_at}"
-            seconds = max(seconds, time.monotonic() - start)
+            seconds = time.monotonic() - start
             assert_same(tables(settings.warehouse_path), uninterrupted.tables[number % 2])
             assert published_state(settings.published_path) == uninterrupted.published[number % 2]
     print(f"\nkilled {len(killed_at)} times, a run takes {seconds:.0f} s:", *killed_at, sep="\n  ")
