@@ -12,7 +12,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets.frames import model_files, snapshot_frames, was_written
-from genome_pipeline.assets.snapshots import for_each, in_batches
+from genome_pipeline.assets.snapshots import in_batches, in_threads
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.drivers import explain_customers
@@ -52,7 +52,7 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         with local_exchange(pipeline.settings.exchange_path) as exchange:
             folder = Path(exchange.next_folder())
             folder.mkdir()
-            for_each(
+            in_threads(
                 partial(_explain, pipeline, folder),
                 batch,
                 [(values[as_of], risks[as_of]) for as_of in batch],

@@ -46,7 +46,7 @@ def make_snapshots(
 
     ``read`` gets what each snapshot of a batch needs while the warehouse is open; ``make`` gives the rows of each
     table, in the order of ``tables``, while it is closed for others to use: of one snapshot after the other or, where
-    they ``are_independent``, of several at the same time (:func:`for_each`).
+    they ``are_independent``, of several at the same time (:func:`in_threads`).
     """
     warehouse = pipeline.warehouse
 
@@ -54,7 +54,7 @@ def make_snapshots(
         return [*read(database, dates)]
 
     for batch, inputs in in_batches(pipeline, snapshots(context, pipeline), read_all):
-        made = for_each(make, batch, inputs) if are_independent else [*map(make, batch, inputs)]
+        made = in_threads(make, batch, inputs) if are_independent else [*map(make, batch, inputs)]
         with warehouse.open() as database:
             for table, frames in zip(tables, zip(*made, strict=True), strict=True):
                 rows = pd.concat(frames, ignore_index=True)
@@ -62,7 +62,7 @@ def make_snapshots(
                 report_rows(context, pipeline, written, _previews(table, batch, frames))
 
 
-def for_each(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result]:
+def in_threads(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result]:
     """What ``make`` gives for each snapshot from its input in each of ``inputs``; several are made at the same time.
 
     Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run. Each thread has a

@@ -16,7 +16,7 @@ from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.tables import Reference, Table
 
 if TYPE_CHECKING:
-    from genome_pipeline.quality.expectation import ExpectNoRows
+    from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
 EXAMPLES = 5
 """Keys given as examples of the rows that fail a check."""
@@ -153,7 +153,7 @@ def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_sl
     ``slice`` as text, null unless ``by_slice``; its ``unexpected_count`` and ``examples``) of those that fail, and
     nothing of those that hold.
     """
-    from genome_pipeline.quality.expectation import ExpectNoRows
+    from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
     row_checks = [check for check in checks if check.breach]
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]

@@ -36,7 +36,7 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         weekend_days=known.weekend_purchase_day_count.sum(),
         return_amount=known.return_amount.sum(),
         squared_order_amounts=known.squared_order_amount_sum.sum(),
-        squared_gap_days=known.squared_gap_days_sum.sum(),
+        squared_gaps_within_periods=known.squared_gap_days_sum.sum(),
         item_count=known.item_count.sum(),
         order_product_count=known.order_product_count.sum(),
         return_line_count=known.return_line_count.sum(),
@@ -58,7 +58,7 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
     frequency, recency = rfm["frequency_count"], rfm["recency_days"]
     since_last = end.delta(sums.last_order_date, unit="day")
     gap_mean = recency.cast("float64") / frequency.nullif(0)
-    squared_gaps = sums.squared_gap_days + sums.squared_gaps_between_periods.fill_null(0)
+    squared_gaps = sums.squared_gaps_within_periods + sums.squared_gaps_between_periods.fill_null(0)
     gap_std = _std(frequency.cast("float64"), recency.cast("float64"), squared_gaps.cast("float64"))
     windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
     zero = ibis.literal(0).cast("decimal(18,2)")

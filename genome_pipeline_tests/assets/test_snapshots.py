@@ -5,19 +5,19 @@ from threading import Event
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from genome_pipeline.assets.snapshots import for_each
+from genome_pipeline.assets.snapshots import in_threads
 
 DATES = [date(2024, 1, 1) + timedelta(days=day) for day in range(7)]
 
 
 def test_snapshots_made_in_threads_come_in_order() -> None:
-    assert for_each(lambda as_of, number: (as_of, 2 * number), DATES, range(7)) == [
+    assert in_threads(lambda as_of, number: (as_of, 2 * number), DATES, range(7)) == [
         (as_of, 2 * number) for number, as_of in enumerate(DATES)
     ]
 
 
 def test_a_single_snapshot_is_made_too() -> None:
-    assert for_each(lambda as_of: as_of, DATES[:1]) == DATES[:1]
+    assert in_threads(lambda as_of: as_of, DATES[:1]) == DATES[:1]
 
 
 def test_what_fails_in_a_thread_fails_the_stage() -> None:
@@ -26,7 +26,7 @@ def test_what_fails_in_a_thread_fails_the_stage() -> None:
             raise ValueError("no such model")
 
     with pytest.raises(ValueError, match="no such model"):
-        for_each(make, DATES)
+        in_threads(make, DATES)
 
 
 def test_after_a_failure_no_snapshot_is_begun() -> None:
@@ -42,14 +42,14 @@ def test_after_a_failure_no_snapshot_is_begun() -> None:
         time.sleep(0.2)
 
     with pytest.raises(ValueError, match="no such model"):
-        for_each(make, DATES)
+        in_threads(make, DATES)
     assert len(begun) < len(DATES)
 
 
 def test_models_made_at_the_same_time_have_one_thread_each() -> None:
     import lightgbm  # noqa: F401, brings OpenMP
 
-    found = for_each(lambda _: {pool["num_threads"] for pool in threadpool_info()}, DATES)
+    found = in_threads(lambda _: {pool["num_threads"] for pool in threadpool_info()}, DATES)
     assert found == [{1}] * len(DATES)
 
 
@@ -60,5 +60,5 @@ def test_limits_that_models_set_in_threads_do_not_outlast_them() -> None:
 
     before = [pool["num_threads"] for pool in threadpool_info()]
     for _ in range(20):
-        for_each(make, DATES)
+        in_threads(make, DATES)
     assert [pool["num_threads"] for pool in threadpool_info()] == before
