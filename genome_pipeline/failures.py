@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
+from genome_pipeline.assets.stage import REFUSED
 from genome_pipeline.errors import ConfigError
 
 
@@ -28,8 +29,9 @@ def first_cause(events: Iterable[DagsterEvent]) -> Exception:
                 )
         elif event.event_type is DagsterEventType.STEP_FAILURE and not failed_checks:
             data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return ConfigError(data.user_failure_data.description)
+            failure = data.user_failure_data
+            if failure is not None and failure.description:
+                return (RunFailed if REFUSED in failure.metadata else ConfigError)(failure.description)
             error = data.error
             cause = error.cause if error and error.cause else error
             return RunFailed(
