@@ -20,7 +20,7 @@ def config_with_alerts(folder: Path, more: str = "") -> tuple[Path, Path]:
 
 def test_a_run_that_fails_is_told_of(tmp_path: Path) -> None:
     config, told = config_with_alerts(tmp_path)
-    with pytest.raises(ConfigError, match="log.csv"):
+    with pytest.raises(ConfigError, match=r"log\.csv"):
         cli.run(config=config, quiet=True)
     assert told.read_text(encoding="utf-8").startswith("Customer Genome: run failed\n")
     assert "log.csv" in told.read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_a_run_that_fails_is_told_of(tmp_path: Path) -> None:
 
 def test_an_alert_that_is_not_taken_hides_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = shop_config(tmp_path, more='[alerts]\ncommand = ["/nowhere/to/be/found"]\n')
-    with pytest.raises(ConfigError, match="log.csv"):
+    with pytest.raises(ConfigError, match=r"log\.csv"):
         cli.run(config=config, quiet=True)
     assert "the alert was not taken by alerts.command (FileNotFoundError)" in capsys.readouterr().err
 

@@ -112,7 +112,7 @@ def test_where_every_row_is_set_aside_the_reason_and_the_first_row_are_named(tmp
         ("", r"log.csv holds no rows: export it again, with rows below its column names"),
         (
             "c1,o1,2019-01-05,p1,food,1,2\n",
-            r"which starts 2020-01-01 and ends 2020-08-01: its rows are dated 2019-01-05 to 2019-01-05; set calendar.start",
+            r"starts 2020-01-01 and ends 2020-08-01: its rows are dated 2019-01-05 to 2019-01-05; set calendar.start",
         ),
         ("c1,o1,2021-01-05,p1,food,1,2\n", r"dated 2021-01-05 to 2021-01-05; set calendar.end"),
         ("c1,o1,,p1,food,1,2\n", r"no row of .*log.csv has a date: see `genome check`"),
