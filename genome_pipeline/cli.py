@@ -89,19 +89,18 @@ def run(
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running, terminal
-    from genome_pipeline.failures import RunFailed
     from genome_pipeline.staleness import Span
     from genome_pipeline.summary import summarise
 
     span = Span(_day(as_of or first), _day(as_of or last))
     started = time.monotonic()
-    with _progress(silent=quiet or as_json) as progress:
-        try:
-            outcome = running.run(settings, span, progress)
-        except RunFailed as error:
-            _fail(f"{error}; nothing was published, what was published before stays", 1)
+    with _alerting(settings, "run"), _progress(silent=quiet or as_json) as progress:
+        outcome = running.run(settings, span, progress)
+    summary = summarise(settings)
+    if outcome.run_id:
+        _tell_of_warnings(settings, summary)
     facts = {
-        **summarise(settings),
+        **summary,
         "snapshots_made": outcome.as_of,
         "run_id": outcome.run_id,
         "seconds": round(time.monotonic() - started, 1),
@@ -118,13 +117,11 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running
-    from genome_pipeline.failures import RunFailed
+    from genome_pipeline.summary import summarise
 
-    with _progress(silent=quiet) as progress:
-        try:
-            outcome = running.rebuild(settings, progress)
-        except RunFailed as error:
-            _fail(f"{error}; nothing was published, what was published before stays", 1)
+    with _alerting(settings, "rebuild"), _progress(silent=quiet) as progress:
+        outcome = running.rebuild(settings, progress)
+    _tell_of_warnings(settings, summarise(settings))
     if not quiet:
         typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
@@ -379,6 +376,38 @@ def _quieten() -> None:
     """Libraries keep their notices to themselves; errors come through."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _alerting(settings: Settings, command: str) -> Iterator[None]:
+    """Alerts tell of what stops the block; a check that failed ends the command here."""
+    from genome_pipeline.failures import RunFailed, sendable
+
+    try:
+        yield
+    except Exception as error:
+        _alert(settings, f"Customer Genome: {command} failed", sendable(error))
+        if isinstance(error, RunFailed):
+            _fail(f"{error}; nothing was published, what was published before stays", 1)
+        raise
+
+
+def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
+    from genome_pipeline.alerts import digest
+
+    found = digest(summary["failed_checks"], summary["forced_past"])
+    if settings.alerts.warnings and found:
+        _alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
+
+
+def _alert(settings: Settings, subject: str, text: str) -> None:
+    """Send an alert; one that is not taken changes nothing of what the command has done."""
+    from genome_pipeline.alerts import send_alert
+
+    try:
+        send_alert(settings.alerts, subject, text)
+    except ConfigError as error:
+        _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
 
 
 @contextmanager

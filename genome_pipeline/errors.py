@@ -9,3 +9,7 @@ class ConfigError(Exception):
 
 class TransientError(ConfigError):
     """What may pass by itself: a server that does not answer, a file held by another process."""
+
+
+class PublicationRefused(ConfigError):
+    """What is in the warehouse has not passed its checks, and is not published."""

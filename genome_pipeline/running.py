@@ -18,9 +18,10 @@ from dagster._core.utils import make_new_run_id
 
 from genome_pipeline.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
+from genome_pipeline.checks import gate
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import first_cause
+from genome_pipeline.failures import RunFailed, first_cause
 from genome_pipeline.instance import (
     limit_warehouse_pool,
     open_event_logs,
@@ -28,6 +29,7 @@ from genome_pipeline.instance import (
     release_dead_runs,
     runs_in_progress,
 )
+from genome_pipeline.quality.gate import in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -74,9 +76,18 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
             run_id = _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
         if not stale.snapshots:
             if not planned and is_current(settings.published_path):
+                _refuse_obstacles(pipeline)
                 return Outcome((), None)
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
     return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
+
+
+def _refuse_obstacles(pipeline: Pipeline) -> None:
+    """Raises :class:`RunFailed` where all that was asked for is made, but something else may not be published."""
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, pipeline.settings.time)
+    if obstacles:
+        raise RunFailed(f"{in_words(obstacles)}: run again without --to")
 
 
 def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = None) -> Outcome:

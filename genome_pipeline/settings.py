@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import unquote
 
 from pydantic import (
@@ -31,7 +31,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
-from genome_pipeline.contracts.rules import OPTIONAL_RULES
+from genome_pipeline.contracts.rules import OPTIONAL_RULES, REASONS
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
 
@@ -117,6 +117,11 @@ class SourceSettings(_Section):
     def is_database(self) -> bool:
         """Whether the rows come from PostgreSQL."""
         return self.path.startswith(("postgresql://", "postgres://"))
+
+    @property
+    def place(self) -> str:
+        """The path, with the table or the query of a database: what tells one log from another."""
+        return " ".join([self.path, *(part for part in (self.table, self.query) if part)])
 
     @property
     def password(self) -> str | None:
@@ -289,10 +294,30 @@ class RuleSettings(_Section):
 
 
 class QualitySettings(_Section):
-    """When a change of the customers is reported, and when it stops the run."""
+    """How much of the source may be lost, and when a change of the customers is reported, or stops the run."""
 
+    max_quarantined_share: float = Field(
+        default=0.5, ge=0, le=1, description="Of a period's rows, set aside for one reason."
+    )
+    max_quarantined_share_by_reason: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="The same for some reasons."
+    )
+    max_removed_share: float = Field(
+        default=0.2, ge=0, le=1, description="Of the rows published last, gone with their files."
+    )
     drift_warning_psi: float = Field(default=0.25, gt=0, description="A gene that moved by more than this has drifted.")
     drift_error_psi: float | None = Field(default=None, gt=0, description="Beyond this, nothing is published.")
+
+    @field_validator("max_quarantined_share_by_reason")
+    @classmethod
+    def _of_known_reasons(cls, shares: dict[str, float]) -> dict[str, float]:
+        for name in shares:
+            if name not in REASONS:
+                raise ValueError(
+                    f"no row is set aside for {name!r}{_suggestion(name, REASONS)}; reasons there are:"
+                    f" {', '.join(REASONS)}"
+                )
+        return shares
 
     @model_validator(mode="after")
     def _error_above_warning(self) -> QualitySettings:
@@ -363,14 +388,15 @@ class DashboardSettings(_Section):
 
 
 class AlertSettings(_Section):
-    """Who is told of a failed run. A webhook and the mail password are secrets: they come from the environment."""
+    """Who is told of a failed run, and by choice of warnings. Webhook and mail password come from the environment."""
 
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; the message is its input.")
     mail_to: str = ""
     mail_from: str = "customer-genome@localhost"
     smtp_host: str = "localhost"
     smtp_port: int = Field(default=25, ge=1, le=65535)
-    smtp_user: str = Field(default="", description="With a user, the connection is encrypted first.")
+    smtp_user: str = ""
+    warnings: bool = Field(default=False, description="Tell of what is published with warnings, too.")
 
 
 class Draft(BaseSettings):

@@ -147,7 +147,11 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     for row in facts["abstentions"]:
         console.print(f"[yellow]Abstained[/] for {row['customers']:,} customers: {escape(row['reason'])}")
 
-    console.print(f"\nChecks passed: {facts['checks']['passed']:,} of {facts['checks']['run']:,}", highlight=False)
+    passed, run = facts["checks"]["passed"], facts["checks"]["run"]
+    checked = f"Checks passed: {passed:,} of {run:,}" if run else "Nothing was made again, so that nothing was checked."
+    console.print(f"\n{checked}", highlight=False)
+    if facts["forced_past"]:
+        console.print(f"[red]Published by force[/], although {escape(facts['forced_past'])}", highlight=False)
     for row in facts["failed_checks"]:
         console.print(f"  [yellow]warning[/] {row['table_name']}: {escape(row['observed'])}", highlight=False)
     places = _grid()

@@ -435,6 +435,7 @@ _DICTIONARY = (
     _text("published_schema_version", "Version of the published schema; null of publications before there was one."),
     _text("settings_hash", "Fingerprint of the settings results depend on."),
     _text("check_name", "Check."),
+    _text("forced_past", "The blocking checks past which it was published by force; null where all had passed."),
     _text("severity", "What a failure means: ERROR stops the run, WARN is reported.", ("ERROR", "WARN")),
     _flag("is_passed", "The check passed."),
     _text("observed", "What was found."),

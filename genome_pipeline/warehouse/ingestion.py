@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -17,13 +17,20 @@ from genome_pipeline.privacy import KEY_VARIABLE, forgotten_mark_sql, pseudonym_
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.validation import label, typed_lines
-from genome_pipeline.warehouse.database import record_time, transaction
+from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time, transaction
 
 _RAW = TABLES["raw_transactions"]
 
 Fingerprints = dict[tuple[str, date | None], tuple[int, int]]
 """What each file holds in each period (None: rows without a usable date): the number of rows, and their hash."""
 
+PRESENT_FILES = (
+    "SELECT source_file, content_hash, row_count + suppressed_row_count AS row_count FROM source_files"
+    " WHERE copy_of_source_file IS NULL"
+)
+"""Query of the files taken in, with all their rows: also those of customers who were forgotten since."""
+
+_LEAST_YEAR = 100
 _EPOCH_DIGITS = (10, 13, 16)  # seconds, milliseconds, microseconds of our days
 
 
@@ -52,19 +59,16 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     whose rows are others than before count as changed. Of files with the same content the first by name is
     taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
     for a file that cannot be read, whose column types differ from the others', in which no order date is
-    readable, or that brings a second currency where none is chosen; and where customers were forgotten, but their
-    key is not set.
+    readable, that holds no rows any more, or that brings a second currency where none is chosen; for another log than
+    the warehouse was made from; and where customers were forgotten, but their key is not set.
     """
     check_forgotten(database, settings)
     found = find_files(settings.source)
     copies = _copies(found)
     files = {file.name: file for file in found if file.name not in copies}
     connection = database.con
-    known = dict(
-        connection.execute(
-            "SELECT source_file, content_hash FROM source_files WHERE copy_of_source_file IS NULL"
-        ).fetchall()
-    )
+    known = {name: content for name, content, _ in connection.execute(PRESENT_FILES).fetchall()}
+    _check_place(database, settings, found, known.values())
     # A source that has no hash may have changed.
     to_read = [
         file
@@ -80,6 +84,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
         before = _fingerprints(database, settings, replaced, replaced)
+        held = {name: row_count for name, _, row_count in connection.execute(PRESENT_FILES).fetchall()}
         if not result.unchanged:
             # Nothing stays, so the types may be new.
             connection.execute("DROP TABLE IF EXISTS raw_transactions")
@@ -92,6 +97,11 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         for file in to_read:
             progress(file.name)
             row_count, suppressed_row_count = _take_in(database, settings, file, ingested_at)
+            if held.get(file.name) and not row_count + suppressed_row_count:
+                raise SourceError(
+                    f"{file.name} has no row any more, where it had {held[file.name]:,}: export it again; if that is"
+                    " meant, remove it"
+                )
             result.row_count += row_count
             result.suppressed_row_count += suppressed_row_count
             result.read.append(file.name)
@@ -101,6 +111,8 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         after = _fingerprints(database, settings, result.read, replaced)
         result.changed_periods = {key[1] for key in {*before, *after} if before.get(key) != after.get(key)}
         _record_changes(connection, result.changed_periods, ingested_at)
+        connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING])
+        connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [SOURCE_SETTING, settings.source.place])
     return result
 
 
@@ -134,6 +146,25 @@ def _as_read(file: SourceFile, settings: Settings) -> str | None:
     """The file's content, and how it is read where the config says so: read otherwise, it is another log."""
     said = (settings.source.encoding, settings.source.delimiter)
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
+
+
+def _check_place(
+    database: Backend, settings: Settings, files: Sequence[SourceFile], known: Collection[str | None]
+) -> None:
+    """Raises :class:`SourceError` for another log: elsewhere than before, and with no file of the same content."""
+    before = database.con.execute(
+        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING]
+    ).fetchone()
+    if before is None or before[0] == settings.source.place or not known:
+        return
+    # How a file is read stands after its hash.
+    contents = {content.split()[0] for content in known if content}
+    if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):
+        raise SourceError(
+            f"{settings.warehouse_path} holds the rows of {before[0]}, and {settings.source.place} has no file of the"
+            " same content: set GENOME_HOME (or home in the config) to another folder for another log; if this one has"
+            " moved, `genome rebuild` takes it in from there"
+        )
 
 
 def check_forgotten(database: Backend, settings: Settings) -> None:
@@ -255,9 +286,18 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
         return
     lines = typed_raw(database, settings, files)
     found = lines.group_by("source_file").agg(
-        written=lines.raw_ordered_at.count(), readable=lines.ordered_at.count(), example=lines.raw_ordered_at.min()
+        written=lines.raw_ordered_at.count(),
+        readable=lines.ordered_at.count(),
+        latest=lines.ordered_at.max(),
+        example=lines.raw_ordered_at.min(),
     )
     found = found.mutate(example=found.example.cast("string"))
+    short = found.filter(found.latest.year() < _LEAST_YEAR).order_by("source_file").limit(1)
+    for row in short.to_pyarrow().to_pylist():
+        raise SourceError(
+            f"{row['source_file']}: column {settings.source.columns.ordered_at!r} holds years of two digits, such as in"
+            f' {row["example"]!r}: write %y for them in source.date_format, as in "%d/%m/%y"'
+        )
     unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
     for row in unreadable.to_pyarrow().to_pylist():
         expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"

@@ -203,7 +203,7 @@ def test_a_removed_file_at_either_end_empties_its_period(tmp_path: Path, month: 
     landing = split_by_month(tmp_path)
     for late in ("04", "05", "06", "07"):
         (landing / f"2020-{late}.csv").unlink()
-    config = shop_config(tmp_path, "landing")
+    config = shop_config(tmp_path, "landing", more="[quality]\nmax_removed_share = 0.5\n")
     settings, _ = make(config)
     (landing / f"{month}.csv").unlink()
     _, outcome = make(config)

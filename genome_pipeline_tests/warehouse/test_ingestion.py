@@ -243,3 +243,44 @@ def test_ids_that_are_numbers_become_pseudonyms_of_their_text(shop: Shop) -> Non
         )
     shop.ingest()
     assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [(PrivacyKey(KEY).pseudonym("17"),)]
+
+
+def test_an_export_without_rows_takes_none_away(shop: Shop) -> None:
+    shop.put("log.csv", "1,2020-01-05,10,EUR", "2,2020-02-05,10,EUR")
+    shop.put("old.csv", "1,2020-03-05,10,EUR")
+    shop.ingest()
+    shop.put("log.csv")
+    with pytest.raises(SourceError, match=r"^log.csv has no row any more, where it had 2: export it again; if that is"):
+        shop.ingest()
+    assert shop.query("SELECT count(*) FROM raw_transactions") == [(3,)]
+    shop.put("log.csv", "1,2020-01-05,10,EUR")
+    assert shop.ingest().read == ["log.csv"]
+
+
+@pytest.mark.parametrize("date_format", ["%d/%m/%Y", None])
+def test_years_of_two_digits_are_named(shop: Shop, date_format: str | None) -> None:
+    shop.put("log.csv", f"1,{'05/01/20' if date_format else '20-01-05'},10,EUR")
+    with pytest.raises(
+        SourceError, match=r"^log.csv: column 'date' holds years of two digits, such as in .*: write %y"
+    ):
+        shop.ingest(date_format=date_format)
+    shop.put("log.csv", "1,05/01/20,10,EUR")
+    assert shop.ingest(date_format="%d/%m/%y").changed_periods == {JANUARY}
+
+
+def test_another_log_is_not_taken_into_the_same_warehouse_and_a_log_may_move(shop: Shop, tmp_path: Path) -> None:
+    shop.put("log.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "log.csv").write_text(f"{HEADER}9,2020-01-06,10,EUR\n", encoding="utf-8")
+    with pytest.raises(
+        SourceError, match=r"holds the rows of .*landing, and .*elsewhere has no file of the same content"
+    ):
+        shop.ingest(path=str(elsewhere))
+    assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [("1",)]
+    (shop.landing / "log.csv").rename(elsewhere / "log.csv")
+    assert shop.ingest(path=str(elsewhere)).unchanged == ["log.csv"]
+    # It stays where it is now, and may grow there.
+    (elsewhere / "log.csv").write_text(f"{HEADER}9,2020-01-06,10,EUR\n", encoding="utf-8")
+    assert shop.ingest(path=str(elsewhere)).read == ["log.csv"]
