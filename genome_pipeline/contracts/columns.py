@@ -340,7 +340,11 @@ _DICTIONARY = (
     _flag("has_churned", "No purchase within the horizon."),
     _text("target", "What was predicted.", ("orders", "spend", "churn")),
     _text("predictor", "Whose prediction: the model's or a naive baseline's.", ("model", "naive")),
-    _text("slice_name", "How customers were grouped: all, value_decile, segment, tenure or confidence_decile."),
+    _text(
+        "slice_name",
+        "How customers were grouped: all, prediction_decile (of what is predicted), value_decile, segment, tenure or"
+        " confidence_decile.",
+    ),
     _text("slice_value", "The group."),
     _text("metric", "Measure of quality."),
     Column("metric_value", "DOUBLE", "Its value; null where it is not defined."),
