@@ -51,7 +51,11 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
         yield server
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         log.close()
 
 
@@ -122,8 +126,8 @@ def test_it_works_in_a_browser_and_another_site_cannot_use_it(
     refused: list[str] = []
     tab.on("websocket", sockets.append)
     tab.on("response", lambda response: refused.append(response.url) if response.status in (400, 403, 405) else None)
-    tab.goto(f"{ui.address}/assets")
-    tab.wait_for_selector("text=customer_genome")
+    tab.goto(f"{ui.address}/asset-groups")
+    tab.wait_for_selector("text=Global asset lineage")
     tab.goto(f"{ui.address}/runs")
     deadline = time.monotonic() + 120
     while not sockets and time.monotonic() < deadline:
