@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 import time
 import warnings
@@ -19,6 +18,7 @@ import typer
 
 from genome_pipeline import __version__
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.privacy import keep_to_owner
 
 # What takes long to import is imported where it is used: `genome --help` answers at once.
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
+    keep_to_owner()
     try:
         app()
     except ConfigError as error:
@@ -354,11 +355,10 @@ def ui(
     from genome_pipeline.instance import prepare_server
 
     prepare_server(settings)
-    dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if dagster is None:
-        raise ConfigError("the dagster command is not installed beside genome: install the project's dependencies")
-    module = ["-m", "genome_pipeline.definitions"]
-    os.execv(dagster, [dagster, "dev", *module, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+    # Servers that Dagster starts need the command's own environment, and end with it.
+    from genome_pipeline.webserver import serve_with_daemon
+
+    serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
 
 
 def _settings(config: Path | None) -> Settings:

@@ -16,6 +16,7 @@ import ibis
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.drafting import MOMENTS_ROWS, Look, look_at
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.quality.gate import in_words
 from genome_pipeline.resources import Pipeline
@@ -42,7 +43,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
     files = find_files(draft.source)
     if not files:
         raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
-    with _told_once(), duckdb.connect() as connection:
+    with _told_once(), connect() as connection:
         sample = read_sample(files[0], draft.source, GUESSING_ROWS)
         connection.execute("SET TimeZone = 'UTC'")
         look = look_at(connection, draft, files, sample, folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import dagster as dg
+import duckdb
 
 # Before a thread imports it with Great Expectations: of a module half imported by another thread one gets the half.
 import sqlalchemy.orm  # noqa: F401
@@ -34,7 +35,8 @@ from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
-from genome_pipeline.warehouse.erasure import carry_over
+from genome_pipeline.warehouse.database import WarehouseBusy, WarehouseError, open_database
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.publishing import is_current
 
 _LOGGER = "progress"
@@ -94,9 +96,9 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     """Make the warehouse anew from the source, and publish.
 
     The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
-    was forgotten stays forgotten: where a key is set, the old warehouse has to tell who they are. Must
-    not be called while another run than ``own_run_id`` is at work. Raises as :func:`run` does, and
-    :class:`~genome_pipeline.errors.ConfigError` where a run is at work.
+    was forgotten stays forgotten. Must not be called while another run than ``own_run_id`` is at work. Raises as
+    :func:`run` does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where a run is at work, and
+    without the key under which customers were forgotten.
     """
     prepare_home(settings)
     with DagsterInstance.get() as instance:
@@ -105,6 +107,9 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     if others:
         raise ConfigError(f"run {others[0]} is in progress: let it finish, or cancel it, and rebuild again")
     warehouse = settings.warehouse_path
+    forgotten = Forgotten.beside(warehouse)
+    _take_old_list(forgotten, warehouse)
+    forgotten.check_key(settings.privacy_key)
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
     # Where one stands aside already, this one is of a rebuild that stopped on the way.
     is_whole = not aside.exists()
@@ -112,13 +117,22 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
         if is_whole and path.exists():
             path.replace(kept)
         path.unlink(missing_ok=True)
-    if aside.exists() and settings.privacy_key is not None:
-        with Pipeline.of(settings).warehouse.open() as database:
-            carry_over(database, aside)
     outcome = run(settings, Span(), progress)
     aside.unlink(missing_ok=True)
     _log_of(aside).unlink(missing_ok=True)
     return outcome
+
+
+def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
+    """Who was forgotten stood in the warehouse in older versions; one that is damaged cannot tell."""
+    if warehouse.exists():
+        try:
+            with open_database(warehouse) as database:
+                forgotten.take_from(database)
+        except WarehouseBusy:
+            raise
+        except (WarehouseError, duckdb.Error):
+            pass
 
 
 def _log_of(database: Path) -> Path:

@@ -26,18 +26,21 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES, REASONS
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
+from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_CHARACTERS, LEAST_KEY_LENGTH, PrivacyKey
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
+_PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=", re.IGNORECASE)
+_QUERY_OF_URL = re.compile(r"[?&][^?&/*=]+=")
+_SECRETS_IN = ("privacy", "dashboard")
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 _SHORTEST_SECRET = 12
@@ -152,8 +155,10 @@ class SourceSettings(_Section):
             )
         if given and not self.is_database:
             raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")
-        if self.is_database and re.search(r"[?&]\w*password=", self.path):
+        if self.is_database and _PASSWORD_IN_QUERY.search(unquote(self.path)):
             raise ValueError("path holds a password; take it out, and set PGPASSWORD")
+        if not self.is_database:
+            _refuse_query("path", self.path)
         return self
 
     @property
@@ -352,6 +357,12 @@ class SparkSettings(_Section):
         " in home.",
     )
 
+    @field_validator("exchange")
+    @classmethod
+    def _without_secrets(cls, exchange: str | None) -> str | None:
+        _refuse_query("exchange", exchange or "")
+        return exchange
+
 
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
@@ -364,6 +375,11 @@ class PrivacySettings(_Section):
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < LEAST_KEY_LENGTH:
             raise ValueError(f"the key is shorter than {LEAST_KEY_LENGTH} characters; {HOW_TO_MAKE_A_KEY}")
+        if key is not None and len(set(key.get_secret_value())) < LEAST_KEY_CHARACTERS:
+            raise ValueError(
+                f"the key has fewer than {LEAST_KEY_CHARACTERS} different characters, and could be guessed;"
+                f" {HOW_TO_MAKE_A_KEY}"
+            )
         return key
 
     @model_validator(mode="after")
@@ -385,6 +401,12 @@ class DashboardSettings(_Section):
         if secret is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
             raise ValueError(f"is shorter than {_SHORTEST_SECRET} characters; choose a longer one, or unset it")
         return secret
+
+
+class UiSettings(_Section):
+    """The Dagster UI."""
+
+    hosts: tuple[str, ...] = Field(default=(), description="Names by which a proxy in front of it is reached.")
 
 
 class AlertSettings(_Section):
@@ -417,6 +439,7 @@ class Draft(BaseSettings):
     warehouse: WarehouseSettings = WarehouseSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
 
     @field_validator("spark")
@@ -589,9 +612,23 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
     return _validated(model, data, config)
 
 
+def database_at(url: str, table: str) -> SourceSettings:
+    """A table of a database that a command names. Raises :class:`ConfigError`, without the URL, as a config does."""
+    try:
+        return SourceSettings(path=url, table=table)
+    except ValidationError as error:
+        raise ConfigError("; ".join(str(item["ctx"]["error"]) for item in error.errors() if "ctx" in item)) from None
+
+
 def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M:
     try:
         return model(**data)
+    except SettingsError as error:
+        field = re.findall(r'field "(\w+)"', str(error))
+        name = f"GENOME_{field[0].upper()}" if field else "a variable GENOME_..."
+        raise ConfigError(
+            f"{name} in the environment is no JSON: write it as JSON, or set each value by itself, as {name}__NAME"
+        ) from None
     except ValidationError as error:
         sentences = [_sentence(config, item) for item in error.errors() if not _is_guessable(item)]
         missing = [".".join(map(str, item["loc"])) for item in error.errors() if _is_guessable(item)]
@@ -617,6 +654,14 @@ def _without_password(path: str) -> tuple[str, str | None]:
     return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)
 
 
+def _refuse_query(name: str, path: str) -> None:
+    if "://" in path and _QUERY_OF_URL.search(path):
+        raise ValueError(
+            f"{name} holds a query, such as a signature; take it out, credentials of a bucket come from its own"
+            " variables"
+        )
+
+
 def _is_guessable(error: Any) -> bool:
     return bool(error["type"] == "missing" and error["loc"][:2] in _GUESSED)
 
@@ -636,7 +681,10 @@ def _sentence(config: Path | None, error: Any) -> str:
         case "value_error":
             return f"{config}: {location}: {error['ctx']['error']}"
         case _:
-            return f"{config}: {location} = {error['input']!r} is wrong: {error['msg'].lower()}"
+            # Of the whole of a section, or of what holds secrets, the value is not for a log.
+            is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])
+            value = f" = {error['input']!r}" if is_shown else ""
+            return f"{config}: {location}{value} is wrong: {error['msg'].lower()}"
 
 
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from genome_pipeline.contracts.published import unreadable_because, version_in
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
 
@@ -31,7 +32,7 @@ class Published:
         if not path.exists():
             raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
         try:
-            self.connection = duckdb.connect(str(path), read_only=True)
+            self.connection = connect(str(path), read_only=True)
         except duckdb.Error as error:
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"

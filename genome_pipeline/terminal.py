@@ -469,6 +469,14 @@ def print_rows_to_forget(console: Console, facts: dict[str, Any]) -> None:
         for name, count in rows.items():
             table.add_row(file, name, f"{count:,}")
     console.print(table)
+    _print_files_to_delete(console, facts)
+
+
+def _print_files_to_delete(console: Console, facts: dict[str, Any]) -> None:
+    for path in facts["files_to_delete"]:
+        console.print(
+            f"{path} names them, and is left as it is: delete it, or write it again", highlight=False, markup=False
+        )
 
 
 def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
@@ -481,6 +489,7 @@ def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _print_files_to_delete(console, facts)
 
 
 def _customers(facts: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import duckdb
 
 from genome_pipeline.contracts.columns import AS_READ, COLUMNS
 from genome_pipeline.contracts.tables import Table
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> l
     if not database.exists():  # DuckDB would make it
         raise FileNotFoundError(database)
     # Held open until the end, so that no writer gets in between the catalogue and the expectations.
-    with duckdb.connect(str(database)) as connection, _datasource(database) as datasource:
+    with connect(str(database)) as connection, _datasource(database) as datasource:
         connection.execute("SET enable_progress_bar = false")
         return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
 

@@ -17,8 +17,10 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.sources.rows import literal
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 
 logger = logging.getLogger(__name__)
@@ -69,9 +71,9 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
     while True:
         try:
             if not read_only and not path.exists():
-                with duckdb.connect() as maker:
+                with connect() as maker:
                     maker.execute(f"ATTACH {literal(str(path))} AS made (STORAGE_VERSION '{STORAGE_VERSION}')")
-            connection = duckdb.connect(path, read_only=read_only)
+            connection = connect(path, read_only=read_only)
             break
         except duckdb.IOException as error:
             if "set lock on file" not in str(error):
@@ -138,6 +140,7 @@ class Warehouse:
             if file != self._prepared_file:
                 _migrate(database, self.path)
                 _ensure_tables(database)
+                Forgotten.beside(self.path).take_from(database)
                 self._check_identity(database)
                 self._prepared_file = file
             self._limit_memory(database)
@@ -260,7 +263,7 @@ class Warehouse:
                 raise WarehouseError(
                     f"{self.path} was made with {name} = {known.get(name, '(none)')}, the config now says"
                     f" {self._identity.get(name, '(none)')}: set GENOME_HOME (or home in the config) to another folder,"
-                    " or delete that one to rebuild it"
+                    " or make the warehouse anew under this config with `genome rebuild`"
                 )
 
 
@@ -365,7 +368,7 @@ def _ensure_tables(database: Backend) -> None:
         elif differing := sorted(columns[table.name] ^ set(table.columns)):
             raise WarehouseError(
                 f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
-                " set GENOME_HOME to another folder, or delete the warehouse to rebuild it from the source"
+                " `genome rebuild` makes the warehouse anew from the source, or set GENOME_HOME to another folder"
             )
 
 

@@ -10,11 +10,13 @@ import duckdb
 import pytest
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
 from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import Ingestion, ingest
 
 HEADER = "customer,date,paid,money\n"
@@ -167,24 +169,22 @@ def forget(shop: Shop, *names: str) -> None:
     """Mark them as forgotten, as `genome forget` does."""
     key = PrivacyKey(KEY)
     shop.privacy["key"] = KEY
-    with shop.warehouse() as database:
-        database.con.executemany(
-            "INSERT INTO forgotten_customers VALUES (?, ?, now()::TIMESTAMP)",
-            [[key.forgotten_mark(name), key.fingerprint] for name in names],
-        )
+    forgotten = Forgotten.beside(shop.home / "warehouse.duckdb")
+    forgotten.path.parent.mkdir(exist_ok=True)
+    forgotten.add(map(key.forgotten_mark, names), key.fingerprint)
 
 
-def test_rows_of_forgotten_customers_are_counted_and_left_out(shop: Shop) -> None:
+def test_rows_of_forgotten_customers_are_left_out_and_counted_up_to_tens(shop: Shop) -> None:
     forget(shop, "17")
     shop.put("a.csv", "17,2020-01-05,10,EUR", "1,2020-01-05,10,EUR", " 17 ,,10,EUR", ",2020-02-05,10,EUR")
     shop.put("b.csv", "17,2020-02-05,10,EUR")
     result = shop.ingest()
-    assert (result.row_count, result.suppressed_row_count) == (2, 3)
+    assert (result.row_count, result.suppressed_row_count) == (2, 20)
     assert result.changed_periods == {JANUARY, FEBRUARY}
     assert shop.query("SELECT source_row, raw_customer_id FROM raw_transactions ORDER BY 1") == [(2, "1"), (4, None)]
     assert shop.query("SELECT source_file, row_count, suppressed_row_count FROM source_files ORDER BY 1") == [
-        ("a.csv", 2, 2),
-        ("b.csv", 0, 1),
+        ("a.csv", 2, 10),
+        ("b.csv", 0, 10),
     ]
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_taken_in_without_the_key_of_those_forgotten(shop: Shop, key:
     forget(shop, "17")
     shop.put("a.csv", "1,2020-01-05,10,EUR")
     shop.privacy = {"key": key}
-    with pytest.raises(SourceError, match=f"under the key {PrivacyKey(KEY).fingerprint}.*set GENOME_PRIVACY__KEY"):
+    with pytest.raises(ConfigError, match=f"under the key {PrivacyKey(KEY).fingerprint}.*set GENOME_PRIVACY__KEY"):
         shop.ingest()
 
 
