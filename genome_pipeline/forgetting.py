@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from genome_pipeline import __version__
+from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import renew_exports
@@ -89,7 +90,7 @@ def _stored_ids(settings: Settings, customer_ids: Sequence[str]) -> list[str]:
     """What stands in the tables for the customers, each once. Raises :class:`ConfigError` for one nobody knows."""
     if not settings.warehouse_path.exists():
         raise ConfigError(f"nothing has been taken in at {settings.warehouse_path} yet: there is nobody to forget")
-    named = list(dict.fromkeys(name.strip() for name in customer_ids))
+    named = list(dict.fromkeys(map(as_name, customer_ids)))
     with Pipeline.of(settings).warehouse.open() as database:
         marks = {mark for (mark,) in database.con.execute("SELECT customer_hash FROM forgotten_customers").fetchall()}
     key, stored = settings.privacy_key, {name: settings.stored_id(name) for name in named}

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
 from genome_pipeline.errors import ConfigError
@@ -488,9 +489,9 @@ class Settings(Draft):
         return PrivacyKey(self.privacy.key.get_secret_value()) if self.privacy.key else None
 
     def stored_id(self, customer_id: str) -> str:
-        """What stands in the tables for a customer as the source names them: the id itself, or its pseudonym."""
-        key = self.privacy_key
-        return key.pseudonym(customer_id.strip()) if key and self.privacy.pseudonyms else customer_id
+        """What stands in the tables for a customer whom the source names so: the id as it is taken, or a pseudonym."""
+        key, name = self.privacy_key, as_name(customer_id)
+        return key.pseudonym(name) if key and self.privacy.pseudonyms else name
 
     @property
     def results_hash(self) -> str:

@@ -14,6 +14,7 @@ from genome_pipeline.checks.input import (
     covers_period,
     files_differ,
     lines_in_bounds,
+    names_as_written,
     nothing_lost,
     returns_within_purchases,
     rows_counted,
@@ -43,7 +44,7 @@ def declared_checks(
         for name in stage.asset_names
         if name in TABLES
     ]
-    whole = (rows_counted, files_differ, published_is_whole)
+    whole = (rows_counted, files_differ, names_as_written, published_is_whole)
     by_period = (
         nothing_lost,
         covers_period,

@@ -29,10 +29,14 @@ class Refused:
 
 @dataclass(frozen=True)
 class Taken:
-    """The valid rows as "customer|moment|amount", the numbers of the quarantined ones with their reasons."""
+    """The valid rows as "customer|moment|amount", the numbers of the quarantined ones with their reasons.
+
+    ``renamed`` are the rows that are warned of because an id is taken for another than is written.
+    """
 
     valid: tuple[str, ...] = ()
     quarantined: Mapping[int, str] = field(default_factory=dict)
+    renamed: int = 0
     warning: str | None = None
 
 
@@ -40,7 +44,7 @@ class Taken:
 class Case:
     """A file and its outcome. ``content`` is what is in it, or makes it; ``meanwhile`` happens between hash and read.
 
-    An ``is_alone`` file is the only one that the config names: its types need not be those of the good one.
+    An ``is_alone`` file is not taken in beside the good one, whose types may be others; ``beside`` are more files.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Case:
     outcome: Refused | Taken
     options: Mapping[str, Any] = field(default_factory=dict)
     is_alone: bool = False
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     meanwhile: Callable[[Path], object] = lambda _: None
     needs: bool = True
 
@@ -321,7 +326,13 @@ SHAPES = [
         "two exports in one file",
         "a.csv",
         HEADER + LINE + "\ufeff" + HEADER + "8,A2,2020-02-03,1\n",
-        Taken((*LINE_TAKEN.valid, *_bought("8")), {2: "unreadable_date unreadable_number"}),
+        Taken((*LINE_TAKEN.valid, *_bought("8")), {2: "unreadable_date unreadable_number"}, renamed=1),
+    ),
+    Case(
+        "two exports in one file, without names in the second",
+        "a.csv",
+        HEADER + LINE + "\ufeff" + LINE.replace("A1", "A2"),
+        Taken(LINE_TAKEN.valid * 2, renamed=1),
     ),
 ]
 
@@ -503,8 +514,32 @@ VALUES = [
     Case(
         "ids as they are, without the blanks around them",
         "a.csv",
-        _customers("007", " 8 ", "a b", "😀", "k" * 10_000, "1e5", "7.0", "ab", "AB", "\u00a09\u00a0", '"a\nb"'),
-        Taken(_bought("007", "8", "a b", "😀", "k" * 10_000, "1e5", "7.0", "ab", "AB", "9", "a\nb")),
+        _customers("007", " 8 ", "a b", "😀", "k" * 10_000, "1e5", "ab", "AB"),
+        Taken(_bought("007", "8", "a b", "😀", "k" * 10_000, "1e5", "ab", "AB")),
+    ),
+    Case(
+        "blanks of other kinds around and in ids",
+        "a.csv",
+        _customers("\u00a09\u00a0", "\u30009", "9\u202f", '"a\nb"', "a\u2003b"),
+        Taken(_bought("9", "9", "9", "a b", "a b"), renamed=5),
+    ),
+    Case(
+        "marks in ids that show nothing",
+        "a.csv",
+        _customers("9", "\ufeff9", "\u200b9\u200b", "9\u200e", "\x079", "\u200b"),
+        Taken(_bought("9", "9", "9", "9", "9"), {6: "missing_customer"}, renamed=4),
+    ),
+    Case(
+        "accents beside their letters and apart",
+        "a.csv",
+        _customers("Jos\u00e9", "Jose\u0301"),
+        Taken(_bought("Jos\u00e9", "Jos\u00e9"), renamed=1),
+    ),
+    Case(
+        "whole numbers as floats",
+        "a.csv",
+        _customers("17850", "17850.0", "17850.5", "0017850.0", "1.10"),
+        Taken(_bought("17850", "17850", "17850.5", "0017850.0", "1.10"), renamed=1),
     ),
     Case(
         "ids that would be commands elsewhere",
@@ -549,6 +584,36 @@ NDJSON = [
             "a.ndjson, line 2: 'Customer' is a JSON object, where one text or number is needed; flatten it, or map"
             " another key"
         ),
+    ),
+    Case(
+        "an object as the customer, far down",
+        "a.ndjson",
+        OBJECT * 1_500 + OBJECT.replace('"7"', '{"id": 7}'),
+        Refused(
+            "a.ndjson, line 1,501: 'Customer' is a JSON object, where one text or number is needed; flatten it, or map"
+            " another key"
+        ),
+    ),
+    Case(
+        "an array as the order, far down",
+        "a.ndjson",
+        OBJECT * 1_500 + OBJECT.replace('"A1"', '["A1", "A2"]'),
+        Refused(
+            "a.ndjson, line 1,501: 'Order' is a JSON array, where one text or number is needed; flatten it, or map"
+            " another key"
+        ),
+    ),
+    Case(
+        "ids that look like objects and arrays",
+        "a.ndjson",
+        OBJECT.replace('"7"', '"{7}"') + OBJECT.replace('"7"', '"[7]"') + OBJECT.replace('"7"', '" {\\"a\\": 7}"'),
+        Taken(("{7}|2020-02-03 10:00:00|1.25", "[7]|2020-02-03 10:00:00|1.25", '{"a": 7}|2020-02-03 10:00:00|1.25')),
+    ),
+    Case(
+        "a NUL behind the id",
+        "a.ndjson",
+        OBJECT + OBJECT.replace('"7"', '"7\\u0000"').replace("A1", "A2"),
+        Taken(LINE_TAKEN.valid * 2, renamed=1),
     ),
     Case(
         "missing keys and a null",
@@ -687,6 +752,13 @@ PARQUET = [
             ("7|2020-02-03 10:00:00|1.25", "7.5|2020-02-03 10:00:00|1.25", "1e+20|2020-02-03 10:00:00|1.25"),
             {3: "missing_customer"},
         ),
+        is_alone=True,
+    ),
+    Case(
+        "NULs in ids",
+        "a.parquet",
+        _parquet(Customer=["7", "7\0", "\0"]),
+        Taken(LINE_TAKEN.valid * 2, {3: "missing_customer"}, renamed=1),
         is_alone=True,
     ),
     Case(

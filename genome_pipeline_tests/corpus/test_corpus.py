@@ -9,6 +9,8 @@ import pytest
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.validation import names_changed
+from genome_pipeline.warehouse.database import open_database
 from genome_pipeline_tests.corpus.cases import CASES, Case, Refused, Taken
 from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings, query
 
@@ -44,6 +46,8 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
         pytest.skip("cannot be made here")
     shutil.copytree(before, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "in" / case.file
+    for name, content in case.beside.items():
+        path.with_name(name).write_bytes(content)
     if callable(case.content):
         case.content(path)
     else:
@@ -62,6 +66,7 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
                 assert _outcome(settings) == taken.valid, taken.quarantined
                 assert _reasons(settings) == taken.quarantined
                 assert query(settings, UNBALANCED) == []
+                assert _renamed(settings) == taken.renamed
                 assert caplog.messages == ([taken.warning] if taken.warning else [])
 
 
@@ -70,7 +75,7 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 
 
 def _take_in(case: Case, folder: Path) -> Settings:
-    settings = landing_settings(folder, case.file if case.is_alone else "*", **case.options)
+    settings = landing_settings(folder, "[!g]*" if case.is_alone else "*", **case.options)
 
     def meanwhile(_: str) -> None:
         case.meanwhile(folder / "in" / case.file)
@@ -99,3 +104,10 @@ def _reasons(settings: Settings) -> dict[int, str]:
         " WHERE source_file <> 'good.csv'",
     )
     return dict(found)
+
+
+def _renamed(settings: Settings) -> int:
+    with open_database(settings.warehouse_path, read_only=True) as database:
+        raw = database.table("raw_transactions")
+        changed = [names_changed(raw, name).to_pyarrow().to_pylist() for name in ("customer_id", "order_id")]
+    return sum(file["row_count"] for files in changed for file in files)
