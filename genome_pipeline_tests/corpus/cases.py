@@ -672,6 +672,57 @@ PARQUET = [
             " a config of their own"
         ),
     ),
+    Case(
+        "a column without values beside text",
+        "a.parquet",
+        _parquet(Order=pa.nulls(1)),
+        Taken(("7|2020-02-03 10:00:00|1.25",) * 2),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Order=["B1"])},
+    ),
+    Case(
+        "text beside a column without values",
+        "a.parquet",
+        _parquet(Order=["B1"]),
+        Taken(("7|2020-02-03 10:00:00|1.25",) * 2),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Order=pa.array([float("nan")]))},
+    ),
+    Case(
+        "whole numbers of two lengths as ids",
+        "a.parquet",
+        _parquet(Customer=pa.array([7], pa.int32())),
+        Taken(("7|2020-02-03 10:00:00|1.25", "8000000000|2020-02-03 10:00:00|1.25")),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Customer=pa.array([8_000_000_000], pa.int64()))},
+    ),
+    Case(
+        "the longer whole numbers first, dates beside moments, decimals of two scales",
+        "a.parquet",
+        _parquet(
+            Customer=pa.array([8_000_000_000], pa.int64()),
+            When=[date(2020, 2, 3)],
+            Paid=pa.array([Decimal("1.25")], pa.decimal128(10, 2)),
+        ),
+        Taken(("8000000000|2020-02-03 00:00:00|1.25", "7|2020-02-03 10:00:00|1.26")),
+        is_alone=True,
+        beside={
+            "b.parquet": _parquet(
+                Customer=pa.array([7], pa.int16()), Paid=pa.array([Decimal("1.2550")], pa.decimal128(9, 4))
+            )
+        },
+    ),
+    Case(
+        "numbers beside text as ids",
+        "a.parquet",
+        _parquet(Customer=[7]),
+        Refused(
+            "b.parquet: column 'Customer' is VARCHAR, but BIGINT in a.parquet: bring the files to one type, or give"
+            " them a config of their own"
+        ),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Customer=["007"])},
+    ),
     Case("no rows", "a.parquet", _parquet(Paid=pa.array([], pa.float64())), Taken(), is_alone=True),
     Case(
         "decimals",
