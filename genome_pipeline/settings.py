@@ -394,6 +394,14 @@ class Draft(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
 
+    @field_validator("home")
+    @classmethod
+    def _of_the_user(cls, home: Path) -> Path:
+        try:
+            return home.expanduser()
+        except RuntimeError:
+            raise ValueError(f"'{home}' names a user of whom no home is known; write the whole path") from None
+
     @field_validator("spark")
     @classmethod
     def _has_a_master(cls, spark: SparkSettings, info: ValidationInfo) -> SparkSettings:

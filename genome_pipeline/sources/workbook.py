@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import zipfile
 import zlib
@@ -21,6 +22,8 @@ from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen, Rows
 from genome_pipeline.sources.text import unreadable
 
+logger = logging.getLogger(__name__)
+
 Cell = str | int | float | bool | date | time | datetime | timedelta
 
 _OLD_OR_LOCKED = bytes.fromhex("d0cf11e0")
@@ -29,17 +32,29 @@ _OLD_OR_LOCKED = bytes.fromhex("d0cf11e0")
 def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
     """The names of the worksheets that hold anything, in the order of the workbook of that ``name``.
 
-    Looks no further than each sheet's first value: reading a sheet of a million rows takes seconds. Raises
-    :class:`SourceError` for a file that is no XLSX workbook.
+    Hidden ones are passed over, as hidden files are, with a warning in the log. Looks no further than each sheet's
+    first value: reading a sheet of a million rows takes seconds. Raises :class:`SourceError` for a file that is no
+    XLSX workbook.
     """
     try:
         with zipfile.ZipFile(stream) as parts:
             ((_, book),) = _targets(parts, "", "/officeDocument").items()
             worksheets = _targets(parts, book, "/worksheet")
-            sheets = [(sheet.attrib["name"], _relation(sheet)) for sheet in _xml(parts, book).iterfind(".//{*}sheet")]
-            return [name for name, key in sheets if key in worksheets and _has_values(parts, worksheets[key])]
+            shown, hidden = [], []
+            for sheet in _xml(parts, book).iterfind(".//{*}sheet"):
+                key = _relation(sheet)
+                if key in worksheets and _has_values(parts, worksheets[key]):
+                    is_shown = sheet.get("state", "visible") == "visible"
+                    (shown if is_shown else hidden).append(sheet.attrib["name"])
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, ValueError, ElementTree.ParseError):
         raise SourceError(_not_a_workbook(stream, name)) from None
+    if hidden:
+        logger.warning(
+            "%s: %s hidden and left out: show what is to be read",
+            name,
+            f"sheet {hidden[0]!r} is" if len(hidden) == 1 else f"sheets {', '.join(map(repr, hidden))} are",
+        )
+    return shown
 
 
 @contextmanager

@@ -106,6 +106,12 @@ def _parquet(**columns: Any) -> bytes:
     return out.getvalue()
 
 
+def _latin_1(*texts: str) -> pa.Array:
+    """Text of a type that says UTF-8, and is not."""
+    encoded = pa.array([text.encode("latin-1") for text in texts], pa.binary())
+    return pa.Array.from_buffers(pa.string(), len(texts), encoded.buffers())
+
+
 def _workbook(**sheets: list[list[Cell]]) -> Callable[[Path], object]:
     return partial(write_workbook, sheets=sheets)
 
@@ -806,6 +812,16 @@ PARQUET = [
         is_alone=True,
     ),
     Case(
+        "text that is not UTF-8",
+        "a.parquet",
+        _parquet(Order=_latin_1("A1", "Jos\u00e9")),
+        Refused(
+            "a.parquet, row 2, column 'Order': the text is not UTF-8, as all text in Parquet has to be; write the file"
+            " again, with the text decoded from the encoding it was in"
+        ),
+        is_alone=True,
+    ),
+    Case(
         "NULs in ids",
         "a.parquet",
         _parquet(Customer=["7", "7\0", "\0"]),
@@ -847,9 +863,22 @@ WORKBOOKS = [
         "nothing in any sheet",
         "a.xlsx",
         _workbook(One=[], Two=[]),
-        Refused("a.xlsx is empty: remove it, or save it again with column names in its first row"),
+        Refused(
+            "a.xlsx is empty: remove it, or save it again with column names in the first row of a sheet that is not"
+            " hidden"
+        ),
     ),
     Case("an empty sheet beside a full one", "a.xlsx", _workbook(One=[XLSX_HEADER, XLSX_ROW], Two=[]), LINE_TAKEN),
+    Case(
+        "a hidden sheet beside a shown one",
+        "a.xlsx",
+        partial(
+            write_workbook,
+            sheets={"One": [XLSX_HEADER, XLSX_ROW], "Old": [XLSX_HEADER, XLSX_ROW]},
+            hidden={"Old"},
+        ),
+        Taken(LINE_TAKEN.valid, warning="a.xlsx: sheet 'Old' is hidden and left out: show what is to be read"),
+    ),
     Case(
         "a sheet of notes",
         "a.xlsx",

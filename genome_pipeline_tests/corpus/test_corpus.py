@@ -85,7 +85,8 @@ def _take_in(case: Case, folder: Path) -> Settings:
 
 
 def _contents(settings: Settings) -> list[list[Any]]:
-    return [query(settings, f"SELECT * FROM {table} ORDER BY ALL") for table in KEPT]
+    there = [name for (name,) in query(settings, "SELECT table_name FROM duckdb_tables()") if name in KEPT]
+    return [rows for name in sorted(there) if (rows := query(settings, f"SELECT * FROM {name} ORDER BY ALL"))]
 
 
 def _outcome(settings: Settings) -> tuple[str, ...]:
