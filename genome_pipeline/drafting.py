@@ -82,10 +82,11 @@ def look_at(
         guessed: dict[str, ColumnGuess] = {}
         doubts += _left_out(sample, known)
     else:
-        if looks_like_data(sample.names):
+        if draft.source.header and looks_like_data(sample.names):
             raise ConfigError(
                 f"{files[0].name}: the first line holds values ({', '.join(sample.names[:4])}), not the names of the"
-                " columns: write the names above it"
+                " columns: write the names above it, or save a config with source.header = false and name the columns"
+                " by number (customer_id = 1)"
             )
         guessed = guess_columns(sample, known, _ALL, doubts)
     mapped = known | {ours: guess.theirs for ours, guess in guessed.items()}

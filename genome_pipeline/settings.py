@@ -53,7 +53,7 @@ class _Section(BaseModel):
 
 
 class SourceColumns(_Section):
-    """Names of the source's columns: ours = theirs."""
+    """Names of the source's columns: ours = theirs. Those of a source without a header are numbers, from 1."""
 
     customer_id: str | None = None
     ordered_at: str | None = None
@@ -75,6 +75,12 @@ class SourceColumns(_Section):
     def has_amounts(self) -> bool:
         """Whether the source says what was paid."""
         return self.amount is not None or self.unit_price is not None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _by_number(cls, column: Any) -> Any:
+        is_number = isinstance(column, int) and not isinstance(column, bool)
+        return str(column) if is_number else column
 
     @model_validator(mode="after")
     def _each_once(self) -> SourceColumns:
@@ -112,6 +118,7 @@ class SourceSettings(_Section):
     thousands: Literal[",", ".", "'", " ", "_"] | None = None
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
+    header: bool = Field(default=True, description="Without one, columns are named by number: '1' is the first.")
     _password: SecretStr | None = PrivateAttr(default=None)
 
     @property
@@ -145,6 +152,10 @@ class SourceSettings(_Section):
         if self.is_database and len(given) != 1:
             raise ValueError(
                 "a database needs either table or query; " + ("take one out" if given else "add one of them")
+            )
+        if self.is_database and not self.header:
+            raise ValueError(
+                "header = false is for text files and workbooks; take it out, a database names its columns"
             )
         if given and not self.is_database:
             raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")

@@ -166,7 +166,12 @@ def _opened(file: SourceFile, source: SourceSettings) -> Iterator[Rows]:
 
 
 def _opened_file(file: SourceFile, source: SourceSettings) -> AbstractContextManager[Rows]:
-    match _format(file.path):
+    format_ = _format(file.path)
+    if not source.header and format_ in (_Format.NDJSON, _Format.PARQUET):
+        raise SourceError(
+            f"{file.name} names its columns itself: take source.header = false out, and map them by their names"
+        )
+    match format_:
         case _Format.DELIMITED:
             return delimited.opened(file, source)
         case _Format.NDJSON:
@@ -174,7 +179,7 @@ def _opened_file(file: SourceFile, source: SourceSettings) -> AbstractContextMan
         case _Format.PARQUET:
             return parquet.opened(file)
         case _Format.WORKBOOK:
-            return workbook.opened(file)
+            return workbook.opened(file, source.header)
         case None:
             raise SourceError(_unsupported(file.path))
 

@@ -19,7 +19,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, Rows
+from genome_pipeline.sources.rows import Chosen, Rows, numbered
 from genome_pipeline.sources.text import unreadable
 
 logger = logging.getLogger(__name__)
@@ -58,17 +58,24 @@ def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
 
 
 @contextmanager
-def opened(file: SourceFile) -> Iterator[SheetRows]:
-    """The sheet's columns and rows. Raises :class:`SourceError` for a damaged or locked workbook."""
+def opened(file: SourceFile, has_header: bool) -> Iterator[SheetRows]:
+    """The sheet's columns and rows; without a header, the columns are numbered.
+
+    Raises :class:`SourceError` for a damaged or locked workbook.
+    """
     try:
         # The reader's own errors do not say what the system said.
         file.path.open("rb").close()
         with CalamineWorkbook.from_path(file.path) as book:
             rows = enumerate(book.get_sheet_by_name(str(file.sheet)).iter_rows())
             filled = ((number, [_text(cell) for cell in row]) for number, row in rows if any(c != "" for c in row))
-            start, header = next(filled, (0, []))
-            names = tuple(name or "" for name in header)
-            yield SheetRows(names, ("VARCHAR",) * len(names), start, list(filled))
+            if has_header:
+                start, header = next(filled, (0, []))
+                names, cells = tuple(name or "" for name in header), list(filled)
+            else:
+                start, cells = -1, list(filled)
+                names = tuple(numbered(len(cells[0][1])))
+            yield SheetRows(names, ("VARCHAR",) * len(names), start, cells)
     except OSError as error:
         raise SourceError(unreadable(file.path, error)) from None
     except CalamineError:
@@ -78,7 +85,7 @@ def opened(file: SourceFile) -> Iterator[SheetRows]:
 
 @dataclass
 class SheetRows(Rows):
-    """The rows of a sheet. ``start`` is the number of its header's row, ``cells`` the numbered rows below."""
+    """The rows of a sheet. ``start`` is the number of its header's row, or -1, ``cells`` the numbered rows below."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]

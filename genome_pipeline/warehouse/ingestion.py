@@ -133,7 +133,8 @@ def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
 
 def _as_read(file: SourceFile, settings: Settings) -> str | None:
     """The file's content, and how it is read where the config says so: read otherwise, it is another log."""
-    said = (settings.source.encoding, settings.source.delimiter)
+    source = settings.source
+    said = (source.encoding, source.delimiter, None if source.header else "without a header")
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
 
 

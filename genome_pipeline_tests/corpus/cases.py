@@ -44,7 +44,8 @@ class Taken:
 class Case:
     """A file and its outcome. ``content`` is what is in it, or makes it; ``meanwhile`` happens between hash and read.
 
-    An ``is_alone`` file is not taken in beside the good one, whose types may be others; ``beside`` are more files.
+    An ``is_alone`` file is not taken in beside the good one, whose types may be others; nor is one that ``is_first``,
+    into a warehouse that holds nothing yet, as its columns are others. ``beside`` are more files.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     outcome: Refused | Taken
     options: Mapping[str, Any] = field(default_factory=dict)
     is_alone: bool = False
+    is_first: bool = False
     beside: Mapping[str, bytes] = field(default_factory=dict)
     meanwhile: Callable[[Path], object] = lambda _: None
     needs: bool = True
@@ -90,6 +92,10 @@ def _customers(*customers: str) -> str:
 
 def _bought(*customers: str) -> tuple[str, ...]:
     return tuple(f"{customer}|2020-02-03 00:00:00|1.00" for customer in customers)
+
+
+def _alone(*customers: str) -> Taken:
+    return Taken(tuple(f"{customer}|2020-02-03 10:00:00|1.25" for customer in customers))
 
 
 def _parquet(**columns: Any) -> bytes:
@@ -339,6 +345,54 @@ SHAPES = [
         "a.csv",
         HEADER + LINE + "\ufeff" + LINE.replace("A1", "A2"),
         Taken(LINE_TAKEN.valid * 2, renamed=1),
+    ),
+]
+
+BY_NUMBER = {"header": False, "columns": {"customer_id": 1, "order_id": 2, "ordered_at": 3, "amount": 4}}
+NO_HEADER = [
+    Case("no header", "a.csv", LINE + LINE.replace("7", "8", 1), _alone("7", "8"), BY_NUMBER, is_first=True),
+    Case(
+        "no header, semicolons, a mark, a blank line first and no line end at the end",
+        "a.csv",
+        "\ufeff\n" + (LINE + LINE.replace("7", "8", 1)).replace(",", ";").rstrip(),
+        _alone("7", "8"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, one field more",
+        "a.csv",
+        LINE + "8,A2,2020-02-03,1,x\n",
+        Refused(f"a.csv, line 2: the row has 5 fields {RAGGED.replace('header', 'first row')}"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, and fewer columns than named",
+        "a.csv",
+        "7,A1,2020-02-03\n",
+        Refused(
+            "a.csv has no column '4' (source.columns.amount). It has: '1', '2', '3'",
+        ),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, and nothing else",
+        "a.csv",
+        "\n",
+        Refused("a.csv is empty: remove it, or export it again"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case("no header in a sheet", "a.xlsx", _workbook(One=[XLSX_ROW]), LINE_TAKEN, BY_NUMBER, is_first=True),
+    Case(
+        "no header, but JSON",
+        "a.ndjson",
+        OBJECT,
+        Refused("a.ndjson names its columns itself: take source.header = false out, and map them by their names"),
+        BY_NUMBER,
+        is_first=True,
     ),
 ]
 
@@ -914,4 +968,4 @@ WORKBOOKS = [
     ),
 ]
 
-CASES = [*ENCODINGS, *SHAPES, *FILES, *VALUES, *NDJSON, *PARQUET, *WORKBOOKS]
+CASES = [*ENCODINGS, *SHAPES, *NO_HEADER, *FILES, *VALUES, *NDJSON, *PARQUET, *WORKBOOKS]

@@ -45,6 +45,8 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
     if not case.needs:
         pytest.skip("cannot be made here")
     shutil.copytree(before, tmp_path, dirs_exist_ok=True)
+    if case.is_first:
+        (tmp_path / "warehouse.duckdb").unlink()
     path = tmp_path / "in" / case.file
     for name, content in case.beside.items():
         path.with_name(name).write_bytes(content)
@@ -75,7 +77,7 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 
 
 def _take_in(case: Case, folder: Path) -> Settings:
-    settings = landing_settings(folder, "[!g]*" if case.is_alone else "*", **case.options)
+    settings = landing_settings(folder, "[!g]*" if case.is_alone or case.is_first else "*", **case.options)
 
     def meanwhile(_: str) -> None:
         case.meanwhile(folder / "in" / case.file)
