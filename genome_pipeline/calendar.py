@@ -91,12 +91,14 @@ def observed_until(as_of: date, order_dates: list[date]) -> date:
 
     A log may end inside a period (an export cut off in mid-month). The silence between the last order and
     ``as_of`` is taken for a quiet spell only if the log has known one as long; otherwise the log ends with
-    its last order, and horizons that reach beyond it have not matured.
+    its last order, and horizons that reach beyond it have not matured. A silence before the first tenth of the log's
+    days is over does not count: it may lie between a few stray dates and the log.
 
     ``order_dates``: distinct days with a purchase before ``as_of``, ascending.
     """
     if not order_dates:
         return as_of
-    longest = max(((b - a).days for a, b in pairwise(order_dates)), default=1)
+    log = order_dates[len(order_dates) // 10 :]
+    longest = max(((after - before).days for before, after in pairwise(log)), default=1)
     day_after = order_dates[-1] + timedelta(days=1)
     return as_of if (as_of - order_dates[-1]).days <= longest else day_after

@@ -16,6 +16,7 @@ import ibis
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Draft, Settings, SourceColumns
+from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.files import Sample, SourceFile, read_file
 from genome_pipeline.sources.guessing import (
     KNOWN_NAMES,
@@ -81,10 +82,11 @@ def look_at(
         guessed: dict[str, ColumnGuess] = {}
         doubts += _left_out(sample, known)
     else:
-        if looks_like_data(sample.names):
+        if draft.source.header and looks_like_data(sample.names):
             raise ConfigError(
                 f"{files[0].name}: the first line holds values ({', '.join(sample.names[:4])}), not the names of the"
-                " columns: write the names above it"
+                " columns: write the names above it, or save a config with source.header = false and name the columns"
+                " by number (customer_id = 1)"
             )
         guessed = guess_columns(sample, known, _ALL, doubts)
     mapped = known | {ours: guess.theirs for ours, guess in guessed.items()}
@@ -238,14 +240,16 @@ def _read_moments(
     for file in files:
         with read_file(connection, file, source) as rows:
             moments = rows.project("raw_ordered_at").limit(left)
+            found = str(moments.types[0])
             if not type_:
-                type_ = str(moments.types[0])
+                type_ = found
                 connection.execute(f"CREATE TABLE moments (raw_ordered_at {type_})")
-            if str(moments.types[0]) != type_:
-                doubts.append(
-                    f"{file.name}: column {ordered_at!r} is {moments.types[0]}, but {type_} in {files[0].name}"
-                )
+            elif (wider := wider_type(type_, found)) is None:
+                doubts.append(f"{file.name}: column {ordered_at!r} is {found}, but {type_} in {files[0].name}")
                 continue
+            elif wider != type_:
+                type_ = wider
+                connection.execute(f"ALTER TABLE moments ALTER raw_ordered_at TYPE {type_}")
             moments.insert_into("moments")
         left = MOMENTS_ROWS - _count(connection)
         if left <= 0:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
@@ -109,7 +110,7 @@ def _stored_ids(settings: Settings, customer_ids: Sequence[str]) -> list[str]:
     """What stands in the tables for the customers, each once. Raises :class:`ConfigError` for one nobody knows."""
     if not settings.warehouse_path.exists():
         raise ConfigError(f"nothing has been taken in at {settings.warehouse_path} yet: there is nobody to forget")
-    named = list(dict.fromkeys(name.strip() for name in customer_ids))
+    named = list(dict.fromkeys(map(as_name, customer_ids)))
     with Pipeline.of(settings).warehouse.open():
         marks = Forgotten.beside(settings.warehouse_path).marks()
     key, stored = settings.privacy_key, {name: settings.stored_id(name) for name in named}

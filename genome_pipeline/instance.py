@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -73,6 +74,11 @@ def prepare_home(settings: Settings) -> Path:
     """Set ``DAGSTER_HOME`` (if none is set, to the settings' own), with a ``dagster.yaml`` in it; returns it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
     config = home / "dagster.yaml"
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        raise ConfigError(
+            f"Dagster cannot keep its records in {home}, whose name has a '?' or an escape such as '%41' in it: set"
+            " GENOME_HOME, or DAGSTER_HOME, to another folder"
+        )
     if not os.environ.get(POSTGRES_VARIABLE, _POSTGRES_SCHEME).startswith(_POSTGRES_SCHEME):
         raise ConfigError(f"{POSTGRES_VARIABLE} does not begin with {_POSTGRES_SCHEME}: name the driver in it")
     try:

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES, REASONS
 from genome_pipeline.errors import ConfigError
@@ -55,7 +56,7 @@ class _Section(BaseModel):
 
 
 class SourceColumns(_Section):
-    """Names of the source's columns: ours = theirs."""
+    """Names of the source's columns: ours = theirs. Those of a source without a header are numbers, from 1."""
 
     customer_id: str | None = None
     ordered_at: str | None = None
@@ -77,6 +78,12 @@ class SourceColumns(_Section):
     def has_amounts(self) -> bool:
         """Whether the source says what was paid."""
         return self.amount is not None or self.unit_price is not None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _by_number(cls, column: Any) -> Any:
+        is_number = isinstance(column, int) and not isinstance(column, bool)
+        return str(column) if is_number else column
 
     @model_validator(mode="after")
     def _each_once(self) -> SourceColumns:
@@ -114,6 +121,7 @@ class SourceSettings(_Section):
     thousands: Literal[",", ".", "'", " ", "_"] | None = None
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
+    header: bool = Field(default=True, description="Without one, columns are named by number: '1' is the first.")
     _password: SecretStr | None = PrivateAttr(default=None)
 
     @property
@@ -152,6 +160,10 @@ class SourceSettings(_Section):
         if self.is_database and len(given) != 1:
             raise ValueError(
                 "a database needs either table or query; " + ("take one out" if given else "add one of them")
+            )
+        if self.is_database and not self.header:
+            raise ValueError(
+                "header = false is for text files and workbooks; take it out, a database names its columns"
             )
         if given and not self.is_database:
             raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")
@@ -442,6 +454,14 @@ class Draft(BaseSettings):
     ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
 
+    @field_validator("home")
+    @classmethod
+    def _of_the_user(cls, home: Path) -> Path:
+        try:
+            return home.expanduser()
+        except RuntimeError:
+            raise ValueError(f"'{home}' names a user of whom no home is known; write the whole path") from None
+
     @field_validator("spark")
     @classmethod
     def _has_a_master(cls, spark: SparkSettings, info: ValidationInfo) -> SparkSettings:
@@ -537,9 +557,9 @@ class Settings(Draft):
         return PrivacyKey(self.privacy.key.get_secret_value()) if self.privacy.key else None
 
     def stored_id(self, customer_id: str) -> str:
-        """What stands in the tables for a customer as the source names them: the id itself, or its pseudonym."""
-        key = self.privacy_key
-        return key.pseudonym(customer_id.strip()) if key and self.privacy.pseudonyms else customer_id
+        """What stands in the tables for a customer whom the source names so: the id as it is taken, or a pseudonym."""
+        key, name = self.privacy_key, as_name(customer_id)
+        return key.pseudonym(name) if key and self.privacy.pseudonyms else name
 
     @property
     def results_hash(self) -> str:

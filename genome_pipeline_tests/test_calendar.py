@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -51,3 +51,15 @@ def test_a_silence_as_long_as_one_before_is_a_quiet_spell() -> None:
 def test_a_longer_silence_means_that_the_log_ends_with_its_last_order() -> None:
     days = [date(2011, 12, 7), date(2011, 12, 8), date(2011, 12, 9)]
     assert observed_until(date(2012, 1, 1), days) == date(2011, 12, 10)
+
+
+@pytest.mark.parametrize("strays", [[date(2019, 6, 1)], [date(2018, 1, 1), date(2018, 12, 31), date(2019, 6, 1)]])
+def test_stray_orders_long_before_the_log_are_no_sign_of_a_quiet_spell(strays: list[date]) -> None:
+    days = [date(2020, 6, 1) + timedelta(days=day) for day in range(40)]
+    assert observed_until(date(2020, 8, 1), [*strays, *days]) == date(2020, 7, 11)
+
+
+def test_a_quiet_spell_after_the_log_got_going_is_one() -> None:
+    first, second = (date(2020, month, 1) for month in (6, 9))
+    days = [start + timedelta(days=day) for start in (first, second) for day in range(30)]
+    assert observed_until(date(2020, 11, 1), days) == date(2020, 11, 1)

@@ -13,6 +13,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from genome_pipeline import instance as instances
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.instance import (
     POSTGRES_VARIABLE,
     alive,
@@ -89,6 +90,19 @@ def test_the_home_is_written_once_and_is_then_the_users(tmp_path: Path) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     prepare_home(settings)
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"
+
+
+@pytest.mark.parametrize("name", ["what?", "50%41"])
+def test_a_home_in_which_dagster_loses_its_records_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = shop(tmp_path)
+    monkeypatch.setenv("GENOME_HOME", str(tmp_path / name))
+    with pytest.raises(ConfigError, match=r"Dagster cannot keep its records in .*: set GENOME_HOME, or DAGSTER_HOME"):
+        prepare_home(load_settings(config))
+    assert not (tmp_path / name).exists()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "100%"))
+    assert prepare_home(load_settings(config)) == tmp_path / "100%"
 
 
 def test_the_first_runs_of_a_server_find_their_pool_limited(tmp_path: Path) -> None:

@@ -39,6 +39,17 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.time.start == date(2020, 1, 1)
 
 
+def test_a_home_may_be_below_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = write(tmp_path, 'home = "~/x"\n' + GOOD)
+    assert load_settings(config).home == tmp_path / "x"
+    monkeypatch.setenv("GENOME_HOME", "~/y")
+    assert load_settings(config).home == tmp_path / "y"
+    monkeypatch.setenv("GENOME_HOME", "~no_such_user/y")
+    with pytest.raises(ConfigError, match="home: '~no_such_user/y' names a user of whom no home is known; write the"):
+        load_settings(config)
+
+
 @pytest.mark.parametrize(
     ("exchange", "expected"),
     [

@@ -15,6 +15,7 @@ from genome_pipeline.checks.input import (
     files_differ,
     files_remain,
     lines_in_bounds,
+    names_as_written,
     nothing_lost,
     returns_within_purchases,
     rows_counted,
@@ -46,7 +47,7 @@ def declared_checks(
         for name in stage.asset_names
         if name in TABLES
     ]
-    whole = (rows_counted, files_differ, files_remain, published_is_whole)
+    whole = (rows_counted, files_differ, files_remain, names_as_written, published_is_whole)
     by_period = (
         nothing_lost,
         quarantined_share,

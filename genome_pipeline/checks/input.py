@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import ibis
@@ -18,7 +19,9 @@ from genome_pipeline.quality.reconciliation import Tally, balances, difference, 
 from genome_pipeline.quality.validation import CheckResult, Severity
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import (
+    NAMES,
     judges_repeats,
+    names_changed,
     recounted_by_reason,
     recounted_repeats,
     rejected_by_reason,
@@ -92,6 +95,41 @@ def files_remain(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     severity: Severity = "ERROR" if share > limit else "WARN"
     row_count = sum(rows for _, rows in now.values())
     return [CheckResult("raw_transactions", "files_remain", severity, finding.is_passed, finding.observed, row_count)]
+
+
+@check(
+    "raw_transactions",
+    description="Ids and names are taken as they are written: no marks that show nothing, no blanks but plain ones, no"
+    " accents apart from their letters and no .0 behind whole numbers stand in them.",
+    is_blocking=False,
+)
+def names_as_written(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Count the rows in which an id or a name is taken for another than is written, and say where the first is."""
+    mapped = pipeline.settings.source.columns.mapped
+    with pipeline.warehouse.open() as database:
+        raw = database.table("raw_transactions")
+        changed = {name: names_changed(raw, name).to_pyarrow().to_pylist() for name in NAMES if name in mapped}
+        row_count = int(raw.count().execute())
+    observed = [_names_taken(mapped[name], files) for name, files in changed.items() if files]
+    return [
+        CheckResult(
+            "raw_transactions",
+            "names_as_written",
+            "WARN",
+            not observed,
+            "; ".join(observed) or "every id and name is taken as it is written",
+            row_count,
+        )
+    ]
+
+
+def _names_taken(column: str, files: Sequence[Mapping[str, Any]]) -> str:
+    row_count = sum(file["row_count"] for file in files)
+    first = min(files, key=lambda file: file["source_file"])
+    return (
+        f"column {column!r}: {row_count:,} rows are taken for another id or name than is written, by the rule of"
+        f" docs/methodology.md, the first of them {first['source_file']} row {first['first_row']:,}"
+    )
 
 
 @check(

@@ -14,6 +14,15 @@ _LISTED = 40
 _NUMBER = re.compile(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(")
 _DATE = re.compile(_NUMBER.pattern + "|DATE|TIMESTAMP")
 _NESTED = re.compile(r".*\]$|STRUCT\(|MAP\(")
+_MOMENTS = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
+# Each type holds what those before it hold.
+_FAMILIES = (
+    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
+    ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+    ("FLOAT", "DOUBLE"),
+)
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_MOST_DIGITS = 38
 _LONG_DECIMAL = re.compile(r"DECIMAL\((39|[4-9]\d|\d{3,}),")
 
 
@@ -46,6 +55,24 @@ def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source:
             )
         chosen[ours] = positions[0]
     return chosen
+
+
+def wider_type(one: str, other: str) -> str | None:
+    """The type of DuckDB's that holds what columns of either type hold, moments to the microsecond; None for none."""
+    if one == other:
+        return one
+    if one in _MOMENTS and other in _MOMENTS:
+        return "TIMESTAMP"
+    for family in _FAMILIES:
+        if one in family and other in family:
+            return max(one, other, key=family.index)
+    decimals = [_DECIMAL.fullmatch(type_) for type_ in (one, other)]
+    sizes = [(int(found[1]), int(found[2])) for found in decimals if found]
+    if len(sizes) == 2:
+        scale = max(scale for _, scale in sizes)
+        precision = max(precision - scale for precision, scale in sizes) + scale
+        return f"DECIMAL({precision},{scale})" if precision <= _MOST_DIGITS else None
+    return None
 
 
 def _needed(ours: str, type_: str) -> str | None:

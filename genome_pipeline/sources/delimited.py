@@ -14,7 +14,7 @@ import duckdb
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, QueriedRows, literal, path_literal, raw_columns
+from genome_pipeline.sources.rows import Chosen, QueriedRows, literal, numbered, path_literal, raw_columns
 from genome_pipeline.sources.text import compression, open_bytes, open_text, utf8_path
 
 _DELIMITERS = ",;\t|"
@@ -36,12 +36,12 @@ def opened(file: SourceFile, source: SourceSettings) -> Iterator[DelimitedRows]:
         raise SourceError(f"source.delimiter = {source.delimiter!r} must be one character, such as ',', ';' or \"\\t\"")
     with utf8_path(file, source.encoding) as (path, encoding):
         names, delimiter = _header(path, file, source)
-        yield DelimitedRows(names, ("VARCHAR",) * len(names), file, path, delimiter, encoding)
+        yield DelimitedRows(names, ("VARCHAR",) * len(names), file, path, delimiter, encoding, source.header)
 
 
 @dataclass
 class DelimitedRows(QueriedRows):
-    """The rows of a UTF-8 file of delimited text."""
+    """The rows of a UTF-8 file of delimited text, of which the first may be a ``header``."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]
@@ -49,6 +49,7 @@ class DelimitedRows(QueriedRows):
     path: Path
     delimiter: str
     encoding: str
+    header: bool
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
         """See :meth:`Rows.relation`. Raises :class:`SourceError` where a quote is left open to the end of the file."""
@@ -82,7 +83,7 @@ class DelimitedRows(QueriedRows):
     def _scan(self, column_count: int, options: str) -> str:
         fields = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(column_count))
         return (
-            f"read_csv({path_literal(self.path)}, auto_detect=false, header=true, columns={{{fields}}},"
+            f"read_csv({path_literal(self.path)}, auto_detect=false, header={self.header}, columns={{{fields}}},"
             f" delim={literal(self.delimiter)}, quote='\"', escape='\"', strict_mode=true,"
             f" compression={literal(compression(self.path))}, hive_partitioning=false, {options})"
         )
@@ -123,8 +124,9 @@ class DelimitedRows(QueriedRows):
                 for row in reader:
                     if row and len(row) != expected:
                         fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                        first = "header" if self.header else "first row"
                         return (
-                            f"{self.file.name}, line {start:,}: the row has {fields} where the header has {expected};"
+                            f"{self.file.name}, line {start:,}: the row has {fields} where the {first} has {expected};"
                             f" repair it, or quote the field that holds a {self.delimiter!r} or a line end"
                         )
                     start = reader.line_num + 1
@@ -154,16 +156,21 @@ class DelimitedRows(QueriedRows):
 
 
 def _header(path: Path, file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], str]:
-    """Column names and delimiter: the one that finds most mapped columns, then even rows, then most columns."""
+    """Column names and delimiter: the one that finds most mapped columns, then even rows, then most columns.
+
+    Without a header, the columns have their numbers as names.
+    """
     wanted = set(source.columns.mapped.values())
 
     def merit(delimiter: str) -> tuple[int, bool, int]:
         header, *rows = samples[delimiter]
         return len(wanted.intersection(header)), all(len(row) == len(header) for row in rows if row), len(header)
 
-    samples = {delimiter: _sample(path, file, delimiter) for delimiter in source.delimiter or _DELIMITERS}
+    samples = {
+        delimiter: _sample(path, file, delimiter, source.header) for delimiter in source.delimiter or _DELIMITERS
+    }
     delimiter = max(samples, key=merit)
-    if not wanted.intersection(samples[delimiter][0]):
+    if source.header and not wanted.intersection(samples[delimiter][0]):
         below = max(_header_row(rows, wanted) for rows in samples.values())
         if below:
             lines = "the line" if below == 1 else f"the {below} lines"
@@ -178,8 +185,8 @@ def _header_row(rows: list[list[str]], wanted: set[str]) -> int:
     return next((number for number, row in enumerate(rows) if wanted <= set(row)), 0)
 
 
-def _sample(path: Path, file: SourceFile, delimiter: str) -> list[list[str]]:
-    """The first rows, header included, as far as they can be told with the delimiter."""
+def _sample(path: Path, file: SourceFile, delimiter: str, has_header: bool) -> list[list[str]]:
+    """The first rows below a header, as far as they can be told with the delimiter."""
     rows: list[list[str]] = []
     with open_text(path) as text:
         try:
@@ -189,6 +196,11 @@ def _sample(path: Path, file: SourceFile, delimiter: str) -> list[list[str]]:
                 raise SourceError(
                     f"{file.name} is not delimited text: its first line is no list of column names"
                 ) from None
+    if not has_header:
+        first = next((row for row in rows if row), None)
+        if first is None:
+            raise SourceError(f"{file.name} is empty: remove it, or export it again")
+        return [numbered(len(first)), *rows]
     if not rows:
         raise SourceError(f"{file.name} is empty: remove it, or export it again with column names in its first line")
     if not any(name.strip() for name in rows[0]):

@@ -167,7 +167,12 @@ def _opened(file: SourceFile, source: SourceSettings) -> Iterator[Rows]:
 
 
 def _opened_file(file: SourceFile, source: SourceSettings) -> AbstractContextManager[Rows]:
-    match _format(file.path):
+    format_ = _format(file.path)
+    if not source.header and format_ in (_Format.NDJSON, _Format.PARQUET):
+        raise SourceError(
+            f"{file.name} names its columns itself: take source.header = false out, and map them by their names"
+        )
+    match format_:
         case _Format.DELIMITED:
             return delimited.opened(file, source)
         case _Format.NDJSON:
@@ -175,7 +180,7 @@ def _opened_file(file: SourceFile, source: SourceSettings) -> AbstractContextMan
         case _Format.PARQUET:
             return parquet.opened(file)
         case _Format.WORKBOOK:
-            return workbook.opened(file)
+            return workbook.opened(file, source.header)
         case None:
             raise SourceError(_unsupported(file.path))
 
@@ -191,10 +196,13 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
         return path, _checked(found)
     if path.exists():
         return path.parent, _checked([path])
-    fixed = next((number for number, part in enumerate(path.parts) if glob.has_magic(part)), None)
+    # A folder that is there is no pattern, whatever its name.
+    there = next(parent for parent in path.parents if parent.is_dir())
+    rest = path.relative_to(there).parts
+    fixed = next((number for number, part in enumerate(rest) if glob.has_magic(part)), None)
     if fixed is None:
         raise SourceError(f"no file or folder {path}: {_nearest(path)}; correct source.path")
-    root, pattern = Path(*path.parts[:fixed]), str(Path(*path.parts[fixed:]))
+    root, pattern = Path(there, *rest[:fixed]), str(Path(*rest[fixed:]))
     if not root.is_dir():
         raise SourceError(f"no folder {root}: {_nearest(root)}; correct source.path")
     # Path.glob would leave out the files of a closing "**".
@@ -262,7 +270,10 @@ def _source_files(root: Path, path: Path) -> Iterator[SourceFile]:
 def _sheet_names(stream: BinaryIO, name: str) -> list[str]:
     sheets = workbook.sheets_with_cells(stream, PurePosixPath(name).name)
     if not sheets:
-        raise SourceError(f"{name} is empty: remove it, or save it again with column names in its first row")
+        raise SourceError(
+            f"{name} is empty: remove it, or save it again with column names in the first row of a sheet that is not"
+            " hidden"
+        )
     return sheets
 
 

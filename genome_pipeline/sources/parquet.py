@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, path_literal, raw_columns
 from genome_pipeline.sources.text import damaged, unreadable
 
+_NOT_UTF8 = "is not valid UTF8"
 _ROW_NUMBER = "file_row_number"
 # DuckDB takes a decimal of more digits for a double, and misreads it.
 _MOST_DIGITS = 38
@@ -69,7 +72,26 @@ class ParquetRows(QueriedRows):
 
     def sentence(self, message: str) -> str:
         """See :meth:`QueriedRows.sentence`."""
+        if _NOT_UTF8 in message:
+            return (
+                f"{self.file.name}{_first_not_utf8(self.file)}: the text is not UTF-8, as all text in Parquet has to"
+                " be; write the file again, with the text decoded from the encoding it was in"
+            )
         return damaged(self.file, "Parquet")
+
+
+def _first_not_utf8(file: SourceFile) -> str:
+    """Where the first text stands that is not UTF-8, in words: of the first column that has one."""
+    parquet = pq.ParquetFile(file.path)
+    for field in parquet.schema_arrow:
+        if pa.types.is_string(field.type):
+            row = 0
+            for batch in parquet.iter_batches(columns=[field.name]):
+                for text in batch.column(0).cast(pa.binary()).to_pylist():
+                    row += 1
+                    if text is not None and text != text.decode(errors="ignore").encode():
+                        return f", row {row:,}, column {field.name!r}"
+    return ""
 
 
 def partition_folders(path: PurePath) -> list[str]:

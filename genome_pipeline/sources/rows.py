@@ -61,6 +61,11 @@ class QueriedRows(Rows):
         return None
 
 
+def numbered(count: int) -> list[str]:
+    """The names of as many columns that have none: numbers, from 1."""
+    return [str(number) for number in range(1, count + 1)]
+
+
 def raw_columns(expressions: Mapping[str, str]) -> str:
     """The select list of the raw columns, from ours -> SQL expression; what is not mapped is NULL text.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import zipfile
 import zlib
@@ -18,8 +19,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, Rows
+from genome_pipeline.sources.rows import Chosen, Rows, numbered
 from genome_pipeline.sources.text import unreadable
+
+logger = logging.getLogger(__name__)
 
 Cell = str | int | float | bool | date | time | datetime | timedelta
 
@@ -29,31 +32,50 @@ _OLD_OR_LOCKED = bytes.fromhex("d0cf11e0")
 def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
     """The names of the worksheets that hold anything, in the order of the workbook of that ``name``.
 
-    Looks no further than each sheet's first value: reading a sheet of a million rows takes seconds. Raises
-    :class:`SourceError` for a file that is no XLSX workbook.
+    Hidden ones are passed over, as hidden files are, with a warning in the log. Looks no further than each sheet's
+    first value: reading a sheet of a million rows takes seconds. Raises :class:`SourceError` for a file that is no
+    XLSX workbook.
     """
     try:
         with zipfile.ZipFile(stream) as parts:
             ((_, book),) = _targets(parts, "", "/officeDocument").items()
             worksheets = _targets(parts, book, "/worksheet")
-            sheets = [(sheet.attrib["name"], _relation(sheet)) for sheet in _xml(parts, book).iterfind(".//{*}sheet")]
-            return [name for name, key in sheets if key in worksheets and _has_values(parts, worksheets[key])]
+            shown, hidden = [], []
+            for sheet in _xml(parts, book).iterfind(".//{*}sheet"):
+                key = _relation(sheet)
+                if key in worksheets and _has_values(parts, worksheets[key]):
+                    is_shown = sheet.get("state", "visible") == "visible"
+                    (shown if is_shown else hidden).append(sheet.attrib["name"])
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, ValueError, ElementTree.ParseError):
         raise SourceError(_not_a_workbook(stream, name)) from None
+    if hidden:
+        logger.warning(
+            "%s: %s hidden and left out: show what is to be read",
+            name,
+            f"sheet {hidden[0]!r} is" if len(hidden) == 1 else f"sheets {', '.join(map(repr, hidden))} are",
+        )
+    return shown
 
 
 @contextmanager
-def opened(file: SourceFile) -> Iterator[SheetRows]:
-    """The sheet's columns and rows. Raises :class:`SourceError` for a damaged or locked workbook."""
+def opened(file: SourceFile, has_header: bool) -> Iterator[SheetRows]:
+    """The sheet's columns and rows; without a header, the columns are numbered.
+
+    Raises :class:`SourceError` for a damaged or locked workbook.
+    """
     try:
         # The reader's own errors do not say what the system said.
         file.path.open("rb").close()
         with CalamineWorkbook.from_path(file.path) as book:
             rows = enumerate(book.get_sheet_by_name(str(file.sheet)).iter_rows())
             filled = ((number, [_text(cell) for cell in row]) for number, row in rows if any(c != "" for c in row))
-            start, header = next(filled, (0, []))
-            names = tuple(name or "" for name in header)
-            yield SheetRows(names, ("VARCHAR",) * len(names), start, list(filled))
+            if has_header:
+                start, header = next(filled, (0, []))
+                names, cells = tuple(name or "" for name in header), list(filled)
+            else:
+                start, cells = -1, list(filled)
+                names = tuple(numbered(len(cells[0][1])))
+            yield SheetRows(names, ("VARCHAR",) * len(names), start, cells)
     except OSError as error:
         raise SourceError(unreadable(file.path, error)) from None
     except CalamineError:
@@ -63,7 +85,7 @@ def opened(file: SourceFile) -> Iterator[SheetRows]:
 
 @dataclass
 class SheetRows(Rows):
-    """The rows of a sheet. ``start`` is the number of its header's row, ``cells`` the numbered rows below."""
+    """The rows of a sheet. ``start`` is the number of its header's row, or -1, ``cells`` the numbered rows below."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]

@@ -28,6 +28,11 @@ def _wall_time(zone: str, moment: str) -> None:
     """The engine's own clock of the zone: Ibis has no expression for it."""
 
 
+@ibis.udf.scalar.builtin(name="nfc_normalize", signature=(("string",), "string"))  # type: ignore[untyped-decorator]
+def composed(text: str) -> None:
+    """The text in Unicode's form NFC: an accent and its letter are one character. It ends with the first NUL."""
+
+
 def text(column: ir.Value) -> ir.StringValue:
     """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
     if column.type().is_floating():

@@ -11,9 +11,10 @@ import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.contracts.names import AROUND, BLANK, UNSEEN, WHOLE
 from genome_pipeline.contracts.rules import ABSURD, NOTHING_MARKS, Rule, quarantining
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
-from genome_pipeline.transforms.formats import moment, number, text, wall_time
+from genome_pipeline.transforms.formats import composed, moment, number, text, wall_time
 
 _ISO = Formats()
 _MONEY = dt.Decimal(18, 2)
@@ -27,7 +28,9 @@ _NO_MARK = "".join(
     re.escape(chr(code)) for code in range(33, 127) if chr(code) not in {mark[0] for mark in NOTHING_MARKS}
 )
 _PLAIN = f"^(?:[{_NO_MARK}](?:[ -~]*[!-~])?|[!-~][ -~]{{{max(map(len, NOTHING_MARKS)) - 1},}}[!-~])\\z"
-_IDENTITY = ("customer_id", "order_id", "product_id", "category", "country", "currency")
+
+NAMES = ("customer_id", "order_id", "product_id", "category", "country", "currency")
+"""Columns of ids and names, which are taken by the rule of :mod:`genome_pipeline.contracts.names`."""
 
 
 def period_start(moment: ir.TimestampValue, period: Period) -> ir.DateValue:
@@ -52,7 +55,7 @@ def typed_lines(
     rounded half away from zero to cents; it is negative in a return.
     """
     lines = raw.mutate(
-        **{name: label(raw[f"raw_{name}"]) for name in _IDENTITY},
+        **{name: label(raw[f"raw_{name}"]) for name in NAMES},
         ordered_at=moment(raw.raw_ordered_at, formats),
         raw_ordered_at=text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
         quantity=number(raw.raw_quantity, dt.Decimal(18, 3), formats),
@@ -255,11 +258,33 @@ def _is_written(column: ir.Value) -> ir.BooleanValue:
 
 
 def label(column: ir.Value) -> ir.StringValue:
-    """Text of an id or a name as lines have it: blanks of any width are blanks, and a mark for nothing is null."""
+    """An id or a name as lines have it, by the rule of :mod:`genome_pipeline.contracts.names`; null for nothing."""
     if not column.type().is_string():
         return text(column)
-    name = text(column.replace("\u00a0", " "))
+    seen = composed(column.re_replace(UNSEEN, "")).re_replace(BLANK, " ")
+    name = seen.re_replace(AROUND, "").re_replace(WHOLE, r"\1").nullif("")
     # An array, as DuckDB makes a join of a long IN list, and runs it even where the column is not asked for.
     cleaned = ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(name), ibis.null("string"), name)
     # Most ids are plain already, and to tell so costs a tenth of cleaning them.
-    return ibis.ifelse(column.re_search(_PLAIN), column, cleaned)
+    return ibis.ifelse(_is_plain(column), column, cleaned)
+
+
+def _is_plain(column: ir.StringValue) -> ir.BooleanValue:
+    """Whether the column is its own :func:`label` beyond doubt."""
+    return column.re_search(_PLAIN) & ~column.endswith(".0")
+
+
+def names_changed(raw: ir.Table, name: str) -> ir.Table:
+    """Rows in which another name is taken than is written, per file: ``source_file``, ``row_count``, ``first_row``.
+
+    ``name`` is a column of ids or names, as ``customer_id``. Plain blanks around a name, and marks for nothing, do not
+    count, nor do columns that are no text.
+    """
+    column = raw[f"raw_{name}"]
+    if not column.type().is_string():
+        raw, column = raw.limit(0), column.cast("string")
+    odd = raw.filter(~_is_plain(column)).select(
+        "source_file", "source_row", written=column.strip(), taken=label(column)
+    )
+    odd = odd.filter((odd.written != odd.taken).fill_null(False))
+    return odd.group_by("source_file").agg(row_count=odd.count(), first_row=odd.source_row.min())

@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.privacy import forgotten_mark_sql, pseudonym_sql
 from genome_pipeline.settings import Settings
+from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.validation import label, typed_lines
 from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time, transaction
@@ -59,7 +60,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     An unchanged file is not read; a changed or removed one replaces exactly its own rows, and only periods
     whose rows are others than before count as changed. Of files with the same content the first by name is
     taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
-    for a file that cannot be read, whose column types differ from the others', in which no order date is
+    for a file that cannot be read, whose column types do not go with the others', in which no order date is
     readable, that holds no rows any more, or that brings a second currency where none is chosen, and for another log
     than the warehouse was made from; :class:`ConfigError` where customers were forgotten, but their key is not set.
     """
@@ -147,7 +148,8 @@ def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
 
 def _as_read(file: SourceFile, settings: Settings) -> str | None:
     """The file's content, and how it is read where the config says so: read otherwise, it is another log."""
-    said = (settings.source.encoding, settings.source.delimiter)
+    source = settings.source
+    said = (source.encoding, source.delimiter, None if source.header else "without a header")
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
 
 
@@ -180,9 +182,11 @@ def _take_in(
         raw_types = {name: types[name] for name in RAW_COLUMNS}
         if settings.privacy.pseudonyms:
             raw_types["raw_customer_id"] = "VARCHAR"
-        _check_types(connection, file, raw_types, settings)
-        connection.execute(_RAW.ddl(types=raw_types).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
-        rows.create_view("incoming", replace=True)
+        if _RAW.name not in database.list_tables():
+            connection.execute(_RAW.ddl(types=raw_types))
+        empty = _widen(connection, file, rows, raw_types, settings)
+        nulls = f" REPLACE ({', '.join(f'NULL AS {name}' for name in empty)})" if empty else ""
+        rows.project(f"*{nulls}").create_view("incoming", replace=True)
         query, values = _incoming(database, settings, forgotten)
         connection.execute(
             f"INSERT INTO raw_transactions BY NAME SELECT *, $file AS source_file, $at::TIMESTAMP AS ingested_at"
@@ -255,19 +259,59 @@ def _record_changes(connection: duckdb.DuckDBPyConnection, periods: set[date | N
         connection.execute("INSERT INTO changed_periods VALUES (?, ?)", [period, changed_at])
 
 
-def _check_types(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, raw_types: dict[str, str], settings: Settings
-) -> None:
-    other = connection.execute("SELECT source_file, raw_types FROM source_files LIMIT 1").fetchone()
-    if other is None:
-        return
-    for name, known in json.loads(other[1]).items():
-        if raw_types[name] != known:
-            theirs = settings.source.columns.mapped[name.removeprefix("raw_")]
-            raise SourceError(
-                f"{file.name}: column {theirs!r} is {raw_types[name]}, but {known} in {other[0]}: bring the files to"
-                " one type, or give them a config of their own"
-            )
+def _widen(
+    connection: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    rows: duckdb.DuckDBPyRelation,
+    raw_types: dict[str, str],
+    settings: Settings,
+) -> list[str]:
+    """Make the columns of ``raw_transactions`` wide enough for the file's; returns those without a value in it.
+
+    A column without any value fits every type. Raises :class:`SourceError` where no type holds both.
+    """
+    described = connection.execute(f"DESCRIBE {_RAW.name}").fetchall()
+    known = {name: type_ for name, type_, *_ in described if name in raw_types}
+    wanted, empty = dict(known), []
+    for name, type_ in raw_types.items():
+        if (wider := wider_type(known[name], type_)) is not None:
+            wanted[name] = wider
+        elif _is_empty(rows, name, type_):
+            empty.append(name)
+        elif _is_empty(connection.table(_RAW.name), name, known[name]):
+            wanted[name] = type_
+        else:
+            raise SourceError(_of_two_types(connection, file, name, type_, known[name], settings))
+    if wanted != known:
+        # DuckDB does not change a column from which the same transaction has deleted.
+        kept = ", ".join(
+            name if name not in known or wider_type(known[name], wanted[name]) else f"NULL AS {name}"
+            for name in _RAW.columns
+        )
+        connection.execute(_RAW.ddl("wider_transactions", wanted))
+        connection.execute(f"INSERT INTO wider_transactions BY NAME SELECT {kept} FROM {_RAW.name}")
+        connection.execute(f"DROP TABLE {_RAW.name}")
+        connection.execute(f"ALTER TABLE wider_transactions RENAME TO {_RAW.name}")
+    return empty
+
+
+def _is_empty(rows: duckdb.DuckDBPyRelation, name: str, type_: str) -> bool:
+    """Whether nothing is written in the column."""
+    value = f"nullif({name}, 'nan')" if type_ in ("FLOAT", "DOUBLE") else name
+    found = rows.aggregate(f"count({value})").fetchone()
+    return found is not None and found[0] == 0
+
+
+def _of_two_types(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, name: str, type_: str, known: str, settings: Settings
+) -> str:
+    files = connection.execute("SELECT source_file, raw_types FROM source_files ORDER BY source_file").fetchall()
+    other = next((other for other, types in files if json.loads(types)[name] == known), "the others")
+    theirs = settings.source.columns.mapped[name.removeprefix("raw_")]
+    return (
+        f"{file.name}: column {theirs!r} is {type_}, but {known} in {other}: bring the files to one type, or give them"
+        " a config of their own"
+    )
 
 
 def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -> None:

@@ -211,8 +211,19 @@ def test_a_file_without_column_names(tmp_path: Path, genome: Command) -> None:
         2,
         "",
         "genome: a.csv: the first line holds values (00001, 19970101, 11.77), not the names of the columns: write the"
-        " names above it\n",
+        " names above it, or save a config with source.header = false and name the columns by number (customer_id ="
+        " 1)\n",
     )
+
+
+def test_columns_without_names_are_guessed_by_their_values(tmp_path: Path, genome: Command) -> None:
+    write(tmp_path / "a.csv", [f"{n % 9:05},2020-02-{n % 28 + 1:02},{n}.77" for n in range(60)])
+    write(tmp_path / "g.toml", ['[source]\npath = "a.csv"\nheader = false'])
+    code, out, _ = genome.run("check", "--config", "g.toml")
+    assert code == 0
+    assert 'customer_id = "1"' in out
+    assert 'ordered_at = "2"' in out
+    assert "header = false" in out
 
 
 def test_a_lone_early_date_does_not_set_the_calendar(tmp_path: Path, genome: Command) -> None:

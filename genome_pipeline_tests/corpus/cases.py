@@ -29,10 +29,14 @@ class Refused:
 
 @dataclass(frozen=True)
 class Taken:
-    """The valid rows as "customer|moment|amount", the numbers of the quarantined ones with their reasons."""
+    """The valid rows as "customer|moment|amount", the numbers of the quarantined ones with their reasons.
+
+    ``renamed`` are the rows that are warned of because an id is taken for another than is written.
+    """
 
     valid: tuple[str, ...] = ()
     quarantined: Mapping[int, str] = field(default_factory=dict)
+    renamed: int = 0
     warning: str | None = None
 
 
@@ -40,7 +44,8 @@ class Taken:
 class Case:
     """A file and its outcome. ``content`` is what is in it, or makes it; ``meanwhile`` happens between hash and read.
 
-    An ``is_alone`` file is the only one that the config names: its types need not be those of the good one.
+    An ``is_alone`` file is not taken in beside the good one, whose types may be others; nor is one that ``is_first``,
+    into a warehouse that holds nothing yet, as its columns are others. ``beside`` are more files.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Case:
     outcome: Refused | Taken
     options: Mapping[str, Any] = field(default_factory=dict)
     is_alone: bool = False
+    is_first: bool = False
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     meanwhile: Callable[[Path], object] = lambda _: None
     needs: bool = True
 
@@ -87,6 +94,10 @@ def _bought(*customers: str) -> tuple[str, ...]:
     return tuple(f"{customer}|2020-02-03 00:00:00|1.00" for customer in customers)
 
 
+def _alone(*customers: str) -> Taken:
+    return Taken(tuple(f"{customer}|2020-02-03 10:00:00|1.25" for customer in customers))
+
+
 def _parquet(**columns: Any) -> bytes:
     """One row, or as many as the columns given have."""
     count = len(next(iter(columns.values()))) if columns else 1
@@ -99,6 +110,12 @@ def _parquet(**columns: Any) -> bytes:
     out = io.BytesIO()
     pq.write_table(pa.table({**whole, **columns}), out)
     return out.getvalue()
+
+
+def _latin_1(*texts: str) -> pa.Array:
+    """Text of a type that says UTF-8, and is not."""
+    encoded = pa.array([text.encode("latin-1") for text in texts], pa.binary())
+    return pa.Array.from_buffers(pa.string(), len(texts), encoded.buffers())
 
 
 def _workbook(**sheets: list[list[Cell]]) -> Callable[[Path], object]:
@@ -321,7 +338,61 @@ SHAPES = [
         "two exports in one file",
         "a.csv",
         HEADER + LINE + "\ufeff" + HEADER + "8,A2,2020-02-03,1\n",
-        Taken((*LINE_TAKEN.valid, *_bought("8")), {2: "unreadable_date unreadable_number"}),
+        Taken((*LINE_TAKEN.valid, *_bought("8")), {2: "unreadable_date unreadable_number"}, renamed=1),
+    ),
+    Case(
+        "two exports in one file, without names in the second",
+        "a.csv",
+        HEADER + LINE + "\ufeff" + LINE.replace("A1", "A2"),
+        Taken(LINE_TAKEN.valid * 2, renamed=1),
+    ),
+]
+
+BY_NUMBER = {"header": False, "columns": {"customer_id": 1, "order_id": 2, "ordered_at": 3, "amount": 4}}
+NO_HEADER = [
+    Case("no header", "a.csv", LINE + LINE.replace("7", "8", 1), _alone("7", "8"), BY_NUMBER, is_first=True),
+    Case(
+        "no header, semicolons, a mark, a blank line first and no line end at the end",
+        "a.csv",
+        "\ufeff\n" + (LINE + LINE.replace("7", "8", 1)).replace(",", ";").rstrip(),
+        _alone("7", "8"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, one field more",
+        "a.csv",
+        LINE + "8,A2,2020-02-03,1,x\n",
+        Refused(f"a.csv, line 2: the row has 5 fields {RAGGED.replace('header', 'first row')}"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, and fewer columns than named",
+        "a.csv",
+        "7,A1,2020-02-03\n",
+        Refused(
+            "a.csv has no column '4' (source.columns.amount). It has: '1', '2', '3'",
+        ),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case(
+        "no header, and nothing else",
+        "a.csv",
+        "\n",
+        Refused("a.csv is empty: remove it, or export it again"),
+        BY_NUMBER,
+        is_first=True,
+    ),
+    Case("no header in a sheet", "a.xlsx", _workbook(One=[XLSX_ROW]), LINE_TAKEN, BY_NUMBER, is_first=True),
+    Case(
+        "no header, but JSON",
+        "a.ndjson",
+        OBJECT,
+        Refused("a.ndjson names its columns itself: take source.header = false out, and map them by their names"),
+        BY_NUMBER,
+        is_first=True,
     ),
 ]
 
@@ -503,8 +574,32 @@ VALUES = [
     Case(
         "ids as they are, without the blanks around them",
         "a.csv",
-        _customers("007", " 8 ", "a b", "😀", "k" * 10_000, "1e5", "7.0", "ab", "AB", "\u00a09\u00a0", '"a\nb"'),
-        Taken(_bought("007", "8", "a b", "😀", "k" * 10_000, "1e5", "7.0", "ab", "AB", "9", "a\nb")),
+        _customers("007", " 8 ", "a b", "😀", "k" * 10_000, "1e5", "ab", "AB"),
+        Taken(_bought("007", "8", "a b", "😀", "k" * 10_000, "1e5", "ab", "AB")),
+    ),
+    Case(
+        "blanks of other kinds around and in ids",
+        "a.csv",
+        _customers("\u00a09\u00a0", "\u30009", "9\u202f", '"a\nb"', "a\u2003b"),
+        Taken(_bought("9", "9", "9", "a b", "a b"), renamed=5),
+    ),
+    Case(
+        "marks in ids that show nothing",
+        "a.csv",
+        _customers("9", "\ufeff9", "\u200b9\u200b", "9\u200e", "\x079", "\u200b"),
+        Taken(_bought("9", "9", "9", "9", "9"), {6: "missing_customer"}, renamed=4),
+    ),
+    Case(
+        "accents beside their letters and apart",
+        "a.csv",
+        _customers("Jos\u00e9", "Jose\u0301"),
+        Taken(_bought("Jos\u00e9", "Jos\u00e9"), renamed=1),
+    ),
+    Case(
+        "whole numbers as floats",
+        "a.csv",
+        _customers("17850", "17850.0", "17850.5", "0017850.0", "1.10"),
+        Taken(_bought("17850", "17850", "17850.5", "0017850.0", "1.10"), renamed=1),
     ),
     Case(
         "ids that would be commands elsewhere",
@@ -549,6 +644,36 @@ NDJSON = [
             "a.ndjson, line 2: 'Customer' is a JSON object, where one text or number is needed; flatten it, or map"
             " another key"
         ),
+    ),
+    Case(
+        "an object as the customer, far down",
+        "a.ndjson",
+        OBJECT * 1_500 + OBJECT.replace('"7"', '{"id": 7}'),
+        Refused(
+            "a.ndjson, line 1,501: 'Customer' is a JSON object, where one text or number is needed; flatten it, or map"
+            " another key"
+        ),
+    ),
+    Case(
+        "an array as the order, far down",
+        "a.ndjson",
+        OBJECT * 1_500 + OBJECT.replace('"A1"', '["A1", "A2"]'),
+        Refused(
+            "a.ndjson, line 1,501: 'Order' is a JSON array, where one text or number is needed; flatten it, or map"
+            " another key"
+        ),
+    ),
+    Case(
+        "ids that look like objects and arrays",
+        "a.ndjson",
+        OBJECT.replace('"7"', '"{7}"') + OBJECT.replace('"7"', '"[7]"') + OBJECT.replace('"7"', '" {\\"a\\": 7}"'),
+        Taken(("{7}|2020-02-03 10:00:00|1.25", "[7]|2020-02-03 10:00:00|1.25", '{"a": 7}|2020-02-03 10:00:00|1.25')),
+    ),
+    Case(
+        "a NUL behind the id",
+        "a.ndjson",
+        OBJECT + OBJECT.replace('"7"', '"7\\u0000"').replace("A1", "A2"),
+        Taken(LINE_TAKEN.valid * 2, renamed=1),
     ),
     Case(
         "missing keys and a null",
@@ -606,6 +731,57 @@ PARQUET = [
             "a.parquet: column 'When' is TIMESTAMP, but VARCHAR in good.csv: bring the files to one type, or give them"
             " a config of their own"
         ),
+    ),
+    Case(
+        "a column without values beside text",
+        "a.parquet",
+        _parquet(Order=pa.nulls(1)),
+        Taken(("7|2020-02-03 10:00:00|1.25",) * 2),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Order=["B1"])},
+    ),
+    Case(
+        "text beside a column without values",
+        "a.parquet",
+        _parquet(Order=["B1"]),
+        Taken(("7|2020-02-03 10:00:00|1.25",) * 2),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Order=pa.array([float("nan")]))},
+    ),
+    Case(
+        "whole numbers of two lengths as ids",
+        "a.parquet",
+        _parquet(Customer=pa.array([7], pa.int32())),
+        Taken(("7|2020-02-03 10:00:00|1.25", "8000000000|2020-02-03 10:00:00|1.25")),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Customer=pa.array([8_000_000_000], pa.int64()))},
+    ),
+    Case(
+        "the longer whole numbers first, dates beside moments, decimals of two scales",
+        "a.parquet",
+        _parquet(
+            Customer=pa.array([8_000_000_000], pa.int64()),
+            When=[date(2020, 2, 3)],
+            Paid=pa.array([Decimal("1.25")], pa.decimal128(10, 2)),
+        ),
+        Taken(("8000000000|2020-02-03 00:00:00|1.25", "7|2020-02-03 10:00:00|1.26")),
+        is_alone=True,
+        beside={
+            "b.parquet": _parquet(
+                Customer=pa.array([7], pa.int16()), Paid=pa.array([Decimal("1.2550")], pa.decimal128(9, 4))
+            )
+        },
+    ),
+    Case(
+        "numbers beside text as ids",
+        "a.parquet",
+        _parquet(Customer=[7]),
+        Refused(
+            "b.parquet: column 'Customer' is VARCHAR, but BIGINT in a.parquet: bring the files to one type, or give"
+            " them a config of their own"
+        ),
+        is_alone=True,
+        beside={"b.parquet": _parquet(Customer=["007"])},
     ),
     Case("no rows", "a.parquet", _parquet(Paid=pa.array([], pa.float64())), Taken(), is_alone=True),
     Case(
@@ -690,6 +866,23 @@ PARQUET = [
         is_alone=True,
     ),
     Case(
+        "text that is not UTF-8",
+        "a.parquet",
+        _parquet(Order=_latin_1("A1", "Jos\u00e9")),
+        Refused(
+            "a.parquet, row 2, column 'Order': the text is not UTF-8, as all text in Parquet has to be; write the file"
+            " again, with the text decoded from the encoding it was in"
+        ),
+        is_alone=True,
+    ),
+    Case(
+        "NULs in ids",
+        "a.parquet",
+        _parquet(Customer=["7", "7\0", "\0"]),
+        Taken(LINE_TAKEN.valid * 2, {3: "missing_customer"}, renamed=1),
+        is_alone=True,
+    ),
+    Case(
         "nothing in any column",
         "a.parquet",
         _parquet(Customer=pa.nulls(1), Order=pa.nulls(1), When=pa.nulls(1), Paid=pa.nulls(1)),
@@ -724,9 +917,22 @@ WORKBOOKS = [
         "nothing in any sheet",
         "a.xlsx",
         _workbook(One=[], Two=[]),
-        Refused("a.xlsx is empty: remove it, or save it again with column names in its first row"),
+        Refused(
+            "a.xlsx is empty: remove it, or save it again with column names in the first row of a sheet that is not"
+            " hidden"
+        ),
     ),
     Case("an empty sheet beside a full one", "a.xlsx", _workbook(One=[XLSX_HEADER, XLSX_ROW], Two=[]), LINE_TAKEN),
+    Case(
+        "a hidden sheet beside a shown one",
+        "a.xlsx",
+        partial(
+            write_workbook,
+            sheets={"One": [XLSX_HEADER, XLSX_ROW], "Old": [XLSX_HEADER, XLSX_ROW]},
+            hidden={"Old"},
+        ),
+        Taken(LINE_TAKEN.valid, warning="a.xlsx: sheet 'Old' is hidden and left out: show what is to be read"),
+    ),
     Case(
         "a sheet of notes",
         "a.xlsx",
@@ -762,4 +968,4 @@ WORKBOOKS = [
     ),
 ]
 
-CASES = [*ENCODINGS, *SHAPES, *FILES, *VALUES, *NDJSON, *PARQUET, *WORKBOOKS]
+CASES = [*ENCODINGS, *SHAPES, *NO_HEADER, *FILES, *VALUES, *NDJSON, *PARQUET, *WORKBOOKS]

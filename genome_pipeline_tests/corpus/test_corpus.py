@@ -9,6 +9,8 @@ import pytest
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.validation import names_changed
+from genome_pipeline.warehouse.database import open_database
 from genome_pipeline_tests.corpus.cases import CASES, Case, Refused, Taken
 from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings, query
 
@@ -43,7 +45,11 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
     if not case.needs:
         pytest.skip("cannot be made here")
     shutil.copytree(before, tmp_path, dirs_exist_ok=True)
+    if case.is_first:
+        (tmp_path / "warehouse.duckdb").unlink()
     path = tmp_path / "in" / case.file
+    for name, content in case.beside.items():
+        path.with_name(name).write_bytes(content)
     if callable(case.content):
         case.content(path)
     else:
@@ -62,6 +68,7 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
                 assert _outcome(settings) == taken.valid, taken.quarantined
                 assert _reasons(settings) == taken.quarantined
                 assert query(settings, UNBALANCED) == []
+                assert _renamed(settings) == taken.renamed
                 assert caplog.messages == ([taken.warning] if taken.warning else [])
 
 
@@ -70,7 +77,7 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 
 
 def _take_in(case: Case, folder: Path) -> Settings:
-    settings = landing_settings(folder, case.file if case.is_alone else "*", **case.options)
+    settings = landing_settings(folder, "[!g]*" if case.is_alone or case.is_first else "*", **case.options)
     if case.is_alone:
         # It stands for the good one as it is now, not for another log.
         query(settings, "DELETE FROM warehouse_identity WHERE setting_name = 'source'")
@@ -83,7 +90,8 @@ def _take_in(case: Case, folder: Path) -> Settings:
 
 
 def _contents(settings: Settings) -> list[list[Any]]:
-    return [query(settings, f"SELECT * FROM {table} ORDER BY ALL") for table in KEPT]
+    there = [name for (name,) in query(settings, "SELECT table_name FROM duckdb_tables()") if name in KEPT]
+    return [rows for name in sorted(there) if (rows := query(settings, f"SELECT * FROM {name} ORDER BY ALL"))]
 
 
 def _outcome(settings: Settings) -> tuple[str, ...]:
@@ -102,3 +110,10 @@ def _reasons(settings: Settings) -> dict[int, str]:
         " WHERE source_file <> 'good.csv'",
     )
     return dict(found)
+
+
+def _renamed(settings: Settings) -> int:
+    with open_database(settings.warehouse_path, read_only=True) as database:
+        raw = database.table("raw_transactions")
+        changed = [names_changed(raw, name).to_pyarrow().to_pylist() for name in ("customer_id", "order_id")]
+    return sum(file["row_count"] for files in changed for file in files)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def test_a_name_with_pattern_characters_is_a_name_first(landing: Landing) -> Non
     landing.put("a[1].csv", "x")
     landing.put("a1.csv", "x")
     assert landing.names("a[1].csv") == ["a[1].csv"]
+
+
+def test_a_folder_with_pattern_characters_is_a_folder_first(landing: Landing) -> None:
+    for name in ("proj [2024]/in/a.csv", "proj [2024]/in/b.txt", "proj 2/in/c.csv"):
+        landing.put(name, "x")
+    assert landing.names("proj [2024]/in/*.csv") == ["a.csv"]
+    assert landing.names("proj [2024]/*/*.csv") == ["in/a.csv"]
+    assert landing.names("proj [24]/in/*.csv") == ["proj 2/in/c.csv"]
+    with pytest.raises(SourceError, match=re.escape("no file or folder ") + ".*" + re.escape("[2024]/in/none.csv: ")):
+        landing.names("proj [2024]/in/none.csv")
+
+
+def test_a_workbook_with_hidden_sheets_only_is_empty(landing: Landing) -> None:
+    write_workbook(landing.folder / "book.xlsx", {"Old": [["id"]]}, hidden={"Old"})
+    with pytest.raises(SourceError, match=r"book.xlsx is empty: .* of a sheet that is not hidden"):
+        landing.names("*.xlsx")
 
 
 def test_each_sheet_that_holds_anything_is_a_file(landing: Landing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -20,12 +20,17 @@ _CONTENT = (
 Cell = str | int | float | bool | tuple[float | str | None, str] | None
 
 
-def write_workbook(path: Path, sheets: Mapping[str, list[list[Cell]]]) -> Path:
+def write_workbook(path: Path, sheets: Mapping[str, list[list[Cell]]], hidden: Collection[str] = ()) -> Path:
     """A cell is a text, a number, a truth value, nothing, a serial number with "date" or "moment", or a formula.
 
-    A formula stands behind the number that was stored with it, the mark of its error, or None.
+    A formula stands behind the number that was stored with it, the mark of its error, or None. Sheets that are
+    ``hidden`` are not shown.
     """
-    entries = "".join(f'<sheet name="{escape(name)}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, 1))
+    entries = "".join(
+        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="r{n}"{state}/>'
+        for n, name in enumerate(sheets, 1)
+        for state in (' state="hidden"' if name in hidden else "",)
+    )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
         parts.writestr("[Content_Types].xml", _CONTENT)
         parts.writestr("_rels/.rels", _relations({"b": ("officeDocument", "xl/workbook.xml")}))

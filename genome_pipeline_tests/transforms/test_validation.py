@@ -6,10 +6,12 @@ import pytest
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.transforms.validation import (
     judged_lines,
+    names_changed,
     recounted_by_reason,
     recounted_repeats,
     rejected_by_reason,
@@ -201,11 +203,41 @@ def test_valid_lines_are_typed() -> None:
         ("Zoë Müller", "Zoë Müller"),
         (" NaN\u00a0", None),
         ("x", "x"),
+        ("50", "50"),
+        ("17850\0", "17850"),
+        ("\0", None),
+        ("\ufeff17850", "17850"),
+        ("\u200b17850\u200b", "17850"),
+        ("178\u200b50", "17850"),
+        ("\u300017850\u202f", "17850"),
+        ("\u200bNULL", None),
+        ("Anne\u202fMarie", "Anne Marie"),
+        ("Anne\tMarie\x85", "Anne Marie"),
+        ("Jose\u0301", "Jos\u00e9"),
+        ("Jose\u0301\0b", "Jos\u00e9b"),
+        ("17850.0", "17850"),
+        ("0.0", "0"),
+        ("007.0", "007.0"),
+        ("17850.00", "17850.00"),
+        ("17850.5", "17850.5"),
+        ("A.0", "A.0"),
+        ("\u200d17850\u200c", "17850"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647"),
+        ("😀", "😀"),
     ],
 )
-def test_ids_are_cleaned_of_blanks_and_marks_for_nothing(written: str, customer_id: str | None) -> None:
+def test_ids_are_what_is_seen_of_them(written: str, customer_id: str | None) -> None:
     lines = typed(raw(engine(), [{**GOOD, "customer_id": written}]), list(GOOD))
     assert lines.customer_id.to_pyarrow().to_pylist() == [customer_id]
+    assert as_name(written) == customer_id or customer_id is None
+
+
+def test_what_is_taken_for_another_name_is_told_with_its_first_place() -> None:
+    written = ["7", " 7 ", "NULL", "17850.0", None, "7\u200b"]
+    rows = raw(engine(), [{**GOOD, "customer_id": name} for name in written])
+    (found,) = names_changed(rows, "customer_id").to_pyarrow().to_pylist()
+    assert found == {"source_file": "log.csv", "row_count": 2, "first_row": 4}
+    assert names_changed(rows, "order_id").to_pyarrow().to_pylist() == []
 
 
 @pytest.mark.parametrize(
