@@ -273,8 +273,8 @@ def test_the_data_of_a_chart_is_a_table_and_a_file_without_formulas(tmp_path: Pa
     assert sizes["headings"][:2] == ["Segment", "Customers"]
     assert "=1+1" in [row[0] for row in sizes["rows"]]
     lines = sizes["csv"].splitlines()
-    assert lines[0] == "segment_name,customer_count,customer_share,recent_spend_amount,spend_share"
-    assert len([line for line in lines if line.startswith("'=1+1,")]) == 1
+    assert lines[0] == '"segment_name","customer_count","customer_share","recent_spend_amount","spend_share"'
+    assert len([line for line in lines if line.startswith('"\'=1+1",')]) == 1
     assert len(lines) == 5
 
 

@@ -253,7 +253,7 @@ def test_an_export_holds_no_formula(tmp_path: Path, published_path: Path) -> Non
         )
     query = urlencode([("where", f"customer_id:in:{formula},=1+1"), ("columns", "customer_id,segment_name")])
     text = create_app(path).server.test_client().get(f"/export/audience.csv?{query}").get_data(as_text=True)
-    assert "'=HYPERLINK(1),'@x" in text
+    assert '"\'=HYPERLINK(1)","\'@x"' in text
     cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
     assert not [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell]
 
