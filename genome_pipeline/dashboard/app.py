@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,13 +19,13 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 from markupsafe import Markup, escape
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
 from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
 from genome_pipeline.dashboard.first_paint import as_html
+from genome_pipeline.dashboard.callbacks import refuse_malformed
 from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.pages import (
     audience,
@@ -38,8 +40,9 @@ from genome_pipeline.dashboard.pages import (
 )
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
-from genome_pipeline.dashboard.security import Access, log_failure, protect
-from genome_pipeline.dashboard.selection import COLUMN_NAMES, OPS, Selection, ops_of
+from genome_pipeline.dashboard.security import Access, Visits, log_failure, protect
+from genome_pipeline.dashboard.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
+from genome_pipeline.dashboard.server import Server
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 
 PAGES = {
@@ -122,14 +125,15 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dashboar
     app.layout = _shell
     _register_callbacks(app, published)
     _register_audience(app, published)
-    protect(app.server, access, app.csp_hashes())
+    protect(app.server, access, app.csp_hashes(), visits)
+    refuse_malformed(app)
     return app
 
 
-def serve(published_path: Path, access: Access, host: str, port: int) -> None:
-    """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
-    app = create_app(published_path, access)
-    server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
+def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port: int) -> None:
+    """Serve the dashboard until Ctrl-C or SIGTERM. Raises :class:`ConfigError` where the port is taken."""
+    app = create_app(published_path, access, audit)
+    server = Server(app.server, host, port)
     stopped = threading.Event()
     try:
         # No daemon, so that it is waited for: a query that outlives the interpreter aborts the process.
@@ -140,6 +144,8 @@ def serve(published_path: Path, access: Access, host: str, port: int) -> None:
         stopped.set()
 
 
+    # As Ctrl-C does: what was put aside on the disk goes with the process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 def _keep_prepared(published: PublishedFile, stopped: threading.Event) -> None:
     prepared = ""
     while not stopped.is_set():
@@ -163,13 +169,6 @@ def prepare(published: PublishedFile, stopped: threading.Event) -> None:
     for path, search in pages:
         if not stopped.is_set():
             render(published, path, search, None)
-
-
-class _QuietHandler(WSGIRequestHandler):
-    """Does not log requests, nor bad ones: their URLs name customers."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Log nothing."""
 
 
 def _color_scheme() -> str:
@@ -384,7 +383,7 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
             with published.connect() as connection:
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
                 return ops, "eq", queries.column_values(connection, as_of, column), "choose or write"
-        except _UNSHOWABLE:
+        except (*_UNSHOWABLE, TypeError, OverflowError):
             return ops, "eq", [], ""
 
     def export_audience(kind: str) -> flask.Response:
