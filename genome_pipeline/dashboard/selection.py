@@ -140,7 +140,8 @@ class Selection:
         """From a query string; what it does not name is as in the default."""
         if len(search) > LONGEST_LINK:
             return cls(faults=(f"the link has more than {LONGEST_LINK:,} characters: make a shorter one",))
-        selection, faults = cls(), []
+        selection = cls()
+        faults: list[str] = []
         for name, value in parse_qsl(search.removeprefix("?")):
             if len(faults) == _MOST_FAULTS:
                 break
