@@ -337,12 +337,37 @@ def dashboard(
     GENOME_DASHBOARD__TOKEN.
     """
     settings = _settings(config)
+    from genome_pipeline.audit import AuditLog
     from genome_pipeline.dashboard.app import serve
     from genome_pipeline.dashboard.security import Access
 
-    access = Access.to(host, settings.dashboard)
+    access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
+    log.prepare()
     _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    serve(settings.published_path, access, host=host, port=port)
+    serve(settings.published_path, access, log, host=host, port=port)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="From this day on; default: the last 100.")
+    ] = None,
+    customer_id: Annotated[
+        str | None, typer.Option("--customer", help="Only what was about this customer, as named in the source.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell who looked at what in the dashboard, and who was not let in."""
+    settings = _settings(config)
+    from genome_pipeline import terminal
+    from genome_pipeline.audit import audit_entries
+
+    facts = audit_entries(settings, _day(since), customer_id)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_audit(_console(), facts, None if since else 100)
 
 
 @app.command()

@@ -16,8 +16,10 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.sources.rows import identifier, literal
 from genome_pipeline.summary import Published
 
-# What a spreadsheet takes for a formula; a number with its sign is none.
-_FORMULA = r"^[=+\-@\t\r]"
+# What a spreadsheet takes for a formula, at the start of a text or of what it takes for another cell: where decimals
+# have a comma it parts cells at ";". Full-width signs are taken for plain ones. A number with its sign is no formula.
+_FORMULA = "(^|[;\t\r\n])([ \u00a0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
+_MARKED = r"\1'\2"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*$"
 _FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet"}
 # What stays as it is in a note: no line break, and none of the marks that part cells.
@@ -41,7 +43,8 @@ def write_rows(
 ) -> dict[str, Any]:
     """Write the rows of ``query`` to ``path``, in one step; gives ``path`` and ``row_count``.
 
-    In a CSV file a text, or a column's name, that a spreadsheet would take for a formula gets an apostrophe in front.
+    In a CSV file texts are quoted, and what a spreadsheet would take for a formula in a text or in a column's name gets
+    an apostrophe in front.
     ``notes`` say what the rows are: lines ``# name: text`` before the head of a CSV file, where anything that could end
     a line or a cell is percent-encoded; key-value metadata of a Parquet file. Raises :class:`ConfigError` where the
     file cannot be written, and as :func:`check_target` does.
@@ -54,10 +57,17 @@ def write_rows(
         columns = connection.execute(f"DESCRIBE {query}", values).fetchall()
         # By position: a source may have two columns of one name.
         query = f"SELECT * FROM ({query}) AS rows({', '.join(f'c{position}' for position in range(len(columns)))})"
+        names = [neutral(name) for name, *_ in columns]
+        texts = {position for position, (_, type_, *_) in enumerate(columns) if type_.startswith("VARCHAR")}
         chosen = ", ".join(
-            f"{_neutral(f'c{position}') if type_ == 'VARCHAR' else f'c{position}'} AS {identifier(_safe(name))}"
-            for position, (name, type_, *_) in enumerate(columns)
+            f"{_neutral(f'c{position}::VARCHAR') if position in texts else f'c{position}'} AS {identifier(name)}"
+            for position, name in enumerate(names)
         )
+        if texts:
+            # Of columns of one name DuckDB would quote the first.
+            is_told_apart = len({name.lower() for name in names}) == len(names)
+            quoted = f"({', '.join(identifier(names[position]) for position in sorted(texts))})"
+            options += f", FORCE_QUOTE {quoted if is_told_apart else '*'}"
     elif notes:
         entries = ", ".join(f"{literal(name)}: {literal(text)}" for name, text in notes.items())
         options += f", KV_METADATA {{{entries}}}"
@@ -77,8 +87,8 @@ def write_rows(
 
 
 def neutral(text: str) -> str:
-    """The text as :func:`write_rows` writes it: with an apostrophe in front where it would be taken for a formula."""
-    return f"'{text}" if re.match(_FORMULA, text) and not re.match(_NUMBER, text) else text
+    """The text as :func:`write_rows` writes it: with an apostrophe in front of what would be taken for a formula."""
+    return text if re.fullmatch(_NUMBER, text) else re.sub(_FORMULA, _MARKED, text)
 
 
 def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
@@ -108,8 +118,8 @@ def renew_exports(published_path: Path, folder: Path) -> None:
 
 def _neutral(expression: str) -> str:
     return (
-        f"CASE WHEN regexp_matches({expression}, '{_FORMULA}') AND NOT regexp_matches({expression}, '{_NUMBER}')"
-        f" THEN '''' || {expression} ELSE {expression} END"
+        f"CASE WHEN regexp_full_match({expression}, {literal(_NUMBER)}) THEN {expression}"
+        f" ELSE regexp_replace({expression}, {literal(_FORMULA)}, {literal(_MARKED)}, 'g') END"
     )
 
 
@@ -127,7 +137,3 @@ def _put_before(path: Path, text: str) -> None:
         os.replace(whole, path)
     finally:
         whole.unlink(missing_ok=True)
-
-
-def _safe(name: str) -> str:
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name

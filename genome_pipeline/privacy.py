@@ -56,6 +56,11 @@ class PrivacyKey:
         return hmac.digest(self._marking_key, customer_id.encode(), "sha256").hex()
 
     @property
+    def audit_key(self) -> bytes:
+        """The key by which the audit log marks customers: its marks are no pseudonyms, nor those of the forgotten."""
+        return hmac.digest(self._key, b"\0audit log", "sha256")
+
+    @property
     def query_values(self) -> dict[str, bytes]:
         """Parameters of :func:`pseudonym_sql` and :func:`forgotten_mark_sql`: bound, never part of a statement."""
         pads = {}

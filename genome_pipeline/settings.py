@@ -518,6 +518,11 @@ class Settings(Draft):
         return self.home / "exports"
 
     @property
+    def audit_path(self) -> Path:
+        """Who looked at what in the dashboard."""
+        return self.home / "audit"
+
+    @property
     def artifacts_path(self) -> Path:
         """Stored models and indexes."""
         return self.home / "artifacts"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ from genome_pipeline.contracts.published import unreadable_because, version_in
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
+from genome_pipeline.sources.rows import literal
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
 
@@ -31,21 +33,30 @@ class Published:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
+        # A folder of its own for what does not fit in memory: DuckDB's beside the file would be every reader's.
+        self._spilled = TemporaryDirectory(prefix="genome-")
+        self.connection = connect(config={"temp_directory": f"{self._spilled.name}/spilled"})
         try:
-            self.connection = connect(str(path), read_only=True)
+            self.connection.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
+            self.connection.execute("USE published")
         except duckdb.Error as error:
+            self._close()
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
         if (reason := unreadable_because(version_in(self.connection))) is not None:
-            self.connection.close()
+            self._close()
             raise ConfigError(f"{path} cannot be read: {reason}")
 
     def __enter__(self) -> Published:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self.connection.close()
+        self._spilled.cleanup()
 
     def latest(self) -> date:
         """The latest snapshot."""

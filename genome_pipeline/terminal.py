@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+_AUDIT_COLUMNS = ("at", "who", "address", "forwarded_for", "event")
 _LABELS = {
     "raw_transactions": "Reading the source",
     "validation": "Validating transactions",
@@ -191,6 +192,33 @@ def print_quarantine(console: Console, facts: dict[str, Any]) -> None:
         " their source files, and the next run takes them in.",
         highlight=False,
     )
+
+
+def print_audit(console: Console, facts: dict[str, Any], limit: int | None) -> None:
+    """The audit log, from :func:`genome_pipeline.audit.audit_entries`: all of it, or the last ``limit`` entries."""
+    entries = facts["entries"]
+    shown = entries[-limit:] if limit else entries
+    console.print(f"{len(entries):,} entries in {facts['folder']}", markup=False, highlight=False)
+    if len(shown) < len(entries):
+        console.print(f"The last {len(shown)}; --since DATE shows more.")
+    if not shown:
+        return
+    table = Table("At (UTC)", "Who", "From", "What", "About", box=None)
+    for entry in shown:
+        about = {name: value for name, value in entry.items() if name not in _AUDIT_COLUMNS}
+        table.add_row(
+            *(escape(str(entry.get(name, ""))) for name in ("at", "who")),
+            escape(" for ".join(str(entry[name]) for name in ("address", "forwarded_for") if name in entry)),
+            *(
+                escape(text)
+                for text in (entry["event"], ", ".join(f"{name} {_in_words(about[name])}" for name in about))
+            ),
+        )
+    console.print(table)
+
+
+def _in_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def print_inspection(console: Console, facts: dict[str, Any], target: Path, config_argument: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -17,11 +20,12 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 from markupsafe import Markup, escape
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from genome_pipeline import __version__
+from genome_pipeline.audit import AuditLog
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
+from genome_pipeline.dashboard.callbacks import refuse_malformed
 from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
 from genome_pipeline.dashboard.first_paint import as_html
 from genome_pipeline.dashboard.glossary import description
@@ -38,9 +42,11 @@ from genome_pipeline.dashboard.pages import (
 )
 from genome_pipeline.dashboard.pages.request import PageRequest, url
 from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
-from genome_pipeline.dashboard.security import Access, log_failure, protect
-from genome_pipeline.dashboard.selection import COLUMN_NAMES, OPS, Selection, ops_of
+from genome_pipeline.dashboard.security import Access, Visits, log_failure, protect
+from genome_pipeline.dashboard.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
+from genome_pipeline.dashboard.server import Server
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
+from genome_pipeline.errors import ConfigError
 
 PAGES = {
     page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)
@@ -84,9 +90,10 @@ class Dashboard(Dash):
     It sends the page asked for along with the first answer, as plain HTML, which can be read before any script has run.
     """
 
-    def __init__(self, published: PublishedFile, **settings: Any) -> None:
+    def __init__(self, published: PublishedFile, visits: Visits, **settings: Any) -> None:
         super().__init__(**settings)
         self.published = published
+        self.visits = visits
 
     def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]
         """The first answer; assets/genome.js takes the plain page away once the page itself is there."""
@@ -94,6 +101,7 @@ class Dashboard(Dash):
         if flask.has_request_context():
             pathname, search = flask.request.path, flask.request.query_string.decode(errors="replace")
             content, navigation, _, title = render(self.published, pathname, search, scheme)
+            _record_page(self.visits, pathname, search)
             header = html.Div(_brand(), className="header")
             first_paint = as_html([header, html.Nav(navigation), html.Main(content)])
             parts["title"] = escape(f"{title} \u00b7 {parts['title']}")
@@ -107,11 +115,15 @@ class Dashboard(Dash):
 </html>"""
 
 
-def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dashboard:
-    """The dashboard of one published file; every page is made anew from the file as it is at that moment."""
-    published = PublishedFile(published_path)
+def create_app(published_path: Path, access: Access = _THIS_MACHINE, audit: AuditLog | None = None) -> Dashboard:
+    """The dashboard of one published file; every page is made anew from the file as it is at that moment.
+
+    What visitors see is recorded in ``audit``, where one is given.
+    """
+    published, visits = PublishedFile(published_path), Visits(audit)
     app = Dashboard(
         published,
+        visits,
         name=__name__,
         title="Customer Genome",
         update_title="",
@@ -119,25 +131,28 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE) -> Dashboar
         suppress_callback_exceptions=True,
         enable_mcp=False,
     )
-    app.layout = _shell
+    app.layout = partial(_shell, has_login=not access.is_open)
     _register_callbacks(app, published)
     _register_audience(app, published)
-    protect(app.server, access, app.csp_hashes())
+    protect(app.server, access, app.csp_hashes(), visits)
+    refuse_malformed(app)
     return app
 
 
-def serve(published_path: Path, access: Access, host: str, port: int) -> None:
-    """Serve the dashboard until interrupted; ends the program with a sentence when the port is taken."""
-    app = create_app(published_path, access)
-    server = make_server(host, port, app.server, threaded=True, request_handler=_QuietHandler)
+def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port: int) -> None:
+    """Serve the dashboard until Ctrl-C or SIGTERM. Raises :class:`ConfigError` where the port is taken."""
+    app = create_app(published_path, access, audit)
+    server = Server(app.server, host, port)
     stopped = threading.Event()
+    # As Ctrl-C does: what was put aside on the disk goes with the process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         # No daemon, so that it is waited for: a query that outlives the interpreter aborts the process.
         threading.Thread(target=_keep_prepared, args=(app.published, stopped)).start()
-        server.serve_forever()
+        server.run()
     finally:
-        server.server_close()
         stopped.set()
+        app.published.close()
 
 
 def _keep_prepared(published: PublishedFile, stopped: threading.Event) -> None:
@@ -165,13 +180,6 @@ def prepare(published: PublishedFile, stopped: threading.Event) -> None:
             render(published, path, search, None)
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Does not log requests, nor bad ones: their URLs name customers."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Log nothing."""
-
-
 def _color_scheme() -> str:
     return theme_of(flask.request.cookies.get(_THEME_COOKIE) if flask.has_request_context() else None).color_scheme
 
@@ -180,8 +188,9 @@ def _brand() -> Component:
     return dcc.Link([html.Span(className="brand-mark"), html.Span("Customer Genome")], href="/", className="brand")
 
 
-def _shell() -> Component:
+def _shell(*, has_login: bool) -> Component:
     """What stays in place while pages change."""
+    log_out = html.Form(html.Button("Log out", className="button"), action="/logout", method="post")
     shell: Component = dmc.MantineProvider(
         [
             dcc.Location(id="url", refresh="callback-nav"),
@@ -206,6 +215,7 @@ def _shell() -> Component:
                                             n_clicks=0,
                                             **labelled("Switch between light and dark"),
                                         ),
+                                        log_out if has_login else None,
                                     ],
                                     className="header-tools",
                                 ),
@@ -253,7 +263,22 @@ def _shell() -> Component:
     return shell
 
 
-def _register_callbacks(app: Dash, published: PublishedFile) -> None:
+def _record_page(visits: Visits, pathname: str, search: str) -> None:
+    if pathname in PAGES and len(search) <= LONGEST_LINK:
+        given = parse_qsl(search.removeprefix("?"))
+        named = [value.strip() for name, value in given if name in ("customer_id", "id")]
+        visits.record("page", named, page=pathname, **_filters(pathname, search))
+
+
+def _filters(pathname: str, search: str) -> dict[str, Any]:
+    """What an audience was chosen by, without the values, which may name customers."""
+    if pathname != audience.PATH:
+        return {}
+    selection = Selection.parse(search)
+    return {"rule": selection.rule, "filters": sorted({condition.column for condition in selection.conditions})}
+
+
+def _register_callbacks(app: Dashboard, published: PublishedFile) -> None:
     @app.callback(
         Output("page", "children"),
         Output("navigation", "children"),
@@ -269,7 +294,9 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
     def show_page(pathname: str | None, search: str | None, color_scheme: str | None, _: int | None) -> tuple[Any, ...]:
         # Taken before: a publish while the page is made is then noticed.
         version = published.version()
-        return *render(published, pathname or "/", search or "", color_scheme), version, True
+        page = render(published, pathname or "/", search or "", color_scheme)
+        _record_page(app.visits, pathname or "/", search or "")
+        return *page, version, True
 
     @app.callback(
         Output("publish-notice", "hidden", allow_duplicate=True),
@@ -290,9 +317,11 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
         try:
             with published.connect() as connection:
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                return queries.customer_ids(connection, as_of, prefix or "")
+                found = queries.customer_ids(connection, as_of, prefix or "")
         except _UNSHOWABLE:
             return no_update
+        app.visits.record("search", row_count=len(found))
+        return found
 
     for name, chooser in (("chooseSnapshot", "snapshot"), ("chooseCustomer", customer.SEARCH)):
         _in_browser(
@@ -340,7 +369,7 @@ def _register_callbacks(app: Dash, published: PublishedFile) -> None:
     _in_browser(app, "setTitle", Output("page-title", "modified_timestamp"), [Input("page-title", "data")])
 
 
-def _register_audience(app: Dash, published: PublishedFile) -> None:
+def _register_audience(app: Dashboard, published: PublishedFile) -> None:
     @app.callback(
         Output(audience.GRID, "getRowsResponse"),
         Input(audience.GRID, "getRowsRequest"),
@@ -360,9 +389,10 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
                     connection, as_of, selection, int(wanted["startRow"]), int(wanted["endRow"])
                 )
                 currency = queries.run(connection).currency
-        except _UNSHOWABLE:
+        except (*_UNSHOWABLE, TypeError, OverflowError):
             # The grid would wait for ever; the page itself says what is wrong when it is drawn anew.
             return {"rowData": [], "rowCount": 0}
+        app.visits.record("rows", row_count=len(rows), **_filters(audience.PATH, search or ""))
         return {"rowData": [audience.written(row, currency) for row in rows], "rowCount": size}
 
     @app.callback(
@@ -388,11 +418,26 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
             return ops, "eq", [], ""
 
     def export_audience(kind: str) -> flask.Response:
-        search = flask.request.query_string.decode()
-        with published.connect() as connection:
-            as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-            file = exports.audience_file(connection, as_of, Selection.parse(search), kind)
+        search = flask.request.query_string.decode(errors="replace")
+        try:
+            with published.connect(exports.EXPORT_SECONDS) as connection:
+                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                selection = Selection.parse(search)
+                file, row_count = making.make(connection, as_of, selection, kind)
+        except exports.ExportRefused as refused:
+            return _refusal(str(refused), refused.status)
+        except (*_UNSHOWABLE, ConfigError) as error:
+            log_failure(error)
+            return _refusal(
+                "The export could not be made: nothing is published, it took too long, or the disk is full. Try again"
+                " with fewer customers or columns; the log says where it stopped.",
+                503,
+            )
+        facts = {"columns": list(selection.columns), **_filters(audience.PATH, search)}
+        app.visits.record("export", kind=kind, as_of=str(as_of), row_count=row_count, **facts)
         return flask.send_file(file, _MIME_TYPES[kind], as_attachment=True, download_name=f"audience-{as_of}.{kind}")
+
+    making = exports.Exports()
 
     app.server.add_url_rule("/export/audience.<any(csv, parquet):kind>", view_func=export_audience)
 
@@ -437,6 +482,10 @@ def _register_audience(app: Dash, published: PublishedFile) -> None:
     )
 
 
+def _refusal(reason: str, status: int) -> flask.Response:
+    return flask.Response(reason, status, {"Retry-After": "60"} if status == 503 else None, mimetype="text/plain")
+
+
 def _in_browser(app: Dash, name: str, output: Output, inputs: Sequence[DashDependency]) -> None:
     """What only changes the URL, or the window, is done in the browser: see assets/genome.js."""
     app.clientside_callback(  # type: ignore[no-untyped-call]
@@ -444,69 +493,82 @@ def _in_browser(app: Dash, name: str, output: Output, inputs: Sequence[DashDepen
     )
 
 
-def render(
-    published: PublishedFile, pathname: str, search: str, color_scheme: str | None
-) -> tuple[Component, list[Component], Component | None, str]:
+_Shown = tuple[Component, list[Component], Component | None, str]
+
+
+def render(published: PublishedFile, pathname: str, search: str, color_scheme: str | None) -> _Shown:
     """Page, navigation, snapshot selector and window title of a URL; what cannot be shown becomes a friendly page."""
-    parameters = _parameters(search)
-    navigation = _navigation(pathname, parameters)
+    is_too_long = len(search) > LONGEST_LINK
+    navigation = _navigation(pathname, {} if is_too_long else _parameters(search))
     try:
-        with published.connect() as connection:
-            run, snapshots = queries.run(connection), queries.snapshots(connection)
-            as_of, is_known = _chosen_snapshot(snapshots, parameters)
-            provisional = queries.provisional_snapshots(connection)
-            follows_latest = "as_of" not in parameters or not is_known
-            tools = _snapshot_tools(run, snapshots, provisional, as_of, follows_latest=follows_latest)
-            page = PAGES.get(pathname)
-            if page is None:
-                return (
-                    empty_state("There is no such page", "Choose one from the list on the left."),
-                    navigation,
-                    tools,
-                    "Not found",
-                )
-            request = PageRequest(
-                connection, run, snapshots, provisional, as_of, parameters, theme_of(color_scheme), search
+        if is_too_long:
+            content, title = (
+                empty_state(
+                    "This link is too long",
+                    f"A link may have {LONGEST_LINK:,} characters: take some customers or filters out.",
+                ),
+                "Too long a link",
             )
-            content = page.layout(request)
-            if not is_known:
-                content = html.Div([_unknown_snapshot(parameters["as_of"], as_of), content])
-            return content, navigation, tools, page.TITLE
+        else:
+            return _page(published, navigation, pathname, search, color_scheme)
     except PublishedFileMissing:
-        return (
+        content, title = (
             empty_state(
                 "Nothing has been published yet",
                 ["Run ", html.Code("genome run"), " to make the first snapshot; this page shows it once it is there."],
                 ["It will be read from ", html.Code(str(published.path)), "."],
             ),
-            navigation,
-            None,
             "No snapshot yet",
+        )
+    except duckdb.InterruptException:
+        content, title = (
+            empty_state("This page took too long", "The machine may be busy with other work: open the page again."),
+            "Took too long",
         )
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         log_failure(error)
-        return (
+        content, title = (
             empty_state(
                 "The published file is of another version",
                 "It lacks something that this page shows: another version of the program has published it.",
                 ["Run ", html.Code("genome run"), f" with this one ({__version__}) to publish it anew."],
             ),
-            navigation,
-            None,
             "Another version",
         )
     except Exception as error:  # whatever it is, a page says what to do
         log_failure(error)
-        return (
+        content, title = (
             empty_state(
                 "The published file cannot be shown",
                 "It may be damaged, or this page may have met something it does not expect.",
                 ["Run ", html.Code("genome run"), " to publish it anew; the log says what went wrong, and where."],
             ),
-            navigation,
-            None,
             "Unreadable file",
         )
+    return content, navigation, None, title
+
+
+def _page(
+    published: PublishedFile, navigation: list[Component], pathname: str, search: str, color_scheme: str | None
+) -> _Shown:
+    parameters = _parameters(search)
+    with published.connect() as connection:
+        run, snapshots = queries.run(connection), queries.snapshots(connection)
+        as_of, is_known = _chosen_snapshot(snapshots, parameters)
+        provisional = queries.provisional_snapshots(connection)
+        follows_latest = "as_of" not in parameters or not is_known
+        tools = _snapshot_tools(run, snapshots, provisional, as_of, follows_latest=follows_latest)
+        page = PAGES.get(pathname)
+        if page is None:
+            nowhere = empty_state("There is no such page", "Choose one from the list on the left.")
+            return nowhere, navigation, tools, "Not found"
+        request = PageRequest(
+            connection, run, snapshots, provisional, as_of, parameters, theme_of(color_scheme), search
+        )
+        content = page.layout(request)
+        if not is_known:
+            content = html.Div([_unknown_snapshot(parameters["as_of"], as_of), content])
+        return content, navigation, tools, page.TITLE
 
 
 def _parameters(search: str | None) -> dict[str, str]:

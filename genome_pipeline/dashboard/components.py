@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -130,7 +131,7 @@ def _chart_data(title: str, data: pd.DataFrame) -> Component:
             for row in data.head(_TABLE_ROWS).itertuples(index=False)
         ],
         "left_out": max(len(data) - _TABLE_ROWS, 0),
-        "csv": texts.to_csv(index=False),
+        "csv": texts.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC),
         "file": f"{name}.csv",
     }
     return html.Div(

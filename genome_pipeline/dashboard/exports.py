@@ -2,29 +2,106 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import threading
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.selection import Selection, in_words
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.export import write_rows
 
+EXPORT_SECONDS = 600.0
+"""How long one export may take, its turn included."""
+
+MADE_AT_ONCE = 1
+"""Exports that are made at the same time: one takes all cores, and its share of the memory."""
+
+HELD_AT_ONCE = 8
+"""Exports that are made, wait for it, or are being downloaded: each may be a file on the disk, or a thread."""
+
+MOST_CELLS = 100_000_000
+"""Customers times columns of one export: some 2 GB as CSV."""
+
 _BATCH_ROWS = 50_000
-_MEMORY_LIMIT = "200MB"
+_MEMORY_LIMIT = "150MB"
 
 
-def audience_file(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str) -> BinaryIO:
-    """The customers of a selection as an open file, ``kind`` csv or parquet, which is gone once it is closed.
+class ExportRefused(Exception):
+    """An export that is not made: a sentence for the visitor, and the HTTP status that fits it."""
 
-    Its head says the snapshot, the selection and the number of customers. The connection reads the published file and
-    can reach no other; another one, which has seen nothing of the request, writes.
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Exports:
+    """The exports of one server, and how many of them there may be."""
+
+    def __init__(self, made_at_once: int = MADE_AT_ONCE, held_at_once: int = HELD_AT_ONCE) -> None:
+        self._makers = threading.BoundedSemaphore(made_at_once)
+        self._places = threading.BoundedSemaphore(held_at_once)
+
+    def make(
+        self, connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str
+    ) -> tuple[io.FileIO, int]:
+        """The customers of a selection as an open file, gone once it is closed, and their number.
+
+        ``kind`` is csv or parquet. Waits for its turn. Raises :class:`ExportRefused` where the selection was not
+        understood, has too many rows and columns, or too many exports are under way.
+        """
+        if selection.faults:
+            raise ExportRefused(f"Nothing is exported, as a part of the link is wrong: {selection.faults[0]}.", 400)
+        _, size = queries.audience_size(connection, as_of, selection)
+        if size * len(selection.columns) > MOST_CELLS:
+            raise ExportRefused(
+                f"{size:,} customers with {len(selection.columns)} columns are more than can be downloaded at once:"
+                " choose fewer of either, or use `genome export`.",
+                413,
+            )
+        if not self._places.acquire(blocking=False):
+            raise ExportRefused("Too many exports are under way: try again in a minute.", 503)
+        try:
+            with self._makers:
+                return _audience_file(connection, as_of, selection, size, kind, self._places.release), size
+        except BaseException:
+            self._places.release()
+            raise
+
+
+class _Download(io.FileIO):
+    """A file that says when it is no longer needed."""
+
+    def __init__(self, path: Path, when_closed: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._when_closed = when_closed
+
+    def close(self) -> None:
+        is_first = not self.closed
+        super().close()
+        if is_first:
+            self._when_closed()
+
+
+def _audience_file(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    selection: Selection,
+    size: int,
+    kind: str,
+    when_closed: Callable[[], None],
+) -> _Download:
+    """Its head says the snapshot, the selection and the number of customers.
+
+    The connection reads the published file and can reach no other; another one, which has seen nothing of the request,
+    writes. It puts rows aside in a folder of its own: see :class:`genome_pipeline.dashboard.published.PublishedFile`.
     """
     run = queries.run(connection)
-    _, size = queries.audience_size(connection, as_of, selection)
     is_provisional = as_of in queries.provisional_snapshots(connection)
     notes = {
         "snapshot": f"{as_of} (provisional)" if is_provisional else str(as_of),
@@ -33,8 +110,10 @@ def audience_file(connection: duckdb.DuckDBPyConnection, as_of: date, selection:
         "customers": str(size),
     }
     rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"memory_limit": _MEMORY_LIMIT}) as writer:
-        path = Path(folder) / f"audience.{kind}"
-        writer.register("audience", rows)
-        write_rows(writer, "SELECT * FROM audience", [], path, notes)
-        return path.open("rb")
+    with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
+        own = {"memory_limit": _MEMORY_LIMIT, "temp_directory": f"{folder}/spilled"}
+        with connect(config=own) as writer:
+            path = Path(folder) / f"audience.{kind}"
+            writer.register("audience", rows)
+            write_rows(writer, "SELECT * FROM audience", [], path, notes)
+        return _Download(path, when_closed)

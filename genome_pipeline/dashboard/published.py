@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -15,10 +18,14 @@ import duckdb
 import pandas as pd
 
 from genome_pipeline.contracts.published import unreadable_because, version_in
+from genome_pipeline.duckdb_connection import connect
 
 _CATALOG = "published"
 _MEMORY_LIMIT = "400MB"
 _MEMORY = "memory.main.remembered"
+_QUERY_SECONDS = 60.0
+_INTERRUPT_AGAIN_SECONDS = 0.1
+_CLOSING_SECONDS = 10.0
 
 
 class PublishedFileMissing(Exception):
@@ -35,6 +42,9 @@ class PublishedFile:
     DuckDB keeps one database instance per path and process, so that connecting again while any older
     connection lives would answer from the replaced file. Each version of the file is therefore attached to an
     in-memory database of its own, which lives until the last request that reads it has ended.
+
+    Rows that do not fit in memory are put aside in a folder of that database alone, which the owner of this process can
+    read: DuckDB numbers its files from 0 in every database, so that two of them in one folder write over each other's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,6 +52,11 @@ class PublishedFile:
         self._lock = threading.Lock()
         self._version: tuple[int, int, int] | None = None
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._versions = 0
+        self._spilled = Path(tempfile.mkdtemp(prefix="genome-dashboard-"))
+        weakref.finalize(self, shutil.rmtree, self._spilled, ignore_errors=True)
+        self._readers = 0
+        self._is_closed = threading.Event()
 
     def version(self) -> str:
         """What tells this version of the file from others; empty where there is none."""
@@ -51,14 +66,41 @@ class PublishedFile:
             return ""
 
     @contextmanager
-    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection on the file as it is now; it sees one version of it from first to last query."""
+    def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection on the file as it is now; it sees one version of it from first to last query.
+
+        A query that still runs after ``seconds``, or when the file is closed, ends in
+        :class:`duckdb.InterruptException`.
+        """
         cursor = self._current().cursor()
+        is_done = threading.Event()
+        watch = threading.Thread(target=self._interrupt, args=(cursor, is_done, seconds), daemon=True)
+        with self._lock:
+            self._readers += 1
         try:
+            watch.start()
             cursor.execute(f"USE {_CATALOG}")
             yield cursor
         finally:
+            is_done.set()
+            watch.join()
             cursor.close()
+            with self._lock:
+                self._readers -= 1
+
+    def close(self) -> None:
+        """End the queries that run, and wait for their readers: a query that outlives the interpreter aborts it."""
+        self._is_closed.set()
+        ends = time.monotonic() + _CLOSING_SECONDS
+        while self._readers and time.monotonic() < ends:
+            time.sleep(_INTERRUPT_AGAIN_SECONDS)
+
+    def _interrupt(self, cursor: duckdb.DuckDBPyConnection, is_done: threading.Event, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while not is_done.wait(_INTERRUPT_AGAIN_SECONDS):
+            # Again and again: between two queries there is nothing to interrupt.
+            if self._is_closed.is_set() or time.monotonic() > ends:
+                cursor.interrupt()
 
     def _current(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -68,7 +110,8 @@ class PublishedFile:
                 raise PublishedFileMissing(str(self.path)) from None
             if self._database is None or version != self._version:
                 # The older database is dropped, not closed: cursors of requests under way keep it alive.
-                self._database = _attach(self.path)
+                self._versions += 1
+                self._database = _attach(self.path, self._spilled / str(self._versions))
                 self._version = version
             return self._database
 
@@ -108,9 +151,8 @@ def remembered_rows(
     return connection.execute(f"FROM {name}").df()
 
 
-def _attach(path: Path) -> duckdb.DuckDBPyConnection:
-    spilled = Path(tempfile.gettempdir()) / "genome-dashboard"
-    database = duckdb.connect(":memory:", config={"memory_limit": _MEMORY_LIMIT, "temp_directory": str(spilled)})
+def _attach(path: Path, spilled: Path) -> duckdb.DuckDBPyConnection:
+    database = connect(config={"memory_limit": _MEMORY_LIMIT, "temp_directory": str(spilled)})
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")

@@ -1,7 +1,8 @@
 """Who may look: on loopback whoever is at the machine, elsewhere those who know the password or the token.
 
 Headers forbid scripts that are not the dashboard's own, frames, and the passing on of URLs, which name customers; what
-goes wrong is logged without the values it went wrong with.
+goes wrong is logged without the values it went wrong with. What anyone is shown, and who was not let in, stands in the
+audit log.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import math
+import re
 import secrets
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import flask
 from markupsafe import escape
@@ -21,13 +26,23 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
+from genome_pipeline.audit import AuditLog
+from genome_pipeline.dashboard.server import MOST_BODY_BYTES
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import DashboardSettings
+
+SESSION_SECONDS = 12 * 3600
+"""How long a login lasts."""
+
+GUESSES, SECONDS_A_GUESS = 5, 30.0
+"""Wrong secrets that are looked at in a row, from all visitors together, and after how long one more is."""
 
 _LOGGER = logging.getLogger(__name__)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _OPEN_PATHS = ("/login", "/assets/genome.css", "/assets/favicon.svg")
-_WRONG_SECRET_SECONDS = 1.0
+# A page of this dashboard. Browsers leave out tabs and line breaks: "/<tab>/elsewhere" would be "//elsewhere".
+_OWN_PAGE = re.compile(r"/(?![/\\])[!-~]*")
+_LONGEST_ADDRESS = 100
 _FOR_ALL = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -67,7 +82,83 @@ class Access:
     def knows(self, given: str) -> bool:
         """Whether ``given`` is the password or the token."""
         known = [secret for secret in (self.password, self.token) if secret]
-        return any(hmac.compare_digest(given.encode(), secret.encode()) for secret in known)
+        return any(hmac.compare_digest(given.encode(errors="replace"), secret.encode()) for secret in known)
+
+
+class Guesses:
+    """How many wrong secrets may still be tried: :data:`GUESSES`, and one more every :data:`SECONDS_A_GUESS`.
+
+    Counted for all visitors together, as whoever guesses may come from many addresses. A right one costs nothing, and
+    gives nothing back either: else a script that comes often would pay for the guesses of others.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left = float(GUESSES)
+        self._counted_at = clock()
+
+    def check(self, is_right: Callable[[], bool]) -> bool | None:
+        """Whether the secret is right; None where it was not looked at, as too many were wrong."""
+        with self._lock:  # many at once must not be looked at before the first of them counts
+            now = self._clock()
+            self._left = min(self._left + (now - self._counted_at) / SECONDS_A_GUESS, GUESSES)
+            self._counted_at = now
+            if self._left < 1:
+                return None
+            found = is_right()
+            self._left -= not found
+            return found
+
+    @property
+    def seconds_to_wait(self) -> int:
+        """Until one more is looked at."""
+        return max(math.ceil((1 - self._left) * SECONDS_A_GUESS - (self._clock() - self._counted_at)), 0)
+
+
+class Sessions:
+    """Who has logged in and not out again. They end with the server, so that no key need be kept anywhere."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends: dict[str, float] = {}
+
+    def begin(self) -> str:
+        """The name of a new session."""
+        now = self._clock()
+        self._ends = {name: end for name, end in self._ends.items() if end > now}
+        name = secrets.token_hex(8)
+        self._ends[name] = now + SESSION_SECONDS
+        return name
+
+    def holds(self, name: str | None) -> bool:
+        """Whether the session has begun, and not ended."""
+        return name is not None and self._ends.get(name, 0) > self._clock()
+
+    def end(self, name: str | None) -> None:
+        """End it, wherever its cookie has been copied to."""
+        self._ends.pop(name or "", None)
+
+
+class Visits:
+    """Records in the audit log what the visitor of the present request does, or is shown."""
+
+    def __init__(self, log: AuditLog | None) -> None:
+        self._log = log
+
+    def record(self, event: str, customers: Collection[str] = (), **facts: Any) -> None:
+        """See :meth:`genome_pipeline.audit.AuditLog.record`; adds who it is, and from which address."""
+        if self._log is None or not flask.has_request_context():
+            return
+        request = flask.request
+        # Anyone can write it; a proxy's is as good as the proxy.
+        forwarded = "".join(filter(str.isprintable, request.headers.get("X-Forwarded-For", "")[:_LONGEST_ADDRESS]))
+        who = {"who": flask.g.get("who"), "address": request.remote_addr, "forwarded_for": forwarded}
+        try:
+            self._log.record(event, customers, **who, **facts)
+        except OSError as error:
+            # The disk is full, say: pages that are read go on, the log of the server says why they are not recorded.
+            log_failure(error)
 
 
 def is_loopback(host: str) -> bool:
@@ -78,7 +169,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def protect(server: flask.Flask, access: Access, script_hashes: Sequence[str]) -> None:
+def protect(server: flask.Flask, access: Access, script_hashes: Sequence[str], visits: Visits) -> None:
     """Put headers on every answer of ``server``, let in whom ``access`` knows, and keep failures from telling values.
 
     ``script_hashes`` are of the scripts that stand in the page itself.
@@ -106,15 +197,16 @@ def protect(server: flask.Flask, access: Access, script_hashes: Sequence[str]) -
 
     server.after_request(add_headers)
     server.register_error_handler(Exception, _failed)
+    server.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     if access.is_open:
         # Another name for this machine would be a page elsewhere that reads it through the visitor's browser.
         server.config["TRUSTED_HOSTS"] = list(_LOOPBACK_NAMES)
+        server.before_request(lambda: setattr(flask.g, "who", "this machine"))
     else:
-        _ask(server, access)
+        _ask(server, access, visits)
 
 
-def _ask(server: flask.Flask, access: Access) -> None:
-    # Sessions end with the server, so that its key need not be kept anywhere.
+def _ask(server: flask.Flask, access: Access, visits: Visits) -> None:
     server.secret_key = secrets.token_bytes(32)
     server.config.update(
         SESSION_COOKIE_NAME="genome_session",
@@ -125,20 +217,46 @@ def _ask(server: flask.Flask, access: Access) -> None:
     # A proxy in front says whether the visitor's side of it is encrypted.
     server.wsgi_app = ProxyFix(server.wsgi_app, x_for=0, x_proto=1)  # type: ignore[method-assign]
 
+    sessions = Sessions()
+    # The form's and the token's apart: a script with an old token must not keep people out.
+    form_guesses, token_guesses = Guesses(), Guesses()
+
+    def refuse(guesses: Guesses, is_checked: bool, what: str) -> tuple[str, int, dict[str, str]]:
+        """Sentence, status and headers for a secret that was wrong, or was not looked at."""
+        if is_checked:
+            visits.record("wrong_secret", secret=what)
+            _LOGGER.warning("a wrong %s was given from %s", what, flask.request.remote_addr)
+            return "That is not the password, nor the token.", 401, {}
+        wait = guesses.seconds_to_wait
+        return (
+            f"Too many wrong secrets were tried lately: this one was not looked at. Try again in {wait} seconds.",
+            429,
+            {"Retry-After": str(wait)},
+        )
+
     def let_in() -> Response | None:
         request = flask.request
         bearer = request.authorization
-        if request.path in _OPEN_PATHS or flask.session.get("is_in"):
+        session = flask.session.get("name")
+        if request.path in _OPEN_PATHS:
             return None
-        if bearer is not None and bearer.type == "bearer" and access.knows(bearer.token or ""):
+        if sessions.holds(session):
+            flask.g.who = f"session {session}"
             return None
+        if bearer is not None and bearer.type == "bearer":
+            found = token_guesses.check(lambda: access.knows(bearer.token or ""))
+            if found:
+                flask.g.who = "token"
+                return None
+            said, status, headers = refuse(token_guesses, found is False, "token")
+            return flask.Response(said, status, headers, mimetype="text/plain")
         if bearer is not None or request.method != "GET" or request.path.startswith("/_"):
             return flask.Response("Log in first: open the dashboard's own address.", 401, mimetype="text/plain")
         return flask.redirect(flask.url_for("log_in", next=request.full_path.rstrip("?")))
 
     def log_in() -> Response:
         target = flask.request.args.get("next", "/")
-        if not target.startswith("/") or target.startswith(("//", "/\\")):
+        if not _OWN_PAGE.fullmatch(target):
             target = "/"
         if not (flask.request.is_secure or is_loopback(flask.request.host.rsplit(":", 1)[0])):
             return flask.Response(
@@ -151,14 +269,24 @@ def _ask(server: flask.Flask, access: Access) -> None:
             )
         if flask.request.method == "GET":
             return flask.Response(_login_page("", target))
-        if access.knows(flask.request.form.get("secret", "")):
-            flask.session["is_in"] = True
+        given = flask.request.form.get("secret", "")
+        found = form_guesses.check(lambda: access.knows(given))
+        if found:
+            flask.session["name"] = name = sessions.begin()
+            flask.g.who = f"session {name}"
+            visits.record("log_in")
             return flask.redirect(target)
-        time.sleep(_WRONG_SECRET_SECONDS)
-        return flask.Response(_login_page("That is not the password, nor the token.", target), 401)
+        said, status, headers = refuse(form_guesses, found is False, "password")
+        return flask.Response(_login_page(said, target), status, headers)
+
+    def log_out() -> Response:
+        visits.record("log_out")
+        sessions.end(flask.session.pop("name", None))
+        return flask.redirect(flask.url_for("log_in"))
 
     server.before_request(let_in)
     server.add_url_rule("/login", "log_in", log_in, methods=["GET", "POST"])
+    server.add_url_rule("/logout", "log_out", log_out, methods=["POST"])
 
 
 def _login_page(problem: str, target: str | None) -> str:

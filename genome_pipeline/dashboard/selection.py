@@ -38,6 +38,16 @@ _SQL_OPS = {"ge": ">=", "le": "<=", "eq": "="}
 _DEFAULT_SORT = ("revenue_at_stake_amount", "desc")
 _SMALLEST_TOP = Decimal("0.01")
 _MOST_DIGITS = 9
+_MOST_FAULTS = 10
+
+LONGEST_LINK = 60_000
+"""Characters of a query string, in which the ids of a group stand."""
+
+MOST_CONDITIONS = 20
+"""Each is drawn with a link that holds all the others."""
+
+MOST_VALUES = 1_000
+"""Of a condition that takes several."""
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -70,6 +80,11 @@ class Condition:
         if op not in ops_of(column):
             raise ValueError(f"{column} cannot be filtered by {op!r}: use one of {', '.join(ops_of(column))}")
         written = next(csv.reader([value], strict=True), []) if op == "in" else [value]
+        if len(written) > MOST_VALUES:
+            raise ValueError(
+                f"the filter on {column} has {len(written):,} values: give no more than {MOST_VALUES:,}, or filter by"
+                " another column"
+            )
         if not any(written):
             raise ValueError(f"the filter on {column} has no value: write one after {OPS[op]!r}")
         return cls(column, op, value, tuple(_typed(column, item.strip()) for item in written))
@@ -123,8 +138,13 @@ class Selection:
     @classmethod
     def parse(cls, search: str) -> Selection:
         """From a query string; what it does not name is as in the default."""
-        selection, faults = cls(), []
+        if len(search) > LONGEST_LINK:
+            return cls(faults=(f"the link has more than {LONGEST_LINK:,} characters: make a shorter one",))
+        selection = cls()
+        faults: list[str] = []
         for name, value in parse_qsl(search.removeprefix("?")):
+            if len(faults) == _MOST_FAULTS:
+                break
             try:
                 selection = selection._with(name, value)
             except (ValueError, csv.Error) as error:
@@ -133,6 +153,8 @@ class Selection:
 
     def _with(self, name: str, value: str) -> Selection:
         match name:
+            case "where" if len(self.conditions) == MOST_CONDITIONS:
+                raise ValueError(f"there are more than {MOST_CONDITIONS} filters: leave some out")
             case "where":
                 changed = replace(self, conditions=(*self.conditions, Condition.parse(value)))
             case "rule":

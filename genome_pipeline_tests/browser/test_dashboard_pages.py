@@ -393,6 +393,27 @@ def test_a_password_opens_the_dashboard(browser: Any, published_path: Path) -> N
         watched.tab.wait_for_selector("main .page")
         assert watched.text("h1") == "Segments"
         assert watched.problems == []
+        watched.tab.wait_for_selector("#page h1")
+        watched.tab.get_by_role("button", name="Log out").click()
+        watched.tab.wait_for_selector("#secret")
+        assert watched.problems == []
+        watched.close()
+
+
+def test_a_session_that_has_ended_leads_to_the_login_and_back(browser: Any, published_path: Path) -> None:
+    for address in serve(published_path, Access(password="correct horse battery")):
+        watched = Watched(browser, address)
+        watched.tab.goto(f"{address}/segments")
+        watched.tab.fill("#secret", "correct horse battery")
+        watched.tab.click("button")
+        watched.tab.wait_for_selector("#page h1")
+        watched.context.clear_cookies()
+        watched.tab.click("nav a[href='/risk']")
+        watched.tab.wait_for_selector("#secret")
+        watched.tab.fill("#secret", "correct horse battery")
+        watched.tab.click("button")
+        watched.tab.wait_for_selector("#page h1")
+        assert watched.text("#page h1") == "Risk"
         watched.close()
 
 

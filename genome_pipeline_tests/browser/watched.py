@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from werkzeug.serving import make_server
-
 from genome_pipeline.dashboard.app import create_app
 from genome_pipeline.dashboard.security import Access
+from genome_pipeline.dashboard.server import Server
 
 # While something is under way for longer, the page is dimmed.
 _IS_CLEAR = """(() => {
@@ -22,13 +21,9 @@ _IS_CLEAR = """(() => {
 
 def serve(path: Path, access: Access | None = None) -> Iterator[str]:
     """Serve the dashboard of a published file, at the address given."""
-    server = make_server("127.0.0.1", 0, create_app(path, access or Access()).server, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    server = Server(create_app(path, access or Access()).server, "127.0.0.1", 0)
+    threading.Thread(target=server.run, daemon=True).start()
     yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 class Watched:

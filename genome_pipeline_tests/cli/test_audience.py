@@ -13,7 +13,7 @@ from genome_pipeline.audience import audience_summary, write_audience
 from genome_pipeline.cli import app
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.export import write_rows
+from genome_pipeline.export import neutral, write_rows
 from genome_pipeline.settings import Settings
 
 
@@ -75,5 +75,26 @@ def test_no_text_or_name_in_a_csv_file_is_a_formula_and_parquet_is_as_it_was(tmp
         assert write_rows(connection, query, [], tmp_path / "a.csv")["row_count"] == 1
         write_rows(connection, "SELECT '=1+1' AS a", [], tmp_path / "a.parquet")
         assert connection.execute("FROM read_parquet(?)", [str(tmp_path / "a.parquet")]).fetchall() == [("=1+1",)]
-    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[1] == "'=1+1,-5,-5,a"
-    assert (tmp_path / "a.csv").read_text(encoding="utf-8").startswith("'=name,")
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[1] == '"\'=1+1","-5","-5","a"'
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").startswith('"\'=name",')
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("shirt;=1+1", "shirt;'=1+1"),
+        ("shirt; @x;-2+3", "shirt;' @x;'-2+3"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\uff0b1;\uff0d1;\uff20a", "'\uff0b1;'\uff0d1;'\uff20a"),
+        ("a\n=1", "a\n'=1"),
+        ("  =1", "'  =1"),
+        ("-1,234.50", "-1,234.50"),
+        ("a;b, c=d - e", "a;b, c=d - e"),
+    ],
+)
+def test_no_text_is_a_formula_where_cells_are_parted_by_semicolons(tmp_path: Path, text: str, written: str) -> None:
+    with duckdb.connect() as connection:
+        write_rows(connection, "SELECT ?::VARCHAR AS text, [?]::VARCHAR[] AS texts", [text, text], tmp_path / "a.csv")
+    content = (tmp_path / "a.csv").read_text(encoding="utf-8")
+    assert content.startswith(f'"text","texts"\n"{written}",')
+    assert neutral(text) == written

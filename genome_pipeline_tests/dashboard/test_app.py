@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import duckdb
 import pandas as pd
@@ -273,8 +267,8 @@ def test_the_data_of_a_chart_is_a_table_and_a_file_without_formulas(tmp_path: Pa
     assert sizes["headings"][:2] == ["Segment", "Customers"]
     assert "=1+1" in [row[0] for row in sizes["rows"]]
     lines = sizes["csv"].splitlines()
-    assert lines[0] == "segment_name,customer_count,customer_share,recent_spend_amount,spend_share"
-    assert len([line for line in lines if line.startswith("'=1+1,")]) == 1
+    assert lines[0] == '"segment_name","customer_count","customer_share","recent_spend_amount","spend_share"'
+    assert len([line for line in lines if line.startswith('"\'=1+1",')]) == 1
     assert len(lines) == 5
 
 
@@ -332,24 +326,3 @@ def test_a_prepared_version_has_nothing_left_to_make(published_path: Path) -> No
     render(published, "/customer", "?customer_id=C0010", "light")
     render(published, "/similar", "?id=C0010&id=C0011", "light")
     assert kept() == before
-
-
-def test_the_server_ends_in_order_while_it_prepares(published_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = (
-        "import sys; from pathlib import Path; from genome_pipeline.dashboard.app import serve;"
-        " from genome_pipeline.dashboard.security import Access;"
-        f" serve(Path(sys.argv[1]), Access(), '127.0.0.1', {port})"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program, str(published_path)], stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        try:
-            urlopen(f"http://127.0.0.1:{port}/assets/favicon.svg").close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, problems = process.communicate(timeout=60)
-    assert (process.returncode, problems) == (0, "")

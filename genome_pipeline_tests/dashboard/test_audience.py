@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
-from genome_pipeline.dashboard import queries
+from genome_pipeline.dashboard import exports, queries
 from genome_pipeline.dashboard.app import create_app
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, Selection
+from genome_pipeline.errors import ConfigError
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]
@@ -253,7 +255,7 @@ def test_an_export_holds_no_formula(tmp_path: Path, published_path: Path) -> Non
         )
     query = urlencode([("where", f"customer_id:in:{formula},=1+1"), ("columns", "customer_id,segment_name")])
     text = create_app(path).server.test_client().get(f"/export/audience.csv?{query}").get_data(as_text=True)
-    assert "'=HYPERLINK(1),'@x" in text
+    assert '"\'=HYPERLINK(1)","\'@x"' in text
     cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
     assert not [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell]
 
@@ -262,3 +264,85 @@ def test_an_export_holds_no_formula(tmp_path: Path, published_path: Path) -> Non
 def test_nothing_else_can_be_downloaded(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code in (200, 404)
     assert b"DUCK" not in client.get(path).data
+
+
+# What a link, or all links at once, may ask for
+
+
+def test_a_link_has_so_many_filters_values_and_characters() -> None:
+    twenty = "&".join(["where=churn_probability:ge:0.1"] * 20)
+    assert len(Selection.parse(twenty).conditions) == 20
+    assert Selection.parse(twenty).faults == ()
+    more = Selection.parse(f"{twenty}&{twenty}")
+    assert len(more.conditions) == 20
+    assert set(more.faults) == {"there are more than 20 filters: leave some out"}
+    assert Selection.parse(f"where=customer_id:in:{','.join(map(str, range(1_000)))}").faults == ()
+    values = Selection.parse(f"where=customer_id:in:{','.join(map(str, range(1_001)))}")
+    assert values.conditions == ()
+    assert values.faults[0].startswith("the filter on customer_id has 1,001 values: give no more than 1,000")
+    long = Selection.parse(f"where=customer_id:eq:{'x' * 60_000}")
+    assert (long.conditions, long.faults) == ((), ("the link has more than 60,000 characters: make a shorter one",))
+
+
+def test_no_link_makes_a_large_answer(client: FlaskClient) -> None:
+    many = "&".join(f"where=spend_amount:ge:{number}" for number in range(1_200))
+    assert len(client.get(f"/audience?{many}").data) < 1_000_000
+    assert "This link is too long" in client.get(f"/audience?{'where=customer_id:eq:x&' * 5_000}").text
+
+
+def test_an_export_of_a_link_that_is_not_understood_is_refused(client: FlaskClient) -> None:
+    refused = client.get("/export/audience.csv?where=churn_probability:ge:high")
+    assert refused.status_code == 400
+    assert refused.text == (
+        "Nothing is exported, as a part of the link is wrong: 'high' is no value of churn_probability: write a number."
+    )
+
+
+def test_an_export_that_is_too_large_is_refused(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MOST_CELLS", 100)
+    assert client.get("/export/audience.csv?first=50&columns=customer_id,action").status_code == 200
+    refused = client.get("/export/audience.csv?first=51&columns=customer_id,action")
+    assert refused.status_code == 413
+    assert "51 customers with 2 columns are more than can be downloaded at once" in refused.text
+
+
+def test_so_many_exports_are_under_way_at_once(connection: duckdb.DuckDBPyConnection) -> None:
+    making = exports.Exports(made_at_once=1, held_at_once=2)
+    selection = Selection.parse("first=5")
+    first, size = making.make(connection, LATEST, selection, "csv")
+    second, _ = making.make(connection, LATEST, selection, "parquet")
+    assert size == 5
+    with pytest.raises(exports.ExportRefused, match="Too many exports are under way"):
+        making.make(connection, LATEST, selection, "csv")
+    first.close()
+    first.close()
+    third, _ = making.make(connection, LATEST, selection, "csv")
+    with pytest.raises(exports.ExportRefused):
+        making.make(connection, LATEST, selection, "csv")
+    # One that could not be made gives its place back.
+    second.close()
+    with pytest.raises(ConfigError):
+        making.make(connection, LATEST, selection, "exe")
+    making.make(connection, LATEST, selection, "csv")[0].close()
+    third.close()
+
+
+def test_two_exports_put_rows_aside_in_folders_of_their_own(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def write(writer: duckdb.DuckDBPyConnection, query: str, values: list[Any], path: Path, notes: Any) -> None:
+        (spilled,) = writer.execute("SELECT current_setting('temp_directory')").fetchall()[0]
+        seen.append((spilled, Path(spilled).parent.stat().st_mode & 0o777))
+        path.touch()
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(exports, "write_rows", write)
+    for _ in range(2):
+        exports.Exports().make(connection, LATEST, Selection(), "csv")[0].close()
+    (one, one_mode), (other, other_mode) = seen
+    assert one != other
+    assert one_mode == other_mode == 0o700
+    assert Path(one).is_relative_to(tmp_path)
+    assert list(tmp_path.iterdir()) == []

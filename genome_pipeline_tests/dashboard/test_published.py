@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import duckdb
 import pytest
 
 from genome_pipeline.dashboard import queries
+from genome_pipeline.dashboard.app import PAGES, render
+from genome_pipeline.dashboard.pages.request import PageRequest
 from genome_pipeline.dashboard.published import (
     PublishedFile,
     PublishedFileMissing,
@@ -87,6 +91,75 @@ def test_nothing_can_be_written_and_no_other_file_read(published_path: Path) -> 
             connection.execute("SELECT * FROM read_text(?)", [__file__])
         with pytest.raises(duckdb.Error):
             connection.execute("SET enable_external_access = true")
+
+
+def test_each_version_puts_rows_aside_in_a_folder_of_its_own(
+    tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spill))
+    published = PublishedFile(build_published_file(tmp_path / "genome.duckdb", customer_count=20))
+    newer = build_published_file(tmp_path / "building.duckdb", customer_count=20)
+    with published.connect() as under_way:
+        os.replace(newer, published.path)
+        with published.connect() as next_request, PublishedFile(published_path).connect() as other_process:
+            folders = [_spilled(connection) for connection in (under_way, next_request, other_process)]
+            assert len(set(folders)) == 3
+            assert all(folder.parent.stat().st_mode & 0o777 == 0o700 for folder in folders)
+            assert all(folder.is_relative_to(spill) for folder in folders)
+    del published
+    assert list(spill.iterdir()) == []
+
+
+def test_the_readers_of_commands_put_rows_aside_in_folders_of_their_own(published_path: Path) -> None:
+    with Published(published_path) as one, Published(published_path) as other:
+        folders = {_spilled(one.connection), _spilled(other.connection)}
+        assert len(folders) == 2
+        assert {folder.parent.stat().st_mode & 0o777 for folder in folders} == {0o700}
+    assert not any(folder.parent.exists() for folder in folders)
+
+
+def _spilled(connection: duckdb.DuckDBPyConnection) -> Path:
+    return Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+
+
+_ENDLESS = "SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b WHERE hash(a.range, b.range) = 1"
+
+
+def test_a_query_that_takes_too_long_is_ended_and_the_next_one_is_not(published_path: Path) -> None:
+    published = PublishedFile(published_path)
+    with pytest.raises(duckdb.InterruptException), published.connect(seconds=0.2) as connection:
+        connection.execute(_ENDLESS).fetchall()
+    with published.connect() as connection:
+        assert _latest(connection) == SNAPSHOTS[-1]
+
+
+def test_closing_ends_the_queries_that_run(published_path: Path) -> None:
+    published = PublishedFile(published_path)
+    has_begun, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with pytest.raises(duckdb.InterruptException), published.connect() as connection:
+            has_begun.set()
+            connection.execute(_ENDLESS).fetchall()
+        ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert has_begun.wait(60)
+    published.close()
+    assert ended.wait(10)
+    reader.join()
+
+
+def test_a_page_that_took_too_long_says_so(published_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_long(request: PageRequest) -> None:
+        request.connection.execute(_ENDLESS).fetchall()
+
+    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(PAGES["/value"], "layout", take_long)
+    assert render(PublishedFile(published_path), "/value", "", None)[3] == "Took too long"
 
 
 def test_a_file_of_another_schema_is_named_and_not_read(tmp_path: Path) -> None:

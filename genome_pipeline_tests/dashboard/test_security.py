@@ -14,12 +14,12 @@ from urllib.parse import quote, urlencode
 import duckdb
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.serving import make_server
 
 from genome_pipeline.cli import main
 from genome_pipeline.dashboard import app, security
-from genome_pipeline.dashboard.app import PAGES, _QuietHandler, create_app
-from genome_pipeline.dashboard.security import Access
+from genome_pipeline.dashboard.app import PAGES, create_app
+from genome_pipeline.dashboard.security import Access, Guesses, Sessions
+from genome_pipeline.dashboard.server import MOST_BODY_BYTES, Server
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import DashboardSettings, load_settings
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS, build_published_file
@@ -29,8 +29,7 @@ CONFIG = '[source]\npath = "x.csv"\ncolumns = {customer_id = "a", ordered_at = "
 
 
 @pytest.fixture
-def guarded(published_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr(security, "_WRONG_SECRET_SECONDS", 0)
+def guarded(published_path: Path) -> FlaskClient:
     client: FlaskClient = create_app(published_path, Access(PASSWORD, TOKEN)).server.test_client()
     return client
 
@@ -146,12 +145,126 @@ def test_the_password_opens_a_session_with_a_secure_cookie(guarded: FlaskClient)
     assert _page_request(guarded, "/", base_url=base).status_code == 200
 
 
-@pytest.mark.parametrize("target", ["https://example.org", "//example.org", "/\\example.org", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("https://example.org", "//example.org", "/\\example.org", "javascript:alert(1)"),
+        *(
+            "/\t/example.org",
+            "/\n/example.org",
+            "\t//example.org",
+            "/\r\nSet-Cookie: a=b",
+            "/ /example.org",
+            "/\xa0x",
+            "",
+        ),
+    ],
+)
 def test_a_login_leads_nowhere_else(guarded: FlaskClient, target: str) -> None:
     query = urlencode({"next": target})
     opened = guarded.post(f"/login?{query}", data={"secret": PASSWORD}, base_url="https://localhost")
     assert opened.headers["Location"] == "/"
     assert "example.org" not in guarded.get(f"/login?{query}", base_url="https://localhost").text
+
+
+@pytest.mark.parametrize("path", ["/%0a", "/login%0a", "/login?next=/%0a", "/%09/example.org", "/export/%0a", "/%ff"])
+def test_no_address_is_a_failure_of_the_server(guarded: FlaskClient, client: FlaskClient, path: str) -> None:
+    assert guarded.get(path, base_url="https://localhost").status_code in (200, 302, 404)
+    assert guarded.post(path, data={"secret": PASSWORD}, base_url="https://localhost").status_code in (302, 401, 405)
+    assert client.get(path).status_code in (200, 404)
+
+
+class _Clock:
+    """A clock that is put on by hand."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_wrong_secrets_are_looked_at_ever_so_often_whoever_sends_them() -> None:
+    clock = _Clock()
+    guesses = Guesses(clock)
+    assert [guesses.check(lambda: False) for _ in range(7)] == [False] * 5 + [None] * 2
+    assert guesses.seconds_to_wait == 30
+    # Not even the right one: it would tell that it is.
+    assert guesses.check(lambda: True) is None
+    clock.now += 29
+    assert (guesses.check(lambda: True), guesses.seconds_to_wait) == (None, 1)
+    clock.now += 1
+    # A right one costs nothing, and gives none back.
+    assert [guesses.check(lambda: True), guesses.check(lambda: True)] == [True, True]
+    assert [guesses.check(lambda: False), guesses.check(lambda: False)] == [False, None]
+    clock.now += 10_000
+    assert [guesses.check(lambda: False) for _ in range(6)] == [False] * 5 + [None]
+
+
+def test_many_wrong_secrets_at_once_are_counted_one_by_one() -> None:
+    guesses = Guesses(_Clock())
+    looked_at: list[bool | None] = []
+    threads = [threading.Thread(target=lambda: looked_at.append(guesses.check(lambda: False))) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert looked_at.count(False) == 5
+
+
+def test_guessing_a_token_keeps_nobody_from_the_form_nor_out_of_a_session(
+    guarded: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = "https://localhost"
+    assert guarded.post("/login", data={"secret": PASSWORD}, base_url=base).status_code == 302
+    stranger = guarded.application.test_client()
+    with caplog.at_level(logging.WARNING):
+        answers = [stranger.get("/", headers={"Authorization": f"Bearer guess-{turn}"}) for turn in range(8)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 30
+    assert "Too many wrong secrets were tried lately" in answers[-1].text
+    assert caplog.messages == ["a wrong token was given from 127.0.0.1"] * 5
+    assert stranger.get("/", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 429
+    assert guarded.get("/", base_url=base).status_code == 200
+    assert stranger.post("/login", data={"secret": PASSWORD}, base_url=base).status_code == 302
+
+
+def test_guesses_in_the_form_are_limited_too(guarded: FlaskClient) -> None:
+    base = "https://localhost"
+    tried = [guarded.post("/login", data={"secret": f"guess-{turn}"}, base_url=base) for turn in range(6)]
+    assert [answer.status_code for answer in tried] == [401] * 5 + [429]
+    assert "Too many wrong secrets" in tried[-1].text
+    assert guarded.post("/login", data={"secret": PASSWORD}, base_url=base).status_code == 429
+
+
+def test_a_session_ends_by_itself_and_by_logging_out_wherever_its_cookie_is() -> None:
+    clock = _Clock()
+    sessions = Sessions(clock)
+    name, other = sessions.begin(), sessions.begin()
+    assert sessions.holds(name)
+    assert not sessions.holds(None)
+    assert not sessions.holds("made-up")
+    clock.now += security.SESSION_SECONDS - 1
+    assert sessions.holds(name)
+    sessions.end(name)
+    assert (sessions.holds(name), sessions.holds(other)) == (False, True)
+    clock.now += 1
+    assert not sessions.holds(other)
+
+
+def test_logging_out_ends_the_session(guarded: FlaskClient, client: FlaskClient) -> None:
+    base = "https://localhost"
+    guarded.post("/login", data={"secret": PASSWORD}, base_url=base)
+    assert "Log out" in guarded.get("/_dash-layout", base_url=base).text
+    assert "Log out" not in client.get("/_dash-layout").text
+    copied = guarded.get_cookie("genome_session")
+    assert copied is not None
+    assert guarded.get("/logout", base_url=base).status_code in (200, 405)
+    assert guarded.get("/", base_url=base).status_code == 200
+    left = guarded.post("/logout", base_url=base)
+    assert (left.status_code, left.headers["Location"]) == (302, "/login")
+    assert guarded.get("/", base_url=base).status_code == 302
+    guarded.set_cookie("genome_session", copied.value, secure=True)
+    assert guarded.get("/", base_url=base).status_code == 302
 
 
 def test_no_password_is_taken_on_a_way_that_can_be_read(guarded: FlaskClient) -> None:
@@ -205,7 +318,7 @@ HOSTILE_TEXTS = (
     "<img src=x onerror=alert(1)>",
     "\x00",
     "%00%0d%0aSet-Cookie: a=b",
-    "A" * 5_000,
+    "A" * 2_500,
     "\udcff",
 )
 _SELECTION_PARAMETERS = ("rule", "where", "sort", "top", "first", "columns")
@@ -279,6 +392,67 @@ def _rows(first: Any, last: Any, order: list[dict[str, str]]) -> dict[str, Any]:
     return {"startRow": first, "endRow": last, "sortModel": order}
 
 
+def _page_body(**changed: Any) -> dict[str, Any]:
+    return {
+        "output": "customer-search.data",
+        "outputs": {"id": "customer-search", "property": "data"},
+        "inputs": [{"id": "customer-search", "property": "searchValue", "value": "C00"}],
+        "state": [{"id": "url", "property": "search", "value": ""}],
+        "changedPropIds": ["customer-search.searchValue"],
+        **changed,
+    }
+
+
+def _input(value: Any) -> list[dict[str, Any]]:
+    return [{"id": "customer-search", "property": "searchValue", "value": value}]
+
+
+MALFORMED = (
+    *("", "no json", "[]", "{}", "null", "1", '"x"', '{"output": 5}', '{"output": {}}', "[" * 5_000),
+    *(
+        json.dumps(_page_body(output=output))
+        for output in ("nothing.children", ["x"], None, "..x..", "saved-views.data")
+    ),
+    *(json.dumps(_page_body(outputs=outputs)) for outputs in (None, 5, [], {}, [{"id": "x"}])),
+    *(
+        json.dumps(_page_body(inputs=inputs))
+        for inputs in (None, 5, [], {}, ["x"], [5], [{}], _input(5), _input(["x"]))
+    ),
+    *(json.dumps(_page_body(state=state)) for state in (None, 5, [], ["x"], [{"id": "url", "property": "search"}] * 2)),
+    *(json.dumps(_page_body(changedPropIds=changed)) for changed in (None, 5, [5], [["x"]])),
+)
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_call_is_the_callers_fault(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, body: str
+) -> None:
+    answer = client.post("/_dash-update-component", data=body, content_type="application/json")
+    assert (answer.status_code, answer.text) == (
+        400,
+        "That is no request of this dashboard's pages: open the page again.",
+    )
+    assert caplog.text == ""
+    whole = client.post("/_dash-update-component", json=_page_body())
+    assert whole.get_json()["response"]["customer-search"]["data"][0] == "C0001"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"startRow": None}, _rows(None, [], []), _rows(0, 5, [5]), _rows(0, 1e999, []), _rows(0, 5, {"a": 1})],
+)
+def test_rows_that_cannot_be_given_are_none(client: FlaskClient, wanted: dict[str, Any]) -> None:
+    answer = _callback(client, "audience-grid.getRowsResponse", {"audience-grid.getRowsRequest": wanted}, "")
+    assert answer.get_json()["response"]["audience-grid"]["getRowsResponse"] == {"rowData": [], "rowCount": 0}
+
+
+def test_a_large_body_is_refused(client: FlaskClient, guarded: FlaskClient) -> None:
+    large = b"x" * (MOST_BODY_BYTES + 1)
+    for tested, path in ((client, "/_dash-update-component"), (guarded, "/login")):
+        answer = tested.post(path, data=large, content_type="application/json", base_url="https://localhost")
+        assert answer.status_code in (400, 413)
+
+
 def _callback(client: FlaskClient, output: str, inputs: dict[str, Any], search: str) -> Any:
     def split(name: str) -> dict[str, str]:
         return dict(zip(("id", "property"), name.split("."), strict=True))
@@ -344,18 +518,14 @@ def test_no_customer_is_named_in_the_log(
 ) -> None:
     app = create_app(published_path)
     monkeypatch.setattr(PAGES["/customer"], "layout", _fails)
-    server = make_server("127.0.0.1", 0, app.server, threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    server = Server(app.server, "127.0.0.1", 0)
+    threading.Thread(target=server.run, daemon=True).start()
     from urllib.request import urlopen
 
     with caplog.at_level(logging.DEBUG):
         with urlopen(f"http://127.0.0.1:{server.port}/customer?customer_id=C0010") as answer:
             assert answer.status == 200
         shown = _page_request(app.server.test_client(), "/customer", "?customer_id=C0010").get_json()["response"]
-    server.shutdown()
-    thread.join()
-    server.server_close()
     assert shown["page-title"]["data"] == "Unreadable file"
     captured = capfd.readouterr()
     said = caplog.text + captured.out + captured.err

@@ -3,6 +3,16 @@ function noUpdate() {
     return window.dash_clientside.no_update;
 }
 
+/* A login that has ended: the page is asked for again, which leads to the login and back. */
+const genomeFetch = window.fetch;
+window.fetch = async function (...request) {
+    const answer = await genomeFetch.apply(window, request);
+    if (answer.status === 401) {
+        window.location.reload();
+    }
+    return answer;
+};
+
 function genomeCells(cellType, cells, isNumber) {
     return cells.map((cell, position) => ({
         type: cellType,
