@@ -69,8 +69,8 @@ def test_a_season_that_the_forecast_could_not_know_fails_as_seldom() -> None:
             name: expit(logit(outcomes[name].clip(1e-9, 1 - 1e-9)) + shift)
             for name in ("churn_probability", "churn_probability_lower", "churn_probability_upper")
         }
-        return measured(outcomes.assign(**said))
+        return measured(outcomes.assign(**said, expected_orders=None, expected_spend=None))
 
-    passed = count(map(season, SEEDS))
-    assert passed["churn_is_calibrated"] >= 95, passed
-    assert passed["bounds"] >= 95, passed
+    databases = [season(seed) for seed in SEEDS[:50]]
+    for judge in (judge_calibration, judge_bounds):
+        assert sum(all(one.is_passed for one in judge(database, [MATURED])) for database in databases) >= 47
