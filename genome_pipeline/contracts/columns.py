@@ -186,6 +186,7 @@ _DICTIONARY = (
     _money("first_day_amount", "Amount purchased on the first purchase day.", 0),
     Column("squared_order_amount_sum", "DECIMAL(38,4)", "Sum of squared order amounts.", None, 0),
     Column("squared_gap_days_sum", "BIGINT", "Sum of squared days between consecutive purchase days.", None, 0),
+    _days("last_gap_days", "Days between the last two purchase days; null without a repeat."),
     _count("return_line_count", "Lines that take something back."),
     _count("frequency_count", "BTYD frequency x: repeat purchase days (purchase days after the first)."),
     _days("recency_days", "BTYD recency t_x: days from first to last purchase. Not days_since_last_order."),
@@ -204,6 +205,13 @@ _DICTIONARY = (
     _ratio("order_gap_cv_ratio", "Irregularity: standard deviation of gaps over their mean; null below two gaps."),
     _ratio("overdue_ratio", "days_since_last_order over order_gap_mean_days; above 1 the next order is overdue."),
     _share("weekend_share", "Purchase days that fall on a weekend, of all purchase days."),
+    _share("active_year_share", "Years with a purchase, of those since the first purchase, counted back from as_of."),
+    _count(
+        "year_ago_purchase_day_count",
+        "Purchase days in the window, as long as the recent one, that began a year before as_of; null for who first"
+        " bought later.",
+    ),
+    _count("two_years_ago_purchase_day_count", "The same two years before as_of."),
     _count("recent_purchase_day_count", "Purchase days in the recent window (whole periods nearest the horizon)."),
     _count("previous_purchase_day_count", "Purchase days in the window of equal length before the recent one."),
     _money("recent_spend_amount", "Purchases less returns in the recent window."),

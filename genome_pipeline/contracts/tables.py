@@ -107,6 +107,7 @@ _ACTIVITY = (
     "first_day_amount",
     "squared_order_amount_sum",
     "squared_gap_days_sum",
+    "last_gap_days",
     "return_line_count",
     "country",
 )
@@ -140,6 +141,10 @@ GENES = (
     "return_line_count",
     "return_amount",
     "return_share",
+    "last_gap_days",
+    "active_year_share",
+    "year_ago_purchase_day_count",
+    "two_years_ago_purchase_day_count",
 )
 """The measured genome: the numeric columns of ``customer_features``."""
 
@@ -161,6 +166,9 @@ NULLABLE_GENES = frozenset(
         "momentum_share",
         "return_amount",
         "return_share",
+        "last_gap_days",
+        "year_ago_purchase_day_count",
+        "two_years_ago_purchase_day_count",
     }
 )
 
@@ -317,6 +325,7 @@ _ALL = (
                 "return_amount",
                 "first_day_amount",
                 "squared_order_amount_sum",
+                "last_gap_days",
                 "country",
             }
         ),

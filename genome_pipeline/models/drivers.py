@@ -91,6 +91,13 @@ _WORDS: dict[str, tuple[str, str]] = {
     "return_line_count": ("{value} line{s} returned", ""),
     "return_amount": ("returned {value}", _NO_AMOUNTS),
     "return_share": ("returned {value} of what was bought", _NO_AMOUNTS),
+    "last_gap_days": ("{value} day{s} between the last two purchase days", "one purchase day"),
+    "active_year_share": ("bought in {value} of the years since the first order", ""),
+    "year_ago_purchase_day_count": ("{value} purchase day{s} in the same {window} days a year before", "no customer then"),
+    "two_years_ago_purchase_day_count": (
+        "{value} purchase day{s} in the same {window} days two years before",
+        "no customer then",
+    ),
 }
 _AVERAGE_WORDS, _REST_WORDS = "the average customer", "everything else"
 
