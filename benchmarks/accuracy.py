@@ -40,7 +40,7 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
 from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.risk import RiskModel, fit_risk_model
+from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.segments import fit_segments, segment_customers
 from genome_pipeline.models.similarity import SimilarityIndex
 from genome_pipeline.models.snapshots import (
@@ -52,7 +52,7 @@ from genome_pipeline.models.snapshots import (
     snapshots_to_learn_from,
     training_horizon,
 )
-from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value
+from genome_pipeline.models.forecast.value import ValueModel, fit_value_model, naive_value
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 from genome_pipeline.transforms.outcomes import realised_outcomes

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.customers import drawn_features
 from genome_pipeline.models.drivers import explain_customers
-from genome_pipeline.models.risk import fit_risk_model
-from genome_pipeline.models.value import fit_value_model
+from genome_pipeline.models.forecast.risk import fit_risk_model
+from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 
 RESULTS = Path(__file__).parent / "results" / "explain"

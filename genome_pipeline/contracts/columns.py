@@ -129,7 +129,7 @@ _DICTIONARY = (
     # Time and identity
     _date("as_of", "End of the period, exclusive: the snapshot knows only what happened before it."),
     _date("matured_as_of", "Snapshot at which the horizon of the prediction had passed and its outcome became known."),
-    _date("selection_as_of", "Matured snapshot on which the candidates were compared, out of time."),
+    _date("selection_as_of", "Latest matured snapshot at which the forecast was made again, to learn from its errors."),
     _date("period_start_date", "First day of the period."),
     _text(
         "customer_id",
@@ -290,6 +290,14 @@ _DICTIONARY = (
     _currency("expected_spend", "Expected purchases less returns within the horizon.", 0),
     _currency("expected_spend_lower", "Lower bound of the prediction interval of expected_spend."),
     _currency("expected_spend_upper", "Upper bound of the prediction interval of expected_spend.", 0),
+    Column(
+        "orders_if_retained",
+        "DOUBLE",
+        "Purchase days expected within the horizon of a customer who buys at all: expected_orders over P(buys).",
+        Unit.ORDERS,
+        1,
+    ),
+    _currency("spend_per_order_amount", "Spend expected per purchase day: expected_spend over expected_orders.", 0),
     _orders("naive_expected_orders", "Baseline: purchase days of the recent window, scaled to the horizon."),
     _currency("naive_expected_spend", "Baseline: spend of the recent window, scaled to the horizon; at least 0.", 0),
     _probability("churn_probability", "Probability of no purchase within the horizon."),
@@ -317,7 +325,8 @@ _DICTIONARY = (
         "driver_rank", "INTEGER", "0 the average customer, 1 to 5 the largest contributions, 6 the rest.", None, 0, 6
     ),
     _text(
-        "driver", "What contributes: a gene, purchase_history, average_customer (rank 0) or everything_else (rank 6)."
+        "driver",
+        "What contributes: a gene, purchase_rate, silence, average_customer (rank 0) or everything_else (rank 6).",
     ),
     Column(
         "contribution", "DOUBLE", "What the driver adds, in the unit of the prediction, which all of them add up to."

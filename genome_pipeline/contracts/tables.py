@@ -184,7 +184,7 @@ CUMULATIVE_GENES = (
 )
 """Genes that are running totals: they grow as long as a customer is known, so what moves is what a period adds."""
 
-CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share")
+CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share", "active_year_share")
 """Genes that are distances between dates: the calendar moves them, whatever customers do."""
 
 _SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
@@ -199,6 +199,7 @@ _SEGMENT = (
 _PROFILE = tuple(f"{statistic}_{gene}" for gene, *_ in PROFILE_GENES for statistic in SPREAD)
 _ORDERS = ("expected_orders", "expected_orders_lower", "expected_orders_upper")
 _SPEND = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
+_IF_RETAINED = ("orders_if_retained", "spend_per_order_amount")
 _NAIVE_VALUE = ("naive_expected_orders", "naive_expected_spend")
 _CHURN = ("churn_probability", "churn_probability_lower", "churn_probability_upper")
 _CONFIDENCE_PARTS = (
@@ -504,7 +505,8 @@ _ALL = (
         "value_model",
         "value",
         "candidate x snapshot",
-        "Value models tried at the snapshot, compared out of time on the last matured one, beside the naive baseline.",
+        "Experts on orders and amounts at the snapshot, the forecast they make, and errors of each at earlier dates,"
+        " beside the naive baseline.",
         (*_MODEL, "orders_mae", "spend_mae_amount", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
@@ -516,10 +518,10 @@ _ALL = (
         "value",
         "customer x snapshot",
         "Orders and spend expected within the horizon, with prediction intervals, beside the naive baseline.",
-        ("as_of", "customer_id", *_ORDERS, *_SPEND, *_NAIVE_VALUE, "abstain_reason"),
+        ("as_of", "customer_id", *_ORDERS, *_SPEND, *_IF_RETAINED, *_NAIVE_VALUE, "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*_ORDERS, *_SPEND, "naive_expected_spend", "abstain_reason"}),
+        frozenset({*_ORDERS, *_SPEND, *_IF_RETAINED, "naive_expected_spend", "abstain_reason"}),
         is_published=True,
         references=(_EVERY_CUSTOMER,),
     ),
@@ -527,7 +529,8 @@ _ALL = (
         "risk_model",
         "risk",
         "candidate x snapshot",
-        "Risk models tried at the snapshot, compared out of time on the last matured one, beside the naive baseline.",
+        "Experts on who buys at the snapshot, the forecast they make, and errors of each at earlier dates, beside the"
+        " naive baseline.",
         (*_MODEL, "brier_score", "log_loss", "auc", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
@@ -735,6 +738,7 @@ _ALL = (
             *_SEGMENT,
             *_ORDERS,
             *_SPEND,
+            *_IF_RETAINED,
             *_NAIVE_VALUE,
             "value_abstain_reason",
             *_CHURN,
@@ -765,6 +769,7 @@ _ALL = (
                 "has_moved",
                 *_ORDERS,
                 *_SPEND,
+                *_IF_RETAINED,
                 "naive_expected_spend",
                 *_CHURN,
                 "p_alive",

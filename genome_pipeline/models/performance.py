@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.risk import log_loss
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.risk import log_loss
 
 Floats = NDArray[np.float64]
 

@@ -51,7 +51,9 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         previous_spend=net.sum(where=previous),
         last_gap_within_period=known.last_gap_days.argmax(known.period_start_date, where=bought),
         **{
-            f"{name}_purchase_day_count": known.purchase_day_count.sum(where=known.period_start_date.between(first, last))
+            f"{name}_purchase_day_count": known.purchase_day_count.sum(
+                where=known.period_start_date.between(first, last)
+            )
             for name, (first, last) in seasons.items()
         },
     )
