@@ -78,6 +78,18 @@ ROWS: tuple[Row, ...] = tuple(
 )
 """Dates of a log lie apart, and horizons from a month to a year; first half-years are among them."""
 
+FIVE = {
+    name: next(row for row in ROWS if row.name == name)
+    for name in (
+        "cdnow-19980101-181",
+        "cdnow-19971001-273",
+        "online_retail_ii-20110610-183",
+        "online_retail_ii-20110911-90",
+        "complete_journey-20171003-90",
+    )
+}
+"""Rows of the three logs that anyone can get, for benchmarks that need a few."""
+
 _COLUMNS = {
     # customer, order, moment, product, category, country, quantity, amount
     "online_retail_ii": "customer_id, order_id, timestamp, product_id, NULL, country, quantity, quantity * unit_price",

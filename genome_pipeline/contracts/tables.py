@@ -184,8 +184,16 @@ CUMULATIVE_GENES = (
 )
 """Genes that are running totals: they grow as long as a customer is known, so what moves is what a period adds."""
 
-CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share", "active_year_share")
-"""Genes that are distances between dates: the calendar moves them, whatever customers do."""
+CLOCK_GENES = (
+    "t_days",
+    "recency_days",
+    "days_since_last_order",
+    "active_period_share",
+    "active_year_share",
+    "year_ago_purchase_day_count",
+    "two_years_ago_purchase_day_count",
+)
+"""Genes that are distances between dates, or tell of a season: the calendar moves them, whatever customers do."""
 
 _SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
 _SEGMENT = (

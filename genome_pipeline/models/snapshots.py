@@ -161,8 +161,8 @@ def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
 
     Of any part of the known dates that holds those chosen, the same are chosen.
     """
-    near = {min(known, key=lambda day: (abs((day - target).days), day)): target for target in targets}
-    return sorted((day for day, target in near.items() if abs((day - target).days) <= MONTH_DAYS / 2), reverse=True)
+    near = ((min(known, key=lambda day: (abs((day - target).days), day)), target) for target in targets)
+    return sorted({day for day, target in near if abs((day - target).days) <= MONTH_DAYS / 2}, reverse=True)
 
 
 def is_same_season(day: date, as_of: date) -> bool:

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
+
 Floats = NDArray[np.float64]
 
-_BETWEEN_SEASONS, _WITHIN_SEASON = 0.06, 0.04
-"""Variances of what Pareto/NBD misses, in squared log-odds."""
-
-_BTYD_WEIGHT = 0.4
-"""Weight of the level of Pareto/NBD beside that of the experts that learned from outcomes."""
+BETWEEN_SEASONS = 0.06
+"""Variance, in squared log-odds, of what Pareto/NBD misses from one season of a year to another."""
 
 _OTHER_VARIANCE = 0.08
 """Variance of the level of a season that was not seen, in squared log-odds."""
@@ -49,19 +48,19 @@ class Season(NamedTuple):
     customers: int
 
 
-def expected_level(said: Levels, seasons: Sequence[Season]) -> tuple[float, float]:
+def expected_level(said: Levels, seasons: Sequence[Season], constants: Constants = CONSTANTS) -> tuple[float, float]:
     """The level to expect, in log-odds, and the variance of its error."""
     if not seasons:
-        return said.btyd, _WITHIN_SEASON + _OTHER_VARIANCE
+        return said.btyd, constants.within_season + _OTHER_VARIANCE
     sampling = float(np.mean([1 / (one.customers * one.share * (1 - one.share)) for one in seasons]))
-    noise = (_WITHIN_SEASON + sampling) / len(seasons)
-    credibility = _BETWEEN_SEASONS / (_BETWEEN_SEASONS + noise)
+    noise = (constants.within_season + sampling) / len(seasons)
+    credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + noise)
     corrected = [said.btyd + credibility * np.mean([logit(one.share) - one.said.btyd for one in seasons])]
     missed = [logit(one.share) - one.said.trained for one in seasons if one.said.trained is not None]
     if said.trained is not None and missed:
         corrected.append(said.trained + credibility * np.mean(missed))
-    weights = [_BTYD_WEIGHT, 1 - _BTYD_WEIGHT][: len(corrected)]
-    variance = (1 - credibility) * _BETWEEN_SEASONS + _WITHIN_SEASON
+    weights = [constants.btyd_level_weight, 1 - constants.btyd_level_weight][: len(corrected)]
+    variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
     return float(np.average(corrected, weights=weights)), variance
 
 

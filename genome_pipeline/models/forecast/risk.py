@@ -37,6 +37,7 @@ from genome_pipeline.models.forecast.candidates import (
     candidate_table,
     weight_reason,
 )
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 from genome_pipeline.models.forecast.experts import BtydActivity, Expert, Training, fit_activity, load_expert
 from genome_pipeline.models.forecast.level import Levels, Season, expected_level, level_of, share_of, shift_to_level
 from genome_pipeline.models.forecast.weights import (
@@ -278,7 +279,11 @@ class RiskModel:
 
 
 def fit_risk_model(
-    current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon_days: int, seed: int
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    seed: int,
+    constants: Constants = CONSTANTS,
 ) -> RiskModel:
     """Fit the forecast of who buys at one snapshot.
 
@@ -291,15 +296,22 @@ def fit_risk_model(
             :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
         horizon_days: length of the horizon.
         seed: seed of everything random.
+        constants: how far the log's own evidence moves the forecast.
 
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
     with threadpool_limits(1):
-        return _fitted(by_customer(current), labelled, horizon_days, seed)
+        return _fitted(by_customer(current), labelled, horizon_days, seed, constants)
 
 
-def _fitted(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon_days: int, seed: int) -> RiskModel:
+def _fitted(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    seed: int,
+    constants: Constants,
+) -> RiskModel:
     if len(current) < MINIMUM_CUSTOMERS:
         return _abstaining(horizon_days, f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}")
     as_of = snapshot_date(current)
@@ -311,12 +323,11 @@ def _fitted(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot], horizon
         return _abstaining(horizon_days, str(reason))
     made = remade(snapshots, as_of, horizon_days, seed)
     names = [*experts]
-    weights = learned_weights(
-        start_weights(STANDARD, names, returned_customers(current)), _evidence(made, names, as_of)
-    )
+    start = start_weights(STANDARD, names, returned_customers(current))
+    weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
     said = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
     score = weighted(said, names, weights)
-    level, variance = expected_level(levels_said(said), _seasons(made, as_of, horizon_days))
+    level, variance = expected_level(levels_said(said), _seasons(made, as_of, horizon_days), constants)
     constant = shift_to_level(score, level)
     average = reference_rows(current, seed)
     terms = weighted({name: expert.terms(average, horizon_days) for name, expert in experts.items()}, names, weights)

@@ -318,11 +318,15 @@ def _said_at(
     """Purchase days of those who buy, by expert and by the forecast, and spend per purchase day, (customers,) each."""
     features = origin.features
     orders = Orders.fit(features, training, horizon_days, seed)
-    said = {name: 1 + np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
+    forecast = orders.predict(features, horizon_days)
+    further = {name: np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
+    if _LEVEL_OF_HALF in further:
+        further[_LEVEL_OF_HALF] *= np.sum(forecast - 1) / np.sum(further[_LEVEL_OF_HALF])
+    said = {name: 1 + values for name, values in further.items()}
     amount = np.full(len(features), np.nan)
     with suppress(NotEnoughData):
         amount = Amounts.fit(features, training.whole, seed).predict(features)
-    return {**said, FORECAST: orders.predict(features, horizon_days)}, amount
+    return {**said, FORECAST: forecast}, amount
 
 
 def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:

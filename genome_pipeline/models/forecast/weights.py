@@ -33,9 +33,6 @@ STANDARD = {
 _RETURNED_CUSTOMERS = 150
 """Customers who came back with whom the standard weights and Pareto/NBD alone count alike."""
 
-_PENALTY = 5_000.0
-"""Customers, roughly, whose outcomes count as much as the start."""
-
 _DISCOUNT = 0.7
 """Of each customer: those of one date err together."""
 
@@ -72,8 +69,10 @@ def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned
     return np.asarray(share * standard / standard.sum() + (1 - share) * alone)
 
 
-def learned_weights(start: Floats, evidence: Sequence[Evidence]) -> Floats:
+def learned_weights(start: Floats, evidence: Sequence[Evidence], penalty: float) -> Floats:
     """Weights at the maximum of the penalised likelihood, shape (experts,), each at least 0.
+
+    ``penalty`` is that of :class:`genome_pipeline.models.forecast.constants.Constants`.
 
     Each date has a level of its own, so that weights learn to tell customers apart and not how many buy. By Newton's
     method, to the last digits; rounded, so that they are the same on every machine.
@@ -85,8 +84,8 @@ def learned_weights(start: Floats, evidence: Sequence[Evidence]) -> Floats:
     experts, parameters = start.size, np.concatenate([start, np.zeros(len(evidence))])
     for _ in range(_STEPS):
         gradient, curvature = np.zeros(parameters.size), np.zeros((parameters.size, parameters.size))
-        gradient[:experts] = _PENALTY * (parameters[:experts] - start)
-        curvature[:experts, :experts] = _PENALTY * np.eye(experts)
+        gradient[:experts] = penalty * (parameters[:experts] - start)
+        curvature[:experts, :experts] = penalty * np.eye(experts)
         for date, one in enumerate(evidence, start=experts):
             probability = expit(one.log_odds @ parameters[:experts] + one.offset + parameters[date])
             weight = scale * one.weight
