@@ -1,9 +1,9 @@
 """Chooses what the forecast takes from other logs, by leaving out one log at a time.
 
 ``python -m benchmarks.constants [--jobs 2]`` fits the forecast on every row of the panel under each of a few constants
-(:class:`genome_pipeline.models.forecast.constants.Constants`). Of each log, the constants are chosen that have the least
-log loss, over the best baseline, on the rows of all other logs, each log counting alike; what they then achieve on the
-log left out is the table of record. The constants of the program are those that all logs together choose.
+(:class:`genome_pipeline.models.forecast.constants.Constants`). For each log those are chosen that have the least log
+loss, over the best baseline, on the rows of all other logs, each log counting alike; what they then achieve on the log
+left out is the table of record. The constants of the program are those that all logs together choose.
 """
 
 from __future__ import annotations
