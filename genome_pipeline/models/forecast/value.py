@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.btyd import NotEnoughData
-from genome_pipeline.models.drivers import reference_rows
+from genome_pipeline.models.drivers import PURCHASE_RATE, TERMS, reference_rows
 from genome_pipeline.models.forecast.amounts import Amounts
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
@@ -103,9 +103,9 @@ class Orders:
         return cls(experts, weights, level - total)
 
     def linear(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Logarithm of the purchase days beyond the first, shape (customers,)."""
+        """Logarithm of the purchase days beyond the first, shape (customers,), at most what the horizon has."""
         said = {name: expert.linear(features, horizon_days) for name, expert in self.experts.items()}
-        return weighted(said, [*self.experts], self.weights) + self.constant
+        return np.minimum(weighted(said, [*self.experts], self.weights) + self.constant, _log_most(horizon_days))
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Purchase days, shape (customers,), from 1 to the days of the horizon."""
@@ -116,6 +116,8 @@ class Orders:
         said = {name: expert.terms(features, horizon_days) for name, expert in self.experts.items()}
         found = weighted(said, [*self.experts], self.weights)
         found[:, -1] += self.constant
+        # The bound, where it applies, counts as part of the customer's own rate.
+        found[:, TERMS.index(PURCHASE_RATE)] += np.minimum(_log_most(horizon_days) - found.sum(axis=1), 0.0)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,6 +133,11 @@ class Orders:
         """Inverse of :meth:`to_dict`."""
         experts = {name: load_expert(name, "orders", expert) for name, expert in state["experts"].items()}
         return cls(experts, np.array(state["weights"]), state["constant"])
+
+
+def _log_most(horizon_days: int) -> float:
+    """Logarithm of the most purchase days beyond the first; of a single day, of as good as none."""
+    return float(np.log(max(horizon_days - 1, 1e-10)))
 
 
 class Intervals(NamedTuple):
