@@ -13,6 +13,7 @@ import os
 import resource
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ import numpy as np
 
 from benchmarks.customers import drawn_features
 from genome_pipeline.models.drivers import explain_customers
-from genome_pipeline.models.risk import fit_risk_model
-from genome_pipeline.models.value import fit_value_model
+from genome_pipeline.models.forecast.explanations import explain_forecast
+from genome_pipeline.models.forecast.risk import fit_risk_model
+from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 
 RESULTS = Path(__file__).parent / "results" / "explain"
@@ -36,21 +38,22 @@ def measure(customers: int, seed: int = 0) -> dict[str, Any]:
     value = fit_value_model(log.features(NOW), log.labelled(NOW), HORIZON_DAYS, 0.8, seed)
     # The two snapshots are of the same customers, so that the same are drawn of both.
     features, previous = (drawn_features(log.features(day), customers, seed) for day in (NOW, BEFORE))
-    predicted = {
-        "churn_probability": risk.predict(features)["churn_probability"].to_numpy(),
-        "expected_spend": value.predict(features)["expected_spend"].to_numpy(),
-    }
+    churn = risk.predict(features)["churn_probability"].to_numpy()
+    spend = value.predict(features.assign(churn_probability=churn))["expected_spend"].to_numpy()
+    predicted = {"churn_probability": churn, "expected_spend": spend}
     explained = {prediction: np.zeros(customers) for prediction in predicted}
     found: dict[str, Any] = {
         "customers": customers,
-        "models": {"churn_probability": "+".join(risk.parts), "expected_spend": "+".join(value.parts)},
+        "models": {"churn_probability": "+".join(risk.experts), "expected_spend": "+".join(value.orders.experts)}
+        if value.orders
+        else {},
         "cores": os.cpu_count(),
         "load_at_start": round(os.getloadavg()[0], 1),
         "peak_megabytes_at_start": _peak_megabytes(),
     }
     seconds = cpu_seconds = 0.0
     row_count = 0
-    parts = explain_customers([risk, value], features, previous, "EUR")
+    parts = explain_customers(partial(explain_forecast, risk, value), features, previous, "EUR")
     while True:
         started, cpu_started = time.perf_counter(), time.process_time()
         rows = next(parts, None)

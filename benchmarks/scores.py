@@ -59,6 +59,17 @@ def spend_scores(actual: Floats, predicted: Floats, weights: Floats) -> dict[str
     }
 
 
+def poisson_deviance(actual: Floats, predicted: Floats, weights: Floats) -> Floats:
+    """Mean Poisson deviance, which is consistent for the mean; see :mod:`genome_pipeline.models.performance`.
+
+    Negative actuals count as 0, and predictions as at least 1% of the mean actual: one of 0 would have no end.
+    """
+    actual = np.maximum(actual, 0.0)
+    floored = np.maximum(predicted, 0.01 * actual.mean())
+    ratio = np.where(actual > 0, actual, floored) / floored
+    return _mean(2 * (actual * np.log(ratio) - actual + floored), weights)
+
+
 def mean_by_decile(by: Floats, values: Floats | NDArray[np.bool_]) -> dict[str, float]:
     """Mean of ``values`` in each tenth of the customers in order of ``by``, both of shape (customers,).
 

@@ -33,8 +33,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import RESAMPLES, ROWS, SEED, LogAbsent, Row, labelled_data
+from benchmarks.accuracy import RESAMPLES, SEED
 from benchmarks.customers import drawn_features
+from benchmarks.panel.data import labelled_data
+from benchmarks.panel.logs import FIVE, LogAbsent, Row
 from benchmarks.scores import activity_scores, resamples, spend_scores
 from benchmarks.synthetic import write_log
 from genome_pipeline.calendar import Calendar, Period
@@ -248,13 +250,13 @@ def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, nargs="*", default=[200_000, 1_000_000])
-    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--rows", nargs="*", choices=list(FIVE), default=list(FIVE))
     arguments = parser.parse_args()
     if arguments.rows:
         signals = []
         for name in arguments.rows:
             try:
-                signals.append(signal(ROWS[name]))
+                signals.append(signal(FIVE[name]))
             except LogAbsent as reason:
                 print(f"{name} skipped. {reason}\n", flush=True)
         _store("signal", signals, _signal_markdown(signals))

@@ -22,14 +22,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy import INTERVAL_LEVEL, ROWS, SEED, LogAbsent, labelled_data
+from benchmarks.accuracy import INTERVAL_LEVEL, SEED
 from benchmarks.customers import drawn_features, drawn_snapshot
+from benchmarks.panel.data import labelled_data
+from benchmarks.panel.logs import FIVE, LogAbsent
 from genome_pipeline.assets.frames import SNAPSHOT_ROWS
 from genome_pipeline.models.btyd import fit_bg_nbd, fit_gamma_gamma, fit_pareto_nbd
+from genome_pipeline.models.forecast.risk import fit_risk_model
+from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.genes import numbers
-from genome_pipeline.models.risk import fit_risk_model
 from genome_pipeline.models.snapshots import purchase_history
-from genome_pipeline.models.value import fit_value_model
 
 RESULTS = Path(__file__).parent / "results" / "training"
 
@@ -58,7 +60,7 @@ print(json.dumps(found))
 
 def btyd_seconds() -> dict[str, dict[str, float]]:
     """Seconds to fit and predict on all of CDNOW, by model and library."""
-    row = ROWS["cdnow-181"]
+    row = FIVE["cdnow-19980101-181"]
     features = labelled_data(row).features
     x, t_x, t = purchase_history(features)
     z = np.nan_to_num(numbers(features["monetary_value_amount"]))
@@ -87,16 +89,17 @@ def btyd_seconds() -> dict[str, dict[str, float]]:
 
 def training_seconds(customers: int) -> dict[str, float]:
     """Seconds to fit value and risk for one snapshot, to predict for all, and peak memory in GB."""
-    row = ROWS["online-retail-90"]
+    row = FIVE["online_retail_ii-20110911-90"]
     data = labelled_data(row)
     current = drawn_features(data.features, customers, SEED)
     labelled = [drawn_snapshot(snapshot, min(SNAPSHOT_ROWS, customers), SEED) for snapshot in data.labelled]
     frames: list[pd.DataFrame] = []
     begun = time.perf_counter()
-    value = fit_value_model(current, labelled, row.horizon_days, INTERVAL_LEVEL, SEED)
     risk = fit_risk_model(current, labelled, row.horizon_days, SEED)
+    value = fit_value_model(current, labelled, row.horizon_days, INTERVAL_LEVEL, SEED)
     fitted = time.perf_counter()
-    frames += (value.predict(current), risk.predict(current))
+    frames.append(risk.predict(current))
+    frames.append(value.predict(current.assign(churn_probability=frames[0]["churn_probability"].to_numpy())))
     done = time.perf_counter()
     return {
         "customers": customers,

@@ -16,8 +16,9 @@ from genome_pipeline.assets.snapshots import in_batches, in_threads
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import GENES, TABLES
 from genome_pipeline.models.drivers import explain_customers
-from genome_pipeline.models.risk import RiskModel
-from genome_pipeline.models.value import ValueModel
+from genome_pipeline.models.forecast.explanations import explain_forecast
+from genome_pipeline.models.forecast.risk import RiskModel
+from genome_pipeline.models.forecast.value import ValueModel
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.warehouse.exchange import local_exchange
@@ -76,10 +77,10 @@ def _explain(
 ) -> None:
     """Write the rows of one snapshot into files of the folder."""
     value_file, risk_file = stored
-    models = (
-        ValueModel.from_bytes(pipeline.artifacts.read(value_file)),
-        RiskModel.from_bytes(pipeline.artifacts.read(risk_file)),
+    value = ValueModel.from_bytes(pipeline.artifacts.read(value_file))
+    risk = RiskModel.from_bytes(pipeline.artifacts.read(risk_file))
+    parts = explain_customers(
+        partial(explain_forecast, risk, value), features, previous, pipeline.settings.source.currency
     )
-    parts = explain_customers(models, features, previous, pipeline.settings.source.currency)
     for number, rows in enumerate(parts):
         rows.to_parquet(folder / f"{as_of}-{number:04d}.parquet", index=False)

@@ -62,13 +62,15 @@ def map_each_snapshot(
     load: Callable[[bytes], Model],
     apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
     columns: Sequence[str] = (),
+    beside: tuple[str, str] | None = None,
     divide: Callable[[bytes], Iterable[bytes]] | None = None,
     merge: Callable[[ir.Table], ir.Table] | None = None,
 ) -> None:
     """Let the engine apply the model stored at each snapshot of the run to all its customers.
 
     ``load`` makes the model of its bytes, ``apply`` rows of the table of some customers: of all their features, or of
-    the ``columns`` named. A large model can be divided; ``merge`` makes the rows of all its parts those of the table.
+    the ``columns`` named, with a column of another table ``beside`` them. A large model can be divided; ``merge`` makes
+    the rows of all its parts those of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
 
@@ -78,13 +80,18 @@ def map_each_snapshot(
     for batch, files in in_batches(pipeline, snapshots(context, pipeline), read):
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
-                customers = {as_of: exchange.put(database, customers_at(database, as_of, *columns)) for as_of in batch}
+                rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
+                if beside is not None:
+                    other, column = beside
+                    known = database.table(other).select("as_of", "customer_id", column)
+                    rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
+                customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}
             found: list[str] = []
             for as_of in batch:
                 stored = pipeline.artifacts.read(files[as_of])
                 parts = divide(stored) if divide else (stored,)
                 found += (exchange.map_customers(customers[as_of], part, load, apply, table.fields) for part in parts)
             with warehouse.open() as database:
-                rows = exchange.get(database, found, merge if len(found) > len(batch) else None)
-                written = warehouse.replace_slices(database, table, batch, rows, context.run_id)
+                made = exchange.get(database, found, merge if len(found) > len(batch) else None)
+                written = warehouse.replace_slices(database, table, batch, made, context.run_id)
         report_rows(context, pipeline, written)

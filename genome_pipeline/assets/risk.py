@@ -6,7 +6,7 @@ import dagster as dg
 
 from genome_pipeline.assets.modelling import fit_each_snapshot, map_each_snapshot
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.risk import RiskModel, fit_risk_model
+from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
@@ -17,7 +17,7 @@ from genome_pipeline.resources import Pipeline
     kinds={"lightgbm"},
 )
 def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Fit, calibrate and compare the risk models on what had matured at each snapshot."""
+    """Fit the forecast of who buys on what had matured at each snapshot."""
     predict = pipeline.settings.predict
     fit_each_snapshot(
         context,

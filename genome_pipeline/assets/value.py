@@ -1,4 +1,4 @@
-"""``customer_features`` -> ``value_model`` -> ``customer_value``."""
+"""``customer_features`` -> ``value_model``; with ``customer_risk`` -> ``customer_value``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from genome_pipeline.assets.modelling import fit_each_snapshot, map_each_snapshot
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.value import ValueModel, fit_value_model
+from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
@@ -17,7 +17,7 @@ from genome_pipeline.resources import Pipeline
     kinds={"lightgbm"},
 )
 def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Fit and compare the value models on what had matured at each snapshot."""
+    """Fit the forecast of orders and amounts on what had matured at each snapshot."""
     predict = pipeline.settings.predict
     fit_each_snapshot(
         context,
@@ -29,7 +29,19 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
-@table_stage("customer_value", reads={"customer_features": Reads.SAME, "value_model": Reads.SAME}, kinds={"lightgbm"})
+@table_stage(
+    "customer_value",
+    reads={"customer_features": Reads.SAME, "value_model": Reads.SAME, "customer_risk": Reads.SAME},
+    kinds={"lightgbm"},
+)
 def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Predict every customer's orders and spend at each snapshot."""
-    map_each_snapshot(context, pipeline, "value_model", "customer_value", ValueModel.from_bytes, ValueModel.predict)
+    """Predict every customer's orders and spend at each snapshot, from the same probability to buy as churn."""
+    map_each_snapshot(
+        context,
+        pipeline,
+        "value_model",
+        "customer_value",
+        ValueModel.from_bytes,
+        ValueModel.predict,
+        beside=("customer_risk", "churn_probability"),
+    )

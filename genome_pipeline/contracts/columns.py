@@ -129,7 +129,7 @@ _DICTIONARY = (
     # Time and identity
     _date("as_of", "End of the period, exclusive: the snapshot knows only what happened before it."),
     _date("matured_as_of", "Snapshot at which the horizon of the prediction had passed and its outcome became known."),
-    _date("selection_as_of", "Matured snapshot on which the candidates were compared, out of time."),
+    _date("selection_as_of", "Latest matured snapshot at which the forecast was made again, to learn from its errors."),
     _date("period_start_date", "First day of the period."),
     _text(
         "customer_id",
@@ -186,6 +186,7 @@ _DICTIONARY = (
     _money("first_day_amount", "Amount purchased on the first purchase day.", 0),
     Column("squared_order_amount_sum", "DECIMAL(38,4)", "Sum of squared order amounts.", None, 0),
     Column("squared_gap_days_sum", "BIGINT", "Sum of squared days between consecutive purchase days.", None, 0),
+    _days("last_gap_days", "Days between the last two purchase days; null without a repeat."),
     _count("return_line_count", "Lines that take something back."),
     _count("frequency_count", "BTYD frequency x: repeat purchase days (purchase days after the first)."),
     _days("recency_days", "BTYD recency t_x: days from first to last purchase. Not days_since_last_order."),
@@ -204,6 +205,13 @@ _DICTIONARY = (
     _ratio("order_gap_cv_ratio", "Irregularity: standard deviation of gaps over their mean; null below two gaps."),
     _ratio("overdue_ratio", "days_since_last_order over order_gap_mean_days; above 1 the next order is overdue."),
     _share("weekend_share", "Purchase days that fall on a weekend, of all purchase days."),
+    _share("active_year_share", "Years with a purchase, of those since the first purchase, counted back from as_of."),
+    _count(
+        "year_ago_purchase_day_count",
+        "Purchase days in the window, as long as the recent one, that began a year before as_of; null for who first"
+        " bought later.",
+    ),
+    _count("two_years_ago_purchase_day_count", "The same two years before as_of."),
     _count("recent_purchase_day_count", "Purchase days in the recent window (whole periods nearest the horizon)."),
     _count("previous_purchase_day_count", "Purchase days in the window of equal length before the recent one."),
     _money("recent_spend_amount", "Purchases less returns in the recent window."),
@@ -282,6 +290,14 @@ _DICTIONARY = (
     _currency("expected_spend", "Expected purchases less returns within the horizon.", 0),
     _currency("expected_spend_lower", "Lower bound of the prediction interval of expected_spend."),
     _currency("expected_spend_upper", "Upper bound of the prediction interval of expected_spend.", 0),
+    Column(
+        "orders_if_retained",
+        "DOUBLE",
+        "Purchase days expected within the horizon of a customer who buys at all: expected_orders over P(buys).",
+        Unit.ORDERS,
+        1,
+    ),
+    _currency("spend_per_order_amount", "Spend expected per purchase day: expected_spend over expected_orders.", 0),
     _orders("naive_expected_orders", "Baseline: purchase days of the recent window, scaled to the horizon."),
     _currency("naive_expected_spend", "Baseline: spend of the recent window, scaled to the horizon; at least 0.", 0),
     _probability("churn_probability", "Probability of no purchase within the horizon."),
@@ -309,7 +325,8 @@ _DICTIONARY = (
         "driver_rank", "INTEGER", "0 the average customer, 1 to 5 the largest contributions, 6 the rest.", None, 0, 6
     ),
     _text(
-        "driver", "What contributes: a gene, purchase_history, average_customer (rank 0) or everything_else (rank 6)."
+        "driver",
+        "What contributes: a gene, purchase_rate, silence, average_customer (rank 0) or everything_else (rank 6).",
     ),
     Column(
         "contribution", "DOUBLE", "What the driver adds, in the unit of the prediction, which all of them add up to."

@@ -107,6 +107,7 @@ _ACTIVITY = (
     "first_day_amount",
     "squared_order_amount_sum",
     "squared_gap_days_sum",
+    "last_gap_days",
     "return_line_count",
     "country",
 )
@@ -140,6 +141,10 @@ GENES = (
     "return_line_count",
     "return_amount",
     "return_share",
+    "last_gap_days",
+    "active_year_share",
+    "year_ago_purchase_day_count",
+    "two_years_ago_purchase_day_count",
 )
 """The measured genome: the numeric columns of ``customer_features``."""
 
@@ -161,6 +166,9 @@ NULLABLE_GENES = frozenset(
         "momentum_share",
         "return_amount",
         "return_share",
+        "last_gap_days",
+        "year_ago_purchase_day_count",
+        "two_years_ago_purchase_day_count",
     }
 )
 
@@ -176,8 +184,16 @@ CUMULATIVE_GENES = (
 )
 """Genes that are running totals: they grow as long as a customer is known, so what moves is what a period adds."""
 
-CLOCK_GENES = ("t_days", "recency_days", "days_since_last_order", "active_period_share")
-"""Genes that are distances between dates: the calendar moves them, whatever customers do."""
+CLOCK_GENES = (
+    "t_days",
+    "recency_days",
+    "days_since_last_order",
+    "active_period_share",
+    "active_year_share",
+    "year_ago_purchase_day_count",
+    "two_years_ago_purchase_day_count",
+)
+"""Genes that are distances between dates, or tell of a season: the calendar moves them, whatever customers do."""
 
 _SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
 _SEGMENT = (
@@ -191,6 +207,7 @@ _SEGMENT = (
 _PROFILE = tuple(f"{statistic}_{gene}" for gene, *_ in PROFILE_GENES for statistic in SPREAD)
 _ORDERS = ("expected_orders", "expected_orders_lower", "expected_orders_upper")
 _SPEND = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
+_IF_RETAINED = ("orders_if_retained", "spend_per_order_amount")
 _NAIVE_VALUE = ("naive_expected_orders", "naive_expected_spend")
 _CHURN = ("churn_probability", "churn_probability_lower", "churn_probability_upper")
 _CONFIDENCE_PARTS = (
@@ -317,6 +334,7 @@ _ALL = (
                 "return_amount",
                 "first_day_amount",
                 "squared_order_amount_sum",
+                "last_gap_days",
                 "country",
             }
         ),
@@ -495,7 +513,8 @@ _ALL = (
         "value_model",
         "value",
         "candidate x snapshot",
-        "Value models tried at the snapshot, compared out of time on the last matured one, beside the naive baseline.",
+        "Experts on orders and amounts at the snapshot, the forecast they make, and errors of each at earlier dates,"
+        " beside the naive baseline.",
         (*_MODEL, "orders_mae", "spend_mae_amount", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
@@ -507,10 +526,10 @@ _ALL = (
         "value",
         "customer x snapshot",
         "Orders and spend expected within the horizon, with prediction intervals, beside the naive baseline.",
-        ("as_of", "customer_id", *_ORDERS, *_SPEND, *_NAIVE_VALUE, "abstain_reason"),
+        ("as_of", "customer_id", *_ORDERS, *_SPEND, *_IF_RETAINED, *_NAIVE_VALUE, "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*_ORDERS, *_SPEND, "naive_expected_spend", "abstain_reason"}),
+        frozenset({*_ORDERS, *_SPEND, *_IF_RETAINED, "naive_expected_spend", "abstain_reason"}),
         is_published=True,
         references=(_EVERY_CUSTOMER,),
     ),
@@ -518,7 +537,8 @@ _ALL = (
         "risk_model",
         "risk",
         "candidate x snapshot",
-        "Risk models tried at the snapshot, compared out of time on the last matured one, beside the naive baseline.",
+        "Experts on who buys at the snapshot, the forecast they make, and errors of each at earlier dates, beside the"
+        " naive baseline.",
         (*_MODEL, "brier_score", "log_loss", "auc", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
@@ -726,6 +746,7 @@ _ALL = (
             *_SEGMENT,
             *_ORDERS,
             *_SPEND,
+            *_IF_RETAINED,
             *_NAIVE_VALUE,
             "value_abstain_reason",
             *_CHURN,
@@ -756,6 +777,7 @@ _ALL = (
                 "has_moved",
                 *_ORDERS,
                 *_SPEND,
+                *_IF_RETAINED,
                 "naive_expected_spend",
                 *_CHURN,
                 "p_alive",

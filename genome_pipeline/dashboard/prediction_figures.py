@@ -161,7 +161,11 @@ def overall_drivers(drivers: pd.DataFrame, prediction: str, currency: str | None
 
 def driver_name(driver: str) -> str:
     """What a driver is called on screen: a gene by its label, the others by their own words."""
-    return driver.replace("_", " ").capitalize() if driver in ("purchase_history", "everything_else") else label(driver)
+    return (
+        driver.replace("_", " ").capitalize()
+        if driver in ("purchase_rate", "silence", "everything_else")
+        else label(driver)
+    )
 
 
 # Risk

@@ -1,8 +1,7 @@
 """What to do about each customer: the playbook's first rule that fits, why, and what is at stake.
 
-Revenue at stake is churn_probability times the spend expected if the customer is retained. expected_spend is a mean
-over leaving (and spending nothing) and staying, so that those who stay spend expected_spend / (1 - churn_probability).
-Of customers as good as gone this is a small number over a smaller one, hence the denominator is at least 0.1.
+Revenue at stake is churn_probability times the spend of the customer if retained, which the forecast gives by itself:
+orders_if_retained times spend_per_order_amount.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ WAIT_ACTION = "Wait for more data"
 WAIT_WORDS = "neither orders nor churn can be predicted"
 
 _OF_RISK = ("churn_probability", "risk_band")
-_LEAST_RETENTION = 0.1
-
 
 AUDIENCE_COLUMNS = frozenset(("action_rule", "is_for_review", "revenue_at_stake_amount", "confidence"))
 """What :func:`audiences` reads of ``customer_actions`` and ``customer_confidence``, besides keys."""
 
 _STAKE_COLUMNS = frozenset(
-    f"{prediction}{bound}"
-    for prediction in ("churn_probability", "expected_spend")
-    for bound in ("", "_lower", "_upper")
+    (
+        *("orders_if_retained", "spend_per_order_amount"),
+        *(f"churn_probability{bound}" for bound in ("", "_lower", "_upper")),
+        *(f"expected_spend{bound}" for bound in ("_lower", "_upper")),
+    )
 )
 
 
@@ -176,8 +175,8 @@ def _revenue_at_stake(customers: pd.DataFrame, value: pd.DataFrame, risk: pd.Dat
     ids = customers["customer_id"]
     value, risk = value.set_index("customer_id").reindex(ids), risk.set_index("customer_id").reindex(ids)
     churn, low_churn, high_churn = (numbers(risk[f"churn_probability{bound}"]) for bound in ("", "_lower", "_upper"))
-    spend, low_spend, high_spend = (numbers(value[f"expected_spend{bound}"]) for bound in ("", "_lower", "_upper"))
-    retained: FloatArray = spend / np.maximum(1 - churn, _LEAST_RETENTION)
+    low_spend, high_spend = (numbers(value[f"expected_spend{bound}"]) for bound in ("_lower", "_upper"))
+    retained: FloatArray = numbers(value["orders_if_retained"]) * numbers(value["spend_per_order_amount"])
     return pd.DataFrame(
         {
             "customer_id": ids,

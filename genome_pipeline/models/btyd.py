@@ -61,6 +61,20 @@ class NotEnoughData(ValueError):
     """The data cannot carry the model; the message says why in one sentence."""
 
 
+class NormalPrior(NamedTuple):
+    """What the logarithms of a model's parameters are expected to be, with the mean T as unit of time.
+
+    Each is normal with its mean and the deviation that all share.
+    """
+
+    means: tuple[float, ...]
+    deviation: float
+
+
+PARETO_PRIOR = NormalPrior(tuple(np.log([0.5, 0.3, 0.5, 0.5]).tolist()), 1.5)
+"""Where r, alpha, s and beta of Pareto/NBD lie on most logs: wide, so that only few customers feel it."""
+
+
 @dataclass(frozen=True)
 class _Parameters:
     """Fitted parameters, which a dictionary can hold."""
@@ -239,32 +253,36 @@ def fit_mbg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> MbgNb
     return MbgNbd(*_fit("MBG/NBD", frequency, recency, t))
 
 
-def fit_pareto_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> ParetoNbd:
-    """Maximum-likelihood Pareto/NBD (FH05) of arrays over customers, in any order.
+def fit_pareto_nbd(
+    frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, prior: NormalPrior | None = None
+) -> ParetoNbd:
+    """Pareto/NBD (FH05) of arrays over customers, in any order, by maximum likelihood or, with a prior, a posteriori.
 
     Raises:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
         ValueError: a value is negative or not finite, a recency exceeds its T, or is not 0 without a repeat purchase.
     """
-    return ParetoNbd(*_fit("Pareto/NBD", frequency, recency, t))
+    return ParetoNbd(*_fit("Pareto/NBD", frequency, recency, t, prior))
 
 
-_FITTED: dict[tuple[str, bytes], tuple[float, float, float, float, float, int]] = {}
+_FITTED: dict[tuple[str, NormalPrior | None, bytes], tuple[float, float, float, float, float, int]] = {}
 """Fits by model and histories: value and risk of a snapshot, and of the one after it, ask for the same."""
 
 
 def _fit(
-    name: str, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike
+    name: str, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, prior: NormalPrior | None = None
 ) -> tuple[float, float, float, float, float, int]:
     """The four parameters of a model of purchases, the log-likelihood and the number of customers."""
     x, t_x, t_ = _history(frequency, recency, t)
-    key = (name, hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest())
+    key = (name, prior, hashlib.sha256(b"".join(values.tobytes() for values in (x, t_x, t_))).digest())
     if key not in _FITTED:
-        _FITTED[key] = _fit_anew(name, x, t_x, t_)
+        _FITTED[key] = _fit_anew(name, x, t_x, t_, prior)
     return _FITTED[key]
 
 
-def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, float, float, float, float, int]:
+def _fit_anew(
+    name: str, x: Floats, t_x: Floats, t_: Floats, prior: NormalPrior | None
+) -> tuple[float, float, float, float, float, int]:
     repeat_count = int(np.count_nonzero(x))
     if repeat_count < MINIMUM_REPEAT_CUSTOMERS:
         raise NotEnoughData(
@@ -282,12 +300,28 @@ def _fit_anew(name: str, x: Floats, t_x: Floats, t_: Floats) -> tuple[float, flo
         # Some of the histories find the neighbourhood; only the best start is pursued on all of them.
         rows, weight = _sampled_rows(x)
         objective = family.objective(x[rows], t_x[rows], t_[rows], count[rows] * weight)
-        starts = _minimise(objective, starts)[0][np.newaxis]
-    log_parameters, value = _minimise(family.objective(x, t_x, t_, count), starts)
+        starts = _minimise(_with_prior(objective, prior, count.sum()), starts)[0][np.newaxis]
+    objective = family.objective(x, t_x, t_, count)
+    log_parameters, _ = _minimise(_with_prior(objective, prior, count.sum()), starts)
+    value = objective(log_parameters)[0]
     first, second, third, fourth = (np.exp(log_parameters) * scale ** np.array(family.time_powers)).tolist()
     # Dividing time by `scale` multiplied the density of each of the x purchase moments by `scale`.
     log_likelihood = -value * count.sum() - _dot(count, x) * np.log(scale)
     return first, second, third, fourth, float(log_likelihood), int(count.sum())
+
+
+def _with_prior(objective: _Objective, prior: NormalPrior | None, customers: float) -> _Objective:
+    """The objective, a mean over customers, with the negative logarithm of the prior density over as many added."""
+    if prior is None:
+        return objective
+    mean, deviation = np.array(prior.means), prior.deviation
+
+    def with_prior(log_parameters: Floats) -> tuple[float, Floats]:
+        value, gradient = objective(log_parameters)
+        distance = (log_parameters - mean) / deviation
+        return value + _dot(distance, distance) / 2 / customers, gradient + distance / deviation / customers
+
+    return with_prior
 
 
 def _beta_geometric_objective(at_first: bool, x: Floats, t_x: Floats, t: Floats, count: Floats) -> _Objective:

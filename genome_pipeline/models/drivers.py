@@ -1,13 +1,13 @@
 """Why a prediction is what it is: signed contributions that add up to it.
 
-Each part of a model gives, on the scale on which it is additive (log-odds of churn, logarithm of expected orders or
-spend), what every term adds: a gene, or the purchase history as BTYD reads it, which is how often, how recently and
-for how long a customer has bought. A term's contribution is what it adds more than for the snapshot's average customer.
+Each part of the forecast gives, on the scale on which it is additive, what every term adds: a gene, or the purchase
+history as BTYD reads it, which is a rate of purchases and what the silence since the last one takes from it. A term's
+contribution is what it adds more than for the snapshot's average customer.
 
 They become contributions to the prediction itself by integrated gradients along the straight line from the average
-customer: each is multiplied by (f(b + s) - f(b)) / s, where b is the average customer's score, s the sum of the
-contributions and f the inverse link. So they add up exactly, and are continuous where s passes 0 (Sundararajan, M.,
-Taly, A. and Yan, Q. (2017), "Axiomatic Attribution for Deep Networks", ICML, eq. 1).
+customer: with s(t) from the average's scores s(0) to the customer's s(1), a term that adds d to score k contributes
+``d`` times the integral of the prediction's derivative by s_k over t from 0 to 1 (Sundararajan, M., Taly, A. and
+Yan, Q. (2017), "Axiomatic Attribution for Deep Networks", ICML, eq. 1). So they add up.
 
 The largest of them, in words, are the rows of ``customer_drivers``.
 """
@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
 
 import numpy as np
 import pandas as pd
+from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from genome_pipeline.contracts.columns import COLUMNS, Unit
 from genome_pipeline.contracts.tables import GENES, TABLES
@@ -28,11 +30,23 @@ from genome_pipeline.models.genes import by_customer, numbers
 
 Floats = NDArray[np.float64]
 
-HISTORY = "purchase_history"
-"""How often, how recently and for how long a customer has bought, taken together."""
+PURCHASE_RATE, SILENCE = "purchase_rate", "silence"
+"""How often a customer has bought in the time they are known; and how long ago they last did, for one of that rate."""
 
-TERMS = (*GENES, HISTORY)
+TERMS = (*GENES, PURCHASE_RATE, SILENCE)
 """What contributions are attributed to."""
+
+_TOLD_AS = {
+    SILENCE: ("days_since_last_order", "overdue_ratio"),
+    PURCHASE_RATE: ("order_count", "purchase_day_count", "frequency_count", "order_gap_mean_days", "recency_days"),
+}
+"""Genes that say what a term of the purchase history says: they are told together."""
+
+_LONG_SILENCE, _SHORT_SILENCE = 1.5, 0.5
+"""Silence, in usual gaps between orders, that speaks against the next order, and for it."""
+
+_NODES, _WEIGHTS = leggauss(12)[0] / 2 + 0.5, leggauss(12)[1] / 2
+"""Gauss-Legendre quadrature on (0, 1)."""
 
 REFERENCE_ROWS = 1_000
 """Customers of a snapshot that the average one is taken over, at most."""
@@ -45,8 +59,6 @@ TOP_TERMS = 5
 
 BATCH_CUSTOMERS = 100_000
 """Customers whose rows are held in memory together."""
-
-_NEARLY_ZERO = 1e-9
 
 _DRIVERS = np.array([*TERMS, AVERAGE, REST], dtype=object)
 _NO_AMOUNTS = "no amounts in the source"
@@ -91,6 +103,16 @@ _WORDS: dict[str, tuple[str, str]] = {
     "return_line_count": ("{value} line{s} returned", ""),
     "return_amount": ("returned {value}", _NO_AMOUNTS),
     "return_share": ("returned {value} of what was bought", _NO_AMOUNTS),
+    "last_gap_days": ("{value} day{s} between the last two purchase days", "one purchase day"),
+    "active_year_share": ("bought in {value} of the years since the first order", ""),
+    "year_ago_purchase_day_count": (
+        "{value} purchase day{s} in the same {window} days a year before",
+        "no customer then",
+    ),
+    "two_years_ago_purchase_day_count": (
+        "{value} purchase day{s} in the same {window} days two years before",
+        "no customer then",
+    ),
 }
 _AVERAGE_WORDS, _REST_WORDS = "the average customer", "everything else"
 
@@ -109,12 +131,31 @@ class Explanation:
     contributions: Floats
 
 
-class Explainable(Protocol):
-    """A model that explains its predictions."""
+class Link(Enum):
+    """How the scores of the forecast make a prediction; see :mod:`genome_pipeline.models.forecast`.
 
-    def explain(self, features: pd.DataFrame) -> Mapping[str, Explanation]:
-        """Explanations by prediction of rows of ``customer_features``; none where the model abstains."""
-        ...
+    Scores are the log-odds of a purchase, the logarithm of the purchase days beyond the first, and that of the amount
+    of one, as far as the prediction needs them.
+    """
+
+    CHURN = 1
+    ORDERS = 2
+    SPEND = 3
+
+    def value_at(self, scores: Sequence[Floats]) -> Floats:
+        """The prediction, of scores of shape (n,) each."""
+        if self is Link.CHURN:
+            return np.asarray(expit(-scores[0]))
+        orders = expit(scores[0]) * (1 + np.exp(scores[1]))
+        return np.asarray(orders * np.exp(scores[2]) if self is Link.SPEND else orders)
+
+    def slopes_at(self, scores: Sequence[Floats]) -> list[Floats]:
+        """Its derivative by each score, of shape (n,) each."""
+        if self is Link.CHURN:
+            return [-expit(scores[0]) * expit(-scores[0])]
+        value = self.value_at(scores)
+        further = np.exp(scores[1])
+        return [value * expit(-scores[0]), value * further / (1 + further), value][: self.value]
 
 
 def no_terms(customers: int) -> Floats:
@@ -122,19 +163,33 @@ def no_terms(customers: int) -> Floats:
     return np.zeros((customers, len(TERMS) + 1))
 
 
-def explain(terms: Floats, reference: Floats, inverse_link: Callable[[Floats], Floats]) -> Explanation:
-    """Contributions to the prediction of terms (customers, terms + 1), whose rows add up to its link.
+def explain(terms: Sequence[Floats], references: Sequence[Floats], link: Link) -> Explanation:
+    """Contributions to a prediction whose scores the rows of ``terms`` add up to, (customers, terms + 1) each.
 
-    ``reference`` is the terms of the average customer, shape (terms + 1,); the constant is the same for all.
+    ``references`` are the terms of the average customer, (terms + 1,) each; the constant is the same for all.
     """
-    base = float(reference.sum())
-    added = terms - reference
-    total = added.sum(axis=1)
-    at_base = inverse_link(np.array([base]))[0]
-    is_flat = np.abs(total) < _NEARLY_ZERO
-    safe = np.where(is_flat, _NEARLY_ZERO, total)
-    slope = (inverse_link(base + safe) - at_base) / safe
-    return Explanation(float(at_base), added[:, :-1] * slope[:, np.newaxis])
+    base = [float(reference.sum()) for reference in references]
+    added = [rows[:, :-1] - reference[:-1] for rows, reference in zip(terms, references, strict=True)]
+    moved = [rows.sum(axis=1) for rows in added]
+    slopes = np.zeros((len(added), len(added[0])))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        at = [start + node * move for start, move in zip(base, moved, strict=True)]
+        slopes += weight * np.stack(link.slopes_at(at))
+    contributions = sum(rows * slope[:, np.newaxis] for rows, slope in zip(added, slopes, strict=True))
+    contributions = np.asarray(contributions)
+    at_base = float(link.value_at([np.array([start]) for start in base])[0])
+    end = link.value_at([start + move for start, move in zip(base, moved, strict=True)])
+    # What the quadrature missed is spread over the terms by their size.
+    missed = end - at_base - contributions.sum(axis=1)
+    size = np.abs(contributions)
+    total = size.sum(axis=1)
+    share = np.divide(missed, total, out=np.zeros_like(missed), where=total > 0)
+    contributions = contributions + size * share[:, np.newaxis]
+    for term, genes in _TOLD_AS.items():
+        places = [TERMS.index(gene) for gene in genes]
+        contributions[:, TERMS.index(term)] += contributions[:, places].sum(axis=1)
+        contributions[:, places] = 0.0
+    return Explanation(at_base, contributions)
 
 
 def reference_rows(features: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -146,14 +201,17 @@ def reference_rows(features: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def explain_customers(
-    models: Sequence[Explainable], features: pd.DataFrame, previous: pd.DataFrame | None, currency: str
+    explain_batch: Callable[[pd.DataFrame], Mapping[str, Explanation]],
+    features: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    currency: str,
 ) -> Iterator[pd.DataFrame]:
     """Rows of contract table ``customer_drivers``, of one prediction and at most :data:`BATCH_CUSTOMERS` at a time.
 
     Args:
-        models: the models of one snapshot; one that abstains gives no rows.
-        features: rows of ``customer_features`` of that snapshot.
-        previous: those of the snapshot before, which the same models explain for comparison; None without one.
+        explain_batch: gives the explanations, by prediction, of rows of ``customer_features``.
+        features: rows of ``customer_features`` of one snapshot.
+        previous: those of the snapshot before, which are explained in the same way for comparison; None without one.
         currency: code to write after amounts, or nothing.
     """
     features = by_customer(features)
@@ -163,23 +221,24 @@ def explain_customers(
         position = known.get_indexer(pd.Index(batch["customer_id"]))
         was_there = position >= 0
         before = None if previous is None or not was_there.any() else previous.iloc[position[was_there]]
-        for model in models:
-            explained = model.explain(batch)
-            explained_before = {} if before is None else model.explain(before)
-            for prediction, explanation in explained.items():
-                changes = np.full_like(explanation.contributions, np.nan)
-                if prediction in explained_before:
-                    earlier = explained_before[prediction].contributions
-                    changes[was_there] = explanation.contributions[was_there] - earlier
-                yield _driver_rows(batch, prediction, explanation, changes, currency)
+        explained = explain_batch(batch)
+        explained_before = {} if before is None else explain_batch(before)
+        for prediction, explanation in explained.items():
+            changes = np.full_like(explanation.contributions, np.nan)
+            if prediction in explained_before:
+                earlier = explained_before[prediction].contributions
+                changes[was_there] = explanation.contributions[was_there] - earlier
+            yield _driver_rows(batch, prediction, explanation, changes, currency)
 
 
 def _driver_rows(
     features: pd.DataFrame, prediction: str, explanation: Explanation, changes: Floats, currency: str
 ) -> pd.DataFrame:
     """Rows of ``customer_drivers`` of one prediction; ``changes`` are of its contributions, NaN where unknown."""
-    # Of terms that add as much (often nothing), the one that changed more comes first.
-    order = np.lexsort((-np.abs(np.nan_to_num(changes)), -np.abs(explanation.contributions)), axis=1)
+    # Of terms that add as much (often nothing), the one that changed more comes first. What contradicts the customer's
+    # own facts comes last, where it is told as part of everything else.
+    size = np.where(_contradicts_facts(prediction, features, explanation), -1.0, np.abs(explanation.contributions))
+    order = np.lexsort((-np.abs(np.nan_to_num(changes)), -size), axis=1)
     top = order[:, :TOP_TERMS]
     shape = (len(features), TOP_TERMS + 2)
     drivers = np.full(shape, len(TERMS))
@@ -211,6 +270,21 @@ def _driver_rows(
     )
 
 
+def _contradicts_facts(prediction: str, features: pd.DataFrame, explanation: Explanation) -> NDArray[np.bool_]:
+    """Terms that speak for the next order where the customer's facts speak against it, or the reverse.
+
+    Of shape (customers, terms). A silence well above the usual gap cannot raise what is expected, nor one well below
+    lower it: where joined models say so, it is not the silence that they tell of.
+    """
+    found = np.zeros(explanation.contributions.shape, dtype=bool)
+    speaks_for = explanation.contributions[:, TERMS.index(SILENCE)] * (-1 if prediction == "churn_probability" else 1)
+    gaps = numbers(features["overdue_ratio"])
+    found[:, TERMS.index(SILENCE)] = ((gaps > _LONG_SILENCE) & (speaks_for > 0)) | (
+        (gaps < _SHORT_SILENCE) & (speaks_for < 0)
+    )
+    return found
+
+
 def _by_rank(values: Floats, order: NDArray[np.intp]) -> Floats:
     """Values of the average customer (0, or NaN where unknown), of the first terms in order, and of the rest."""
     ordered = np.take_along_axis(values, order, axis=1)
@@ -223,8 +297,10 @@ def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency
 
     The rows are of one snapshot. Each text is made once, however many customers share it.
     """
-    if term == HISTORY:
-        return _describe_history(features, rows)
+    if term == SILENCE:
+        return _describe_silence(features, rows)
+    if term == PURCHASE_RATE:
+        return _describe_rate(features, rows)
     unit, type_ = COLUMNS[term].unit, COLUMNS[term].type
     digits = {Unit.CURRENCY: 2, Unit.SHARE: 2, Unit.RATIO: 1}.get(unit, 0) if unit else 0
     if unit is Unit.COUNT and type_ == "DOUBLE":
@@ -243,7 +319,18 @@ def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency
     return texts[position]
 
 
-def _describe_history(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+def _describe_rate(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    count, known = (numbers(features[name])[rows] for name in ("purchase_day_count", "t_days"))
+    pairs, position = np.unique(count + 1j * known, return_inverse=True)
+    texts = [
+        f"{pair.real:,.0f} purchase day{'' if pair.real == 1 else 's'}"
+        f" in {pair.imag:,.0f} day{'' if pair.imag == 1 else 's'}"
+        for pair in pairs.tolist()
+    ]
+    return np.array(texts, dtype=object)[position]
+
+
+def _describe_silence(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
     since, gap = (numbers(features[name])[rows] for name in ("days_since_last_order", "order_gap_mean_days"))
     # A customer of one purchase day has no gap, which counts as 0 here; others have at least a day.
     gap = np.nan_to_num(np.maximum(np.round(gap), 1.0))

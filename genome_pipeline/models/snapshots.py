@@ -1,8 +1,7 @@
 """Matured snapshots: what was known of customers at a date, and what they did in the days that followed.
 
-Boosting trains on outcomes over half the horizon. They are known earlier, so that it learns from fresher snapshots and
-from a shorter log; on public logs that ranks customers better than outcomes over all of the horizon do
-(``docs/methodology.md``). What half a horizon cannot tell is the level over the whole, which BTYD gives.
+Experts train on outcomes over the whole horizon, from snapshots spread over up to two years, which hold the seasons;
+and on outcomes over half of it, which are known earlier, so that a short or changing log is learned from, too.
 """
 
 from __future__ import annotations
@@ -24,17 +23,26 @@ Floats = NDArray[np.float64]
 MINIMUM_CUSTOMERS = 30
 """Customers below which a snapshot is neither predicted nor learned from."""
 
-MAXIMUM_TRAINING_ROWS = 200_000
+MAXIMUM_TRAINING_ROWS = 100_000
 """Rows that boosting trains on at most; more are sampled."""
 
-TRAINING_SNAPSHOTS = 5
-"""Boosting trains on the latest snapshots, this many: older ones tell of customers as they were."""
+WHOLE_SNAPSHOTS = 8
+"""Snapshots trained on with outcomes over the whole horizon, spread over the last two years."""
 
-KEPT_FITS = 16
+HALF_SNAPSHOTS = 5
+"""Snapshots trained on with outcomes over half the horizon: the latest."""
+
+_TRAINING_DAYS = 800
+"""How far back snapshots with outcomes over the whole horizon are trained on, besides the horizon itself."""
+
+_ORIGIN_AGES = (0, 60, 120, 240)
+"""Days before the latest matured snapshot at which a forecast is made again."""
+
+KEPT_FITS = 24
 """Fits kept, with what they learned from: snapshots of a range compare candidates as fitted for earlier ones of it."""
 
-_SPACING_DAYS = 25
-"""Training snapshots are a month apart: those of days or weeks nearly repeat one another."""
+MONTH_DAYS = 30
+"""Training snapshots are about a month apart: those of days or weeks nearly repeat one another."""
 
 YEAR_DAYS = 365
 SAME_SEASON_DAYS = 20
@@ -103,10 +111,10 @@ def training_horizon(horizon_days: int) -> int:
 def snapshots_to_learn_from(
     dates: Sequence[date], as_of: date, observed_until: date, horizon_days: int
 ) -> list[tuple[date, int]]:
-    """The earlier snapshots that a model at ``as_of`` learns from, each with the days of outcomes it is needed with.
+    """The earlier snapshots that a forecast at ``as_of`` learns from, each with the days of outcomes it is needed with.
 
-    With all of the horizon: the last matured one, on which candidates are compared, and that of the same season a year
-    before. With half of it: those boosting trains on now, and would have trained on at the last matured one.
+    Those it trains on; those at which it is made again, to learn from its errors; and those that a forecast made at
+    these would have trained on.
 
     Args:
         dates: of the earlier snapshots there are.
@@ -114,26 +122,52 @@ def snapshots_to_learn_from(
         observed_until: day up to which the log is complete, at most ``as_of``.
         horizon_days: length of the horizon.
     """
-    half = training_horizon(horizon_days)
-    matured = sorted(day for day in dates if day + timedelta(days=horizon_days) <= observed_until)
-    wanted = {(day, half) for day in _latest(dates, observed_until, half)}
-    if matured:
-        wanted |= {(matured[-1], horizon_days)} | {(day, half) for day in _latest(dates, matured[-1], half)}
-        season = as_of - timedelta(days=YEAR_DAYS)
-        near = min(matured, key=lambda day: abs((day - season).days))
-        if abs((near - season).days) <= SAME_SEASON_DAYS:
-            wanted.add((near, horizon_days))
+    known = [day for day in dates if day + timedelta(days=horizon_days) <= observed_until]
+    origins = _origins(known, as_of, horizon_days)
+    wanted = {(day, horizon_days) for day in origins}
+    for by in (observed_until, *origins):
+        for days in (horizon_days, training_horizon(horizon_days)):
+            wanted |= {(day, days) for day in _training_dates(dates, by, days, horizon_days)}
     return sorted(wanted)
 
 
-def _latest(dates: Iterable[date], by: date, horizon_days: int) -> list[date]:
-    """The latest dates whose outcomes were known ``by`` then, at most :data:`TRAINING_SNAPSHOTS`, a month apart."""
-    found: list[date] = []
-    for day in sorted(dates, reverse=True):
-        is_known = day + timedelta(days=horizon_days) <= by
-        if is_known and (not found or (found[-1] - day).days >= _SPACING_DAYS):
-            found.append(day)
-    return found[:TRAINING_SNAPSHOTS]
+def _training_dates(dates: Iterable[date], by: date, days: int, horizon_days: int) -> list[date]:
+    """What experts train on at a date, latest first: of outcomes over ``days``, the whole horizon or half of it."""
+    known = [day for day in dates if day + timedelta(days=days) <= by]
+    if not known:
+        return []
+    latest = max(known)
+    if days < horizon_days:
+        return _nearest(known, [latest - timedelta(days=MONTH_DAYS * step) for step in range(HALF_SNAPSHOTS)])
+    span = max(
+        (latest - day).days for day in known if (by - day).days <= horizon_days + _TRAINING_DAYS or day == latest
+    )
+    count = min(WHOLE_SNAPSHOTS, span // MONTH_DAYS + 1)
+    return _nearest(known, [latest - timedelta(days=round(age)) for age in np.linspace(0, span, count).tolist()])
+
+
+def _origins(dates: Iterable[date], as_of: date, horizon_days: int) -> list[date]:
+    """Dates at which the forecast is made again: the latest matured, some before, and those of the same season."""
+    known = [day for day in dates if day + timedelta(days=horizon_days) <= as_of]
+    if not known:
+        return []
+    latest = max(known)
+    chosen = _nearest(known, [latest - timedelta(days=age) for age in _ORIGIN_AGES])
+    return sorted({*chosen, *(day for day in known if is_same_season(day, as_of))})
+
+
+def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
+    """The known date nearest to each target, where one is within half a month.
+
+    Of any part of the known dates that holds those chosen, the same are chosen.
+    """
+    near = ((min(known, key=lambda day: (abs((day - target).days), day)), target) for target in targets)
+    return sorted({day for day, target in near if abs((day - target).days) <= MONTH_DAYS / 2}, reverse=True)
+
+
+def is_same_season(day: date, as_of: date) -> bool:
+    """Whether a date is at most :data:`SAME_SEASON_DAYS` from a year before another."""
+    return abs((as_of - day).days - YEAR_DAYS) <= SAME_SEASON_DAYS
 
 
 def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple[LabelledSnapshot, ...]:
@@ -151,23 +185,22 @@ def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple
     return tuple(sorted(large, key=lambda snapshot: snapshot.as_of))
 
 
-def last_matured(snapshots: Sequence[LabelledSnapshot], horizon_days: int) -> LabelledSnapshot | None:
-    """The last snapshot with outcomes over all of the horizon, on which candidates are compared; None without one."""
-    matured = [snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days]
-    return max(matured, key=lambda snapshot: snapshot.as_of, default=None)
+def origins(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> tuple[LabelledSnapshot, ...]:
+    """Where a forecast for ``as_of`` is made again, oldest first: see :func:`snapshots_to_learn_from`."""
+    at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days}
+    return tuple(at[day] for day in _origins(at, as_of, horizon_days))
 
 
 def training_snapshots(
-    snapshots: Sequence[LabelledSnapshot], by: date, horizon_days: int
+    snapshots: Sequence[LabelledSnapshot], by: date, days: int, horizon_days: int
 ) -> tuple[LabelledSnapshot, ...]:
-    """What boosting trains on at a date: the latest snapshots with outcomes over half the horizon known by then.
+    """What experts train on at a date, oldest first: outcomes over ``days``, all of the horizon or half of it.
 
-    At the date of the last matured snapshot, this is what a deployment at that date would have had: no outcome of a
-    training row falls into the horizon it is judged on.
+    At an origin this is what a deployment at that date would have had: no outcome of a training row falls into the
+    horizon that the forecast is judged on.
     """
-    half = training_horizon(horizon_days)
-    at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == half}
-    return tuple(at[day] for day in reversed(_latest(at, by, half)))
+    at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == days}
+    return tuple(at[day] for day in sorted(_training_dates(at, by, days, horizon_days)))
 
 
 def pooled_rows(snapshots: Sequence[LabelledSnapshot], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -83,6 +83,25 @@ RELATIONS = (
         "selection_as_of >= as_of",
     ),
     Check(
+        "orders_agree_with_churn",
+        "expected_orders is (1 - churn_probability) times orders_if_retained",
+        ("churn_probability", "orders_if_retained", "expected_orders"),
+        "abs(expected_orders - (1 - churn_probability) * orders_if_retained) > 1e-9 * greatest(1, expected_orders)",
+    ),
+    Check(
+        "spend_agrees_with_orders",
+        "expected_spend is expected_orders times spend_per_order_amount",
+        ("expected_orders", "spend_per_order_amount", "expected_spend"),
+        "abs(expected_spend - expected_orders * spend_per_order_amount) > 1e-9 * greatest(1, expected_spend)",
+    ),
+    Check(
+        "stake_agrees_with_churn",
+        "revenue_at_stake_amount is churn_probability times orders_if_retained times spend_per_order_amount",
+        ("churn_probability", "orders_if_retained", "spend_per_order_amount", "revenue_at_stake_amount"),
+        "abs(revenue_at_stake_amount - churn_probability * orders_if_retained * spend_per_order_amount)"
+        " > 1e-9 * greatest(1, revenue_at_stake_amount)",
+    ),
+    Check(
         "neighbor_before_as_of",
         "neighbor_as_of is before as_of",
         ("neighbor_as_of", "as_of"),

@@ -51,7 +51,7 @@ def purchase_days(lines: ir.Table) -> ir.Table:
     """The part of :func:`customer_activity` about the days on which customers bought; none for returns alone.
 
     Columns: the keys, ``first_order_date``, ``last_order_date``, ``purchase_day_count``,
-    ``weekend_purchase_day_count``, ``first_day_amount``, ``gross_amount``, ``squared_gap_days_sum``.
+    ``weekend_purchase_day_count``, ``first_day_amount``, ``gross_amount``, ``squared_gap_days_sum``, ``last_gap_days``.
     """
     purchases = lines.filter(~lines.is_return).mutate(order_date=lines.ordered_at.date())
     days = purchases.group_by([*_KEYS, "order_date"]).agg(amount=purchases.amount.sum())
@@ -68,6 +68,7 @@ def purchase_days(lines: ir.Table) -> ir.Table:
         first_day_amount=days.amount.argmin(days.order_date),
         gross_amount=days.amount.sum(),
         squared_gap_days_sum=(days.gap_days * days.gap_days).sum().fill_null(0),
+        last_gap_days=days.gap_days.argmax(days.order_date),
     )
 
 

@@ -10,6 +10,9 @@ import ibis.expr.types as ir
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
 
+_PERIODS_A_YEAR = {Period.MONTH: 12, Period.WEEK: 52, Period.DAY: 365}
+_YEARS_AGO = {"year_ago": 1, "two_years_ago": 2}
+
 
 def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horizon_days: int) -> ir.Table:
     """Table ``customer_features`` at ``as_of`` from ``customer_activity``; later periods are ignored.
@@ -21,6 +24,8 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
     window = calendar.window_periods(horizon_days)
     recent_start = calendar.period.shift(last_period, 1 - window)
     previous_start = calendar.period.shift(last_period, 1 - 2 * window)
+
+    seasons = {name: _season(calendar, last_period, window, years) for name, years in _YEARS_AGO.items()}
 
     known = activity.filter(activity.period_start_date <= last_period)
     bought = known.purchase_day_count > 0
@@ -44,12 +49,19 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         previous_purchase_day_count=known.purchase_day_count.sum(where=previous).fill_null(0),
         recent_spend=net.sum(where=recent),
         previous_spend=net.sum(where=previous),
+        last_gap_within_period=known.last_gap_days.argmax(known.period_start_date, where=bought),
+        **{
+            f"{name}_purchase_day_count": known.purchase_day_count.sum(
+                where=known.period_start_date.between(first, last)
+            )
+            for name, (first, last) in seasons.items()
+        },
     )
     sums = sums.filter(sums.purchase_day_count > 0)
     # Not by nunique, whose sets DuckDB cannot put aside on disk.
     each = known.select("customer_id", category=known.categories.unnest()).distinct()
     breadth = each.group_by("customer_id").agg(category_count=each.category.count())
-    for more in (breadth, _gaps_between_periods(known)):
+    for more in (breadth, _gaps_between_periods(known), _active_years(known, last_period, calendar.period)):
         sums = sums.left_join(more, "customer_id").drop("customer_id_right")
 
     end = ibis.date(as_of)
@@ -83,6 +95,12 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
         previous_spend_amount=ibis.ifelse(has_amounts, sums.previous_spend.fill_null(zero), ibis.null("decimal(38,2)")),
         momentum_share=sums.recent_purchase_day_count / windowed.nullif(0),
         return_share=sums.return_amount.cast("float64") / gross.nullif(0.0),
+        active_year_share=sums.active_year_count / _years_since(sums.first_period, last_period, calendar.period),
+        last_gap_days=sums.last_gap_within_period.fill_null(sums.last_gap_between_periods),
+        **{
+            column: ibis.ifelse(sums.first_period <= last, sums[column].fill_null(0), ibis.null("int64"))
+            for column, last in ((f"{name}_purchase_day_count", last) for name, (_, last) in seasons.items())
+        },
     )
     return genome.select(*TABLES["customer_features"].columns)
 
@@ -127,9 +145,26 @@ def _gaps_between_periods(known: ir.Table) -> ir.Table:
     in_order = ibis.window(group_by="customer_id", order_by=bought.period_start_date)
     gaps = bought.select(
         "customer_id",
+        "period_start_date",
         gap_days=bought.first_order_date.delta(bought.last_order_date.lag().over(in_order), unit="day"),
     )
-    return gaps.group_by("customer_id").agg(squared_gaps_between_periods=(gaps.gap_days * gaps.gap_days).sum())
+    return gaps.group_by("customer_id").agg(
+        squared_gaps_between_periods=(gaps.gap_days * gaps.gap_days).sum(),
+        last_gap_between_periods=gaps.gap_days.argmax(gaps.period_start_date),
+    )
+
+
+def _active_years(known: ir.Table, last_period: date, period: Period) -> ir.Table:
+    """In how many of the years that end with the last period each customer bought."""
+    bought = known.filter(known.purchase_day_count > 0)
+    each = bought.select("customer_id", year=_years_since(bought.period_start_date, last_period, period)).distinct()
+    return each.group_by("customer_id").agg(active_year_count=each.count())
+
+
+def _season(calendar: Calendar, last_period: date, window: int, years: int) -> tuple[date, date]:
+    """First and last period of the window that begins as many years before the one after the last period."""
+    first = calendar.period.shift(last_period, 1 - years * _PERIODS_A_YEAR[calendar.period])
+    return first, calendar.period.shift(first, window - 1)
 
 
 def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingValue) -> ir.FloatingValue:
@@ -138,6 +173,11 @@ def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingV
     mean_square = squares / count.nullif(0.0)
     spread = ibis.ifelse(variance > mean_square * 1e-12, variance, 0.0).sqrt()
     return ibis.ifelse(count >= 2.0, spread, ibis.null("float64"))
+
+
+def _years_since(first: ir.DateValue, last: date, period: Period) -> ir.IntegerValue:
+    """Years from ``first`` to ``last``, both included, each begun one counted."""
+    return (_periods_since(first, last, period) - 1) // _PERIODS_A_YEAR[period] + 1
 
 
 def _periods_since(first: ir.DateValue, last: date, period: Period) -> ir.IntegerValue:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised with each change of the warehouse's tables, other than a new table; the step there stands below."""
+
+_GENES_OF_SEASON = ("last_gap_days", "year_ago_purchase_day_count", "two_years_ago_purchase_day_count")
 
 STEPS: dict[int, tuple[str, ...]] = {
     1: (
@@ -22,6 +24,31 @@ STEPS: dict[int, tuple[str, ...]] = {
         # Examples named customers; they are kept in Dagster's log alone.
         "UPDATE data_quality SET observed = regexp_replace(observed, ',? e\\.g\\. .*$', '', 's')"
         " WHERE contains(observed, 'e.g. ')",
+    ),
+    4: (
+        "ALTER TABLE customer_activity ADD COLUMN IF NOT EXISTS last_gap_days BIGINT",
+        *(
+            f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {gene} BIGINT"
+            for table in ("customer_features", "customer_genome")
+            for gene in _GENES_OF_SEASON
+        ),
+        *(
+            statement
+            for table in ("customer_features", "customer_genome")
+            for statement in (
+                f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS active_year_share DOUBLE DEFAULT 1",
+                f"ALTER TABLE {table} ALTER COLUMN active_year_share SET NOT NULL",
+                f"ALTER TABLE {table} ALTER COLUMN active_year_share DROP DEFAULT",
+            )
+        ),
+        *(
+            f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} DOUBLE"
+            for table in ("customer_value", "customer_genome")
+            for column in ("orders_if_retained", "spend_per_order_amount")
+        ),
+        # What was made before lacks these columns' values: it counts as made under other settings, and is made again.
+        "UPDATE written_slices SET settings_hash = 'schema 4' WHERE table_name IN ('customer_activity',"
+        " 'segment_profiles')",
     ),
 }
 """Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1.

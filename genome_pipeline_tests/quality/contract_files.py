@@ -16,6 +16,7 @@ BY_NAME = {
     "selection_as_of": "DATE '2019-11-01'",
     "customer_id": "'k000000'",
     "neighbor_customer_id": "'k000001'",
+    "orders_if_retained": "NULL",  # with it, expected orders follow from the churn probability
 }
 BY_TYPE = {
     "VARCHAR": "'x'",

@@ -260,6 +260,35 @@ def test_neighbors_are_sorted_and_complete(file: Path, changes: dict[str, str], 
 
 
 @pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"churn_probability": "NULL", "expected_orders": "NULL"}, set()),
+        ({"expected_orders": "1.5 + 1e-7"}, {"orders_agree_with_churn", "spend_agrees_with_orders"}),
+        ({"expected_spend": "CASE i WHEN 3 THEN 31 ELSE 30 END"}, {"spend_agrees_with_orders"}),
+        ({"revenue_at_stake_amount": "9057"}, {"stake_agrees_with_churn", "interval_revenue_at_stake_amount"}),
+    ],
+)
+def test_numbers_about_one_customer_agree(file: Path, changes: dict[str, str], broken: set[str]) -> None:
+    """p = 0.75, m = 2, a = 20: 1.5 orders, 30 spent, 10 at stake."""
+    agreeing = {
+        "churn_probability": "0.25",
+        "orders_if_retained": "2",
+        "spend_per_order_amount": "20",
+        **{f"expected_orders{bound}": "1.5" for bound in ("", "_lower", "_upper")},
+        **{f"expected_spend{bound}": "30" for bound in ("", "_lower", "_upper")},
+        **{f"revenue_at_stake_amount{bound}": "10" for bound in ("", "_lower", "_upper")},
+        "churn_probability_lower": "0.2",
+        "churn_probability_upper": "0.3",
+        "expected_orders_upper": "2",
+        "expected_spend_upper": "50",
+    }
+    write(file, GENOME, changes=agreeing | changes)
+    found = failed(validate_table(file, GENOME))
+    assert {name for name in found if "agree" in name or "interval" in name} == broken
+
+
+@pytest.mark.parametrize(
     ("changes", "is_broken"),
     [
         ({}, False),

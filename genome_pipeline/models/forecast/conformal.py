@@ -30,9 +30,6 @@ Floats = NDArray[np.float64]
 MAXIMUM_BINS = 10
 MINIMUM_ROWS_PER_BIN = 50
 
-LEVEL_ERROR = 0.15
-"""By how much the level of all may be off: intervals hold on average over none, and this much either way."""
-
 _SMALLEST_ACTIVITY = 1e-3
 _SHARES = np.linspace(0.0, 1.0, 81)
 _LEVELS = np.linspace(0.5, 0.995, 67).tolist()
@@ -107,11 +104,11 @@ def fit_intervals(
 
     All of shape (customers,); arguments as in :class:`ConformalIntervals`. Bins are quantile bins of the prediction: at
     most :data:`MAXIMUM_BINS`, with at least :data:`MINIMUM_ROWS_PER_BIN` customers who bought in each. They alone teach
-    quantiles: an actual of 0 is what ``activity`` speaks of. Each counts three times, its prediction as it is and
-    :data:`LEVEL_ERROR` lower and higher; quantiles above the median are rounded up to a row, with one row more than
-    there is, and those below it down. Intervals of rising level are nested; of each bin, the first is taken that covers
-    ``level`` of its n customers, one more, and a standard error of that count: so five bins in six cover ``level`` of
-    the customers to come (Vovk, V. (2012), "Conditional validity of inductive conformal predictors", ACML, section 2).
+    quantiles: an actual of 0 is what ``activity`` speaks of. Quantiles above the median are rounded up to a row, with
+    one row more than there is, and those below it down. Intervals of rising level are nested; of each bin, the first is
+    taken that covers ``level`` of its n customers, one more, and a standard error of that count: so five bins in six
+    cover ``level`` of the customers to come (Vovk, V. (2012), "Conditional validity of inductive conformal predictors",
+    ACML, section 2).
     Bounds of counts move in whole steps, which cover more than is asked for already: there half a standard error is
     added, and of the first interval that covers so many and the last that does not, the nearer is taken.
 
@@ -152,10 +149,9 @@ def fit_intervals(
 
 def _quantiles(ratios: Floats) -> Floats:
     """Quantiles of one bin at :data:`_SHARES`."""
-    pooled = np.concatenate([ratios * (1 - LEVEL_ERROR), ratios, ratios / (1 - LEVEL_ERROR)])
     grown = _SHARES * (ratios.size + 1) / ratios.size
-    upper = np.quantile(pooled, np.minimum(grown, 1.0), method="higher")
-    lower = np.quantile(pooled, np.maximum(grown - 1 / ratios.size, 0.0), method="lower")
+    upper = np.quantile(ratios, np.minimum(grown, 1.0), method="higher")
+    lower = np.quantile(ratios, np.maximum(grown - 1 / ratios.size, 0.0), method="lower")
     return np.asarray(np.where(_SHARES >= 0.5, upper, lower))
 
 

@@ -1,0 +1,124 @@
+"""What was known at a row of the panel, and what then happened."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+
+import ibis
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from benchmarks.panel.logs import LogAbsent, Row, purchases
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.models.genes import by_customer
+from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from, training_horizon
+from genome_pipeline.transforms.activity import customer_activity
+from genome_pipeline.transforms.features import customer_features
+from genome_pipeline.transforms.outcomes import realised_outcomes
+
+_STEP_DAYS = 30
+_YEAR_DAYS = 365
+_BASELINE_SNAPSHOTS = 5
+_OLDEST_DAYS = 1_700
+"""How far back from a row snapshots are offered, besides the horizon."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything known at ``as_of``, and what then happened.
+
+    Attributes:
+        row: the row of the panel.
+        features: ``customer_features`` at ``as_of``.
+        year_features: the same with a recent window of a year, or the whole log where it is shorter.
+        labelled: snapshots that ours learns from.
+        matured: snapshots that the baselines learn from, oldest first.
+        actual: ``realised_outcomes`` of the horizon, in the order of ``features``.
+        log_days: days of log before ``as_of``.
+    """
+
+    row: Row
+    features: pd.DataFrame
+    year_features: pd.DataFrame
+    labelled: tuple[LabelledSnapshot, ...]
+    matured: tuple[LabelledSnapshot, ...]
+    actual: pd.DataFrame
+    log_days: int
+
+
+def each_row(rows: Sequence[Row]) -> Iterator[Data]:
+    """The data of each row, log by log; a log that is not here is named, and left out."""
+    for log, of_log in groupby(rows, key=lambda row: row.log):
+        try:
+            database, start = _read(log)
+        except LogAbsent as reason:
+            print(f"{log} skipped. {reason}\n", flush=True)
+            continue
+        for row in of_log:
+            yield _data(database, start, row)
+
+
+def labelled_data(row: Row) -> Data:
+    """The data of one row. Raises :class:`LogAbsent`."""
+    return _data(*_read(row.log), row)
+
+
+def _read(log: str) -> tuple[Backend, date]:
+    """Lines and activity of a log in a database of its own, and its first day."""
+    database = ibis.duckdb.connect()
+    with tempfile.TemporaryDirectory(prefix="genome-benchmark-") as folder:
+        database.con.execute(f"CREATE TABLE lines AS {purchases(log, Path(folder))}")
+    activity = database.create_table("activity", customer_activity(database.table("lines")))
+    return database, activity.period_start_date.min().to_pyarrow().as_py()
+
+
+def _data(database: Backend, start: date, row: Row) -> Data:
+    lines, activity, calendar = database.table("lines"), database.table("activity"), Calendar(Period.DAY, start)
+    frames: dict[date, pd.DataFrame] = {}
+
+    def features(as_of: date) -> pd.DataFrame:
+        # Activity is by day: that before a date knows nothing of what came after it.
+        if as_of not in frames:
+            frames[as_of] = _frame(database, customer_features(activity, calendar, as_of, row.horizon_days))
+        return frames[as_of]
+
+    def labelled(as_of: date, days: int) -> LabelledSnapshot:
+        known = features(as_of)
+        database.con.register("customers", known[["as_of", "customer_id"]])
+        outcomes = _frame(database, realised_outcomes(lines, database.table("customers"), days))
+        return LabelledSnapshot(as_of, days, known, outcomes.drop(columns="as_of"))
+
+    half = training_horizon(row.horizon_days)
+    grids = {days: _grid(row.as_of - timedelta(days=days), start) for days in (row.horizon_days, half)}
+    wanted = snapshots_to_learn_from(
+        sorted({*grids[row.horizon_days], *grids[half]}), row.as_of, row.as_of, row.horizon_days
+    )
+    days = row.horizon_days if grids[row.horizon_days] else half
+    year_days = min(_YEAR_DAYS, (row.as_of - start).days)
+    now = labelled(row.as_of, row.horizon_days)
+    return Data(
+        row,
+        now.features,
+        by_customer(_frame(database, customer_features(activity, calendar, row.as_of, year_days))),
+        tuple(labelled(*one) for one in wanted),
+        tuple(labelled(day, days) for day in grids[days][-_BASELINE_SNAPSHOTS:]),
+        now.outcomes,
+        (row.as_of - start).days,
+    )
+
+
+def _grid(latest: date, start: date) -> list[date]:
+    """Dates 30 days apart up to the latest, oldest first, with purchases before each."""
+    count = min((latest - start).days, _OLDEST_DAYS) // _STEP_DAYS + 1
+    dates = [latest - timedelta(days=_STEP_DAYS * step) for step in reversed(range(count))]
+    return [day for day in dates if day > start]
+
+
+def _frame(database: Backend, rows: ibis.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
+    return frame

@@ -1,0 +1,28 @@
+"""What adds up to the numbers of the forecast."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from genome_pipeline.models.drivers import Explanation, Link, explain
+from genome_pipeline.models.forecast.risk import RiskModel
+from genome_pipeline.models.forecast.value import ValueModel
+
+
+def explain_forecast(risk: RiskModel, value: ValueModel, features: pd.DataFrame) -> dict[str, Explanation]:
+    """Explanations, by prediction, of rows of ``customer_features`` of the snapshot of the two models.
+
+    Of churn, and of expected spend or, where it is not predicted, of expected orders; none of what is withheld.
+    """
+    if not risk.experts:
+        return {}
+    activity = risk.terms(features)
+    found = {"churn_probability": explain([activity], [risk.reference], Link.CHURN)}
+    if value.orders is None:
+        return found
+    terms = [activity, value.orders.terms(features, value.horizon_days)]
+    references = [risk.reference, value.references[0]]
+    if value.amounts is None:
+        return {**found, "expected_orders": explain(terms, references, Link.ORDERS)}
+    terms, references = [*terms, value.amounts.terms(features)], [*references, value.references[1]]
+    return {**found, "expected_spend": explain(terms, references, Link.SPEND)}

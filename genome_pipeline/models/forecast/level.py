@@ -1,0 +1,81 @@
+"""How many of all customers buy: the level of the forecast, which no ranking of customers tells.
+
+The level is the logit of the share of customers who buy within the horizon. Pareto/NBD gives one from purchase
+histories alone. It knows no season: at the same season a year before it missed what it is likely to miss now.
+Part of that is expected again, by its credibility (Buhlmann, H. and Straub, E. (1970), "Glaubwuerdigkeit fuer
+Schadensaetze", Bulletin of the Swiss Association of Actuaries 70): ``between / (between + within + sampling)``, with
+the variance between seasons, that of one season from year to year, and that of a share of few customers. Experts that
+learned from outcomes give a second level, corrected in the same way.
+
+Without such a season the level is that of Pareto/NBD: what it missed lately says nothing of what it will miss, as the
+panel of logs shows (``docs/methodology.md``), and experts trained on a young log take its customers to be as young as
+they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
+
+Floats = NDArray[np.float64]
+
+BETWEEN_SEASONS = 0.06
+"""Variance, in squared log-odds, of what Pareto/NBD misses from one season of a year to another."""
+
+_OTHER_VARIANCE = 0.08
+"""Variance of the level of a season that was not seen, in squared log-odds."""
+
+
+class Levels(NamedTuple):
+    """Levels given by Pareto/NBD and by experts trained on outcomes, in log-odds; None where there are none."""
+
+    btyd: float
+    trained: float | None
+
+
+class Season(NamedTuple):
+    """What was said of the level at the same season of an earlier year, and what share of ``customers`` bought."""
+
+    said: Levels
+    share: float
+    customers: int
+
+
+def expected_level(said: Levels, seasons: Sequence[Season], constants: Constants = CONSTANTS) -> tuple[float, float]:
+    """The level to expect, in log-odds, and the variance of its error."""
+    if not seasons:
+        return said.btyd, constants.within_season + _OTHER_VARIANCE
+    sampling = float(np.mean([1 / (one.customers * one.share * (1 - one.share)) for one in seasons]))
+    noise = (constants.within_season + sampling) / len(seasons)
+    credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + noise)
+    corrected = [said.btyd + credibility * np.mean([logit(one.share) - one.said.btyd for one in seasons])]
+    missed = [logit(one.share) - one.said.trained for one in seasons if one.said.trained is not None]
+    if said.trained is not None and missed:
+        corrected.append(said.trained + credibility * np.mean(missed))
+    weights = [constants.btyd_level_weight, 1 - constants.btyd_level_weight][: len(corrected)]
+    variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
+    return float(np.average(corrected, weights=weights)), variance
+
+
+def share_of(is_event: NDArray[np.bool_]) -> float:
+    """Share of events, in (0, 1), as if there were one more by half: few who end alike are no proof that all do."""
+    return float((is_event.sum() + 0.5) / (is_event.size + 1))
+
+
+def level_of(log_odds: Floats) -> float:
+    """Logit of the mean probability of log-odds of shape (customers,), between -9.2 and 9.2."""
+    return float(logit(np.clip(expit(log_odds).mean(), 1e-4, 1 - 1e-4)))
+
+
+def shift_to_level(log_odds: Floats, level: float) -> float:
+    """What, added to all log-odds, shape (customers,), brings them to a level, which is finite."""
+    share = float(expit(level))
+    low, high = level - log_odds.max() - 1, level - log_odds.min() + 1
+    return float(brentq(lambda shift: expit(log_odds + shift).mean() - share, low, high, xtol=1e-12))

@@ -1,0 +1,522 @@
+"""Probability that a customer buys nothing within the horizon, with its interval: 1 - p of the forecast.
+
+Experts give log-odds of a purchase; their weighted sum tells customers apart, and one number added to all of them
+brings their mean to the level that is expected (:mod:`.level`). To learn weights and errors, the forecast is made again
+at earlier dates whose horizon has passed (*origins*), each with experts trained on what was known there.
+
+The interval joins what Venn-Abers calibration on the origins says of a customer's rank with how far the level may be
+off. Venn-Abers: Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V.
+(2015), "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.drivers import reference_rows
+from genome_pipeline.models.forecast.candidates import (
+    FORECAST,
+    CandidateRow,
+    abstention,
+    candidate_table,
+    weight_reason,
+)
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
+from genome_pipeline.models.forecast.experts import BtydActivity, Expert, Training, fit_activity, load_expert
+from genome_pipeline.models.forecast.level import Levels, Season, expected_level, level_of, share_of, shift_to_level
+from genome_pipeline.models.forecast.weights import (
+    SEASON_WEIGHT,
+    STANDARD,
+    Evidence,
+    learned_weights,
+    start_weights,
+    weighted,
+)
+from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.snapshots import (
+    KEPT_FITS,
+    MAXIMUM_TRAINING_ROWS,
+    MINIMUM_CUSTOMERS,
+    LabelledSnapshot,
+    is_same_season,
+    origins,
+    purchase_history,
+    snapshot_date,
+    usable_snapshots,
+)
+
+Floats = NDArray[np.float64]
+
+CANDIDATES = ("naive", *STANDARD, FORECAST)
+
+NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
+NO_OUTCOMES = "no snapshot had matured early enough to train on"
+
+_TRAINED = ("boosting", "regression")
+"""Experts whose level counts: they learned from outcomes over the whole horizon."""
+
+_LEAST_OUTCOMES = 5
+"""Customers who bought, and who did not, below which a date tells nothing of weights."""
+
+_EVIDENCE_ROWS = 20_000
+"""Customers of an origin that weights are learned from, at most."""
+
+_BOUNDS_LEVEL = 0.8
+"""How often the level of all customers lies within the interval."""
+
+_SCORE_GROUPS = 100
+_SMALLEST_PROBABILITY = 1e-6
+"""Probabilities count as at least this, and at most 1 less this, in log loss."""
+
+
+@dataclass(frozen=True)
+class VennAbers:
+    """Inductive Venn-Abers calibrator of scores that rise with the probability of an event.
+
+    Scores fall into groups (of equal frequency in the calibration data), as a score is only used by its rank.
+
+    Attributes:
+        edges: inner edges of the groups, increasing, shape (groups - 1,).
+        lower: probability of the event if the new customer counts as a non-event, shape (groups,), in [0, 1].
+        upper: the same if it counts as an event; at least ``lower``.
+    """
+
+    edges: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, scores: ArrayLike, is_event: ArrayLike) -> VennAbers:
+        """Fit on the scores and outcomes of customers the scoring model did not learn from, each of shape (n,).
+
+        For each group, isotonic regression is run with one more row in it, once as a non-event and once as an event.
+        Its value there is max over i <= g of min over j >= g of the mean outcome of groups i..j (Robertson, T.,
+        Wright, F. T. and Dykstra, R. L. (1988), "Order Restricted Statistical Inference", eq. 1.4.1).
+        """
+        values = np.asarray(scores, dtype=np.float64)
+        outcomes = np.asarray(is_event, dtype=np.float64)
+        edges = np.unique(np.quantile(values, np.arange(1, _SCORE_GROUPS) / _SCORE_GROUPS))
+        group = np.searchsorted(edges, values, side="right")
+        count = np.concatenate([[0.0], np.cumsum(np.bincount(group, minlength=edges.size + 1))])
+        events = np.concatenate([[0.0], np.cumsum(np.bincount(group, outcomes, minlength=edges.size + 1))])
+        bounds: list[list[float]] = [[], []]
+        for g in range(edges.size + 1):
+            rows = count[g + 1 :] - count[: g + 1, np.newaxis] + 1
+            happened = events[g + 1 :] - events[: g + 1, np.newaxis]
+            for outcome in (0, 1):
+                bounds[outcome].append(float(((happened + outcome) / rows).min(axis=1).max()))
+        return cls(tuple(edges.tolist()), tuple(bounds[0]), tuple(bounds[1]))
+
+    def apply(self, scores: ArrayLike) -> tuple[Floats, Floats]:
+        """Lower and upper bound of each score."""
+        group = np.searchsorted(self.edges, np.asarray(scores, dtype=np.float64), side="right")
+        return np.asarray(self.lower)[group], np.asarray(self.upper)[group]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return {"edges": list(self.edges), "lower": list(self.lower), "upper": list(self.upper)}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> VennAbers:
+        """Inverse of :meth:`to_dict`."""
+        return cls(tuple(state["edges"]), tuple(state["lower"]), tuple(state["upper"]))
+
+
+@dataclass(frozen=True)
+class Remade:
+    """The forecast made again at an origin, with what was known there, beside what happened.
+
+    Attributes:
+        snapshot: the origin.
+        log_odds: what each expert said, of shape (customers,) each.
+        said: the levels that were said.
+        buys: the forecast, with the standard weights and the level expected there, log-odds of shape (customers,).
+        naive: the baseline's probability of a purchase, shape (customers,); None where no snapshot had matured.
+    """
+
+    snapshot: LabelledSnapshot
+    log_odds: Mapping[str, Floats]
+    said: Levels
+    buys: Floats
+    naive: Floats | None
+
+    @property
+    def bought(self) -> NDArray[np.bool_]:
+        """Who bought within the horizon, shape (customers,)."""
+        return bought(self.snapshot)
+
+
+@dataclass(frozen=True)
+class RiskModel:
+    """The forecast of who buys, ready to predict.
+
+    Attributes:
+        experts: by name; none where the model abstains.
+        weights: of the experts, shape (experts,).
+        constant: log-odds added to their weighted sum, so that the mean is at the level expected.
+        level_deviation: standard deviation of the error of that level, in log-odds.
+        reference: the terms of the average customer, shape (terms + 1,); empty without experts.
+        calibrator: None where no snapshot has matured.
+        naive_shares: churned share of the latest origin's customers with and without a purchase in the recent
+            window; None where no snapshot has matured.
+        abstain_reason: why a probability or its interval is not offered.
+        rows: the rows of the model table.
+    """
+
+    horizon_days: int
+    experts: Mapping[str, Expert]
+    weights: Floats
+    constant: float
+    level_deviation: float
+    reference: Floats
+    calibrator: VennAbers | None
+    naive_shares: tuple[float, float] | None
+    abstain_reason: str | None
+    rows: tuple[CandidateRow, ...]
+
+    def candidates(self, as_of: date) -> pd.DataFrame:
+        """Rows of contract table ``risk_model``, without ``artifact_file``."""
+        return candidate_table("risk_model", as_of, self.rows)
+
+    def log_odds(self, features: pd.DataFrame) -> Floats:
+        """Log-odds of a purchase within the horizon, for rows of ``customer_features``, shape (customers,)."""
+        said = {name: expert.linear(features, self.horizon_days) for name, expert in self.experts.items()}
+        return weighted(said, [*self.experts], self.weights) + self.constant
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Rows of contract table ``customer_risk`` for rows of ``customer_features``, sorted by customer."""
+        features = by_customer(features)
+        unknown = np.full(len(features), np.nan)
+        probability = lower = upper = alive = naive = unknown
+        if self.experts and len(features):
+            buys = self.log_odds(features)
+            probability = expit(-buys)
+            if self.calibrator is not None:
+                lower, upper = self._bounds(buys, probability)
+            btyd = self.experts["btyd"]
+            if isinstance(btyd, BtydActivity):
+                alive = btyd.purchases.p_alive(*purchase_history(features))
+        if self.naive_shares is not None:
+            naive = _naive_churn(features, self.naive_shares)
+        return pd.DataFrame(
+            {
+                "as_of": features["as_of"],
+                "customer_id": features["customer_id"],
+                "churn_probability": probability,
+                "churn_probability_lower": lower,
+                "churn_probability_upper": upper,
+                "p_alive": alive,
+                "risk_band": risk_band(probability),
+                "naive_churn_probability": naive,
+                "abstain_reason": pd.Series([self.abstain_reason] * len(features), dtype="object"),
+            },
+            columns=list(TABLES["customer_risk"].columns),
+        )
+
+    def _bounds(self, buys: Floats, probability: Floats) -> tuple[Floats, Floats]:
+        """Bounds of the churn probability: those by rank, moved by as much as the level may be off."""
+        assert self.calibrator is not None
+        off = self.level_deviation * float(norm.ppf((1 + _BOUNDS_LEVEL) / 2))
+        edge = np.clip(self.calibrator.apply(-buys), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+        lower, upper = expit(logit(edge[0]) - off), expit(logit(edge[1]) + off)
+        return np.minimum(lower, probability), np.maximum(upper, probability)
+
+    def terms(self, features: pd.DataFrame) -> Floats:
+        """What adds up to :meth:`log_odds`: shape (customers, terms + 1)."""
+        said = {name: expert.terms(features, self.horizon_days) for name, expert in self.experts.items()}
+        found = weighted(said, [*self.experts], self.weights)
+        found[:, -1] += self.constant
+        return found
+
+    def to_bytes(self) -> bytes:
+        """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
+        plain = {
+            "horizon_days": self.horizon_days,
+            "experts": {name: expert.parameters() for name, expert in self.experts.items()},
+            "weights": self.weights.tolist(),
+            "constant": self.constant,
+            "level_deviation": self.level_deviation,
+            "reference": self.reference.tolist(),
+            "calibrator": None if self.calibrator is None else self.calibrator.to_dict(),
+            "naive_shares": None if self.naive_shares is None else list(self.naive_shares),
+            "abstain_reason": self.abstain_reason,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+        return json.dumps(plain).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RiskModel:
+        """Inverse of :meth:`to_bytes`."""
+        plain = json.loads(data)
+        return cls(
+            plain["horizon_days"],
+            {name: load_expert(name, "activity", state) for name, state in plain["experts"].items()},
+            np.array(plain["weights"]),
+            plain["constant"],
+            plain["level_deviation"],
+            np.array(plain["reference"]),
+            None if plain["calibrator"] is None else VennAbers.from_dict(plain["calibrator"]),
+            None if plain["naive_shares"] is None else tuple(plain["naive_shares"]),
+            plain["abstain_reason"],
+            tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
+        )
+
+
+def fit_risk_model(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    seed: int,
+    constants: Constants = CONSTANTS,
+) -> RiskModel:
+    """Fit the forecast of who buys at one snapshot.
+
+    Data that cannot carry a model make it abstain, not raise. One thread does it all: optimisers and boosting wait for
+    theirs thousands of times, which costs more than they save.
+
+    Args:
+        current: ``customer_features`` of the snapshot.
+        labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
+        horizon_days: length of the horizon.
+        seed: seed of everything random.
+        constants: how far the log's own evidence moves the forecast.
+
+    Raises:
+        ValueError: the outcomes of a labelled snapshot are not known by now.
+    """
+    with threadpool_limits(1):
+        return _fitted(by_customer(current), labelled, horizon_days, seed, constants)
+
+
+def _fitted(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    seed: int,
+    constants: Constants,
+) -> RiskModel:
+    if len(current) < MINIMUM_CUSTOMERS:
+        return _abstaining(horizon_days, f"only {len(current)} customers: a risk model needs {MINIMUM_CUSTOMERS}")
+    as_of = snapshot_date(current)
+    snapshots = usable_snapshots(labelled, as_of)
+    training = Training.at(snapshots, as_of, horizon_days)
+    try:
+        experts = fit_activity(current, training, seed)
+    except NotEnoughData as reason:
+        return _abstaining(horizon_days, str(reason))
+    made = remade(snapshots, as_of, horizon_days, seed)
+    names = [*experts]
+    start = start_weights(STANDARD, names, returned_customers(current))
+    weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
+    said = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
+    score = weighted(said, names, weights)
+    level, variance = expected_level(levels_said(said), _seasons(made, as_of, horizon_days), constants)
+    constant = shift_to_level(score, level)
+    average = reference_rows(current, seed)
+    terms = weighted({name: expert.terms(average, horizon_days) for name, expert in experts.items()}, names, weights)
+    reference = terms.mean(axis=0)
+    reference[-1] += constant
+    calibrator, naive_shares = None, None
+    if made:
+        # By rank within each origin, whose own level, that of its season, is given to it.
+        levelled = [one.buys + shift_to_level(one.buys, logit(share_of(one.bought))) for one in made]
+        calibrator = VennAbers.fit(-np.concatenate(levelled), ~np.concatenate([one.bought for one in made]))
+        naive_shares = _naive_shares(made[-1].snapshot)
+    rows = _rows(made, names, weights, experts, training, len(current))
+    return RiskModel(
+        horizon_days,
+        experts,
+        weights,
+        constant,
+        float(np.sqrt(variance)),
+        reference,
+        calibrator,
+        naive_shares,
+        None if made else NOT_CALIBRATED,
+        rows,
+    )
+
+
+def _abstaining(horizon_days: int, reason: str) -> RiskModel:
+    nothing: Floats = np.empty(0)
+    return RiskModel(horizon_days, {}, nothing, 0.0, 0.0, nothing, None, None, reason, abstention(CANDIDATES, reason))
+
+
+def remade(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int) -> tuple[Remade, ...]:
+    """The forecast made again at the origins for ``as_of``, oldest first; those that carry no model are left out."""
+    found: list[Remade] = []
+    for origin in origins(snapshots, as_of, horizon_days):
+        with suppress(NotEnoughData):
+            training = Training.at(snapshots, origin.as_of, horizon_days)
+            log_odds = _said_at(origin, training, horizon_days, seed)
+            names, said = [*log_odds], levels_said(log_odds)
+            score = weighted(log_odds, names, start_weights(STANDARD, names, returned_customers(origin.features)))
+            level, _ = expected_level(said, _seasons(found, origin.as_of, horizon_days))
+            naive = None
+            if training.whole:
+                naive = 1 - _naive_churn(origin.features, _naive_shares(training.whole[-1]))
+            found.append(Remade(origin, log_odds, said, score + shift_to_level(score, level), naive))
+    return tuple(found)
+
+
+@lru_cache(maxsize=KEPT_FITS)
+def _said_at(origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int) -> Mapping[str, Floats]:
+    """What each expert says of the customers of an origin, log-odds of shape (customers,)."""
+    experts = fit_activity(origin.features, training, seed)
+    return {name: expert.linear(origin.features, horizon_days) for name, expert in experts.items()}
+
+
+def levels_said(log_odds: Mapping[str, Floats]) -> Levels:
+    """Levels of what experts say."""
+    trained = [level_of(log_odds[name]) for name in _TRAINED if name in log_odds]
+    return Levels(level_of(log_odds["btyd"]), float(np.mean(trained)) if trained else None)
+
+
+def bought(snapshot: LabelledSnapshot) -> NDArray[np.bool_]:
+    """Who bought within the horizon, shape (customers,)."""
+    return ~snapshot.outcomes["has_churned"].to_numpy(bool)
+
+
+def returned_customers(features: pd.DataFrame) -> float:
+    """Customers who came back."""
+    return float(np.count_nonzero(numbers(features["frequency_count"]) > 0))
+
+
+def _seasons(made: Sequence[Remade], as_of: date, horizon_days: int) -> list[Season]:
+    """What was missed at the same season before, where the log was at least a horizon old and it has matured."""
+    return [
+        Season(one.said, share_of(one.bought), len(one.bought))
+        for one in made
+        if is_same_season(one.snapshot.as_of, as_of)
+        and one.snapshot.as_of + timedelta(days=horizon_days) <= as_of
+        and numbers(one.snapshot.features["t_days"]).max() >= horizon_days
+    ]
+
+
+def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list[Evidence]:
+    """What weights are learned from: each expert at the level of what happened; one that was missing as the mean."""
+    found = []
+    for one in made:
+        outcome = one.bought
+        known = {name: values for name, values in one.log_odds.items() if name in names}
+        if min(outcome.sum(), (~outcome).sum()) < _LEAST_OUTCOMES or len(known) < 2:
+            continue
+        offset = float(logit(share_of(outcome)))
+        levelled = {name: values + shift_to_level(values, offset) - offset for name, values in known.items()}
+        mean: Floats = np.asarray(np.mean([*levelled.values()], axis=0))
+        columns = np.column_stack([levelled.get(name, mean) for name in names])
+        step = -(-len(outcome) // _EVIDENCE_ROWS)
+        weight = SEASON_WEIGHT if is_same_season(one.snapshot.as_of, as_of) else 1.0
+        found.append(Evidence(columns[::step], outcome[::step], offset, weight))
+    return found
+
+
+def _naive_shares(origin: LabelledSnapshot) -> tuple[float, float]:
+    """Churned share of customers with and without a purchase in the recent window; of all, where there are none."""
+    is_recent, has_churned = numbers(origin.features["recent_purchase_day_count"]) > 0, ~bought(origin)
+    shares = [has_churned[cell].mean() if cell.any() else has_churned.mean() for cell in (is_recent, ~is_recent)]
+    return float(shares[0]), float(shares[1])
+
+
+def _naive_churn(features: pd.DataFrame, shares: tuple[float, float]) -> Floats:
+    """The baseline's churn probability: the share of those with, or without, a purchase in the recent window."""
+    return np.where(numbers(features["recent_purchase_day_count"]) > 0, *shares)
+
+
+def _rows(
+    made: Sequence[Remade],
+    names: Sequence[str],
+    weights: Floats,
+    experts: Mapping[str, Expert],
+    training: Training,
+    customers: int,
+) -> tuple[CandidateRow, ...]:
+    """Rows of the model table: errors at the origins, each expert at the level that was expected there."""
+    weight_of = dict(zip(names, weights.tolist(), strict=True))
+    latest = made[-1].snapshot.as_of if made else None
+    rows = []
+    for candidate in CANDIDATES:
+        judged = [found for one in made if (found := _said_by(candidate, one)) is not None]
+        errors = _mean_errors(judged)
+        summary = f"Log loss {errors['log_loss']:.4f} at {len(judged)} earlier dates." if judged else ""
+        if candidate == FORECAST:
+            reason = "All experts joined. " + (summary or "No snapshot has matured yet to measure it on.")
+        elif candidate == "naive":
+            reason = f"Not used: the baseline. {summary}".strip()
+        else:
+            reason = weight_reason(weight_of.get(candidate), NO_OUTCOMES, summary)
+        known = training.half if candidate.endswith("_half") else training.whole
+        is_trained = candidate in weight_of and candidate != "btyd"
+        count = sum(len(snapshot.features) for snapshot in known)
+        rows.append(
+            CandidateRow(
+                candidate,
+                candidate == FORECAST,
+                reason,
+                latest,
+                len(known) if is_trained else 0,
+                min(count, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
+                errors,
+                {"weight": weight_of[candidate]} if candidate in weight_of else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _said_by(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | None:
+    """Probability of a purchase by a candidate at an origin, and who bought; None where it said nothing."""
+    if candidate == FORECAST:
+        return expit(one.buys), one.bought
+    if candidate == "naive":
+        return None if one.naive is None else (one.naive, one.bought)
+    if candidate not in one.log_odds:
+        return None
+    values = one.log_odds[candidate]
+    return expit(values + shift_to_level(values, level_of(one.buys))), one.bought
+
+
+def _mean_errors(judged: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> dict[str, float | None]:
+    """Means over origins of Brier score, log loss and AUC; none without an origin, no AUC where all ended alike."""
+    if not judged:
+        return {}
+    areas = [
+        float(roc_auc_score(outcome, probability))
+        for probability, outcome in judged
+        if outcome.any() and not outcome.all()
+    ]
+    return {
+        "brier_score": float(np.mean([np.mean((probability - outcome) ** 2) for probability, outcome in judged])),
+        "log_loss": float(np.mean([log_loss(probability, outcome) for probability, outcome in judged])),
+        "auc": float(np.mean(areas)) if areas else None,
+    }
+
+
+def risk_band(churn_probability: Floats) -> pd.Series[Any]:
+    """``low`` below 1/3, ``medium`` below 2/3, else ``high``; null where the probability is."""
+    names = np.array(["low", "medium", "high"], dtype=object)
+    bands = names[np.searchsorted([1 / 3, 2 / 3], churn_probability, side="right")]
+    bands[np.isnan(churn_probability)] = None
+    return pd.Series(bands, dtype="object")
+
+
+def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
+    """Mean negative log likelihood of the outcomes, with probabilities kept 1e-6 from 0 and 1."""
+    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    return float(-np.log(np.where(is_event, p, 1 - p)).mean())

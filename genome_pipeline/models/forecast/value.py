@@ -1,0 +1,417 @@
+"""Orders and spend expected of each customer within the horizon, with prediction intervals: m and a of the forecast.
+
+Expected orders are p m and expected spend is p m a, for the probability p that the customer buys (:mod:`.risk`), the
+mean number m of purchase days of one who does, and the mean spend a per purchase day (:mod:`.amounts`).
+
+The logarithm of m - 1 is the weighted sum of what experts say of it, brought to the total that those who know the whole
+horizon expect. Intervals are conformal, learned at the origins, where the forecast is made again with its level as it
+was expected there (:mod:`.conformal`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.drivers import PURCHASE_RATE, TERMS, reference_rows
+from genome_pipeline.models.forecast.amounts import Amounts
+from genome_pipeline.models.forecast.candidates import (
+    FORECAST,
+    CandidateRow,
+    abstention,
+    candidate_table,
+    weight_reason,
+)
+from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
+from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
+from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers
+from genome_pipeline.models.forecast.weights import start_weights, weighted
+from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.snapshots import (
+    KEPT_FITS,
+    MAXIMUM_TRAINING_ROWS,
+    MINIMUM_CUSTOMERS,
+    LabelledSnapshot,
+    purchase_history,
+    snapshot_date,
+    usable_snapshots,
+)
+
+Floats = NDArray[np.float64]
+
+STANDARD = {"btyd": 1 / 3, "boosting": 1 / 3, "boosting_half": 1 / 3}
+"""Weights of experts where customers are many."""
+
+CANDIDATES = ("naive", *STANDARD, FORECAST)
+
+NO_AMOUNTS = "no amounts in the source: spend is not predicted"
+NO_PAST_AMOUNTS = "no amounts in the matured snapshots: spend has no intervals"
+NOT_MATURED = "no snapshot has matured yet: intervals need one"
+
+_LEVEL_OF_HALF = "boosting_half"
+"""The expert whose level is that of half a horizon, and is not used."""
+
+
+def naive_value(features: pd.DataFrame, horizon_days: int) -> tuple[Floats, Floats]:
+    """Baseline of expected orders and spend: the recent window scaled to the horizon, each of shape (customers,).
+
+    Spend is at least 0, and NaN where the source has no amounts.
+    """
+    window = numbers(features["recent_window_days"])
+    scale = np.divide(float(horizon_days), window, out=np.zeros_like(window), where=window > 0)
+    spend = np.maximum(numbers(features["recent_spend_amount"]), 0.0)
+    return numbers(features["recent_purchase_day_count"]) * scale, spend * scale
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Mean purchase days, within the horizon, of a customer who buys at all.
+
+    ``constant`` is added to the experts' weighted sum.
+    """
+
+    experts: Mapping[str, Expert]
+    weights: Floats
+    constant: float
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, training: Training, horizon_days: int, seed: int) -> Orders:
+        """Fit on a snapshot, and on labelled ones before it. Raises :class:`NotEnoughData`."""
+        experts = fit_orders(features, training, seed)
+        names = [*experts]
+        weights = start_weights(STANDARD, names, returned_customers(features))
+        said = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
+        history = purchase_history(features)
+        buys = fit_purchases(features).purchase_probability(*history, horizon_days)
+        totals = {name: float(np.log(np.sum(buys * np.exp(values)))) for name, values in said.items()}
+        whole = [name for name in names if name != _LEVEL_OF_HALF]
+        level = float(np.average([totals[name] for name in whole], weights=weights[[names.index(n) for n in whole]]))
+        total = float(np.log(np.sum(buys * np.exp(weighted(said, names, weights)))))
+        return cls(experts, weights, level - total)
+
+    def linear(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Logarithm of the purchase days beyond the first, shape (customers,), at most what the horizon has."""
+        said = {name: expert.linear(features, horizon_days) for name, expert in self.experts.items()}
+        return np.minimum(weighted(said, [*self.experts], self.weights) + self.constant, _log_most(horizon_days))
+
+    def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """Purchase days, shape (customers,), from 1 to the days of the horizon."""
+        return np.asarray(np.minimum(1 + np.exp(self.linear(features, horizon_days)), float(horizon_days)))
+
+    def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
+        """What adds up to :meth:`linear`: shape (customers, terms + 1)."""
+        said = {name: expert.terms(features, horizon_days) for name, expert in self.experts.items()}
+        found = weighted(said, [*self.experts], self.weights)
+        found[:, -1] += self.constant
+        # The bound, where it applies, counts as part of the customer's own rate.
+        found[:, TERMS.index(PURCHASE_RATE)] += np.minimum(_log_most(horizon_days) - found.sum(axis=1), 0.0)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary that JSON can hold."""
+        return {
+            "experts": {name: expert.parameters() for name, expert in self.experts.items()},
+            "weights": self.weights.tolist(),
+            "constant": self.constant,
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Orders:
+        """Inverse of :meth:`to_dict`."""
+        experts = {name: load_expert(name, "orders", expert) for name, expert in state["experts"].items()}
+        return cls(experts, np.array(state["weights"]), state["constant"])
+
+
+def _log_most(horizon_days: int) -> float:
+    """Logarithm of the most purchase days beyond the first; of a single day, of as good as none."""
+    return float(np.log(max(horizon_days - 1, 1e-10)))
+
+
+class Intervals(NamedTuple):
+    """Prediction intervals of orders and spend, each None where it is not predicted."""
+
+    orders: ConformalIntervals | None
+    spend: ConformalIntervals | None
+
+
+@dataclass(frozen=True)
+class ValueModel:
+    """The forecast of how often customers buy and how much they spend, ready to predict.
+
+    ``orders`` is None where the model abstains, ``amounts`` where spend is not predicted. ``references`` are the terms
+    of the average customer, of orders and of amounts, shape (2, terms + 1). ``abstain_reason`` says why a prediction or
+    its interval is not offered.
+    """
+
+    horizon_days: int
+    orders: Orders | None
+    amounts: Amounts | None
+    intervals: Intervals
+    references: Floats
+    abstain_reason: str | None
+    rows: tuple[CandidateRow, ...]
+
+    def candidates(self, as_of: date) -> pd.DataFrame:
+        """Rows of contract table ``value_model``, without ``artifact_file``."""
+        return candidate_table("value_model", as_of, self.rows)
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Rows of contract table ``customer_value``, sorted by customer.
+
+        ``features`` are rows of ``customer_features`` with the ``churn_probability`` of ``customer_risk`` beside them.
+        """
+        features = by_customer(features)
+        buys = 1 - numbers(features["churn_probability"])
+        if_retained = amount = np.full(len(features), np.nan)
+        if self.orders is not None and len(features):
+            if_retained = self.orders.predict(features, self.horizon_days)
+            if self.amounts is not None:
+                amount = self.amounts.predict(features)
+        orders, spend = buys * if_retained, buys * if_retained * amount
+        bounds: list[Floats] = []
+        for intervals, predicted in zip(self.intervals, (orders, spend), strict=True):
+            unknown = np.full_like(predicted, np.nan)
+            bounds += (unknown, unknown) if intervals is None else intervals.apply(predicted, buys)
+        naive_orders, naive_spend = naive_value(features, self.horizon_days)
+        return pd.DataFrame(
+            {
+                "as_of": features["as_of"],
+                "customer_id": features["customer_id"],
+                "expected_orders": orders,
+                "expected_orders_lower": bounds[0],
+                "expected_orders_upper": bounds[1],
+                "expected_spend": spend,
+                "expected_spend_lower": bounds[2],
+                "expected_spend_upper": bounds[3],
+                "orders_if_retained": if_retained,
+                "spend_per_order_amount": amount,
+                "naive_expected_orders": naive_orders,
+                "naive_expected_spend": naive_spend,
+                "abstain_reason": pd.Series([self.abstain_reason] * len(features), dtype="object"),
+            },
+            columns=list(TABLES["customer_value"].columns),
+        )
+
+    def to_bytes(self) -> bytes:
+        """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
+        plain = {
+            "horizon_days": self.horizon_days,
+            "orders": None if self.orders is None else self.orders.to_dict(),
+            "amounts": None if self.amounts is None else self.amounts.to_dict(),
+            "intervals": [None if found is None else found.to_dict() for found in self.intervals],
+            "references": self.references.tolist(),
+            "abstain_reason": self.abstain_reason,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+        return json.dumps(plain).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ValueModel:
+        """Inverse of :meth:`to_bytes`."""
+        plain = json.loads(data)
+        return cls(
+            plain["horizon_days"],
+            None if plain["orders"] is None else Orders.from_dict(plain["orders"]),
+            None if plain["amounts"] is None else Amounts.from_dict(plain["amounts"]),
+            Intervals(
+                *(None if found is None else ConformalIntervals.from_dict(found) for found in plain["intervals"])
+            ),
+            np.array(plain["references"]),
+            plain["abstain_reason"],
+            tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
+        )
+
+
+def fit_value_model(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    interval_level: float,
+    seed: int,
+) -> ValueModel:
+    """Fit the forecast of orders and amounts at one snapshot, and intervals on its errors at earlier ones.
+
+    Data that cannot carry a model make it abstain, not raise. One thread does it all: optimisers and boosting wait for
+    theirs thousands of times, which costs more than they save.
+
+    Args:
+        current: ``customer_features`` of the snapshot.
+        labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
+        horizon_days: length of the horizon.
+        interval_level: coverage of the prediction intervals, in (0, 1).
+        seed: seed of everything random.
+
+    Raises:
+        ValueError: the outcomes of a labelled snapshot are not known by now.
+    """
+    with threadpool_limits(1):
+        return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed)
+
+
+def _fitted(
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledSnapshot],
+    horizon_days: int,
+    interval_level: float,
+    seed: int,
+) -> ValueModel:
+    nothing: Floats = np.empty((2, 0))
+    if len(current) < MINIMUM_CUSTOMERS:
+        reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
+        return ValueModel(
+            horizon_days, None, None, Intervals(None, None), nothing, reason, abstention(CANDIDATES, reason)
+        )
+    as_of = snapshot_date(current)
+    snapshots = usable_snapshots(labelled, as_of)
+    training = Training.at(snapshots, as_of, horizon_days)
+    try:
+        orders = Orders.fit(current, training, horizon_days, seed)
+    except NotEnoughData as reason:
+        return ValueModel(
+            horizon_days, None, None, Intervals(None, None), nothing, str(reason), abstention(CANDIDATES, str(reason))
+        )
+    reasons = []
+    amounts = None
+    try:
+        amounts = Amounts.fit(current, training.whole, seed)
+    except NotEnoughData as reason:
+        reasons.append(NO_AMOUNTS if str(reason) == "no amounts in the source" else f"{reason}: spend is not predicted")
+    made = [
+        (one, *_said_at(one.snapshot, Training.at(snapshots, one.snapshot.as_of, horizon_days), horizon_days, seed))
+        for one in remade(snapshots, as_of, horizon_days, seed)
+    ]
+    intervals = Intervals(None, None)
+    if not made:
+        reasons.append(NOT_MATURED)
+    else:
+        intervals, missing = _intervals(made, interval_level, amounts is not None)
+        reasons += missing
+    average = reference_rows(current, seed)
+    references = [orders.terms(average, horizon_days).mean(axis=0)]
+    references.append(np.zeros_like(references[0]) if amounts is None else amounts.terms(average).mean(axis=0))
+    return ValueModel(
+        horizon_days,
+        orders,
+        amounts,
+        intervals,
+        np.stack(references),
+        "; ".join(reasons) or None,
+        _rows(made, orders, training, len(current), horizon_days),
+    )
+
+
+_Made = tuple[Remade, Mapping[str, Floats], Floats]
+"""An origin, what each expert and the forecast said of purchase days there, and of the amount of one."""
+
+
+@lru_cache(maxsize=KEPT_FITS)
+def _said_at(
+    origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int
+) -> tuple[Mapping[str, Floats], Floats]:
+    """Purchase days of those who buy, by expert and by the forecast, and spend per purchase day, (customers,) each."""
+    features = origin.features
+    orders = Orders.fit(features, training, horizon_days, seed)
+    forecast = orders.predict(features, horizon_days)
+    further = {name: np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
+    if _LEVEL_OF_HALF in further:
+        further[_LEVEL_OF_HALF] *= np.sum(forecast - 1) / np.sum(further[_LEVEL_OF_HALF])
+    said = {name: 1 + values for name, values in further.items()}
+    amount = np.full(len(features), np.nan)
+    with suppress(NotEnoughData):
+        amount = Amounts.fit(features, training.whole, seed).predict(features)
+    return {**said, FORECAST: forecast}, amount
+
+
+def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:
+    """Intervals from what the forecast missed at the origins, and why any are missing."""
+    buys = np.concatenate([expit(one.buys) for one, _, _ in made])
+    orders = np.concatenate([expit(one.buys) * said[FORECAST] for one, said, _ in made])
+    spend = np.concatenate([expit(one.buys) * said[FORECAST] * amount for one, said, amount in made])
+    actual = [
+        np.concatenate([numbers(one.snapshot.outcomes[name]) for one, _, _ in made])
+        for name in ("actual_orders", "actual_spend")
+    ]
+    found: list[ConformalIntervals | None] = []
+    reasons: list[str] = []
+    for predicted, known, is_count in ((orders, actual[0], True), (spend, actual[1], False)):
+        rows = np.isfinite(predicted) & np.isfinite(known)
+        if not is_count and not has_amounts:
+            found.append(None)
+        elif not rows.any():
+            found.append(None)
+            reasons.append(NO_PAST_AMOUNTS)
+        else:
+            try:
+                found.append(fit_intervals(predicted[rows], buys[rows], known[rows], level, is_count))
+            except NotEnoughData as reason:
+                found.append(None)
+                reasons.append(str(reason))
+    return Intervals(*found), list(dict.fromkeys(reasons))
+
+
+def _rows(
+    made: Sequence[_Made], orders: Orders, training: Training, customers: int, horizon_days: int
+) -> tuple[CandidateRow, ...]:
+    """Rows of the model table: mean absolute errors at the origins, with the probability to buy expected there."""
+    weight_of = dict(zip(orders.experts, orders.weights.tolist(), strict=True))
+    latest = made[-1][0].snapshot.as_of if made else None
+    rows = []
+    for candidate in CANDIDATES:
+        errors = _errors(candidate, made, horizon_days)
+        error = errors.get("orders_mae")
+        count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
+        summary = "" if error is None else f"Mean absolute error of orders {error:.3f} at {count} earlier dates."
+        if candidate == FORECAST:
+            reason = "All experts joined. " + (summary or "No snapshot has matured yet to measure it on.")
+        elif candidate == "naive":
+            reason = f"Not used: the baseline. {summary}".strip()
+        else:
+            reason = weight_reason(weight_of.get(candidate), NO_OUTCOMES, summary)
+        known = training.half if candidate == _LEVEL_OF_HALF else training.whole
+        is_trained = candidate in weight_of and candidate != "btyd"
+        size = sum(len(snapshot.features) for snapshot in known)
+        rows.append(
+            CandidateRow(
+                candidate,
+                candidate == FORECAST,
+                reason,
+                latest,
+                len(known) if is_trained else 0,
+                min(size, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
+                errors,
+                {"weight": weight_of[candidate]} if candidate in weight_of else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _errors(candidate: str, made: Sequence[_Made], horizon_days: int) -> dict[str, float | None]:
+    """Mean absolute errors of orders and spend over origins; none of what was not said."""
+    errors: dict[str, list[float]] = {"orders_mae": [], "spend_mae_amount": []}
+    for one, said, amount in made:
+        if candidate == "naive":
+            predicted = naive_value(one.snapshot.features, horizon_days)
+        elif candidate in said:
+            orders = expit(one.buys) * said[candidate]
+            predicted = orders, orders * amount
+        else:
+            continue
+        for name, column, values in zip(errors, ("actual_orders", "actual_spend"), predicted, strict=True):
+            missed = np.abs(values - numbers(one.snapshot.outcomes[column]))
+            if np.isfinite(missed).all():
+                errors[name].append(float(missed.mean()))
+    return {name: float(np.mean(values)) if values else None for name, values in errors.items()}
