@@ -86,8 +86,7 @@ def _unframed(send: Send) -> Send:
 
 def serve_with_daemon(options: Sequence[str]) -> None:
     """What ``dagster dev`` does, with the guarded webserver in the place of its own, until it is stopped."""
-    from dagster._cli import dev
-
+    dev = importlib.import_module("dagster._cli.dev")
     opened = dev.open_ipc_subprocess
 
     def open_guarded(parts: list[str], **keywords: Any) -> Any:

@@ -149,10 +149,9 @@ COUNTING = ("data_quality", "source_files", "pipeline_runs", "quarantine_reasons
 
 
 def kept(frame: pd.DataFrame) -> pd.DataFrame:
-    """All but means over neighbours, which are made again."""
-    return frame.drop(
-        columns=[name for name in frame if name.startswith("neighbor_expected") or "neighbor_churn" in name]
-    )
+    """All but means over neighbours, which are made again, and what an average customer adds, which is made coarse."""
+    changed = ("neighbor_expected_orders", "neighbor_expected_spend", "neighbor_churn_probability", "contribution")
+    return frame.drop(columns=[name for name in frame if name in changed])
 
 
 TOLD_AND_LEFT = {
