@@ -48,7 +48,8 @@ def test_a_month_that_lost_its_customers_stops_there(tmp_path: Path) -> None:
     share = f"{len(blanked) / len(april):.1%}"
     assert why.startswith(
         f"check quarantined_share of quarantined_transactions failed: month from 2020-04-01: {share} of {len(april)}"
-        f" rows set aside, {share} for missing_customer ({len(blanked)} of them in log.csv, the first in row {blanked[0]})"
+        f" rows set aside, {share} for missing_customer ({len(blanked)} of them in log.csv, the first in row"
+        f" {blanked[0]})"
     )
 
     more = "[quality]\nmax_quarantined_share_by_reason = { missing_customer = 0.8 }\n"
