@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import duckdb
 import ibis
@@ -49,12 +50,12 @@ class Ingestion:
 def ingest(database: Backend, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Ingestion:
     """Bring ``raw_transactions`` in line with the source's files, by content.
 
-    An unchanged file is not read; a changed or removed one replaces exactly its own rows, and only periods
-    whose rows are others than before count as changed. Of files with the same content the first by name is
-    taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
-    for a file that cannot be read, whose column types do not go with the others', in which no order date is
-    readable, or that brings a second currency where none is chosen; and where customers were forgotten, but their
-    key is not set.
+    An unchanged file is not read, unless an order in it was in the future and is no longer; a changed or removed one
+    replaces exactly its own rows, and only periods whose rows are others than before count as changed. Of files with
+    the same content the first by name is taken in. ``progress`` is told of each file read. Raises
+    :class:`SourceError`, with the warehouse as before, for a file that cannot be read, whose column types do not go
+    with the others', in which no order date is readable, or that brings a second currency where none is chosen; and
+    where customers were forgotten, but their key is not set.
     """
     check_forgotten(database, settings)
     found = find_files(settings.source)
@@ -66,11 +67,12 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
             "SELECT source_file, content_hash FROM source_files WHERE copy_of_source_file IS NULL"
         ).fetchall()
     )
+    due = files_due(database, settings)
     # A source that has no hash may have changed.
     to_read = [
         file
         for name, file in sorted(files.items())
-        if file.content_hash is None or known.get(name) != _as_read(file, settings)
+        if file.content_hash is None or known.get(name) != _as_read(file, settings) or name in due
     ]
     result = Ingestion(
         unchanged=sorted(files.keys() - {file.name for file in to_read}),
@@ -103,6 +105,20 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         result.changed_periods = {key[1] for key in {*before, *after} if before.get(key) != after.get(key)}
         _record_changes(connection, result.changed_periods, ingested_at)
     return result
+
+
+def files_due(database: Backend, settings: Settings) -> set[str]:
+    """Files of which an order was set aside as dated after they were read, and whose moment has come since."""
+    rows = database.con.execute(
+        "SELECT DISTINCT source_file FROM quarantined_transactions"
+        " WHERE period_start_date IS NULL AND list_contains(reasons, 'future_date')"
+    ).fetchall()
+    if not rows or _RAW.name not in database.list_tables():
+        return set()
+    lines = typed_raw(database, settings, [file for (file,) in rows])
+    now = datetime.now(ZoneInfo(settings.source.time_zone)).replace(tzinfo=None)
+    come = lines.filter(lines.is_in_future & (lines.ordered_at <= ibis.timestamp(now)))
+    return set(come.select("source_file").distinct().to_pyarrow().to_pydict()["source_file"])
 
 
 def typed_raw(database: Backend, settings: Settings, source_files: Sequence[str] | None = None) -> ir.Table:
