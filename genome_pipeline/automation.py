@@ -28,6 +28,7 @@ from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline.summary import summarise
 from genome_pipeline.warehouse.faults import machine_fault
+from genome_pipeline.warehouse.ingestion import files_due
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -180,6 +181,13 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
             if mark is not None and mark != known.get("asked"):
                 request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
+            if mark is not None and str(settings.today()) != known.get("looked_at"):
+                # Once a day: the moments of orders that were in the future may come one by one.
+                looked = json.dumps({**known, "looked_at": str(settings.today())})
+                if _has_files_due(settings):
+                    request = dg.RunRequest(job_name=INGEST_JOB, tags={REASON_TAG: "landing: future orders have come"})
+                    return dg.SensorResult([request], cursor=looked)
+                context.update_cursor(looked)
             return _stale_request(settings, context.instance)
         except Exception as error:
             fault = str(error) if isinstance(error, ConfigError) else machine_fault(error, settings.home)
@@ -188,6 +196,11 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(fault)
 
     return landing
+
+
+def _has_files_due(settings: Settings) -> bool:
+    with Pipeline.of(settings, wait_seconds=0).warehouse.open() as database:
+        return bool(files_due(database, settings))
 
 
 def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:

@@ -98,7 +98,7 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     """The summary of a run, from :func:`genome_pipeline.summary.summarise`."""
     done = _done(facts["snapshots_made"])
     currency = facts["currency"]
-    note = " (provisional: the period has not ended yet)" if facts["is_provisional"] else ""
+    note = " (provisional: the log does not reach the end of the period)" if facts["is_provisional"] else ""
     published = f"Published as of {facts['as_of']}{note}."
     console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s.\n{published}", highlight=False)
 

@@ -11,6 +11,7 @@ from genome_pipeline.assets.stage import REASON_TAG
 from genome_pipeline.automation import schedules, sensors
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.definitions import build_definitions
+from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import shop
 
@@ -125,3 +126,21 @@ def test_the_landing_sensor_asks_for_touched_periods_and_the_snapshots_after_the
     assert {dg.AssetKey("customer_activity"), dg.AssetKey("published_genome")} <= set(request.asset_selection or ())
     (again,), _, _ = look(settings, instance, settled)
     assert again.run_key == request.run_key
+
+
+def test_the_landing_sensor_takes_in_orders_that_are_no_longer_in_the_future(
+    early_shop: Path, instance: DagsterInstance
+) -> None:
+    settings = load_settings(early_shop)
+    mark = json.loads(look(settings, instance, None)[2] or "")["seen"]
+    settled = json.dumps({"seen": mark, "asked": mark})
+    with Pipeline.of(settings).warehouse.open() as database:
+        database.con.execute("UPDATE raw_transactions SET ingested_at = '2020-02-15'")
+        database.con.execute(
+            "INSERT INTO quarantined_transactions BY NAME SELECT source_file, source_row, ['future_date'] AS reasons"
+            " FROM raw_transactions LIMIT 1"
+        )
+    (request,), _, cursor = look(settings, instance, settled)
+    assert (request.job_name, request.tags[REASON_TAG]) == ("ingest", "landing: future orders have come")
+    requests, _, _ = look(settings, instance, cursor)
+    assert "ingest" not in [request.job_name for request in requests]

@@ -124,6 +124,11 @@ def observed_at(database: Backend, settings: Settings, dates: Sequence[date]) ->
     return [observed_until(day, days[: bisect_left(days, day)]) for day in seen]
 
 
+def provisional_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
+    """Those of the dates that the log does not reach: the period has not ended, or the log stops before its end."""
+    return [as_of for as_of, until in zip(dates, observed_at(database, settings, dates), strict=True) if until < as_of]
+
+
 def matured_dates(database: Backend, settings: Settings, dates: Sequence[date]) -> list[list[date]]:
     """For each date, the earlier snapshots whose horizon had passed by then, oldest first."""
     known, horizon = _snapshots_before(database, max(dates)), timedelta(days=settings.predict.horizon_days)

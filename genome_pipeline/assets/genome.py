@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import ibis
 
+from genome_pipeline.assets.frames import provisional_at
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads
@@ -22,14 +23,18 @@ _INPUTS = (
 )
 
 
-@table_stage("customer_genome", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"ibis"})
+@table_stage(
+    "customer_genome",
+    reads={**dict.fromkeys(_INPUTS, Reads.SAME), "validated_transactions": Reads.UP_TO_THIS},
+    kinds={"ibis"},
+)
 def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Join everything known of each customer into one row."""
     dates = snapshots(context, pipeline)
     with pipeline.warehouse.open() as database:
         inputs = [database.table(name) for name in _INPUTS]
         chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs]
-        rows = genome.customer_genome(chosen, pipeline.settings.today())
+        rows = genome.customer_genome(chosen, provisional_at(database, pipeline.settings, dates))
         written = pipeline.warehouse.replace_slices(database, TABLES["customer_genome"], dates, rows, context.run_id)
         found = database.con.execute(
             "SELECT as_of, avg(confidence), avg((expected_orders IS NOT NULL)::INTEGER),"

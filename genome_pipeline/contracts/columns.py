@@ -226,7 +226,10 @@ _DICTIONARY = (
     _text("naming_rule", "Rule that gave the segment its name."),
     Column("previous_segment_id", "INTEGER", "Segment at the previous snapshot; null for a new customer.", None, 1),
     _text("previous_segment_name", "Name of the segment before it was renamed; null where it was not."),
-    _flag("is_provisional", "The snapshot was made before its period had ended: what is still to come is not in it."),
+    _flag(
+        "is_provisional",
+        "The log did not reach the end of the snapshot's period when it was made: what is still to come is not in it.",
+    ),
     _flag("has_moved", "The segment differs from the previous snapshot's; null for a new customer."),
     _probability("membership_probability", "Probability that the customer belongs to this segment."),
     Column("second_segment_id", "INTEGER", "Second most probable segment; null where there is but one.", None, 1),

@@ -76,7 +76,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "future_date",
-        "The order is dated after the moment its file was read.",
+        "The order is dated after the moment its file was read; it is judged again when that moment has come.",
         lambda t: t.is_in_future.fill_null(False),
         concerns=("ordered_at",),
     ),

@@ -11,8 +11,8 @@ import ibis.expr.types as ir
 from genome_pipeline.contracts.tables import TABLES
 
 
-def customer_genome(parts: Sequence[ir.Table], today: date) -> ir.Table:
-    """Table ``customer_genome`` of snapshots made ``today``.
+def customer_genome(parts: Sequence[ir.Table], provisional: Sequence[date]) -> ir.Table:
+    """Table ``customer_genome`` of snapshots, of which those at the ``provisional`` dates are marked so.
 
     ``parts``: rows of features, segments, value, risk, neighbours' estimates, confidence and actions, in this order.
     """
@@ -28,5 +28,5 @@ def customer_genome(parts: Sequence[ir.Table], today: date) -> ir.Table:
     genome = features
     for part in joined:
         genome = genome.inner_join(part, ["as_of", "customer_id"])
-    genome = genome.mutate(is_provisional=genome.as_of > ibis.date(today))
+    genome = genome.mutate(is_provisional=genome.as_of.isin([*map(ibis.date, provisional)]))
     return genome.select(*TABLES["customer_genome"].columns)

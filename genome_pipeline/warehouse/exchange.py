@@ -122,7 +122,8 @@ def local_exchange(folder: Path) -> Iterator[Exchange]:
         with suppress(FileNotFoundError):  # another run has just removed its own
             if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    with TemporaryDirectory(dir=folder) as own:
+    # Absolute, so that no part of the path escapes :func:`_parts`.
+    with TemporaryDirectory(dir=folder.absolute()) as own:
         yield Exchange(own)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import duckdb
 import ibis
@@ -57,12 +58,13 @@ class Ingestion:
 def ingest(database: Backend, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Ingestion:
     """Bring ``raw_transactions`` in line with the source's files, by content.
 
-    An unchanged file is not read; a changed or removed one replaces exactly its own rows, and only periods
-    whose rows are others than before count as changed. Of files with the same content the first by name is
-    taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
-    for a file that cannot be read, whose column types do not go with the others', in which no order date is
-    readable, that holds no rows any more, or that brings a second currency where none is chosen, and for another log
-    than the warehouse was made from; :class:`ConfigError` where customers were forgotten, but their key is not set.
+    An unchanged file is not read, unless an order in it was in the future and is no longer; a changed or removed one
+    replaces exactly its own rows, and only periods whose rows are others than before count as changed. Of files with
+    the same content the first by name is taken in. ``progress`` is told of each file read. Raises
+    :class:`SourceError`, with the warehouse as before, for a file that cannot be read, whose column types do not go
+    with the others', in which no order date is readable, that holds no rows any more, or that brings a second currency
+    where none is chosen, and for another log than the warehouse was made from; :class:`ConfigError` where customers
+    were forgotten, but their key is not set.
     """
     forgotten = Forgotten.beside(settings.warehouse_path)
     forgotten.check_key(settings.privacy_key)
@@ -72,11 +74,12 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     connection = database.con
     known = {name: content for name, content, _ in connection.execute(PRESENT_FILES).fetchall()}
     _check_place(database, settings, found, known.values())
+    due = files_due(database, settings)
     # A source that has no hash may have changed.
     to_read = [
         file
         for name, file in sorted(files.items())
-        if file.content_hash is None or known.get(name) != _as_read(file, settings)
+        if file.content_hash is None or known.get(name) != _as_read(file, settings) or name in due
     ]
     result = Ingestion(
         unchanged=sorted(files.keys() - {file.name for file in to_read}),
@@ -118,6 +121,20 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [SOURCE_SETTING, settings.source.place])
     return result
+
+
+def files_due(database: Backend, settings: Settings) -> set[str]:
+    """Files of which an order was set aside as dated after they were read, and whose moment has come since."""
+    rows = database.con.execute(
+        "SELECT DISTINCT source_file FROM quarantined_transactions"
+        " WHERE period_start_date IS NULL AND list_contains(reasons, 'future_date')"
+    ).fetchall()
+    if not rows or _RAW.name not in database.list_tables():
+        return set()
+    lines = typed_raw(database, settings, [file for (file,) in rows])
+    now = datetime.now(ZoneInfo(settings.source.time_zone)).replace(tzinfo=None)
+    come = lines.filter(lines.is_in_future & (lines.ordered_at <= ibis.timestamp(now)))
+    return set(come.select("source_file").distinct().to_pyarrow().to_pydict()["source_file"])
 
 
 def typed_raw(database: Backend, settings: Settings, source_files: Sequence[str] | None = None) -> ir.Table:

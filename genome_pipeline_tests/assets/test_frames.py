@@ -9,8 +9,15 @@ import pytest
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets import frames
-from genome_pipeline.assets.frames import latest_matured, mean_similarities, sampled_frames, snapshot_frames
+from genome_pipeline.assets.frames import (
+    latest_matured,
+    mean_similarities,
+    provisional_at,
+    sampled_frames,
+    snapshot_frames,
+)
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline_tests.logs import engine
 
@@ -87,3 +94,20 @@ def test_similarities_are_means_over_the_neighbours_of_each_customer(database: B
     )
     found = mean_similarities(database, [FIRST])[FIRST]
     assert found[["customer_id", "similarity"]].to_numpy().tolist() == [["a", 0.25], ["b", 0.75]]
+
+
+def test_snapshots_that_the_log_does_not_reach_are_provisional() -> None:
+    """A log of January and February whose last line is of the first of March, in a calendar that goes on to May."""
+    database = engine()
+    database.con.execute(
+        "CREATE TABLE validated_transactions AS SELECT TIMESTAMP '2020-01-01' + to_days(i::INTEGER) AS ordered_at,"
+        " false AS is_return FROM range(61) t(i)"
+    )
+    settings = Settings(
+        source={"path": "x", "columns": {"customer_id": "c", "ordered_at": "d"}}, calendar={"start": "2020-01-01"}
+    )
+    ends = [date(2020, month, 1) for month in (2, 3, 4, 5)]
+    assert provisional_at(database, settings, ends) == ends[2:]
+    running = settings.time.as_of(settings.time.period.start_of(settings.today()))
+    database.con.execute("INSERT INTO validated_transactions VALUES (?, false)", [settings.today()])
+    assert running in provisional_at(database, settings, [running])

@@ -72,6 +72,26 @@ def test_the_outcome_is_as_stated(case: Case, before: Path, tmp_path: Path, capl
                 assert caplog.messages == ([taken.warning] if taken.warning else [])
 
 
+def test_an_order_in_the_future_is_judged_again_when_its_moment_has_come(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(f"{HEADER}7,A1,2020-01-03,1\n8,A2,2020-02-03,1\n", encoding="utf-8")
+    (tmp_path / "in" / "b.csv").write_text(f"{HEADER}7,B1,2020-02-03,1\n8,B2,2999-02-03,1\n", encoding="utf-8")
+    settings = landing_settings(tmp_path)
+    ingest_and_validate(settings)
+    read: list[str] = []
+    # As if the first file had been read before the second of its orders.
+    with open_database(settings.warehouse_path) as database:
+        database.con.execute("UPDATE raw_transactions SET ingested_at = '2020-01-10' WHERE source_file = 'a.csv'")
+    ingest_and_validate(settings, read.append)
+    set_aside = "SELECT source_file, source_row FROM quarantined_transactions ORDER BY ALL"
+    assert (read, query(settings, set_aside)) == ([], [("a.csv", 2), ("b.csv", 2)])
+
+    ingest_and_validate(settings, read.append)
+    assert (read, query(settings, set_aside)) == (["a.csv"], [("b.csv", 2)])
+    ingest_and_validate(settings, read.append)
+    assert (read, query(settings, UNBALANCED)) == (["a.csv"], [])
+
+
 def test_there_are_many_and_each_has_its_own_name() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 75
 

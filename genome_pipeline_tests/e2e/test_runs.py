@@ -182,6 +182,21 @@ def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: 
 
 
 @pytest.mark.slow
+def test_a_month_that_the_log_does_not_reach_is_marked(tmp_path: Path) -> None:
+    config = shop(tmp_path)
+    log = tmp_path / "log.csv"
+    header, *rows = log.read_text(encoding="utf-8").splitlines()
+    kept = [row for row in rows if row.split(",")[2] < "2020-03-01 12"]
+    log.write_text("\n".join([header, *kept]), encoding="utf-8")
+    settings, _ = make(config)
+    marked = query(
+        settings.published_path,
+        "SELECT as_of, bool_or(is_provisional) FROM customer_genome_history GROUP BY 1 ORDER BY 1",
+    )
+    assert marked == [(date(2020, 2, 1), False), (date(2020, 3, 1), False), (date(2020, 4, 1), True)]
+
+
+@pytest.mark.slow
 def test_a_repaired_file_empties_the_quarantine(early_shop: Path) -> None:
     log = early_shop.parent / "log.csv"
     settings = load_settings(early_shop)

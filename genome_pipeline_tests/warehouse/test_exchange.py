@@ -92,3 +92,14 @@ def test_an_exchange_leaves_nothing_and_removes_what_a_run_that_died_left_the_da
     with local_exchange(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["of another run"]
+
+
+def test_a_relative_folder_may_be_below_one_with_pattern_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proj [2024]").mkdir()
+    monkeypatch.chdir(tmp_path / "proj [2024]")
+    database = warehouse(3)
+    with local_exchange(Path("home [1]")) as exchange:
+        lot = exchange.put(database, database.table("customer_features"))
+        assert exchange.get(database, [lot]).count().execute() == 3

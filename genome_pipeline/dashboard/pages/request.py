@@ -19,8 +19,8 @@ Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 class PageRequest:
     """One request for a page, at one snapshot of one version of the file.
 
-    ``snapshots`` has the latest one first, ``provisional`` those made before their period had ended; ``search`` is the
-    query string, in which a parameter may be repeated.
+    ``snapshots`` has the latest one first, ``provisional`` those whose period the log did not reach the end of;
+    ``search`` is the query string, in which a parameter may be repeated.
     """
 
     connection: duckdb.DuckDBPyConnection
