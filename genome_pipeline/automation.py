@@ -23,7 +23,7 @@ from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
-from genome_pipeline.warehouse.faults import machine_fault
+from genome_pipeline.warehouse.faults import in_words
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -173,7 +173,7 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
             return _stale_request(settings)
         except Exception as error:
-            fault = str(error) if isinstance(error, ConfigError) else machine_fault(error, settings.home)
+            fault = in_words(error, settings.home)
             if fault is None:
                 raise
             return dg.SkipReason(fault)

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from genome_pipeline import __version__
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.console import another_way_to, raise_on_signals, shows_all_characters, use_plain_characters
+from genome_pipeline.errors import ConfigError, Interrupted, RunFailed
 
 # What takes long to import is imported where it is used: `genome --help` answers at once.
 if TYPE_CHECKING:
@@ -45,19 +46,30 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
+    use_plain_characters()
+    signal_received = raise_on_signals()
     try:
         app()
-    except ConfigError as error:
-        _fail(str(error), 2)
-    except Exception as error:
-        from genome_pipeline.warehouse.faults import machine_fault
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise  # done
+        # Whatever became of it on its way up: Dagster makes a failed step of it, DuckDB an error of its own.
+        if (number := signal_received()) is not None:
+            _fail("interrupted; what was published before stays, and the same command takes up from here", 128 + number)
+        _tell(error)
 
-        fault = machine_fault(error, Path(os.environ.get("GENOME_HOME", ".genome")))
-        if fault is None:
-            raise
-        _fail(fault, 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was published before stays, and the next run takes up from here", 130)
+
+def _tell(error: BaseException) -> NoReturn:
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, RunFailed):
+        _fail(f"{error}; nothing was published, what was published before stays", 1)
+    from genome_pipeline.warehouse.faults import in_words
+
+    sentence = in_words(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+    if sentence is None:
+        raise error
+    _fail(sentence, 2)
 
 
 @app.callback(invoke_without_command=True)
@@ -89,17 +101,13 @@ def run(
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running, terminal
-    from genome_pipeline.failures import RunFailed
     from genome_pipeline.staleness import Span
     from genome_pipeline.summary import summarise
 
     span = Span(_day(as_of or first), _day(as_of or last))
     started = time.monotonic()
     with _progress(silent=quiet or as_json) as progress:
-        try:
-            outcome = running.run(settings, span, progress)
-        except RunFailed as error:
-            _fail(f"{error}; nothing was published, what was published before stays", 1)
+        outcome = running.run(settings, span, progress)
     facts = {
         **summarise(settings),
         "snapshots_made": outcome.as_of,
@@ -118,13 +126,9 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running
-    from genome_pipeline.failures import RunFailed
 
     with _progress(silent=quiet) as progress:
-        try:
-            outcome = running.rebuild(settings, progress)
-        except RunFailed as error:
-            _fail(f"{error}; nothing was published, what was published before stays", 1)
+        outcome = running.rebuild(settings, progress)
     if not quiet:
         typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
@@ -319,7 +323,7 @@ def forget(
             terminal.print_rows_to_forget(_console(), facts)
     if not dry_run:
         if not yes and not typer.confirm("Remove them? This cannot be undone"):
-            _fail("nothing was removed", 2)
+            raise ConfigError("nothing was removed")
         facts = forgetting.forget(settings, customer_ids)
         if not as_json:
             terminal.print_forgotten(_console(), facts)
@@ -344,7 +348,8 @@ def dashboard(
 
     access = Access.to(host, settings.dashboard)
     _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    serve(settings.published_path, access, host=host, port=port)
+    with suppress(Interrupted):
+        serve(settings.published_path, access, host=host, port=port)
 
 
 @app.command()
@@ -390,7 +395,7 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
     from genome_pipeline.terminal import StageProgress
 
     # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
-    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream, StageProgress(_console(file=stream)) as progress:
+    with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:
         yield progress.report
 
 
@@ -409,7 +414,7 @@ def _config_argument(config: Path | None) -> str:
 
 
 def _print_json(facts: dict[str, Any]) -> None:
-    typer.echo(json.dumps(facts, default=str, ensure_ascii=False))
+    typer.echo(json.dumps(facts, default=str, ensure_ascii=not shows_all_characters(sys.stdout)))
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -9,3 +9,11 @@ class ConfigError(Exception):
 
 class TransientError(ConfigError):
     """What may pass by itself: a server that does not answer, a file held by another process."""
+
+
+class RunFailed(Exception):
+    """A run stopped: a check failed, or something unexpected happened. Nothing was published."""
+
+
+class Interrupted(BaseException):
+    """Somebody pressed Ctrl-C or asked the process to end: no error, and nothing to catch but at the very top."""

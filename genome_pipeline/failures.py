@@ -7,11 +7,7 @@ from collections.abc import Iterable
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
-from genome_pipeline.errors import ConfigError
-
-
-class RunFailed(Exception):
-    """A run stopped: a check failed, or something unexpected happened. Nothing was published."""
+from genome_pipeline.errors import ConfigError, RunFailed
 
 
 def first_cause(events: Iterable[DagsterEvent]) -> Exception:
