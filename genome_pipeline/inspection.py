@@ -22,6 +22,7 @@ from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.sources.guessing import written
+from genome_pipeline.summary import Published
 from genome_pipeline.transforms.validation import judged_lines, typed_lines
 
 SAMPLE_ROWS = 10_000
@@ -196,9 +197,20 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "last_ingested_at": read_at,
         "snapshots": f"{len(snapshots)}: {snapshots[0][0]} to {snapshots[-1][0]}" if snapshots else "none",
         "last_run_checks": f"{passed} of {checked} passed",
-        "published": f"as of {published[0]}, at {published[1]:%Y-%m-%d %H:%M} UTC" if published else "nothing yet",
+        "published": _published(settings, published),
         "published_file": str(settings.published_path),
     }
+
+
+def _published(settings: Settings, latest: tuple[Any, Any] | None) -> str:
+    """What readers find, where ``latest`` is what was published last, and when."""
+    if latest is None:
+        return "nothing yet"
+    try:
+        Published(settings.published_path).close()
+    except ConfigError as error:
+        return f"nothing that can be read: {error}"
+    return f"as of {latest[0]}, at {latest[1]:%Y-%m-%d %H:%M} UTC"
 
 
 def _check_home(settings: Draft) -> None:

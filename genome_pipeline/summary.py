@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from genome_pipeline.contracts.published import unreadable_because, version_in
+from genome_pipeline.contracts.published import not_ours, unreadable_because, version_in
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
 
@@ -24,11 +24,15 @@ class Published:
             raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
         try:
             self.connection = duckdb.connect(str(path), read_only=True)
+            reason = unreadable_because(version_in(self.connection))
+        except duckdb.CatalogException:
+            self.connection.close()
+            raise ConfigError(not_ours(path)) from None
         except duckdb.Error as error:
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
-        if (reason := unreadable_because(version_in(self.connection))) is not None:
+        if reason is not None:
             self.connection.close()
             raise ConfigError(f"{path} cannot be read: {reason}")
 
@@ -36,6 +40,10 @@ class Published:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file free."""
         self.connection.close()
 
     def latest(self) -> date:
