@@ -22,9 +22,9 @@ from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.failures import first_cause
 from genome_pipeline.instance import (
-    limit_warehouse_pool,
+    alone_at_work,
     open_event_logs,
-    prepare_home,
+    open_instance,
     release_dead_runs,
     runs_in_progress,
 )
@@ -33,7 +33,7 @@ from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
 from genome_pipeline.warehouse.erasure import carry_over
-from genome_pipeline.warehouse.publishing import is_current
+from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 
 _LOGGER = "progress"
 
@@ -57,15 +57,14 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     cases what was published before stays.
     """
     check_boundaries(settings, span)
+    check_replaceable(settings.published_path)
     pipeline = Pipeline.of(settings)
     definitions = dg.Definitions.merge(
         build_definitions(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
     )
-    prepare_home(settings)
     # The first check needs it seconds from now, and the stages before it leave a core idle.
     Thread(target=load_great_expectations, daemon=True).start()
-    with DagsterInstance.get() as instance:
-        limit_warehouse_pool(instance)
+    with alone_at_work(settings), open_instance(settings) as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
         stale = find_stale(pipeline, span)
@@ -87,8 +86,7 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     not be called while another run than ``own_run_id`` is at work. Raises as :func:`run` does, and
     :class:`~genome_pipeline.errors.ConfigError` where a run is at work.
     """
-    prepare_home(settings)
-    with DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
         release_dead_runs(instance)
         others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
     if others:
