@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import ibis
 
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import DEFAULT_HOME, Draft, Settings, SourceColumns
@@ -296,4 +297,8 @@ def _span(
             f"some dates are long before the others, the first {first:%Y-%m-%d}: they would be set aside; to count"
             " them, set an earlier calendar.start"
         )
-    return first, last, draft.calendar.period.start_of((early if is_lone else first).date())
+    start = draft.calendar.period.start_of((early if is_lone else first).date())
+    if not FIRST_DAY <= start <= LAST_DAY:
+        doubts.append(f"the orders begin in the year {start.year}: see how their dates are written")
+        return first, last, None
+    return first, last, start

@@ -33,7 +33,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
 from genome_pipeline.contracts.rules import OPTIONAL_RULES
@@ -47,7 +47,6 @@ _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 _SHORTEST_SECRET = 12
-_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
 _PREFIX, _DELIMITER = "GENOME_", "__"
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
@@ -235,8 +234,8 @@ class CalendarSettings(_Section):
     @field_validator("start", "end")
     @classmethod
     def _within_reach(cls, day: date | None) -> date | None:
-        if day is not None and not _FIRST_DAY <= day <= _LAST_DAY:
-            raise ValueError(f"{day} is not between {_FIRST_DAY} and {_LAST_DAY}; correct the year")
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY:
+            raise ValueError(f"{day} is not between {FIRST_DAY} and {LAST_DAY}; correct the year")
         return day
 
     @model_validator(mode="after")
