@@ -1,29 +1,36 @@
-"""Telling someone that a run failed: by a command, a webhook or mail, each only where it is configured."""
+"""Telling someone of a run: by a command, a webhook or mail, each only where it is configured."""
 
 from __future__ import annotations
 
 import json
 import os
 import smtplib
+import ssl
 import subprocess
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
+from typing import Any
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import AlertSettings
 
 WEBHOOK_VARIABLE = "GENOME_ALERT_WEBHOOK"
-"""URL that takes ``{"text": …}`` as Slack, Mattermost and Teams do. It is a secret, so it is never in the config."""
+"""URL (https) that takes ``{"text": …}`` as Slack, Mattermost and Teams do. It is a secret, so never in the config."""
 
 SMTP_PASSWORD_VARIABLE = "GENOME_SMTP_PASSWORD"  # noqa: S105
 """Password of ``alerts.smtp_user``."""
 
 _TIMEOUT_SECONDS = 30
+_TOLD = 20
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+_NO_SECRETS = ("GENOME_HOME", "GENOME_CONFIG")
+_SECRETS = ("GENOME_", "DAGSTER_POSTGRES_URL", "PGPASSWORD")
+"""Variables that the command is not handed, by the beginning of their names; the two above are no secrets."""
 
 
 def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
-    """Tell of a failure by every way that is configured.
+    """Tell of a run by every way that is configured.
 
     Raises :class:`ConfigError` naming those that did not work, after all were tried.
     """
@@ -38,6 +45,8 @@ def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
     for name, tell in ways.items():
         try:
             tell()
+        except ConfigError as error:
+            failures.append(f"{name} ({error})")
         except (OSError, ValueError, subprocess.SubprocessError, smtplib.SMTPException) as error:
             # The words of the exception may hold the address, which is a secret.
             failures.append(f"{name} ({type(error).__name__})")
@@ -47,16 +56,36 @@ def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
         )
 
 
+def digest(failed_checks: Sequence[Mapping[str, Any]], forced_past: str | None) -> str | None:
+    """What a person should know of a publication: its warnings, one a line; None where there are none."""
+    lines = [f"published by force, although {forced_past}"] if forced_past else []
+    lines += [f"{row['table_name']}: {row['observed']}" for row in failed_checks[:_TOLD]]
+    if len(failed_checks) > _TOLD:
+        lines.append(f"and {len(failed_checks) - _TOLD:,} more warnings")
+    return "\n".join(lines) or None
+
+
 def _run(command: tuple[str, ...], text: str) -> None:
-    subprocess.run(command, input=text, text=True, check=True, timeout=_TIMEOUT_SECONDS)  # noqa: S603
+    environment = {
+        name: value for name, value in os.environ.items() if name in _NO_SECRETS or not name.startswith(_SECRETS)
+    }
+    subprocess.run(command, input=text, text=True, check=True, timeout=_TIMEOUT_SECONDS, env=environment)  # noqa: S603
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What is posted goes where the variable says, and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        raise ConfigError("it answers with a redirect, which is not followed: give the address it leads to")
 
 
 def _post(url: str, text: str) -> None:
-    if not url.startswith(("https://", "http://")):
-        raise ValueError(url)
+    if not url.startswith("https://"):
+        raise ConfigError("it is no https:// URL")
     body = json.dumps({"text": text}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-    urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()  # noqa: S310
+    verified = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    urllib.request.build_opener(verified, _NoRedirects).open(request, timeout=_TIMEOUT_SECONDS).close()
 
 
 def _mail(alerts: AlertSettings, subject: str, text: str) -> None:
@@ -64,7 +93,8 @@ def _mail(alerts: AlertSettings, subject: str, text: str) -> None:
     message["Subject"], message["From"], message["To"] = subject, alerts.mail_from, alerts.mail_to
     message.set_content(text)
     with smtplib.SMTP(alerts.smtp_host, alerts.smtp_port, timeout=_TIMEOUT_SECONDS) as server:
+        if alerts.smtp_user or alerts.smtp_host not in _THIS_MACHINE:
+            server.starttls(context=ssl.create_default_context())
         if alerts.smtp_user:
-            server.starttls()
             server.login(alerts.smtp_user, os.environ.get(SMTP_PASSWORD_VARIABLE, ""))
         server.send_message(message)

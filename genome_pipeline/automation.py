@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import RUN_KEY_TAG
 
-from genome_pipeline.alerts import send_alert
+from genome_pipeline.alerts import digest, send_alert
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.assets.stage import REASON_TAG, WAREHOUSE_POOL
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.checks import gate
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import first_cause
+from genome_pipeline.failures import first_cause, sendable
 from genome_pipeline.instance import AT_WORK, prune_runs, release_dead_runs
+from genome_pipeline.quality.gate import in_words
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
-from genome_pipeline.warehouse.faults import in_words
+from genome_pipeline.summary import summarise
+from genome_pipeline.warehouse import faults
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -44,6 +48,7 @@ PUBLISH_JOB = "publish"
 REBUILD_JOB = "rebuild"
 HOUSEKEEPING_JOB = "housekeeping"
 
+_PUBLISHED = dg.AssetKey("published_genome")
 _MODELS = ("segment_model", "value_model", "risk_model", "similarity_index")
 _UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *AT_WORK]
 
@@ -146,7 +151,11 @@ def schedules(calendar: Calendar) -> list[dg.ScheduleDefinition]:
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """What watches the source, and what tells of failures."""
-    return [_landing_sensor(settings), _failure_sensor(settings)]
+    return [
+        _landing_sensor(settings),
+        _failure_sensor(settings),
+        *([_warnings_sensor(settings)] if settings.alerts.warnings else []),
+    ]
 
 
 def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -171,9 +180,9 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
             if mark is not None and mark != known.get("asked"):
                 request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
-            return _stale_request(settings)
+            return _stale_request(settings, context.instance)
         except Exception as error:
-            fault = in_words(error, settings.home)
+            fault = faults.in_words(error, settings.home)
             if fault is None:
                 raise
             return dg.SkipReason(fault)
@@ -181,21 +190,29 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
     return landing
 
 
-def _stale_request(settings: Settings) -> dg.SensorResult | dg.SkipReason:
+def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
     """Everything stale, as one run. The same state is asked for once: a check that failed fails again."""
-    stale = find_stale(Pipeline.of(settings, wait_seconds=0), Span(with_running=True))
-    planned = stale.one_run()
+    pipeline = Pipeline.of(settings, wait_seconds=0)
+    planned = (stale := find_stale(pipeline, Span(with_running=True))).one_run()
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, settings.time)
+    waiting = f"nothing is published until this is put right: {in_words(obstacles)}"
     if planned is None:
-        return dg.SkipReason("everything is up to date")
+        return dg.SkipReason(waiting if obstacles else "everything is up to date")
     has_ended = settings.time.as_of(planned.last) <= settings.today()
     state = [stale.changed_at, planned.first, planned.last, has_ended, settings.results_hash]
+    run_key = sha256(json.dumps(state, default=str).encode()).hexdigest()
+    if obstacles and instance.get_runs_count(RunsFilter(tags={RUN_KEY_TAG: run_key})):
+        return dg.SkipReason(waiting)
+    # The source is read again where its own checks have not passed.
+    source = ["raw_transactions"] if any(found.table_name == "raw_transactions" for found in obstacles) else []
     return dg.SensorResult(
         [
             dg.RunRequest(
                 job_name=REFRESH_JOB,
-                run_key=sha256(json.dumps(state, default=str).encode()).hexdigest(),
+                run_key=run_key,
                 tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
-                asset_selection=[dg.AssetKey(name) for name in planned.asset_names],
+                asset_selection=[dg.AssetKey(name) for name in [*source, *planned.asset_names]],
             )
         ]
     )
@@ -209,11 +226,29 @@ def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
     def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         events = [entry.dagster_event for entry in context.instance.all_logs(run.run_id) if entry.dagster_event]
-        send_alert(
-            settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", str(first_cause(events))
-        )
+        text = sendable(first_cause(events))
+        send_alert(settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", text)
 
     return alert_on_failure
+
+
+def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=DagsterRunStatus.SUCCESS,
+        name="alert_on_warnings",
+        description="Tell of a run that has published with warnings, or by force, in one message.",
+    )
+    def alert_on_warnings(context: dg.RunStatusSensorContext) -> None:
+        run_id = context.dagster_run.run_id
+        made = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if not any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made):
+            return
+        facts = summarise(settings)
+        found = digest(facts["failed_checks"], facts["forced_past"])
+        if found:
+            send_alert(settings.alerts, f"Customer Genome: published as of {facts['as_of']} with warnings", found)
+
+    return alert_on_warnings
 
 
 def _rebuild_job(settings: Settings) -> dg.JobDefinition:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 import time
 import warnings
@@ -18,8 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from genome_pipeline import __version__
-from genome_pipeline.console import another_way_to, raise_on_signals, shows_all_characters, use_plain_characters
+from genome_pipeline.console import (
+    another_way_to,
+    interrupted_by,
+    raise_on_signals,
+    shows_all_characters,
+    use_plain_characters,
+)
 from genome_pipeline.errors import ConfigError, Interrupted, RunFailed
+from genome_pipeline.privacy import keep_to_owner
 
 # What takes long to import is imported where it is used: `genome --help` answers at once.
 if TYPE_CHECKING:
@@ -46,15 +52,16 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
+    keep_to_owner()
     use_plain_characters()
-    signal_received = raise_on_signals()
+    raise_on_signals()
     try:
         app()
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:
             raise  # done
         # Whatever became of it on its way up: Dagster makes a failed step of it, DuckDB an error of its own.
-        if (number := signal_received()) is not None:
+        if (number := interrupted_by()) is not None:
             _fail("interrupted; what was published before stays, and the same command takes up from here", 128 + number)
         _tell(error)
 
@@ -106,10 +113,13 @@ def run(
 
     span = Span(_day(as_of or first), _day(as_of or last))
     started = time.monotonic()
-    with _progress(silent=quiet or as_json) as progress:
+    with _alerting(settings, "run"), _progress(silent=quiet or as_json) as progress:
         outcome = running.run(settings, span, progress)
+    summary = summarise(settings)
+    if outcome.run_id:
+        _tell_of_warnings(settings, summary)
     facts = {
-        **summarise(settings),
+        **summary,
         "snapshots_made": outcome.as_of,
         "run_id": outcome.run_id,
         "seconds": round(time.monotonic() - started, 1),
@@ -126,9 +136,11 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     settings = _settings(config)
     _quieten()
     from genome_pipeline import running
+    from genome_pipeline.summary import summarise
 
-    with _progress(silent=quiet) as progress:
+    with _alerting(settings, "rebuild"), _progress(silent=quiet) as progress:
         outcome = running.rebuild(settings, progress)
+    _tell_of_warnings(settings, summarise(settings))
     if not quiet:
         typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
@@ -362,11 +374,10 @@ def ui(
     from genome_pipeline.instance import prepare_server
 
     prepare_server(settings)
-    dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if dagster is None:
-        raise ConfigError("the dagster command is not installed beside genome: install the project's dependencies")
-    module = ["-m", "genome_pipeline.definitions"]
-    os.execv(dagster, [dagster, "dev", *module, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+    # Servers that Dagster starts need the command's own environment, and end with it.
+    from genome_pipeline.webserver import serve_with_daemon
+
+    serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
 
 
 def _settings(config: Path | None) -> Settings:
@@ -384,6 +395,37 @@ def _quieten() -> None:
     """Libraries keep their notices to themselves; errors come through."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _alerting(settings: Settings, command: str) -> Iterator[None]:
+    """Alerts tell of what stops the block, but for somebody who interrupts it."""
+    try:
+        yield
+    except Exception as error:
+        if interrupted_by() is None:
+            from genome_pipeline.failures import sendable
+
+            _alert(settings, f"Customer Genome: {command} failed", sendable(error))
+        raise
+
+
+def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
+    from genome_pipeline.alerts import digest
+
+    found = digest(summary["failed_checks"], summary["forced_past"])
+    if settings.alerts.warnings and found:
+        _alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
+
+
+def _alert(settings: Settings, subject: str, text: str) -> None:
+    """Send an alert; one that is not taken changes nothing of what the command has done."""
+    from genome_pipeline.alerts import send_alert
+
+    try:
+        send_alert(settings.alerts, subject, text)
+    except ConfigError as error:
+        _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
 
 
 @contextmanager

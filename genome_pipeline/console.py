@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from select import select
 from types import FrameType
 from typing import TextIO
@@ -17,6 +16,8 @@ from genome_pipeline.errors import Interrupted
 
 _PLAIN = "plain"
 _MOST_SIGNALS = 64
+_signals: list[socket.socket] = []
+"""Where signals are told, and from where; kept open."""
 _LOOK_ALIKES = {"✓": "+", "✗": "x", "…": "...", "“": '"', "”": '"'}
 
 
@@ -38,24 +39,22 @@ def another_way_to(stream: TextIO) -> TextIO:
     return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors=stream.errors)
 
 
-def raise_on_signals() -> Callable[[], int | None]:
-    """From now on Ctrl-C and SIGTERM raise :class:`Interrupted`; the function returned tells which one came first.
-
-    It also tells of those that other code handles in its own way, as Dagster does. None where none came.
-    """
-    told, telling = socket.socketpair()
-    for end in (told, telling):
+def raise_on_signals() -> None:
+    """From now on Ctrl-C and SIGTERM raise :class:`Interrupted`, where no other code handles them in its own way."""
+    _signals[:] = socket.socketpair()
+    for end in _signals:
         end.setblocking(False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_interrupted)
-    signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+    # Told of every signal, whoever handles it: Dagster does so while it runs.
+    signal.set_wakeup_fd(_signals[1].fileno(), warn_on_full_buffer=False)
 
-    def first() -> int | None:
-        telling.fileno()  # kept open as long as this function is
-        numbers = told.recv(_MOST_SIGNALS) if select([told], [], [], 0)[0] else b""
-        return next((number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)), None)
 
-    return first
+def interrupted_by() -> int | None:
+    """The signal, Ctrl-C's or SIGTERM, that came first since :func:`raise_on_signals`; None where none came."""
+    is_any = bool(_signals) and bool(select(_signals[:1], [], [], 0)[0])
+    numbers = _signals[0].recv(_MOST_SIGNALS, socket.MSG_PEEK) if is_any else b""
+    return next((number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)), None)
 
 
 def _raise_interrupted(_number: int, _frame: FrameType | None) -> None:

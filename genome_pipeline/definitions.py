@@ -12,6 +12,7 @@ from genome_pipeline.automation import IN_ONE_PROCESS, expected, jobs, schedules
 from genome_pipeline.checks import build_checks
 from genome_pipeline.instance import alive
 from genome_pipeline.partitions import period_partitions
+from genome_pipeline.privacy import keep_to_owner
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings_or_demo
 
@@ -44,4 +45,5 @@ def _pipeline(settings: Settings) -> dg.ResourceDefinition:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The code location of ``workspace.yaml``: ``$GENOME_CONFIG``, else ``genome.toml`` here, else the demo."""
+    keep_to_owner()
     return build_definitions(load_settings_or_demo())

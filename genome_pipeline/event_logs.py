@@ -1,8 +1,12 @@
-"""What Dagster wrote down of its runs, without the customers whom it names: checks give rows as examples."""
+"""What Dagster wrote down of its runs, without the customers whom it names: checks give rows as examples.
+
+Nor does it go on telling what was counted and summed up while they were among the customers.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +16,7 @@ from dagster import DagsterInstance
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from genome_pipeline.warehouse.erasure import text_without
+from genome_pipeline.warehouse.erasure import text_without, without_numbers
 
 _TEXTS = {
     "event_logs": "event",
@@ -22,6 +26,10 @@ _TEXTS = {
     "bulk_actions": "body",
 }
 """Tables of Dagster's storage, and their column in which a message may stand; ``id`` is the key of each."""
+
+_MADE, _CHECKED = "AssetMaterialization", "AssetCheckEvaluation"
+_TOLD = ("description", "message", "user_message")
+_COUNTED = re.compile("^(Int|Float|Json|Table|Markdown)Metadata")
 
 
 def forget_in_logs(instance: DagsterInstance, home: Path, customer_ids: Sequence[str]) -> int:
@@ -33,7 +41,7 @@ def forget_in_logs(instance: DagsterInstance, home: Path, customer_ids: Sequence
     count = sum(_in_sqlite(path, ids) for path in sorted(home.rglob("*.db")))
     if "sqlite" not in type(instance.event_log_storage).__module__:
         with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
-            count += _in_tables(connection, ids)
+            count += _in_tables(connection, ids)[0]
     for pattern in ("*.err", "*.out"):
         count += sum(_in_output(path, ids) for path in home.rglob(pattern))
     return count
@@ -47,13 +55,15 @@ def _as_written(customer_ids: Sequence[str]) -> list[str]:
 
 
 def _in_sqlite(path: Path, ids: Sequence[str]) -> int:
-    files = [path, *path.parent.glob(f"{path.name}-*")]
-    if not any(customer_id.encode() in file.read_bytes() for file in files for customer_id in ids):
+    content = b"".join(file.read_bytes() for file in (path, *path.parent.glob(f"{path.name}-*")))
+    is_named = any(customer_id.encode() in content for customer_id in ids)
+    if not is_named and not any(kind.encode() in content for kind in (_MADE, _CHECKED)):
         return 0
     with _autocommitted(path) as connection:
-        count = _in_tables(connection, ids)
-        connection.execute(text("VACUUM"))  # a changed row leaves its bytes behind
-        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        count, changed = _in_tables(connection, ids)
+        if is_named or changed:
+            connection.execute(text("VACUUM"))  # a changed row leaves its bytes behind
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
     return count
 
 
@@ -64,33 +74,69 @@ def _autocommitted(path: Path) -> Iterator[Connection]:
         yield connection
 
 
-def _in_tables(connection: Connection, ids: Sequence[str]) -> int:
-    count = 0
+def _in_tables(connection: Connection, ids: Sequence[str]) -> tuple[int, int]:
+    """How many texts named one of the customers, and how many were changed."""
+    count = changed = 0
     for table in sorted(_TEXTS.keys() & set(inspect(connection).get_table_names())):
         column = _TEXTS[table]
-        wanted = " OR ".join(f"{column} LIKE :id{number} ESCAPE '!'" for number in range(len(ids)))
         patterns = {f"id{number}": f"%{_literally(customer_id)}%" for number, customer_id in enumerate(ids)}
-        for key, written in connection.execute(text(f"SELECT id, {column} FROM {table} WHERE {wanted}"), patterns):
-            cleaned = _json_without(written, ids)
+        patterns |= {"made": f"%{_MADE}%", "checked": f"%{_CHECKED}%"}
+        wanted = " OR ".join(f"{column} LIKE :{name} ESCAPE '!'" for name in patterns)
+        # All at once: a row that is changed under way would come again.
+        rows = connection.execute(text(f"SELECT id, {column} FROM {table} WHERE {wanted}"), patterns).fetchall()
+        for key, written in rows:
+            named, cleaned = _json_without(written, ids)
             if cleaned != written:
                 connection.execute(
                     text(f"UPDATE {table} SET {column} = :cleaned WHERE id = :key"), {"cleaned": cleaned, "key": key}
                 )
-                count += 1
-    return count
+                count, changed = count + named, changed + 1
+    return count, changed
 
 
 def _literally(customer_id: str) -> str:
     return customer_id.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-def _json_without(written: str, ids: Sequence[str]) -> str:
+def _json_without(written: str, ids: Sequence[str]) -> tuple[bool, str]:
+    """Whether the text named one of the customers, and the text as it is to stand."""
     try:
         value = json.loads(written)
     except ValueError:
-        return text_without(written, ids)
-    cleaned = _value_without(value, ids)
-    return written if cleaned == value else json.dumps(cleaned)
+        cleaned = text_without(written, ids)
+        return cleaned != written, cleaned
+    nameless = _value_without(value, ids)
+    is_of_assets = any(kind in written for kind in (_MADE, _CHECKED))
+    uncounted = _without_counts(nameless) if is_of_assets else nameless
+    return nameless != value, written if uncounted == value else json.dumps(uncounted)
+
+
+def _without_counts(value: Any) -> Any:
+    """What Dagster wrote of an asset or a check: no counts or previews, and no numbers in what a check found."""
+    match value:
+        case list():
+            return [_without_counts(each) for each in value if not _is_counted(each)]
+        case {"__class__": kind} if kind in (_CHECKED, "EventLogEntry", "DagsterEvent"):
+            kept = {key: _without_counts(each) for key, each in value.items() if not _is_counted(each)}
+            told = {key: without_numbers(kept[key]) for key in _TOLD if isinstance(kept.get(key), str)}
+            return kept | told
+        case {"__class__": "TextMetadataEntryData", "text": str(words)}:
+            return value | {"text": without_numbers(words)}
+        case dict():
+            return {key: _without_counts(each) for key, each in value.items() if not _is_counted(each)}
+        case _:
+            return value
+
+
+def _is_counted(value: Any) -> bool:
+    """Whether it is an entry of metadata that is a number or a table of them."""
+    match value:
+        case {"__class__": str(kind)} if _COUNTED.match(kind):
+            return True
+        case {"__class__": "EventMetadataEntry", "entry_data": entry}:
+            return _is_counted(entry)
+        case _:
+            return False
 
 
 def _value_without(value: Any, ids: Sequence[str]) -> Any:

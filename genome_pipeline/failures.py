@@ -7,7 +7,19 @@ from collections.abc import Iterable
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
+from genome_pipeline.assets.stage import REFUSED
 from genome_pipeline.errors import ConfigError, RunFailed
+
+
+def sendable(error: Exception) -> str:
+    """What may leave the machine of an error: the sentence, and of an unexpected one its kind."""
+    match error:
+        case RunFailed():
+            return error.sentence
+        case ConfigError():
+            return str(error)
+        case _:
+            return f"it stopped unexpectedly ({type(error).__name__})"
 
 
 def first_cause(events: Iterable[DagsterEvent]) -> Exception:
@@ -24,11 +36,12 @@ def first_cause(events: Iterable[DagsterEvent]) -> Exception:
                 )
         elif event.event_type is DagsterEventType.STEP_FAILURE and not failed_checks:
             data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return ConfigError(data.user_failure_data.description)
+            failure = data.user_failure_data
+            if failure is not None and failure.description:
+                return (RunFailed if REFUSED in failure.metadata else ConfigError)(failure.description)
             error = data.error
             cause = error.cause if error and error.cause else error
             return RunFailed(
-                f"step {event.step_key} stopped unexpectedly: {cause.message.strip() if cause else 'no reason given'}"
+                f"step {event.step_key} stopped unexpectedly", cause.message.strip() if cause else "no reason given"
             )
     return RunFailed("; ".join(failed_checks.values()) or "the run stopped; `make ui` shows its log")

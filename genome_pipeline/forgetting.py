@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from ibis.backends.duckdb import Backend
 
-from genome_pipeline import __version__
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import renew_exports
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
+from genome_pipeline.remaking import fill_published, remake
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.erasure import RemovedRows, known_ids, rewrite_without, rows_of
-from genome_pipeline.warehouse.ingestion import check_forgotten
+from genome_pipeline.sources.rows import identifier, literal
+from genome_pipeline.warehouse.erasure import LeftOut, RemovedRows, known_ids, rewrite_without, rows_of, text_without
+from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline.warehouse.publishing import is_current
 
 
 def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     """How many rows each file holds of the customers, as the source names them. Writes nothing.
 
-    Gives ``customer_count`` and ``files``: path relative to the home -> table -> rows. Raises :class:`ConfigError` for
-    an id that no file names and that was not forgotten before.
+    Gives ``customer_count``, ``files``: path relative to the home -> table -> rows, and ``files_to_delete``: the files
+    under the home that name one and are nobody's but the user's. Raises :class:`ConfigError` for an id that no file
+    names and that was not forgotten before.
     """
     stored = _stored_ids(settings, customer_ids)
-    return {"customer_count": len(stored), "files": _rows_in_files(settings, stored)}
+    return {
+        "customer_count": len(stored),
+        "files": _rows_in_files(settings, stored),
+        "files_to_delete": _others_files(settings, stored),
+    }
 
 
 def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     """Take the customers out of every file under the home, and leave them out when the source brings them again.
 
-    The warehouse comes first: from then on they cannot come back, whatever interrupts the rest, and forgetting them
-    again completes it. Each file is replaced in one step. Gives what :func:`rows_to_forget` does, and
-    ``log_text_count``, the messages of Dagster's that named one of them. Raises :class:`ConfigError` as that does,
-    where no key is set or another than before, and while a run is in progress.
+    Each file is replaced in one step; what is interrupted is completed by forgetting them again. What is told of many
+    customers, and held one of them, is made again without (:mod:`genome_pipeline.remaking`). Gives what
+    :func:`rows_to_forget` does, and ``log_text_count``, the messages of Dagster's that named one of them. Raises
+    :class:`ConfigError` as that does, where no key is set or another than before, and while a run is in progress.
     """
-    key = key_of(settings)
+    key, forgotten = key_of(settings), Forgotten.beside(settings.warehouse_path)
     stored = _stored_ids(settings, customer_ids)
+    forgotten.check_key(key)
     found = _rows_in_files(settings, stored)
     pipeline = Pipeline.of(settings)
-    with pipeline.warehouse.open() as database:
-        check_forgotten(database, settings)
 
     from genome_pipeline.event_logs import forget_in_logs
     from genome_pipeline.instance import open_instance, release_dead_runs, runs_in_progress
@@ -59,18 +66,31 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
                 " cancel it, and forget again"
             )
 
-        def record(connection: duckdb.DuckDBPyConnection, removed: RemovedRows) -> None:
-            _record(connection, removed, [key.forgotten_mark(name) for name in map(str.strip, customer_ids)], key)
+        def complete_warehouse(copy: Backend, left_out: LeftOut) -> None:
+            remake(copy, pipeline, left_out)
+            _bring_counts_in_line(copy, left_out)
 
-        rewrite_without(settings.warehouse_path, stored, record)
+        def complete_published(copy: Backend, left_out: LeftOut) -> None:
+            fill_published(copy, settings.warehouse_path, left_out)
+
+        # First, so that they cannot come back, whatever interrupts the rest.
+        forgotten.add((key.forgotten_mark(name.strip()) for name in customer_ids), key.fingerprint)
+        rewrite_without(settings.warehouse_path, stored, complete_warehouse)
         _clear_leftovers(settings)
         for path in _databases(settings):
-            if path != settings.warehouse_path and rows_of(path, stored):
+            if path == settings.published_path and is_current(path):
+                rewrite_without(path, stored, complete_published)
+            elif path != settings.warehouse_path and rows_of(path, stored):
                 rewrite_without(path, stored)
         _forget_in_indexes(pipeline, stored)
         _renew_what_is_made_from_the_published(settings)
         log_text_count = forget_in_logs(instance, dagster_home, stored)
-    return {"customer_count": len(stored), "files": found, "log_text_count": log_text_count}
+    return {
+        "customer_count": len(stored),
+        "files": found,
+        "files_to_delete": _others_files(settings, stored),
+        "log_text_count": log_text_count,
+    }
 
 
 def key_of(settings: Settings) -> PrivacyKey:
@@ -88,8 +108,8 @@ def _stored_ids(settings: Settings, customer_ids: Sequence[str]) -> list[str]:
     if not settings.warehouse_path.exists():
         raise ConfigError(f"nothing has been taken in at {settings.warehouse_path} yet: there is nobody to forget")
     named = list(dict.fromkeys(name.strip() for name in customer_ids))
-    with Pipeline.of(settings).warehouse.open() as database:
-        marks = {mark for (mark,) in database.con.execute("SELECT customer_hash FROM forgotten_customers").fetchall()}
+    with Pipeline.of(settings).warehouse.open():
+        marks = Forgotten.beside(settings.warehouse_path).marks()
     key, stored = settings.privacy_key, {name: settings.stored_id(name) for name in named}
     known = set[str]().union(*(known_ids(path, list(stored.values())) for path in _databases(settings)))
     unknown = [
@@ -113,6 +133,34 @@ def _rows_in_files(settings: Settings, stored: Sequence[str]) -> dict[str, Remov
 def _databases(settings: Settings) -> list[Path]:
     """Every DuckDB file under the home: the warehouse, what is published, and copies that somebody made."""
     return sorted(path for path in settings.home.rglob("*.duckdb") if not path.name.startswith("."))
+
+
+def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
+    """Files under the home that name one of the customers and are not the program's: what somebody wrote there."""
+    own = (settings.artifacts_path, settings.exports_path, settings.exchange_path, settings.dagster_home)
+    own += (settings.published_path.parent, settings.report_path.parent)
+    found = []
+    for path in sorted(settings.home.rglob("*")):
+        is_own = any(path.is_relative_to(folder) for folder in own) or ".duckdb" in path.name
+        if path.is_file() and not is_own and _names_one(path, stored):
+            found.append(str(path.relative_to(settings.home)))
+    return found
+
+
+def _names_one(path: Path, stored: Sequence[str]) -> bool:
+    if path.suffix.lower() == ".parquet":
+        with suppress(duckdb.Error), connect() as connection:
+            rows = f"read_parquet({literal(str(path))})"
+            texts = [
+                name for name, type_, *_ in connection.execute(f"DESCRIBE FROM {rows}").fetchall() if type_ == "VARCHAR"
+            ]
+            named = " OR ".join(f"trim({identifier(name)}) IN (SELECT unnest($ids))" for name in texts) or "false"
+            values = {"ids": list(stored)} if texts else {}
+            return bool(connection.execute(f"SELECT count(*) > 0 FROM {rows} WHERE {named}", values).fetchall()[0][0])
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return any(
+            text_without(line, stored) != line for line in lines if any(customer_id in line for customer_id in stored)
+        )
 
 
 def _clear_leftovers(settings: Settings) -> None:
@@ -146,30 +194,20 @@ def _renew_what_is_made_from_the_published(settings: Settings) -> None:
             write_report(settings.published_path, settings.report_path)
 
 
-def _record(connection: duckdb.DuckDBPyConnection, removed: RemovedRows, marks: Sequence[str], key: PrivacyKey) -> None:
-    """Write marks and the record of the erasure to the copy of the warehouse, and bring its counts in line."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute(
-        "UPDATE copy.main.source_files AS files SET row_count = row_count - leaving,"
-        " suppressed_row_count = suppressed_row_count + leaving FROM (SELECT source_file, count(*) AS leaving"
-        " FROM raw_transactions SEMI JOIN leaving_rows USING (source_file, source_row) GROUP BY 1) AS counts"
-        " WHERE files.source_file = counts.source_file"
-    )
-    for name in removed:
+def _bring_counts_in_line(copy: Backend, left_out: LeftOut) -> None:
+    """What the warehouse tells of its own slices and source files, as they are in the copy."""
+    connection = copy.con
+    for name, leaving in left_out.rows_by_file.items():
+        connection.execute(
+            "UPDATE source_files SET row_count = row_count - $leaving, suppressed_row_count = suppressed_row_count +"
+            " $suppressed WHERE source_file = $name",
+            {"leaving": leaving, "suppressed": up_to_tens(leaving), "name": name},
+        )
+    for name in {*left_out.row_counts, *left_out.sums}:
         slice_by = TABLES[name].slice_by
         if slice_by is not None:
             connection.execute(
-                "UPDATE copy.main.written_slices SET row_count = (SELECT count(*) FROM"
-                f" copy.main.{name} WHERE coalesce({slice_by}::VARCHAR, 'undated') = slice_key) WHERE table_name = ?",
+                f"UPDATE written_slices SET row_count = (SELECT count(*) FROM {name}"
+                f" WHERE coalesce({slice_by}::VARCHAR, 'undated') = slice_key) WHERE table_name = ?",
                 [name],
             )
-    connection.execute(
-        "INSERT INTO copy.main.forgotten_customers SELECT DISTINCT mark, ?, ?::TIMESTAMP FROM"
-        " (SELECT unnest(?) AS mark) WHERE mark NOT IN (SELECT customer_hash FROM copy.main.forgotten_customers)",
-        [key.fingerprint, now, list(marks)],
-    )
-    connection.execute(
-        "INSERT INTO copy.main.erasures BY NAME SELECT ? AS forgotten_at, ? AS forgotten_customer_count,"
-        " ? AS removed_rows, ? AS version",
-        [now, len(set(marks)), json.dumps(removed), __version__],
-    )

@@ -16,7 +16,9 @@ import ibis
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.drafting import MOMENTS_ROWS, Look, look_at
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.quality.gate import in_words
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
@@ -42,7 +44,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
     files = find_files(draft.source)
     if not files:
         raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
-    with _told_once(), duckdb.connect() as connection:
+    with _told_once(), connect() as connection:
         sample = read_sample(files[0], draft.source, GUESSING_ROWS)
         connection.execute("SET TimeZone = 'UTC'")
         look = look_at(connection, draft, files, sample, folder)
@@ -175,6 +177,9 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
     pipeline = Pipeline.of(settings)
     if not pipeline.warehouse.exists():
         return {"warehouse": f"none at {settings.warehouse_path} yet: use `genome run`"}
+    # Checks are known with their assets, which takes Dagster a second to load; `genome check` does without.
+    from genome_pipeline.checks import gate
+
     with pipeline.warehouse.open_to_read() as database:
         connection = database.con
         files, rows, read_at = connection.execute(
@@ -184,8 +189,14 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
             "SELECT slice_key FROM written_slices WHERE table_name = 'customer_genome' ORDER BY 1"
         ).fetchall()
         published = connection.execute(
-            "SELECT as_of, published_at FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"
+            "SELECT as_of, published_at, forced_past FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"
         ).fetchone()
+        made_since = connection.execute(
+            "SELECT DISTINCT slice_key FROM written_slices WHERE table_name IN (SELECT unnest(?)) AND written_at >"
+            " coalesce((SELECT max(published_at) FROM pipeline_runs), TIMESTAMP '-infinity') ORDER BY 1",
+            [[name for name, table in TABLES.items() if table.slice_by == "as_of"]],
+        ).fetchall()
+        obstacles = gate().obstacles(connection, settings.time)
         passed, checked = connection.execute(
             "SELECT count(*) FILTER (is_passed), count(*) FROM data_quality"
             " WHERE run_id = (SELECT run_id FROM data_quality ORDER BY checked_at DESC LIMIT 1)"
@@ -195,14 +206,17 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "source_files": files,
         "source_rows": int(rows),
         "last_ingested_at": read_at,
-        "snapshots": f"{len(snapshots)}: {snapshots[0][0]} to {snapshots[-1][0]}" if snapshots else "none",
+        "snapshots": _ends(snapshots),
         "last_run_checks": f"{passed} of {checked} passed",
         "published": _published(settings, published),
+        **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and published else {}),
+        **({"in_the_way": in_words(obstacles)} if obstacles else {}),
+        **({"forced_past": published[2]} if published and published[2] else {}),
         "published_file": str(settings.published_path),
     }
 
 
-def _published(settings: Settings, latest: tuple[Any, Any] | None) -> str:
+def _published(settings: Settings, latest: tuple[Any, ...] | None) -> str:
     """What readers find, where ``latest`` is what was published last, and when."""
     if latest is None:
         return "nothing yet"
@@ -211,6 +225,11 @@ def _published(settings: Settings, latest: tuple[Any, Any] | None) -> str:
     except ConfigError as error:
         return f"nothing that can be read: {error}"
     return f"as of {latest[0]}, at {latest[1]:%Y-%m-%d %H:%M} UTC"
+
+
+def _ends(slices: Sequence[tuple[str]]) -> str:
+    """How many snapshots, the first and the last."""
+    return f"{len(slices)}: {slices[0][0]} to {slices[-1][0]}" if slices else "none"
 
 
 def _check_home(settings: Draft) -> None:

@@ -26,6 +26,11 @@ class Reads(Enum):
     ALL = auto()
     """The whole history, for what is made once."""
 
+    @property
+    def includes_own_period(self) -> bool:
+        """Whether a period reads its own."""
+        return self in (Reads.SAME, Reads.UP_TO_THIS)
+
     def mapping(self, partitions: dg.TimeWindowPartitionsDefinition) -> dg.PartitionMapping | None:
         """As Dagster says it. Offsets reach to the first period and no further: Dagster walks them one by one."""
         first = -partitions.get_num_partitions() - (_LATER_PERIODS if partitions.end is None else 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from functools import cached_property
 
 KEY_VARIABLE = "GENOME_PRIVACY__KEY"
@@ -19,8 +20,19 @@ HOW_TO_MAKE_A_KEY = (
 LEAST_KEY_LENGTH = 32
 """Characters: 16 random bytes in hex."""
 
+LEAST_KEY_CHARACTERS = 8
+"""Different ones: of 32 random hex digits, fewer come once in twenty million keys."""
+
 _PSEUDONYM_LENGTH = 32
 _BLOCK_BYTES = 64  # of SHA-256
+
+
+_OTHERS_BITS = 0o077
+
+
+def keep_to_owner() -> None:
+    """Let every file and folder that this process and its children write be for its owner alone."""
+    os.umask(_OTHERS_BITS)
 
 
 class PrivacyKey:

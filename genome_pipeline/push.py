@@ -10,7 +10,7 @@ from adbc_driver_manager import Error
 from adbc_driver_manager.dbapi import Cursor
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.settings import SourceSettings
+from genome_pipeline.settings import SourceSettings, database_at
 from genome_pipeline.sources.postgresql import connect, reason_of
 from genome_pipeline.sources.rows import identifier, literal
 from genome_pipeline.summary import Published
@@ -29,7 +29,7 @@ def push_tables(published_path: Path, url: str) -> dict[str, int]:
     """
     if not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("that is no database: write postgresql://user@host:5432/database")
-    target = SourceSettings(path=url, table=SCHEMA)
+    target = database_at(url, SCHEMA)
     with Published(published_path) as published, connect(target) as server, server.cursor() as cursor:
         try:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")

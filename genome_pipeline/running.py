@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import dagster as dg
+import duckdb
 
 # Before a thread imports it with Great Expectations: of a module half imported by another thread one gets the half.
 import sqlalchemy.orm  # noqa: F401
@@ -18,8 +19,9 @@ from dagster._core.utils import make_new_run_id
 
 from genome_pipeline.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
+from genome_pipeline.checks import gate
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.failures import first_cause
 from genome_pipeline.instance import (
     alone_at_work,
@@ -28,11 +30,13 @@ from genome_pipeline.instance import (
     release_dead_runs,
     runs_in_progress,
 )
+from genome_pipeline.quality.gate import in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
-from genome_pipeline.warehouse.erasure import carry_over
+from genome_pipeline.warehouse.database import WarehouseBusy, WarehouseError, open_database
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 
 _LOGGER = "progress"
@@ -73,18 +77,27 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
             run_id = _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
         if not stale.snapshots:
             if not planned and is_current(settings.published_path):
+                _refuse_obstacles(pipeline)
                 return Outcome((), None)
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
     return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
+
+
+def _refuse_obstacles(pipeline: Pipeline) -> None:
+    """Raises :class:`RunFailed` where all that was asked for is made, but something else may not be published."""
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, pipeline.settings.time)
+    if obstacles:
+        raise RunFailed(f"{in_words(obstacles)}: run again without --to")
 
 
 def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = None) -> Outcome:
     """Make the warehouse anew from the source, and publish.
 
     The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
-    was forgotten stays forgotten: where a key is set, the old warehouse has to tell who they are. Must
-    not be called while another run than ``own_run_id`` is at work. Raises as :func:`run` does, and
-    :class:`~genome_pipeline.errors.ConfigError` where a run is at work.
+    was forgotten stays forgotten. Must not be called while another run than ``own_run_id`` is at work. Raises as
+    :func:`run` does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where a run is at work, and
+    without the key under which customers were forgotten.
     """
     with open_instance(settings) as instance:
         release_dead_runs(instance)
@@ -92,6 +105,9 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     if others:
         raise ConfigError(f"run {others[0]} is in progress: let it finish, or cancel it, and rebuild again")
     warehouse = settings.warehouse_path
+    forgotten = Forgotten.beside(warehouse)
+    _take_old_list(forgotten, warehouse)
+    forgotten.check_key(settings.privacy_key)
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
     # Where one stands aside already, this one is of a rebuild that stopped on the way.
     is_whole = not aside.exists()
@@ -99,13 +115,22 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
         if is_whole and path.exists():
             path.replace(kept)
         path.unlink(missing_ok=True)
-    if aside.exists() and settings.privacy_key is not None:
-        with Pipeline.of(settings).warehouse.open() as database:
-            carry_over(database, aside)
     outcome = run(settings, Span(), progress)
     aside.unlink(missing_ok=True)
     _log_of(aside).unlink(missing_ok=True)
     return outcome
+
+
+def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
+    """Who was forgotten stood in the warehouse in older versions; one that is damaged cannot tell."""
+    if warehouse.exists():
+        try:
+            with open_database(warehouse) as database:
+                forgotten.take_from(database)
+        except WarehouseBusy:
+            raise
+        except (WarehouseError, duckdb.Error):
+            pass
 
 
 def _log_of(database: Path) -> Path:

@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
 from pydantic import (
@@ -26,24 +26,22 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
-from genome_pipeline.contracts.rules import OPTIONAL_RULES
+from genome_pipeline.contracts.rules import OPTIONAL_RULES, REASONS
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_LENGTH, PrivacyKey
+from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_CHARACTERS, LEAST_KEY_LENGTH, PrivacyKey
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
 DEFAULT_HOME = Path(".genome")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
+_PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=", re.IGNORECASE)
+_QUERY_OF_URL = re.compile(r"[?&][^?&/*=]+=")
+_SECRETS_IN = ("privacy", "dashboard")
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 _SHORTEST_SECRET = 12
@@ -138,6 +136,11 @@ class SourceSettings(_Section):
         return self.path.startswith(("postgresql://", "postgres://"))
 
     @property
+    def place(self) -> str:
+        """The path, with the table or the query of a database: what tells one log from another."""
+        return " ".join([self.path, *(part for part in (self.table, self.query) if part)])
+
+    @property
     def password(self) -> str | None:
         """The password that stood in the URL. Never to be shown or stored."""
         return self._password.get_secret_value() if self._password else None
@@ -166,8 +169,10 @@ class SourceSettings(_Section):
             )
         if given and not self.is_database:
             raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")
-        if self.is_database and re.search(r"[?&]\w*password=", self.path):
+        if self.is_database and _PASSWORD_IN_QUERY.search(unquote(self.path)):
             raise ValueError("path holds a password; take it out, and set PGPASSWORD")
+        if not self.is_database:
+            _refuse_query("path", self.path)
         return self
 
     @property
@@ -323,10 +328,30 @@ class RuleSettings(_Section):
 
 
 class QualitySettings(_Section):
-    """When a change of the customers is reported, and when it stops the run."""
+    """How much of the source may be lost, and when a change of the customers is reported, or stops the run."""
 
+    max_quarantined_share: float = Field(
+        default=0.5, ge=0, le=1, description="Of a period's rows, set aside for one reason."
+    )
+    max_quarantined_share_by_reason: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="The same for some reasons."
+    )
+    max_removed_share: float = Field(
+        default=0.2, ge=0, le=1, description="Of the rows published last, gone with their files."
+    )
     drift_warning_psi: float = Field(default=0.25, gt=0, description="A gene that moved by more than this has drifted.")
     drift_error_psi: float | None = Field(default=None, gt=0, description="Beyond this, nothing is published.")
+
+    @field_validator("max_quarantined_share_by_reason")
+    @classmethod
+    def _of_known_reasons(cls, shares: dict[str, float]) -> dict[str, float]:
+        for name in shares:
+            if name not in REASONS:
+                raise ValueError(
+                    f"no row is set aside for {name!r}{_suggestion(name, REASONS)}; reasons there are:"
+                    f" {', '.join(REASONS)}"
+                )
+        return shares
 
     @model_validator(mode="after")
     def _error_above_warning(self) -> QualitySettings:
@@ -361,6 +386,12 @@ class SparkSettings(_Section):
         " in home.",
     )
 
+    @field_validator("exchange")
+    @classmethod
+    def _without_secrets(cls, exchange: str | None) -> str | None:
+        _refuse_query("exchange", exchange or "")
+        return exchange
+
 
 class PrivacySettings(_Section):
     """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
@@ -373,6 +404,11 @@ class PrivacySettings(_Section):
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < LEAST_KEY_LENGTH:
             raise ValueError(f"the key is shorter than {LEAST_KEY_LENGTH} characters; {HOW_TO_MAKE_A_KEY}")
+        if key is not None and len(set(key.get_secret_value())) < LEAST_KEY_CHARACTERS:
+            raise ValueError(
+                f"the key has fewer than {LEAST_KEY_CHARACTERS} different characters, and could be guessed;"
+                f" {HOW_TO_MAKE_A_KEY}"
+            )
         return key
 
     @model_validator(mode="after")
@@ -396,15 +432,22 @@ class DashboardSettings(_Section):
         return secret
 
 
+class UiSettings(_Section):
+    """The Dagster UI."""
+
+    hosts: tuple[str, ...] = Field(default=(), description="Names by which a proxy in front of it is reached.")
+
+
 class AlertSettings(_Section):
-    """Who is told of a failed run. A webhook and the mail password are secrets: they come from the environment."""
+    """Who is told of a failed run, and by choice of warnings. Webhook and mail password come from the environment."""
 
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; the message is its input.")
     mail_to: str = ""
     mail_from: str = "customer-genome@localhost"
     smtp_host: str = "localhost"
     smtp_port: int = Field(default=25, ge=1, le=65535)
-    smtp_user: str = Field(default="", description="With a user, the connection is encrypted first.")
+    smtp_user: str = ""
+    warnings: bool = Field(default=False, description="Tell of what is published with warnings, too.")
 
 
 class Draft(BaseSettings):
@@ -425,6 +468,7 @@ class Draft(BaseSettings):
     warehouse: WarehouseSettings = WarehouseSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
 
     @field_validator("home", mode="before")
@@ -606,6 +650,14 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
     return _validated(model, data, config)
 
 
+def database_at(url: str, table: str) -> SourceSettings:
+    """A table of a database that a command names. Raises :class:`ConfigError`, without the URL, as a config does."""
+    try:
+        return SourceSettings(path=url, table=table)
+    except ValidationError as error:
+        raise ConfigError("; ".join(str(item["ctx"]["error"]) for item in error.errors() if "ctx" in item)) from None
+
+
 def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M:
     try:
         return model(**data)
@@ -649,6 +701,14 @@ def _without_password(path: str) -> tuple[str, str | None]:
     return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)
 
 
+def _refuse_query(name: str, path: str) -> None:
+    if "://" in path and _QUERY_OF_URL.search(path):
+        raise ValueError(
+            f"{name} holds a query, such as a signature; take it out, credentials of a bucket come from its own"
+            " variables"
+        )
+
+
 def _is_guessable(error: Any) -> bool:
     return bool(error["type"] == "missing" and error["loc"][:2] in _GUESSED)
 
@@ -670,7 +730,10 @@ def _sentence(config: Path | None, error: Any) -> str:
         case "value_error":
             return f"{place}: {location}: {error['ctx']['error']}"
         case _:
-            return f"{place}: {location} = {error['input']!r} is wrong: {error['msg'].lower()}"
+            # Of the whole of a section, or of what holds secrets, the value is not for a log.
+            is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])
+            value = f" = {error['input']!r}" if is_shown else ""
+            return f"{place}: {location}{value} is wrong: {error['msg'].lower()}"
 
 
 def _place(config: Path | None, location: tuple[Any, ...]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
@@ -161,11 +162,30 @@ def _days(database: Backend, settings: Settings) -> tuple[date, date]:
         .values()
     )
     if first is None:
-        raise ConfigError(
-            f"no row of {settings.source.path} is dated within the calendar, which starts {settings.time.start}:"
-            " set calendar.start to the first day of the log's first period"
-        )
+        raise ConfigError(_no_day_because(lines, settings))
     return first.date(), last.date()
+
+
+def _no_day_because(lines: ir.Table, settings: Settings) -> str:
+    """Why the log has no period."""
+    found = lines.aggregate(rows=lines.count(), first=lines.ordered_at.min(), last=lines.ordered_at.max())
+    ((rows, first, last),) = (tuple(row.values()) for row in found.to_pyarrow().to_pylist())
+    path, calendar = settings.source.path, settings.calendar
+    if not rows:
+        return f"{path} holds no rows: export it again, with rows below its column names"
+    if first is None:
+        return f"no row of {path} has a date: see `genome check`, and correct source.columns.ordered_at"
+    if last.date() < calendar.start:
+        advice = "set calendar.start to the first day of the log's first period"
+    elif calendar.end is not None and first.date() >= calendar.end:
+        advice = "set calendar.end to the day after the log's last period, or take it out"
+    else:
+        advice = "dates after the moment at which the file was read do not count: see source.date_format and time_zone"
+    within = f"starts {calendar.start}" + (f" and ends {calendar.end}" if calendar.end else "")
+    return (
+        f"no row of {path} is dated within the calendar, which {within}: its rows are dated {first:%Y-%m-%d} to"
+        f" {last:%Y-%m-%d}; {advice}"
+    )
 
 
 def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> Stale:
@@ -173,8 +193,8 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
 
     Lines are stale that were never judged, or under other settings, or before their source rows changed. A snapshot is
     stale that was never made, or under other settings, or before the lines of its own period or an earlier one, or
-    before its period ended though it has by now. What was made since the last publication counts as never made: the
-    run that made it stopped on the way, and some of its checks may have failed or never have been made.
+    before its period ended though it has by now. What was made in part or as a whole since the last publication counts
+    as never made: the run that made it stopped on the way, and some of its checks may have failed or never been made.
     """
     settings = pipeline.settings
     ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
@@ -182,12 +202,18 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
     lines, snapshots = (
         dict(
             database.con.execute(
-                "SELECT slice_key, written_at FROM written_slices WHERE table_name = ? AND settings_hash = ?"
-                " AND written_at <= ?",
-                [table, settings.results_hash, published_at],
+                "SELECT slice_key, max(written_at) FILTER (table_name = $last AND settings_hash = $settings) AS made_at"
+                " FROM written_slices WHERE table_name IN (SELECT unnest($tables)) GROUP BY slice_key"
+                " HAVING made_at IS NOT NULL AND max(written_at) <= $published_at",
+                {
+                    "tables": [name for stage in stages if stage.is_partitioned for name in stage.asset_names],
+                    "last": last,
+                    "settings": settings.results_hash,
+                    "published_at": published_at,
+                },
             ).fetchall()
         )
-        for table in ("customer_activity", "segment_profiles")  # the last that is made of each
+        for stages, last in ((LINE_STAGES, "customer_activity"), (SNAPSHOT_STAGES, "segment_profiles"))
     )
     changed = dict(database.con.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
     stale_lines = [

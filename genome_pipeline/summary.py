@@ -10,10 +10,19 @@ from typing import Any
 import duckdb
 
 from genome_pipeline.contracts.published import not_ours, unreadable_because, version_in
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
+
+# The checks of what was published last: since the publication before, by whichever runs, the latest of each.
+_CHECKS = """
+    SELECT * FROM data_quality
+    WHERE table_name <> 'published_genome' AND checked_at > coalesce(
+        (SELECT published_at FROM pipeline_runs ORDER BY published_at DESC LIMIT 1 OFFSET 1), TIMESTAMP '-infinity')
+    QUALIFY row_number() OVER (PARTITION BY table_name, check_name, period_start_date ORDER BY checked_at DESC) = 1
+"""
 
 
 class Published:
@@ -23,7 +32,7 @@ class Published:
         if not path.exists():
             raise ConfigError(f"nothing is published at {path} yet: use `genome run` first")
         try:
-            self.connection = duckdb.connect(str(path), read_only=True)
+            self.connection = connect(str(path), read_only=True)
             reason = unreadable_because(version_in(self.connection))
         except duckdb.CatalogException:
             self.connection.close()
@@ -118,16 +127,13 @@ def summarise(settings: Settings) -> dict[str, Any]:
             " max(metric_value) FILTER (predictor = 'naive') AS naive FROM model_performance WHERE slice_name = 'all'"
             " AND as_of = (SELECT max(as_of) FROM model_performance) GROUP BY ALL ORDER BY ALL"
         )
-        checks = published.row(
-            "SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM data_quality WHERE run_id = ?",
-            [latest["run_id"]],
-        )
+        checks = published.row(f"SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM ({_CHECKS})")
         warnings = published.rows(
-            "SELECT table_name, check_name, observed FROM data_quality WHERE run_id = ? AND NOT is_passed ORDER BY ALL",
-            [latest["run_id"]],
+            f"SELECT table_name, check_name, observed FROM ({_CHECKS}) WHERE NOT is_passed ORDER BY ALL"
         )
     return {
         "as_of": latest["as_of"],
+        "forced_past": latest["forced_past"],
         "horizon_days": parameters["horizon_days"],
         "currency": parameters["currency"],
         "raw_rows": parameters["raw_row_count"],

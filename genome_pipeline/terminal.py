@@ -147,7 +147,11 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     for row in facts["abstentions"]:
         console.print(f"[yellow]Abstained[/] for {row['customers']:,} customers: {escape(row['reason'])}")
 
-    console.print(f"\nChecks passed: {facts['checks']['passed']:,} of {facts['checks']['run']:,}", highlight=False)
+    passed, run = facts["checks"]["passed"], facts["checks"]["run"]
+    checked = f"Checks passed: {passed:,} of {run:,}" if run else "Nothing was made again, so that nothing was checked."
+    console.print(f"\n{checked}", highlight=False)
+    if facts["forced_past"]:
+        console.print(f"[red]Published by force[/], although {escape(facts['forced_past'])}", highlight=False)
     for row in facts["failed_checks"]:
         console.print(f"  [yellow]warning[/] {row['table_name']}: {escape(row['observed'])}", highlight=False)
     places = _grid()
@@ -465,6 +469,14 @@ def print_rows_to_forget(console: Console, facts: dict[str, Any]) -> None:
         for name, count in rows.items():
             table.add_row(file, name, f"{count:,}")
     console.print(table)
+    _print_files_to_delete(console, facts)
+
+
+def _print_files_to_delete(console: Console, facts: dict[str, Any]) -> None:
+    for path in facts["files_to_delete"]:
+        console.print(
+            f"{path} names them, and is left as it is: delete it, or write it again", highlight=False, markup=False
+        )
 
 
 def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
@@ -477,6 +489,7 @@ def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _print_files_to_delete(console, facts)
 
 
 def _customers(facts: dict[str, Any]) -> str:

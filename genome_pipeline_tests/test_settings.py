@@ -1,10 +1,12 @@
+import secrets
+import traceback
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.settings import load_draft, load_settings
+from genome_pipeline.settings import draft_of, load_draft, load_settings
 
 GOOD = """
 [source]
@@ -295,3 +297,42 @@ def test_a_key_alone_changes_no_result(tmp_path: Path, monkeypatch: pytest.Monke
     after = load_settings(write(tmp_path, GOOD))
     assert (after.results_hash, after.identity) == (before.results_hash, before.identity)
     assert after.stored_id("c1") == "c1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GENOME_PRIVACY", '{"key": ["hunter2-hunter2"]}'),
+        ("GENOME_PRIVACY", '"hunter2-hunter2"'),
+        ("GENOME_PRIVACY", "hunter2-hunter2"),
+        ("GENOME_PRIVACY__PSEUDONYMS", "hunter2-hunter2"),
+        ("GENOME_DASHBOARD", '["hunter2-hunter2"]'),
+        ("GENOME_SOURCE", '"postgresql://user:hunter2-hunter2@host/db"'),
+        ("GENOME_SOURCE__PATH", "postgresql://user@host/db?pass%77ord=hunter2-hunter2"),
+        ("GENOME_SOURCE__PATH", "https://bucket.example/log.csv?X-Amz-Signature=hunter2-hunter2"),
+        ("GENOME_SOURCE__PATH", "az://bucket/log.csv?sv=1&sig=hunter2-hunter2"),
+        ("GENOME_SPARK__EXCHANGE", "s3://bucket/exchange?sig=hunter2-hunter2"),
+    ],
+)
+def test_no_secret_is_told_with_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as raised:
+        load_settings(write(tmp_path, GOOD))
+    assert "hunter2" not in str(raised.value)
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_key_that_could_be_guessed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path, GOOD)
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", "a" * 64)
+    with pytest.raises(ConfigError, match=r"privacy.key: the key has fewer than 8 different characters"):
+        load_settings(config)
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", secrets.token_hex(32))
+    assert load_settings(config).privacy_key is not None
+
+
+def test_a_pattern_of_files_in_a_bucket_is_no_query() -> None:
+    assert draft_of("s3://bucket/part-?.csv").source.path == "s3://bucket/part-?.csv"
+    assert draft_of("s3://bucket/year=2020/*.parquet").source.path == "s3://bucket/year=2020/*.parquet"

@@ -21,7 +21,8 @@ from genome_pipeline.settings import Settings
 COMPARED_CUSTOMERS = 100_000
 """Customers compared of each snapshot, a fixed sample of more: the PSI's sampling error is then about 0.0002."""
 
-_Baselines = dict[str, tuple[date, pd.DataFrame, str | None]]
+Baselines = dict[str, tuple[date, pd.DataFrame, str | None]]
+"""Name -> its snapshot, the genes there, and why they are not judged against it, where they are not."""
 
 
 @table_stage(
@@ -39,11 +40,11 @@ def gene_drift(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
             frames[as_of] = comparable_genes(database, as_of, calendar.period_start(as_of))
         return frames[as_of]
 
-    def read(database: Backend, as_ofs: Sequence[date]) -> Iterable[tuple[pd.DataFrame, _Baselines]]:
+    def read(database: Backend, as_ofs: Sequence[date]) -> Iterable[tuple[pd.DataFrame, Baselines]]:
         matured = matured_dates(database, settings, as_ofs)
         return [compared_at(database, *each) for each in zip(as_ofs, matured, strict=True)]
 
-    def compared_at(database: Backend, as_of: date, matured: Sequence[date]) -> tuple[pd.DataFrame, _Baselines]:
+    def compared_at(database: Backend, as_of: date, matured: Sequence[date]) -> tuple[pd.DataFrame, Baselines]:
         dates = {"previous": calendar.period_start(as_of)}
         if matured:
             dates["training"] = matured[-1]
@@ -52,26 +53,27 @@ def gene_drift(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         genes = genes_at(database, as_of)
         baselines = {name: (day, genes_at(database, day)) for name, day in dates.items()}
         return genes, {
-            name: (day, frame, _unjudged_reason(database, settings, as_of, day))
+            name: (day, frame, unjudged_reason(database, settings, as_of, day))
             for name, (day, frame) in baselines.items()
             if not (genes.empty or frame.empty)
         }
 
-    def make(as_of: date, inputs: tuple[pd.DataFrame, _Baselines]) -> list[pd.DataFrame]:
+    def make(as_of: date, inputs: tuple[pd.DataFrame, Baselines]) -> list[pd.DataFrame]:
         genes, baselines = inputs
-        # With a short horizon both baselines are one snapshot.
-        different = {day: (frame, reason) for day, frame, reason in baselines.values()}
-        compared = {
-            day: drift.gene_drift(genes, frame, settings.quality.drift_warning_psi, reason)
-            for day, (frame, reason) in different.items()
-        }
-        parts = [
-            compared[day].assign(as_of=as_of, baseline=name, baseline_as_of=day)
-            for name, (day, *_) in baselines.items()
-        ]
-        return [pd.concat(parts) if parts else pd.DataFrame(columns=list(TABLES["gene_drift"].columns))]
+        return [drift_at(as_of, genes, baselines, settings.quality.drift_warning_psi)]
 
     make_snapshots(context, pipeline, ["gene_drift"], read, make)
+
+
+def drift_at(as_of: date, genes: pd.DataFrame, baselines: Baselines, warning_psi: float) -> pd.DataFrame:
+    """Contract ``gene_drift`` of one snapshot."""
+    # With a short horizon both baselines are one snapshot.
+    different = {day: (frame, reason) for day, frame, reason in baselines.values()}
+    compared = {day: drift.gene_drift(genes, frame, warning_psi, reason) for day, (frame, reason) in different.items()}
+    parts = [
+        compared[day].assign(as_of=as_of, baseline=name, baseline_as_of=day) for name, (day, *_) in baselines.items()
+    ]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=list(TABLES["gene_drift"].columns))
 
 
 def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFrame:
@@ -96,7 +98,7 @@ def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFra
     return frame
 
 
-def _unjudged_reason(database: Backend, settings: Settings, as_of: date, baseline: date) -> str | None:
+def unjudged_reason(database: Backend, settings: Settings, as_of: date, baseline: date) -> str | None:
     """Why no gene is judged against the baseline: the log was too young, or a snapshot needed was never made."""
     calendar = settings.time
     (first_order_date,) = database.con.execute(

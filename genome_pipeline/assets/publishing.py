@@ -8,7 +8,9 @@ import dagster as dg
 
 from genome_pipeline.assets.stage import OWNERS, Stage
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.errors import PublicationRefused
 from genome_pipeline.partitions import Reads
+from genome_pipeline.quality.gate import in_words
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.warehouse.publishing import publish
 
@@ -23,12 +25,26 @@ _SOURCES = tuple(
 
 
 def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+    # Checks are of assets, of which this is one.
+    from genome_pipeline.checks import gate
+
+    settings = pipeline.settings
     with pipeline.warehouse.open() as database:
-        published = publish(database, pipeline.warehouse, pipeline.settings, context.run_id)
+        obstacles = gate().obstacles(database.con, settings.time)
+        if obstacles and not context.op_execution_context.op_config["force"]:
+            raise PublicationRefused(
+                f"{in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same, say force:"
+                " true in the run config of published_genome"
+            )
+        forced_past = in_words(obstacles) if obstacles else None
+        published = publish(database, pipeline.warehouse, settings, context.run_id, forced_past)
+    if forced_past:
+        context.log.warning(f"published by force, although {forced_past}")
     pipeline.artifacts.prune()
     yield dg.MaterializeResult(
         asset_key="published_genome",
         metadata={
+            **({"forced_past": forced_past} if forced_past else {}),
             "as_of": str(published.as_of),
             "path": dg.MetadataValue.path(str(published.path)),
             "dagster/row_count": published.row_counts["customer_genome"],
@@ -62,4 +78,11 @@ published_genome = Stage(
     reads=dict.fromkeys(_SOURCES, Reads.ALL),
     is_partitioned=False,
     body=_publish,
+    config={
+        "force": dg.Field(
+            bool,
+            default_value=False,
+            description="Publish even what no blocking check has passed. It is recorded in pipeline_runs and shown.",
+        )
+    },
 )

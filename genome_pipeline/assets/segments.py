@@ -109,7 +109,7 @@ def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
     def make(_: date, inputs: tuple[pd.DataFrame, str]) -> list[pd.DataFrame]:
         genome, stored = inputs
         model = SegmentModel.from_bytes(pipeline.artifacts.read(stored))
-        return [profile_segments(genome, model, pipeline.settings.source.currency)]
+        return [profile_segments(genome, model.described, pipeline.settings.source.currency)]
 
     make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 

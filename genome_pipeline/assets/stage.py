@@ -4,7 +4,7 @@ Dagster reads annotations at run time, so this module does not postpone them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from genome_pipeline.contracts.columns import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.errors import ConfigError, TransientError
+from genome_pipeline.errors import ConfigError, PublicationRefused, TransientError
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
@@ -26,6 +26,9 @@ REASON_TAG = "genome/reason"
 
 ON_COMMAND = "command: genome run"
 
+REFUSED = "publication_refused"
+"""Metadata of a failure that is no mistake of use: a check stands in the way."""
+
 _RETRIES = 3
 _RETRY_SECONDS = 30
 
@@ -38,7 +41,7 @@ Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any]
 class Stage:
     """A function that makes one or several assets, with what Dagster has to know of them.
 
-    ``reads`` says which periods of each upstream asset are read.
+    ``reads`` says which periods of each upstream asset are read, ``config`` what can be said of a run in its config.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Stage:
     reads: Mapping[str, Reads]
     is_partitioned: bool
     body: Body
+    config: Mapping[str, dg.Field] = field(default_factory=dict)
 
     @property
     def asset_names(self) -> tuple[str, ...]:
@@ -61,6 +65,7 @@ class Stage:
             partitions_def=partitions if self.is_partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
             pool=WAREHOUSE_POOL,
+            config_schema=dict(self.config) or None,
         )
         def _compute(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
             try:
@@ -113,7 +118,10 @@ def table_stage(
 def stopped(error: Exception, pipeline: Pipeline) -> Exception:
     """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
     fault = in_words(error, pipeline.settings.home)
-    return dg.Failure(description=fault, allow_retries=False) if fault else error
+    if fault is None:
+        return error
+    told = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
+    return dg.Failure(description=fault, metadata=told, allow_retries=False)
 
 
 def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:

@@ -13,6 +13,7 @@ from genome_pipeline.checks.drift import drift
 from genome_pipeline.checks.input import (
     covers_period,
     files_differ,
+    files_remain,
     lines_in_bounds,
     nothing_lost,
     returns_within_purchases,
@@ -27,13 +28,15 @@ from genome_pipeline.checks.quality import (
     intervals_cover,
     neighbors_found,
 )
+from genome_pipeline.checks.quarantine import quarantine_is_steady, quarantined_share
 from genome_pipeline.checks.segments import segments_hold, segments_last
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.quality.gate import Gate
 
 
 def declared_checks(
-    partitions: dg.PartitionsDefinition[Any],
+    partitions: dg.PartitionsDefinition[Any] | None,
 ) -> list[tuple[Check, dg.PartitionsDefinition[Any] | None]]:
     """Every check of the code location, with the partitions of its asset, where that has any."""
     contracts = [
@@ -43,9 +46,11 @@ def declared_checks(
         for name in stage.asset_names
         if name in TABLES
     ]
-    whole = (rows_counted, files_differ, published_is_whole)
+    whole = (rows_counted, files_differ, files_remain, published_is_whole)
     by_period = (
         nothing_lost,
+        quarantined_share,
+        quarantine_is_steady,
         covers_period,
         lines_in_bounds,
         returns_within_purchases,
@@ -62,6 +67,27 @@ def declared_checks(
         neighbors_found,
     )
     return [*contracts, *((check, None) for check in whole), *((check, partitions) for check in by_period)]
+
+
+def gate() -> Gate:
+    """What has to be so before anything is published: every blocking check of a table, and whole snapshots."""
+    checks: dict[str, list[str]] = {}
+    for check, _ in declared_checks(None):
+        if check.is_blocking and check.asset in TABLES:
+            checks.setdefault(check.asset, []).append(check.name)
+    # Outcomes are of earlier snapshots: they may be put right without this one.
+    snapshots = [name for name, table in TABLES.items() if table.slice_by == "as_of"]
+    made_from = {
+        name: [
+            upstream
+            for upstream, reads in stage.reads.items()
+            if upstream in snapshots and upstream not in stage.asset_names and reads.includes_own_period
+        ]
+        for stage in STAGES
+        for name in stage.asset_names
+        if name in snapshots
+    }
+    return Gate(checks, made_from)
 
 
 def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:

@@ -13,8 +13,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from genome_pipeline.assets.stage import WAREHOUSE_POOL, stopped
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.gate import WHOLE
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
+from genome_pipeline.warehouse.database import slice_key
 
 CheckBody = Callable[[dg.AssetCheckExecutionContext, Pipeline], Sequence[CheckResult]]
 
@@ -49,6 +51,11 @@ class Check:
                     with pipeline.warehouse.open() as database:
                         results = self.body(context, pipeline)
                         pipeline.warehouse.append(database, TABLES["data_quality"], _rows(context, results))
+                        if self.is_blocking and self.asset in TABLES:
+                            outcomes = self._outcomes(context, pipeline, results, partitions is not None)
+                            pipeline.warehouse.record_checked(
+                                database, TABLES[self.asset], self.name, outcomes, context.run.run_id
+                            )
                 except Exception as error:
                     raise stopped(error, pipeline) from error
                 if context.has_partition_key_range:
@@ -56,6 +63,31 @@ class Check:
                 yield _evaluation(results)
 
         return _check
+
+    def _outcomes(
+        self,
+        context: dg.AssetCheckExecutionContext,
+        pipeline: Pipeline,
+        results: Sequence[CheckResult],
+        is_partitioned: bool,
+    ) -> dict[str, tuple[bool, str]]:
+        """Whether each slice of the run passed, and what was found: what is of no period counts for every one."""
+        table = TABLES[self.asset]
+        judged = [result.period_start_date for result in results if result.period_start_date]
+        periods = sorted({*period_starts(context), *judged}) if is_partitioned else []
+        slices: dict[str, date | None] = {
+            slice_key(pipeline.settings.time.as_of(start) if table.is_snapshot else start): start for start in periods
+        }
+        if not is_partitioned:
+            slices[WHOLE] = None
+        elif table.slice_by in table.nullable:
+            slices[slice_key(None)] = None
+        errors = [result for result in results if not result.is_passed and result.severity == "ERROR"]
+        found = {
+            key: "; ".join(error.observed for error in errors if error.period_start_date in (period, None))
+            for key, period in slices.items()
+        }
+        return {key: (not words, words or "passed") for key, words in found.items()}
 
     def _period_evaluations(
         self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
@@ -118,12 +150,13 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
                         "period": str(result.period_start_date or ""),
                         "severity": result.severity,
                         "observed": result.observed,
+                        "examples": "; ".join(result.examples),
                     }
                 )
                 for result in failed
             ],
             schema=dg.TableSchema(
-                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed")]
+                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed", "examples")]
             ),
         )
     details = [record for result in failed for record in result.details]

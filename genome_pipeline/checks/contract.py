@@ -40,5 +40,13 @@ def _slices(
         return None
     periods: list[date | None] = [*period_starts(context)]
     if table.is_snapshot:
-        return {pipeline.settings.time.as_of(start): start for start in periods if start}
+        # A run may put right what stands at other dates, too.
+        with pipeline.warehouse.open() as database:
+            written = database.con.execute(
+                "SELECT slice_key::DATE FROM written_slices WHERE table_name = ? AND run_id = ?",
+                [table.name, context.run.run_id],
+            ).fetchall()
+        calendar = pipeline.settings.time
+        dates = {*(calendar.as_of(start) for start in periods if start), *(day for (day,) in written)}
+        return {day: calendar.period_start(day) for day in sorted(dates)}
     return {start: start for start in ([*periods, None] if table.slice_by in table.nullable else periods)}

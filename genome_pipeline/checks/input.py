@@ -13,8 +13,9 @@ from genome_pipeline.assets.frames import observed_at
 from genome_pipeline.checks.bridge import check
 from genome_pipeline.contracts.rules import Rule, active_rules
 from genome_pipeline.partitions import period_starts
+from genome_pipeline.quality.files import judge_files
 from genome_pipeline.quality.reconciliation import Tally, balances, difference, tallies, total
-from genome_pipeline.quality.validation import CheckResult
+from genome_pipeline.quality.validation import CheckResult, Severity
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import (
     judges_repeats,
@@ -25,7 +26,7 @@ from genome_pipeline.transforms.validation import (
     row_and_cent_totals,
 )
 from genome_pipeline.warehouse.database import stored
-from genome_pipeline.warehouse.ingestion import typed_raw
+from genome_pipeline.warehouse.ingestion import PRESENT_FILES, typed_raw
 
 _EXAMPLES = 5
 
@@ -71,6 +72,26 @@ def files_differ(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     copies = [f"{name} holds the same as {other} and is left out" for name, other in files if other is not None]
     observed = "; ".join(copies) or f"all {len(files):,} files differ"
     return [CheckResult("raw_transactions", "files_differ", "WARN", not copies, observed, len(files))]
+
+
+@check(
+    "raw_transactions",
+    description="Every source file that was published is still there, with as many rows. Stops the run only where more"
+    " of the rows are gone than quality.max_removed_share.",
+    is_blocking=True,
+)
+def files_remain(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Compare the files taken in with those of the last publication."""
+    limit = pipeline.settings.quality.max_removed_share
+    with pipeline.warehouse.open() as database:
+        published, now = (
+            {name: (content, rows) for name, content, rows in database.con.execute(query).fetchall()}
+            for query in ("SELECT source_file, content_hash, row_count FROM published_files", PRESENT_FILES)
+        )
+    finding, share = judge_files(published, now, limit)
+    severity: Severity = "ERROR" if share > limit else "WARN"
+    row_count = sum(rows for _, rows in now.values())
+    return [CheckResult("raw_transactions", "files_remain", severity, finding.is_passed, finding.observed, row_count)]
 
 
 @check(
@@ -187,9 +208,16 @@ def lines_in_bounds(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
 
 
 def _warning(rule: Rule, period: date, count: int, failing: int, examples: list[str]) -> CheckResult:
-    observed = f"{failing:,} of {count:,} lines, e.g. {'; '.join(examples)}" if failing else f"none of {count:,} lines"
+    observed = f"{failing:,} of {count:,} lines" if failing else f"none of {count:,} lines"
     return CheckResult(
-        "validated_transactions", rule.name, "WARN", not failing, f"{rule.description} {observed}", count, period
+        "validated_transactions",
+        rule.name,
+        "WARN",
+        not failing,
+        f"{rule.description} {observed}",
+        count,
+        period,
+        examples=tuple(examples or ()),
     )
 
 
@@ -218,12 +246,12 @@ def returns_within_purchases(context: dg.AssetCheckExecutionContext, pipeline: P
             "returns_within_purchases",
             "WARN",
             not beyond,
-            f"{beyond:,} of {count:,} customers with a return have returned more than they bought, e.g."
-            f" {'; '.join(examples)}"
+            f"{beyond:,} of {count:,} customers with a return have returned more than they bought"
             if beyond
             else f"all {count:,} customers with a return",
             count,
             period,
+            examples=tuple(examples or ()),
         )
         for period, count, beyond, examples in rows
     ]

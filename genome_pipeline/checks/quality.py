@@ -9,7 +9,16 @@ import dagster as dg
 
 from genome_pipeline.checks.bridge import check
 from genome_pipeline.partitions import period_starts
-from genome_pipeline.quality.performance import HEADLINE, Finding, judge_calibration, judge_coverage, judge_errors
+from genome_pipeline.quality.performance import (
+    HEADLINE,
+    Finding,
+    judge_bounds,
+    judge_calibration,
+    judge_confidence,
+    judge_coverage,
+    judge_errors,
+    judge_naive,
+)
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.resources import Pipeline
 
@@ -18,93 +27,54 @@ _LEAST_RECALL = 0.99
 
 @check(
     "model_performance",
-    description="On each snapshot that matured, the model's error is not above the naive baseline's.",
+    description="On each snapshot that matured, no error of the model is above the naive one's by more than chance.",
     is_blocking=False,
 )
 def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """Compare mean absolute error (orders, spend) and Brier score (churn) over all customers."""
-    dates = _dates(context, pipeline)
+    """One result for each of orders, spend and churn, on each snapshot."""
     with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT matured_as_of, as_of, target, max(metric_value) FILTER (predictor = 'model') AS model,"
-            " max(metric_value) FILTER (predictor = 'naive') AS naive, max(customer_count) AS customer_count"
-            " FROM model_performance WHERE slice_name = 'all' AND matured_as_of IN (SELECT unnest(?))"
-            " AND map_extract_value(?::MAP(VARCHAR, VARCHAR), target) = metric GROUP BY matured_as_of, as_of, target"
-            " HAVING model IS NOT NULL AND naive IS NOT NULL ORDER BY as_of, target",
-            [dates, HEADLINE],
-        ).fetchall()
-    return [
-        CheckResult(
-            "model_performance",
-            f"beats_naive_{target}",
-            "WARN",
-            model <= naive,
-            f"{target} at {as_of}: {HEADLINE[target]} {_number(model)}, naive {_number(naive)}",
-            count,
-            pipeline.settings.time.period_start(matured_as_of),
-        )
-        for matured_as_of, as_of, target, model, naive, count in rows
-    ]
-
-
-@check(
-    "prediction_outcomes",
-    description="On each snapshot that matured, the error of churn_probability falls as confidence rises.",
-    is_blocking=False,
-)
-def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """Rank correlation between confidence decile and Brier score; below zero is what the name promises."""
-    dates = _dates(context, pipeline)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "WITH scored AS (SELECT matured_as_of, as_of, power(churn_probability - has_churned::INT, 2) AS error,"
-            " ntile(10) OVER (PARTITION BY as_of ORDER BY confidence, customer_id) AS decile FROM prediction_outcomes"
-            " WHERE matured_as_of IN (SELECT unnest(?)) AND confidence IS NOT NULL AND churn_probability IS NOT NULL),"
-            " deciles AS (SELECT matured_as_of, as_of, decile, avg(error) AS error, count(*) AS customers FROM scored"
-            " GROUP BY ALL),"
-            " ranked AS (SELECT *, rank() OVER (PARTITION BY as_of ORDER BY error) AS error_rank FROM deciles)"
-            " SELECT matured_as_of, as_of, corr(decile, error_rank), sum(customers) FROM ranked GROUP BY ALL"
-            " ORDER BY as_of",
-            [dates],
-        ).fetchall()
-    return [
-        CheckResult(
-            "prediction_outcomes",
-            "confidence_means_something",
-            "WARN",
-            rank is not None and rank < 0,
-            f"at {as_of}: rank correlation of confidence decile and Brier score {_number(rank)}",
-            int(count),
-            pipeline.settings.time.period_start(matured_as_of),
-        )
-        for matured_as_of, as_of, rank, count in rows
-    ]
+        findings = judge_naive(database.con, _dates(context, pipeline))
+    return _results("beats_naive", findings, pipeline)
 
 
 @check(
     "model_performance",
-    description="On each snapshot that matured, intervals cover what they promise: in all, and in each value decile,"
-    " segment and tenure band.",
+    description="On each snapshot that matured, errors fall as confidence rises: those of churn, and those of orders"
+    " and spend among customers with the same churn probability.",
     is_blocking=False,
 )
-def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """One result for orders and one for spend, on each snapshot."""
-    level = pipeline.settings.predict.interval_level
+def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
     with pipeline.warehouse.open() as database:
-        findings = judge_coverage(database.con, _dates(context, pipeline), level)
-    return _results("model_performance", "intervals_cover", findings, pipeline)
+        findings = judge_confidence(database.con, _dates(context, pipeline))
+    return _results("confidence_means_something", findings, pipeline)
 
 
 @check(
-    "prediction_outcomes",
-    description="On each snapshot that matured, as many churned in each tenth of churn_probability as it said.",
+    "model_performance",
+    description="On each snapshot that matured, intervals cover what they promise, no less and no more than they must:"
+    " in all, and in each decile of the prediction, segment and tenure band. Bounds of the churn probability hold what"
+    " became of each tenth, and tell tenths apart.",
+    is_blocking=False,
+)
+def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
+    dates, level = _dates(context, pipeline), pipeline.settings.predict.interval_level
+    with pipeline.warehouse.open() as database:
+        findings = judge_coverage(database.con, dates, level) + judge_bounds(database.con, dates)
+    return _results("intervals_cover", findings, pipeline)
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, as many churned as churn_probability said: in all, and in each tenth.",
     is_blocking=False,
 )
 def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-    """One result for each snapshot."""
+    """Two results for each snapshot: of the total, and of the tenths beside it."""
     with pipeline.warehouse.open() as database:
         findings = judge_calibration(database.con, _dates(context, pipeline))
-    return _results("prediction_outcomes", "is_calibrated", findings, pipeline)
+    return _results("churn_is_calibrated", findings, pipeline)
 
 
 @check(
@@ -116,7 +86,7 @@ def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     """One result for each of orders, spend and churn, on each snapshot."""
     with pipeline.warehouse.open() as database:
         findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
-    return _results("model_performance", "error_is_steady", findings, pipeline)
+    return _results("error_is_steady", findings, pipeline)
 
 
 @check(
@@ -147,11 +117,11 @@ def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     ]
 
 
-def _results(table: str, name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:
+def _results(name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:
     period_start = pipeline.settings.time.period_start
     return [
         CheckResult(
-            table,
+            "model_performance",
             f"{name}_{finding.target}",
             "WARN",
             finding.is_passed,
@@ -165,7 +135,3 @@ def _results(table: str, name: str, findings: Sequence[Finding], pipeline: Pipel
 
 def _dates(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> list[date]:
     return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

@@ -148,6 +148,9 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+REASONS: tuple[str, ...] = tuple(rule.name for rule in RULES if rule.severity == "ERROR")
+"""Why a row may be set aside."""
+
 OPTIONAL_RULES: tuple[str, ...] = tuple(rule.name for rule in RULES if rule.is_optional)
 
 

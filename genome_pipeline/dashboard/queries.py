@@ -62,12 +62,14 @@ class Run:
     validated_row_count: int
     quarantined_row_count: int
     source_name: str
+    forced_past: str | None
 
 
 def run(connection: duckdb.DuckDBPyConnection) -> Run:
     """The run that made the file, with the parameters it was given."""
     row = connection.execute(
-        "SELECT run_id, as_of, version, published_at, parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"
+        "SELECT run_id, as_of, version, published_at, parameters, forced_past FROM pipeline_runs"
+        " ORDER BY published_at DESC LIMIT 1"
     ).fetchone()
     if row is None:
         raise LookupError("the published file has no row in pipeline_runs")
@@ -85,6 +87,7 @@ def run(connection: duckdb.DuckDBPyConnection) -> Run:
         validated_row_count=int(parameters["validated_row_count"]),
         quarantined_row_count=int(parameters["quarantined_row_count"]),
         source_name=parameters["source_name"],
+        forced_past=row[5],
     )
 
 
@@ -886,6 +889,14 @@ def gene_drift(connection: duckdb.DuckDBPyConnection, as_of: date, baseline: str
         ORDER BY as_of, gene
         """,
         [as_of, baseline],
+    ).df()
+
+
+def forced_publications(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The publications that were forced past a blocking check, the latest first."""
+    return connection.execute(
+        "SELECT run_id, as_of, published_at, forced_past FROM pipeline_runs WHERE forced_past IS NOT NULL"
+        " ORDER BY published_at DESC"
     ).df()
 
 

@@ -268,6 +268,8 @@ def _data_quality(connection: duckdb.DuckDBPyConnection, run: queries.Run) -> It
         f" aside with their reasons. {formats.integer(summary['passed_check_count'].sum())} of"
         f" {formats.integer(summary['check_count'].sum())} checks passed.</p>\n"
     )
+    if run.forced_past:
+        yield f"<p><strong>Published by force, in spite of: {escape(run.forced_past)}.</strong></p>\n"
     reasons = queries.quarantine_by_reason(connection)
     if not reasons.empty:
         yield figures.quarantine_by_reason(reasons, run.currency)

@@ -2,13 +2,19 @@
 
 Metrics, all on the customers for whom the model offered a prediction:
 
-- orders and spend: ``mae``, ``rmse``, ``bias`` (mean predicted less mean actual), ``total_ratio`` (sum predicted over
-  sum actual), ``spearman`` (rank correlation), ``gini`` (normalised Gini: 1 ranks customers perfectly, 0 at random).
-  For the model's intervals ``coverage``, ``mean_interval_width``, and ``interval_score``, which rewards narrow
-  intervals and punishes misses (lower is better; Gneiting, T. and Raftery, A. E. (2007), "Strictly Proper Scoring
-  Rules, Prediction, and Estimation", JASA 102(477), eq. 43).
+- orders and spend: ``mae``, ``rmse``, ``poisson_deviance``, ``bias`` (mean predicted less mean actual), ``total_ratio``
+  (sum predicted over sum actual), ``spearman`` (rank correlation), ``gini`` (normalised Gini: 1 ranks customers
+  perfectly, 0 at random). For the model's intervals ``coverage``, ``inner_coverage``, ``least_coverage``,
+  ``mean_interval_width``, and ``interval_score``, which rewards narrow intervals and punishes misses (lower is better;
+  Gneiting, T. and Raftery, A. E. (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 102(477),
+  eq. 43).
 - churn: ``brier``, ``log_loss``, ``auc``, ``ece`` (expected calibration error over 10 bins of equal frequency),
-  ``base_rate`` (share that churned).
+  ``base_rate`` (share that churned), ``predicted_rate`` (mean probability), ``expected_brier`` (mean p (1 - p): the
+  Brier score of calibrated probabilities). For the bounds of the model's ``mean_lower_bound`` and ``mean_upper_bound``.
+- over all customers, for the model: by how much its error is above the naive one's, ``log_loss_excess`` of churn,
+  ``squared_error_excess`` and ``poisson_deviance_excess`` of the others, each with the standard error of that mean of
+  the customers' differences (``_standard_error``); and ``confidence_error_ratio``, ``confidence_p_value`` and
+  ``outcome_p_value`` of :mod:`genome_pipeline.models.permutations`.
 """
 
 from __future__ import annotations
@@ -22,33 +28,34 @@ from scipy.stats import rankdata
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.risk import log_loss
+from genome_pipeline.models.permutations import permutation_metrics
 
 Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
 _TENURE_EDGES = [90, 180, 365]
 _TENURE_BANDS = np.array(["0-89 days", "90-179 days", "180-364 days", "365+ days"], dtype=object)
-_AMOUNT_TARGETS = (
-    ("orders", "actual_orders", "expected_orders", "naive_expected_orders"),
-    ("spend", "actual_spend", "expected_spend", "naive_expected_spend"),
-)
+_SMALLEST_PROBABILITY = 1e-6
+_SMALLEST_MEAN_SHARE = 0.01
+"""Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
 
-
+_PREDICTED = {"orders": "expected_orders", "spend": "expected_spend", "churn": "churn_probability"}
+_ACTUAL = {"orders": "actual_orders", "spend": "actual_spend", "churn": "has_churned"}
 _BOUNDS = ("lower", "upper")
 _MEASURED = (
-    *(name for _, *names in _AMOUNT_TARGETS for name in names),
-    *(f"{model}_{bound}" for _, _, model, _ in _AMOUNT_TARGETS for bound in _BOUNDS),
-    *("has_churned", "churn_probability", "naive_churn_probability"),
+    *_ACTUAL.values(),
+    *(f"{naive}{column}" for column in _PREDICTED.values() for naive in ("", "naive_")),
+    *(f"{column}_{bound}" for column in _PREDICTED.values() for bound in _BOUNDS),
+    "confidence",
 )
 
 
 def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
     """Rows of contract table ``model_performance`` for one snapshot that matured.
 
-    Slices: ``all``; ``value_decile`` (of expected spend, or of orders where spend is not predicted; 1 is lowest),
-    ``segment``, ``tenure`` and ``confidence_decile``. A metric that is not defined, such as a rank correlation where
-    all are alike, is null; a slice without a customer is not listed.
+    Slices: ``all``; ``prediction_decile`` (of what is predicted: 1 is lowest), ``value_decile`` (of expected spend, or
+    of orders where spend is not predicted), ``segment``, ``tenure`` and ``confidence_decile``. A metric that is not
+    defined, such as a rank correlation where all are alike, is null; a slice without a customer is not listed.
 
     Args:
         outcomes: rows of contract table ``prediction_outcomes`` with one ``matured_as_of`` and one ``as_of``.
@@ -64,11 +71,16 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
         raise ValueError("expected the outcomes of one snapshot")
     outcomes = by_customer(outcomes)
     known = {name: numbers(outcomes[name]) for name in _MEASURED}
+    slices = [*_slices(_groups(outcomes))]
     records = [
         (target, predictor, slice_name, slice_value, metric, value, customer_count)
-        for slice_name, slice_value, rows in _slices(outcomes)
-        for target, predictor, customer_count, metrics in _targets(
-            {name: values[rows] for name, values in known.items()}, interval_level
+        for target, predicted in _PREDICTED.items()
+        for slice_name, slice_value, rows in (
+            *slices,
+            *_slices({"prediction_decile": _decile_names(known[predicted])}),
+        )
+        for predictor, customer_count, metrics in _by_predictor(
+            target, {name: values[rows] for name, values in known.items()}, interval_level, slice_name == "all"
         )
         for metric, value in metrics.items()
     ]
@@ -78,17 +90,21 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
     return performance.astype({"metric_value": "float64", "customer_count": "int64"})
 
 
-def _slices(outcomes: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
-    """Name, value and row numbers of each slice that holds customers."""
-    yield "all", "all", np.arange(len(outcomes))
+def _groups(outcomes: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
+    """Slice name -> the slice that each customer is in, whatever the target."""
     spend = numbers(outcomes["expected_spend"])
     value = spend if np.isfinite(spend).any() else numbers(outcomes["expected_orders"])
-    groups = {
+    return {
+        "all": np.full(len(outcomes), "all", dtype=object),
         "value_decile": _decile_names(value),
         "segment": outcomes["segment_name"].to_numpy(object),
         "tenure": _TENURE_BANDS[np.searchsorted(_TENURE_EDGES, numbers(outcomes["t_days"]), side="right")],
         "confidence_decile": _decile_names(numbers(outcomes["confidence"])),
     }
+
+
+def _slices(groups: Mapping[str, NDArray[np.object_]]) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """Name, value and row numbers of each slice that holds customers."""
     for slice_name, group in groups.items():
         for slice_value, rows in pd.Series(group).groupby(group).indices.items():
             yield slice_name, str(slice_value), np.asarray(rows)
@@ -112,29 +128,33 @@ def _decile_names(values: Floats) -> NDArray[np.object_]:
     return np.where(deciles > 0, deciles.astype(str).astype(object), np.array(None, dtype=object))
 
 
-def _targets(outcomes: Mapping[str, Floats], interval_level: float) -> Iterator[tuple[str, str, int, dict[str, float]]]:
-    """Target, predictor, number of customers and metrics, for each target that the model predicted for anyone."""
-    for target, actual_column, model_column, naive_column in _AMOUNT_TARGETS:
-        actual, predicted = outcomes[actual_column], outcomes[model_column]
-        is_predicted = np.isfinite(actual) & np.isfinite(predicted)
-        if not is_predicted.any():
-            continue
-        actual, predicted = actual[is_predicted], predicted[is_predicted]
-        lower, upper = (outcomes[f"{model_column}_{bound}"][is_predicted] for bound in _BOUNDS)
-        metrics = amount_metrics(actual, predicted) | interval_metrics(actual, lower, upper, interval_level)
-        yield target, "model", actual.size, metrics
-        naive = outcomes[naive_column][is_predicted]
-        if np.isfinite(naive).all():
-            yield target, "naive", actual.size, amount_metrics(actual, naive)
+def _by_predictor(
+    target: str, outcomes: Mapping[str, Floats], interval_level: float, is_all: bool
+) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Predictor, number of customers and metrics, where the model predicted the target for anyone.
 
-    predicted = outcomes["churn_probability"]
-    is_predicted = np.isfinite(predicted)
-    if is_predicted.any():
-        has_churned = outcomes["has_churned"][is_predicted] == 1
-        yield "churn", "model", has_churned.size, probability_metrics(has_churned, predicted[is_predicted])
-        naive = outcomes["naive_churn_probability"][is_predicted]
-        if np.isfinite(naive).all():
-            yield "churn", "naive", has_churned.size, probability_metrics(has_churned, naive)
+    ``is_all`` asks for what is measured over all customers only.
+    """
+    column = _PREDICTED[target]
+    is_predicted = np.isfinite(outcomes[_ACTUAL[target]]) & np.isfinite(outcomes[column])
+    if not is_predicted.any():
+        return
+    known = {name: values[is_predicted] for name, values in outcomes.items()}
+    actual, model, naive = known[_ACTUAL[target]], known[column], known[f"naive_{column}"]
+    lower, upper = (known[f"{column}_{bound}"] for bound in _BOUNDS)
+    if target == "churn":
+        metrics = probability_metrics(actual == 1, model) | bound_metrics(lower, upper)
+    else:
+        metrics = amount_metrics(actual, model)
+        metrics |= interval_metrics(actual, lower, upper, known["churn_probability"], interval_level)
+    has_naive = bool(np.isfinite(naive).all())
+    if is_all:
+        metrics |= _excess_metrics(target, actual, model, naive) if has_naive else {}
+        metrics |= _confidence_metrics(target, actual, model, known["confidence"], known["churn_probability"])
+    yield "model", actual.size, metrics
+    if has_naive:
+        measured = probability_metrics(actual == 1, naive) if target == "churn" else amount_metrics(actual, naive)
+        yield "naive", actual.size, measured
 
 
 def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
@@ -144,6 +164,7 @@ def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
     return {
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt(np.mean(error**2))),
+        "poisson_deviance": float(poisson_deviances(actual, predicted).mean()),
         "bias": float(error.mean()),
         "total_ratio": float(predicted.sum()) / total if total else np.nan,
         "spearman": _spearman(actual, predicted),
@@ -151,16 +172,27 @@ def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
     }
 
 
-def interval_metrics(actual: Floats, lower: Floats, upper: Floats, level: float) -> dict[str, float]:
-    """Metrics of intervals of nominal coverage ``level``; none where there are no intervals. Arrays of shape (n,)."""
-    has_interval = np.isfinite(lower) & np.isfinite(upper)
+def interval_metrics(
+    actual: Floats, lower: Floats, upper: Floats, churn_probability: Floats, level: float
+) -> dict[str, float]:
+    """Metrics of intervals of nominal coverage ``level``; none where there are no intervals. Arrays of shape (n,).
+
+    Bounds may be infinite. ``inner_coverage`` leaves the upper bound itself out where that leaves anything: of whole
+    numbers, it is the coverage of the interval one step narrower. ``least_coverage`` is that of the narrowest intervals
+    that hold what is likeliest: where churn is at least as likely as ``level``, 0 alone, which covers all who buy
+    nothing; elsewhere ``level``.
+    """
+    has_interval = ~np.isnan(lower) & ~np.isnan(upper)
     if not has_interval.any():
         return {}
     y, low, high = actual[has_interval], lower[has_interval], upper[has_interval]
     width = high - low
     miss = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+    is_nothing_enough = churn_probability[has_interval] >= level
     return {
         "coverage": float(np.mean((low <= y) & (y <= high))),
+        "inner_coverage": float(np.mean((low <= y) & ((y < high) | ((y == low) & (y == high))))),
+        "least_coverage": float(np.where(is_nothing_enough, y == 0, level).mean()),
         "mean_interval_width": float(width.mean()),
         "interval_score": float(np.mean(width + 2 / (1 - level) * miss)),
     }
@@ -171,11 +203,77 @@ def probability_metrics(is_event: NDArray[np.bool_], probability: Floats) -> dic
     is_one_class = bool(is_event.all() or not is_event.any())
     return {
         "brier": float(np.mean((probability - is_event) ** 2)),
-        "log_loss": log_loss(probability, is_event),
+        "log_loss": float(log_losses(is_event, probability).mean()),
         "auc": np.nan if is_one_class else _auc(is_event, probability),
         "ece": expected_calibration_error(probability, is_event),
         "base_rate": float(is_event.mean()),
+        "predicted_rate": float(probability.mean()),
+        "expected_brier": float(np.mean(probability * (1 - probability))),
     }
+
+
+def bound_metrics(lower: Floats, upper: Floats) -> dict[str, float]:
+    """Mean bounds of probabilities, both of shape (n,); none where a customer has none."""
+    if np.isnan(lower).any() or np.isnan(upper).any():
+        return {}
+    return {"mean_lower_bound": float(lower.mean()), "mean_upper_bound": float(upper.mean())}
+
+
+def log_losses(is_event: NDArray[np.bool_], probability: Floats) -> Floats:
+    """Negative log likelihood of each outcome, shape (n,), with probabilities kept 1e-6 from 0 and 1."""
+    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    return np.asarray(-np.log(np.where(is_event, p, 1 - p)))
+
+
+def poisson_deviances(actual: Floats, predicted: Floats) -> Floats:
+    """Poisson deviance of each customer, shape (n,): consistent for a mean, and not ruled by the few largest.
+
+    Negative actuals count as 0, and predictions as at least 1% of the mean actual.
+    """
+    y = np.maximum(actual, 0.0)
+    mean = np.maximum(predicted, max(_SMALLEST_MEAN_SHARE * float(y.mean()), np.finfo(np.float64).tiny))
+    return np.asarray(2 * (y * np.log(np.where(y > 0, y, mean) / mean) - y + mean))
+
+
+def _excess_metrics(target: str, actual: Floats, model: Floats, naive: Floats) -> dict[str, float]:
+    """By how much the model's errors are above the naive ones on average, with the standard error of that mean."""
+    if target == "churn":
+        losses = {"log_loss": [log_losses(actual == 1, predicted) for predicted in (model, naive)]}
+    else:
+        losses = {
+            "squared_error": [(predicted - actual) ** 2 for predicted in (model, naive)],
+            "poisson_deviance": [poisson_deviances(actual, predicted) for predicted in (model, naive)],
+        }
+    metrics = {}
+    for name, (of_model, of_naive) in losses.items():
+        excess = of_model - of_naive
+        deviation = float(excess.std(ddof=1)) if excess.size > 1 else np.nan
+        metrics[f"{name}_excess"] = float(excess.mean())
+        metrics[f"{name}_excess_standard_error"] = deviation / np.sqrt(excess.size)
+    return metrics
+
+
+def _confidence_metrics(
+    target: str, actual: Floats, predicted: Floats, confidence: Floats, churn_probability: Floats
+) -> dict[str, float]:
+    """Whether errors fall with confidence: squared ones of churn, relative ones of amounts given the churn probability.
+
+    A relative error, |actual - predicted| / (|actual| + predicted), is in [0, 1], so that it does not hang on the few
+    who spend most or from whom least is expected.
+    """
+    is_judged = np.isfinite(confidence) & np.isfinite(churn_probability)
+    actual, predicted = actual[is_judged], predicted[is_judged]
+
+    def squared(rows: NDArray[np.intp], outcomes: Floats) -> Floats:
+        return np.asarray((predicted[rows] - outcomes) ** 2)
+
+    def relative(rows: NDArray[np.intp], outcomes: Floats) -> Floats:
+        scale = np.abs(outcomes) + predicted[rows]
+        return np.asarray(np.abs(outcomes - predicted[rows]) / np.where(scale > 0, scale, 1.0))
+
+    if target == "churn":
+        return permutation_metrics(squared, actual, confidence[is_judged])
+    return permutation_metrics(relative, actual, confidence[is_judged], churn_probability[is_judged])
 
 
 def _auc(is_event: NDArray[np.bool_], score: Floats) -> float:

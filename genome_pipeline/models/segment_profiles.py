@@ -12,7 +12,6 @@ from genome_pipeline.contracts.playbook import amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
 from genome_pipeline.models.segment_migrations import money_by
-from genome_pipeline.models.segments import SegmentModel
 
 USED_COLUMNS = frozenset(
     (
@@ -28,7 +27,7 @@ _TELLING = 0.1
 """Distance of a segment's mean percentile from the middle, 0.5, below which a gene does not set it apart."""
 
 
-def profile_segments(genome: pd.DataFrame, model: SegmentModel, currency: str) -> pd.DataFrame:
+def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: str) -> pd.DataFrame:
     """Contract ``segment_profiles``: one row for each segment with customers.
 
     Medians and quartiles leave out missing values, means and sums customers without a prediction. A segment that gave
@@ -36,7 +35,7 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel, currency: str) -
 
     Args:
         genome: contract ``customer_genome`` of one snapshot.
-        model: the segments of that snapshot.
+        described: :attr:`~genome_pipeline.models.segments.SegmentModel.described` of that snapshot's segments.
         currency: code to write after amounts, or nothing.
     """
     customers = by_customer(genome)
@@ -46,10 +45,9 @@ def profile_segments(genome: pd.DataFrame, model: SegmentModel, currency: str) -
     total = recent.sum()
     profiles = pd.DataFrame({"segment_id": size.index.astype("int32")})
     profiles["as_of"] = customers["as_of"].max()
-    for column, values in (("segment_name", model.segment_names), ("naming_rule", model.naming_rules)):
-        profiles[column] = profiles["segment_id"].map(dict(zip(model.segment_ids, values, strict=True)))
-    jaccard = dict(zip(model.segment_ids, model.jaccard_scores or (np.nan,), strict=True))
-    profiles["jaccard_score"] = profiles["segment_id"].map(jaccard)
+    by_id = described.set_index("segment_id")
+    for column in ("segment_name", "naming_rule", "jaccard_score"):
+        profiles[column] = profiles["segment_id"].map(by_id[column])
     profiles["customer_count"] = size.to_numpy()
     profiles["customer_share"] = size.to_numpy() / len(customers)
     profiles["recent_spend_amount"] = recent.to_numpy()

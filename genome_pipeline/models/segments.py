@@ -48,6 +48,18 @@ class SegmentModel:
     trials: tuple[Mapping[str, Any], ...]
     changes: tuple[Mapping[str, Any], ...]
 
+    @property
+    def described(self) -> pd.DataFrame:
+        """``segment_id``, ``segment_name``, ``naming_rule`` and ``jaccard_score`` (null of the only one) of each."""
+        return pd.DataFrame(
+            {
+                "segment_id": self.segment_ids,
+                "segment_name": self.segment_names,
+                "naming_rule": self.naming_rules,
+                "jaccard_score": self.jaccard_scores or (np.nan,),
+            }
+        )
+
     def candidates(self, as_of: date) -> pd.DataFrame:
         """Contract ``segment_model`` without ``artifact_file``: one row per candidate tried."""
         columns = [name for name in TABLES["segment_model"].columns if name != "artifact_file"]

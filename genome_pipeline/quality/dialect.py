@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 from duckdb_sqlalchemy import ConnectionWrapper, Dialect
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import Pool, QueuePool
+
+from genome_pipeline.duckdb_connection import connect
 
 DRIVER = "duckdb+validation"
 """Start of the connection string; a name of its own leaves the stock ``duckdb`` dialect as it is."""
@@ -25,7 +26,7 @@ class ValidationDialect(Dialect):
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
         """Open the file, with no setting that would part it from the other connections of the process."""
-        connection = duckdb.connect(cparams["database"])
+        connection = connect(cparams["database"])
         connection.execute("SET enable_progress_bar = false")
         return ConnectionWrapper(connection)
 

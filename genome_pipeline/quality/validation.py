@@ -18,6 +18,7 @@ import duckdb
 
 from genome_pipeline.contracts.columns import AS_READ, COLUMNS
 from genome_pipeline.contracts.tables import Table
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ Slices = Mapping[date | None, date | None] | None
 class CheckResult:
     """What one check of a table found in one period, or (``period_start_date`` is ``None``) beyond any one.
 
-    ``observed`` says it in words: on how many rows of how many, and the first keys. ``row_count`` is the number of
-    rows looked at; ``details`` are records to show beside the words.
+    ``observed`` says it in words: on how many rows of how many. It names no customer, as it is published and mailed;
+    ``examples``, which may, are shown in Dagster alone. ``row_count`` is the number of rows looked at; ``details`` are
+    records to show beside the words.
     """
 
     table_name: str
@@ -47,6 +49,15 @@ class CheckResult:
     row_count: int
     period_start_date: date | None = None
     details: tuple[dict[str, Any], ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Breach:
+    """Why a check does not hold in a slice: in words, and the keys of some rows that break it."""
+
+    words: str
+    examples: tuple[str, ...] = ()
 
 
 def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
@@ -67,7 +78,7 @@ def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> l
     if not database.exists():  # DuckDB would make it
         raise FileNotFoundError(database)
     # Held open until the end, so that no writer gets in between the catalogue and the expectations.
-    with duckdb.connect(str(database)) as connection, _datasource(database) as datasource:
+    with connect(str(database)) as connection, _datasource(database) as datasource:
         connection.execute("SET enable_progress_bar = false")
         return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
 
@@ -137,7 +148,7 @@ def _table_results(
             runnable.append(check)
 
     row_counts: dict[date | None, int] = {}
-    found: dict[str, dict[date | None, str]] = {}
+    found: dict[str, dict[date | None, _Breach]] = {}
     if runnable:
         rows = _rows_of(table, slices)
         row_counts = _row_counts(connection, table, rows, slices)
@@ -155,9 +166,20 @@ def _table_results(
             continue
         broken = found[check.name]
         for key, row_count in row_counts.items():
-            observed = f"{check.description}: {broken.get(key, f'all {row_count:,} rows')}"
+            breach = broken.get(key, _Breach(f"all {row_count:,} rows"))
             period = None if slices is None else slices[key]
-            results.append(CheckResult(table.name, check.name, "ERROR", key not in broken, observed, row_count, period))
+            results.append(
+                CheckResult(
+                    table.name,
+                    check.name,
+                    "ERROR",
+                    key not in broken,
+                    f"{check.description}: {breach.words}",
+                    row_count,
+                    period,
+                    examples=breach.examples,
+                )
+            )
     return results
 
 
@@ -228,12 +250,12 @@ def _failures(
     checks: Sequence[Check],
     slices: Slices,
     row_counts: Mapping[date | None, int],
-) -> dict[str, dict[date | None, str]]:
+) -> dict[str, dict[date | None, _Breach]]:
     """What Great Expectations found against each check in the slices where it does not hold, or why it cannot say."""
     from great_expectations import ExpectationSuite
 
-    def everywhere(reason: str) -> dict[date | None, str]:
-        return dict.fromkeys(row_counts, f"not checked, because {reason}")
+    def everywhere(reason: str) -> dict[date | None, _Breach]:
+        return dict.fromkeys(row_counts, _Breach(f"not checked, because {reason}"))
 
     # A check counts as failed until a result says otherwise.
     failures = {check.name: everywhere("Great Expectations returned no result") for check in checks}
@@ -256,9 +278,8 @@ def _failures(
         for row in unexpected:
             for found in row["slices"]:
                 key = keys[str(found["slice"])]
-                failures[row["check_name"]][key] = (
-                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows,"
-                    f" e.g. {'; '.join(found['examples'])}"
+                failures[row["check_name"]][key] = _Breach(
+                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows", tuple(found["examples"])
                 )
     return failures
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen, QueriedRows, literal, path_literal, raw_columns
@@ -96,7 +97,7 @@ class DelimitedRows(QueriedRows):
         A single reader drops, in silence, what follows such a quote; parallel ones notice, but may take
         offence at a sound file with long quoted fields too, so that the slower reader has the last word.
         """
-        with duckdb.connect() as connection:
+        with connect() as connection:
             try:
                 connection.execute(f"SELECT count(*) FROM {self._scan(len(self.names), 'parallel=true')}")
             except duckdb.Error:

@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 import duckdb
 
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, buckets, delimited, ndjson, parquet, postgresql, workbook
 from genome_pipeline.sources.columns import choose
@@ -130,7 +131,7 @@ def read_sample(file: SourceFile, source: SourceSettings, row_count: int) -> Sam
 
     Raises :class:`SourceError` for a file that cannot be opened or read.
     """
-    with _opened(file, source) as rows, duckdb.connect() as connection:
+    with _opened(file, source) as rows, connect() as connection:
         chosen = {f"column_{position}": position for position in range(len(rows.names))}
         columns = ", ".join(f"raw_{name}::VARCHAR" for name in chosen)
         try:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 import duckdb
 
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, path_literal, raw_columns
 from genome_pipeline.sources.text import damaged, unreadable
@@ -24,7 +25,7 @@ def opened(file: SourceFile) -> Iterator[ParquetRows]:
     """The file's columns and rows. Raises :class:`SourceError` for a file that is no whole Parquet file."""
     try:
         file.path.open("rb").close()
-        with duckdb.connect() as connection:
+        with connect() as connection:
             path = path_literal(file.path)
             schema = connection.execute(
                 f"SELECT name, num_children, precision, scale FROM parquet_schema({path})"

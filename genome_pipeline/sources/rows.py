@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS
+from genome_pipeline.duckdb_connection import connect
 
 Chosen = Mapping[str, int]
 """The mapped columns: our name -> position in the file."""
@@ -52,7 +53,7 @@ class QueriedRows(Rows):
 
     def fault(self, chosen: Chosen) -> str | None:
         """See :meth:`Rows.fault`. Reads the file again, alone: what failed may have been the reader's own doing."""
-        with duckdb.connect() as connection:
+        with connect() as connection:
             try:
                 connection.execute(f"SELECT bit_xor(hash(rows)) FROM ({self.query(chosen)}) AS rows")
             except duckdb.Error as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,8 +18,10 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.sources.rows import literal
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ STORAGE_VERSION = "v1.5.0"
 _RETRY_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
 _VERSION_SETTING = "schema_version"
+SOURCE_SETTING = "source"
+"""Where the rows came from, beside the identity: a log may move, which ingestion judges."""
 _CLOCK_TOLERANCE = timedelta(hours=1)
 
 Slice = date | str | None
@@ -68,9 +72,9 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
     while True:
         try:
             if not read_only and not path.exists():
-                with duckdb.connect() as maker:
+                with connect() as maker:
                     maker.execute(f"ATTACH {literal(str(path))} AS made (STORAGE_VERSION '{STORAGE_VERSION}')")
-            connection = duckdb.connect(path, read_only=read_only)
+            connection = connect(path, read_only=read_only)
             break
         except duckdb.IOException as error:
             if "set lock on file" not in str(error):
@@ -137,6 +141,7 @@ class Warehouse:
             if file != self._prepared_file:
                 _migrate(database, self.path)
                 _ensure_tables(database)
+                Forgotten.beside(self.path).take_from(database)
                 self._check_identity(database)
                 self._prepared_file = file
             self._limit_memory(database)
@@ -190,7 +195,7 @@ class Warehouse:
                 if sum(counts.values()) != inserted:
                     raise WarehouseError(
                         f"{inserted - sum(counts.values())} of {inserted} rows for {table.name} belong to none of its"
-                        f" slices {', '.join(map(_slice_key, slices))}; the table is as before"
+                        f" slices {', '.join(map(slice_key, slices))}; the table is as before"
                     )
                 self._record(connection, table, counts, run_id)
             except duckdb.Error as error:
@@ -223,6 +228,22 @@ class Warehouse:
         with transaction(database):
             _insert(database, table, rows)
 
+    def record_checked(
+        self, database: Backend, table: Table, check_name: str, outcomes: Mapping[str, tuple[bool, str]], run_id: str
+    ) -> None:
+        """Record what a blocking check found of slices of ``table`` as they are now: passed or not, and in words."""
+        with transaction(database) as connection:
+            checked_at = record_time(connection)
+            connection.executemany(
+                "DELETE FROM checked_slices WHERE table_name = ? AND slice_key = ? AND check_name = ?",
+                [[table.name, key, check_name] for key in outcomes],
+            )
+            rows = [
+                [table.name, key, check_name, is_passed, observed, run_id, checked_at]
+                for key, (is_passed, observed) in outcomes.items()
+            ]
+            connection.executemany("INSERT INTO checked_slices VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
     def stale_slices(self, database: Backend, table: Table) -> set[str]:
         """Slices of ``table`` written under other settings than the present ones."""
         rows = database.con.execute(
@@ -235,7 +256,7 @@ class Warehouse:
         self, connection: duckdb.DuckDBPyConnection, table: Table, counts: dict[Slice, int], run_id: str
     ) -> None:
         written_at = record_time(connection)
-        keys = [_slice_key(key) for key in counts]
+        keys = [slice_key(key) for key in counts]
         connection.execute(
             "DELETE FROM written_slices WHERE table_name = ? AND slice_key IN (SELECT unnest(?))", [table.name, keys]
         )
@@ -251,7 +272,8 @@ class Warehouse:
     def _check_identity(self, database: Backend) -> None:
         known = dict(
             database.con.execute(
-                "SELECT setting_name, setting_value FROM warehouse_identity WHERE setting_name <> ?", [_VERSION_SETTING]
+                "SELECT setting_name, setting_value FROM warehouse_identity WHERE setting_name NOT IN (?, ?)",
+                [_VERSION_SETTING, SOURCE_SETTING],
             ).fetchall()
         )
         if not known or _is_empty(database):
@@ -266,7 +288,7 @@ class Warehouse:
                 raise WarehouseError(
                     f"{self.path} was made with {name} = {known.get(name, '(none)')}, the config now says"
                     f" {self._identity.get(name, '(none)')}: set GENOME_HOME (or home in the config) to another folder,"
-                    " or delete that one to rebuild it"
+                    " or make the warehouse anew under this config with `genome rebuild`"
                 )
 
 
@@ -352,7 +374,8 @@ def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
     now = datetime.now(UTC).replace(tzinfo=None)
     ((latest,),) = connection.execute(
         "SELECT max(moment) FROM (SELECT max(written_at) AS moment FROM written_slices"
-        " UNION ALL SELECT max(changed_at) FROM changed_periods UNION ALL SELECT max(published_at) FROM pipeline_runs)"
+        " UNION ALL SELECT max(changed_at) FROM changed_periods UNION ALL SELECT max(checked_at) FROM checked_slices"
+        " UNION ALL SELECT max(published_at) FROM pipeline_runs)"
     ).fetchall()
     if latest is not None and now < latest - _CLOCK_TOLERANCE:
         raise WarehouseError(
@@ -382,7 +405,7 @@ def _ensure_tables(database: Backend) -> None:
         elif differing := sorted(columns[table.name] ^ set(table.columns)):
             raise WarehouseError(
                 f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
-                " set GENOME_HOME to another folder, or delete the warehouse to rebuild it from the source"
+                " `genome rebuild` makes the warehouse anew from the source, or set GENOME_HOME to another folder"
             )
 
 
@@ -422,7 +445,8 @@ def _values(slices: Sequence[Slice]) -> list[list[Slice]]:
     return [[key for key in slices if key is not None]]
 
 
-def _slice_key(key: Slice) -> str:
+def slice_key(key: Slice) -> str:
+    """The slice as the warehouse's records name it."""
     return "undated" if key is None else str(key)
 
 

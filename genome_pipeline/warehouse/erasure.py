@@ -2,6 +2,9 @@
 
 DuckDB keeps the bytes of deleted rows in its file, so that deleting would not do. The old file stays whole until the
 new one is in its place.
+
+From a sum that held a customer, and the rows of all others, the customer's part is computed by subtraction. So sums of
+the snapshots that held them are left out, too, for the caller to make them again from the rows that stay.
 """
 
 from __future__ import annotations
@@ -9,16 +12,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import ibis
+import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.tables import ID_COLUMNS
+from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.sources.rows import literal
 from genome_pipeline.transforms.validation import label
 from genome_pipeline.warehouse.database import WarehouseError, open_database
+from genome_pipeline.warehouse.forgotten import to_disk
 
 FORGOTTEN = "[forgotten]"
 """What stands in a text in the place of an id."""
@@ -26,12 +33,39 @@ FORGOTTEN = "[forgotten]"
 EXAMPLES = "e.g. "
 """What comes before the rows that a check names."""
 
-_KEPT_FOR_GOOD = ("forgotten_customers", "erasures")
 _SHOWN_LENGTH = 60  # checks show so much of an id
 _EXAMPLES_IN = ("data_quality", "observed")
 
+_NUMBER_IN_TEXT = r"\d[\d.,:-]*"
+_HIDDEN = "\u2026"
+_MEANS_OF_OTHERS = tuple(name for name in TABLES["customer_genome"].columns if name.startswith("neighbor_"))
+
 RemovedRows = dict[str, int]
 """Rows removed from each table; texts that named a customer count under the table they stand in."""
+
+NEIGHBORS = ("matured_neighbors", "neighbor_estimates")
+"""Tables of customers that tell what others did."""
+
+SUMS = tuple(
+    table.name
+    for table in TABLES.values()
+    if table.is_snapshot and "as_of" in table.columns and not set(table.columns) & set(ID_COLUMNS)
+)
+"""Tables of snapshots whose rows are about many customers."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a copy lacks of the file it was made of.
+
+    ``since`` is the first snapshot that held one of the customers, None where none did. ``sums`` are the rows of
+    :data:`SUMS` at the snapshots from there on, and of :data:`NEIGHBORS` the ``as_of`` whose rows were left out.
+    """
+
+    row_counts: RemovedRows
+    rows_by_file: dict[str, int]
+    since: date | None
+    sums: dict[str, pd.DataFrame]
 
 
 def text_without(text: str, customer_ids: Iterable[str]) -> str:
@@ -48,30 +82,10 @@ def text_without(text: str, customer_ids: Iterable[str]) -> str:
     return before + mark + after
 
 
-def carry_over(database: Backend, old: Path) -> None:
-    """Copy who was forgotten, and the record of it, from an older warehouse.
-
-    Raises :class:`WarehouseError` where the older one cannot be read.
-    """
-    connection = database.con
-    try:
-        connection.execute(f"ATTACH {literal(str(old))} AS old")
-        there = {
-            name
-            for (name,) in connection.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'old'"
-            ).fetchall()
-        }
-        for name in _KEPT_FOR_GOOD:
-            if name in there:
-                connection.execute(f"INSERT INTO {name} BY NAME FROM old.{name} EXCEPT FROM {name}")
-        connection.execute("DETACH old")
-    except duckdb.Error as error:
-        reason = str(error).partition("\n")[0]
-        raise WarehouseError(
-            f"{old} cannot tell who was forgotten ({reason}): put a copy of before the damage in its place, or remove"
-            " it, rebuild, and forget them again"
-        ) from None
+def without_numbers(text: str) -> str:
+    """The text with an ellipsis in place of each number, but for those of the rows that a check names."""
+    before, mark, after = text.partition(EXAMPLES)
+    return re.sub(_NUMBER_IN_TEXT, _HIDDEN, before) + mark + after
 
 
 def rows_of(path: Path, customer_ids: Sequence[str]) -> RemovedRows:
@@ -96,15 +110,14 @@ def known_ids(path: Path, customer_ids: Sequence[str]) -> set[str]:
 
 
 def rewrite_without(
-    path: Path,
-    customer_ids: Sequence[str],
-    amend: Callable[[duckdb.DuckDBPyConnection, RemovedRows], None] = lambda *_: None,
+    path: Path, customer_ids: Sequence[str], complete: Callable[[Backend, LeftOut], None] = lambda *_: None
 ) -> RemovedRows:
-    """Put a copy of the database without the customers in its place, in one step; nothing else in it is changed.
+    """Put a copy of the database without the customers, and without sums that held them, in its place, in one step.
 
-    ``amend`` may write to the copy, whose tables are in the schema ``copy.main``, before it takes its place. Other
-    processes wait meanwhile, readers that have the old file open keep it. Raises :class:`WarehouseError`, with the
-    file as before, when the copy does not hold what it should.
+    What checks found at periods since their first is told without its numbers; all else stays as it is. ``complete``
+    is given the copy to write to before it takes its place. Other processes wait meanwhile, readers that have the old
+    file open keep it. Raises :class:`WarehouseError`, with the file as before, when the copy does not hold what it
+    should.
     """
     building = path.with_name(f".{path.name}.part")
     building.unlink(missing_ok=True)
@@ -130,14 +143,18 @@ def rewrite_without(
             )
             connection.execute(f'COPY FROM DATABASE "{ours}" TO copy (SCHEMA)')
             _mark(database, customer_ids)
-            removed = {name: _copy(connection, name, customer_ids) for name in _tables(connection)}
+            held = _held(connection, customer_ids)
+            removed = {name: _copy(connection, name, customer_ids, held) for name in _tables(connection)}
             removed = {name: count for name, count in removed.items() if count}
-            amend(connection, removed)
+            left_out = LeftOut(removed, _rows_by_file(connection), held.since, _sums(connection, held))
             connection.execute("CHECKPOINT copy")
             connection.execute("DETACH copy")
-            _to_disk(building)
+            with open_database(building) as copy:
+                complete(copy, left_out)
+                copy.con.execute("CHECKPOINT")
+            to_disk(building)
             os.replace(building, path)
-            _to_disk(path.parent)
+            to_disk(path.parent)
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(
             f"{path} is as before: it could not be written anew ({str(error).splitlines()[0]}); see that its folder can"
@@ -176,19 +193,99 @@ def _mark(database: Backend, customer_ids: Sequence[str]) -> None:
                     connection.execute("INSERT INTO changed_texts VALUES (?, ?)", [row_number, new_text])
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequence[str]) -> int:
-    """Copy the rows that stay, in their order; returns how many rows leave, or change their text."""
+@dataclass(frozen=True)
+class _Held:
+    """Since when the customers were known: the first snapshot and the first period; whether any row names them."""
+
+    since: date | None
+    first_period: date | None
+    is_anything: bool
+
+
+def _held(connection: duckdb.DuckDBPyConnection, customer_ids: Sequence[str]) -> _Held:
+    first: dict[str, date | None] = {}
+    for column in ("as_of", "period_start_date"):
+        found: list[date] = []
+        for table in _tables(connection):
+            if column in _columns(connection, table) and table != _EXAMPLES_IN[0]:
+                condition, values = _leaves(connection, table, customer_ids)
+                query = f'SELECT min({column}) FROM "{table}" WHERE {condition}'
+                found += [day for (day,) in connection.execute(query, values).fetchall() if day is not None]
+        first[column] = min(found, default=None)
+    is_anything = any(_count(connection, table, customer_ids) for table in _tables(connection))
+    return _Held(first["as_of"], first["period_start_date"], is_anything)
+
+
+def _is_of_them(table: str, held: _Held) -> str:
+    """The condition, never null, of rows of sums that held one of the customers."""
+    name = table.removesuffix("_history")
+    if held.since is not None and name in SUMS:
+        return f"as_of >= DATE '{held.since}'"
+    if held.since is not None and name in NEIGHBORS:
+        return f"coalesce(neighbor_as_of >= DATE '{held.since}', false)"
+    return "false"
+
+
+def _sums(connection: duckdb.DuckDBPyConnection, held: _Held) -> dict[str, pd.DataFrame]:
+    found = {}
+    for table in _tables(connection):
+        if (condition := _is_of_them(table, held)) != "false":
+            name = table.removesuffix("_history")
+            columns = "DISTINCT as_of" if name in NEIGHBORS else "*"
+            found[name] = connection.execute(f'SELECT {columns} FROM "{table}" WHERE {condition}').df()
+    return found
+
+
+def _rows_by_file(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Of each source file, the raw rows that leave."""
+    if "raw_transactions" not in _tables(connection):
+        return {}
+    return dict(
+        connection.execute(
+            "SELECT source_file, count(*) FROM raw_transactions SEMI JOIN leaving_rows USING (source_file, source_row)"
+            " GROUP BY 1"
+        ).fetchall()
+    )
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequence[str], held: _Held) -> int:
+    """Copy the rows that stay, in their order; returns how many name someone, and leave or change their text."""
     leaving = _count(connection, table, customer_ids)
+    columns = _columns(connection, table)
     if table == _EXAMPLES_IN[0]:
+        text = f"coalesce(new_text, {_EXAMPLES_IN[1]})"
+        if held.is_anything:
+            told = f"split_part({text}, '{EXAMPLES}', 1)"
+            hidden = (
+                f"regexp_replace({told}, '{_NUMBER_IN_TEXT}', '{_HIDDEN}', 'g') || substr({text}, length({told}) + 1)"
+            )
+            is_earlier = (
+                f"coalesce(period_start_date < DATE '{held.first_period}', false)"
+                if held.first_period is not None and "period_start_date" in columns
+                else "false"
+            )
+            text = f"CASE WHEN {is_earlier} THEN {text} ELSE {hidden} END"
         stay = (
-            f"SELECT data.* REPLACE (coalesce(new_text, {_EXAMPLES_IN[1]}) AS {_EXAMPLES_IN[1]}) FROM {table} AS data"
+            f"SELECT data.* REPLACE ({text} AS {_EXAMPLES_IN[1]}) FROM {table} AS data"
             " LEFT JOIN changed_texts ON data.rowid = row_number ORDER BY data.rowid"
         )
         values: dict[str, list[str]] = {}
         fewer = 0
     else:
         condition, values = _leaves(connection, table, customer_ids)
-        stay, fewer = f'SELECT * FROM "{table}" WHERE NOT ({condition})', leaving
+        condition = f"{condition} OR {_is_of_them(table, held)}"
+        chosen = "*"
+        if held.since is not None and table.removesuffix("_history") == "customer_genome":
+            # They are means over 25 customers each, of a snapshot before; who was among them is not told.
+            replaced = [name for name in _MEANS_OF_OTHERS if name in columns]
+            known = ", ".join(f"CASE WHEN as_of < DATE '{held.since}' THEN {name} END AS {name}" for name in replaced)
+            chosen = f"* REPLACE ({known})" if replaced else "*"
+        rows = f'"{table}"'
+        if held.since is not None and table.removesuffix("_history") == "customer_drivers":
+            rows = _with_coarse_average(table, held.since)
+        stay = f"SELECT {chosen} FROM {rows} WHERE NOT ({condition})"
+        query = f'SELECT count(*) FROM "{table}" WHERE {condition}'
+        fewer = int(connection.execute(query, values).fetchall()[0][0])
     connection.execute(f'INSERT INTO copy.main."{table}" {stay}', values)
     before, after = (
         connection.execute(f'SELECT count(*) FROM {schema}"{table}"').fetchall()[0][0] for schema in ("", "copy.main.")
@@ -196,6 +293,22 @@ def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Seque
     if before - fewer != after:
         raise WarehouseError(f"{table} would have {after:,} rows, not {before - fewer:,}, and stays: forget again")
     return leaving
+
+
+def _with_coarse_average(table: str, since: date) -> str:
+    """``customer_drivers`` with two significant digits of what is told of the average customer, a mean over all.
+
+    The first driver takes the rest, so that the contributions of each customer add up as before.
+    """
+    keys = "as_of, customer_id, prediction"
+    return (
+        "(SELECT drivers.* REPLACE (contribution + CASE WHEN driver_rank = 0 AND has_first THEN -coalesce(rest, 0) WHEN"
+        f' driver_rank = 1 THEN coalesce(rest, 0) ELSE 0 END AS contribution) FROM "{table}" AS drivers'
+        " LEFT JOIN (SELECT as_of, prediction, any_value(contribution) AS base, base - round(base, CAST(1 -"
+        f' floor(log10(abs(base))) AS INTEGER)) AS rest FROM "{table}" WHERE driver_rank = 0 AND contribution <> 0 AND'
+        f" as_of >= DATE '{since}' GROUP BY ALL) AS averages USING (as_of, prediction)"
+        f' LEFT JOIN (SELECT {keys}, true AS has_first FROM "{table}" WHERE driver_rank = 1) AS firsts USING ({keys}))'
+    )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequence[str]) -> int:
@@ -237,12 +350,3 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 
 def _names(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[str] = ()) -> list[str]:
     return [name for (name,) in connection.execute(query, list(values)).fetchall()]
-
-
-def _to_disk(path: Path) -> None:
-    """Have the system write the file, or the names in the folder, out: a power cut must not bring the old back."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from fsspec import AbstractFileSystem
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import Column
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sources.rows import literal
 
 BATCH_CUSTOMERS = 100_000
@@ -102,7 +103,7 @@ class Exchange:
     @cached_property
     def _in_memory(self) -> duckdb.DuckDBPyConnection:
         """One for all lots: to make one takes longer than to apply a model to a small lot."""
-        return duckdb.connect()
+        return connect()
 
     def _reach_from(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let DuckDB read and write in the store."""
@@ -133,7 +134,7 @@ def applied(
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """What the stored model gives for each batch, with the types of the contract: what the workers do."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         yield from _applied(connection, load(stored), apply, fields, batches)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -13,17 +13,25 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
-from genome_pipeline.privacy import KEY_VARIABLE, forgotten_mark_sql, pseudonym_sql
+from genome_pipeline.privacy import forgotten_mark_sql, pseudonym_sql
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.validation import label, typed_lines
-from genome_pipeline.warehouse.database import record_time, transaction
+from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time, transaction
+from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
 
 _RAW = TABLES["raw_transactions"]
 
 Fingerprints = dict[tuple[str, date | None], tuple[int, int]]
 """What each file holds in each period (None: rows without a usable date): the number of rows, and their hash."""
 
+PRESENT_FILES = (
+    "SELECT source_file, content_hash, row_count + suppressed_row_count AS row_count FROM source_files"
+    " WHERE copy_of_source_file IS NULL"
+)
+"""Query of the files taken in, with all their rows: also those of customers who were forgotten since."""
+
+_LEAST_YEAR = 100
 _EPOCH_DIGITS = (10, 13, 16)  # seconds, milliseconds, microseconds of our days
 
 
@@ -32,8 +40,8 @@ class Ingestion:
     """What an ingestion did: files by what became of them, rows taken in, and the periods whose rows changed.
 
     ``copies`` has the files left out because another holds the same bytes: their name -> the other's.
-    ``suppressed_row_count`` are rows left out as their customers were forgotten. ``None`` among ``changed_periods``
-    stands for rows without a usable date.
+    ``suppressed_row_count`` are rows left out as their customers were forgotten, of each file up to tens. ``None``
+    among ``changed_periods`` stands for rows without a usable date.
     """
 
     read: list[str] = field(default_factory=list)
@@ -52,19 +60,17 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     whose rows are others than before count as changed. Of files with the same content the first by name is
     taken in. ``progress`` is told of each file read. Raises :class:`SourceError`, with the warehouse as before,
     for a file that cannot be read, whose column types differ from the others', in which no order date is
-    readable, or that brings a second currency where none is chosen; and where customers were forgotten, but their
-    key is not set.
+    readable, that holds no rows any more, or that brings a second currency where none is chosen, and for another log
+    than the warehouse was made from; :class:`ConfigError` where customers were forgotten, but their key is not set.
     """
-    check_forgotten(database, settings)
+    forgotten = Forgotten.beside(settings.warehouse_path)
+    forgotten.check_key(settings.privacy_key)
     found = find_files(settings.source)
     copies = _copies(found)
     files = {file.name: file for file in found if file.name not in copies}
     connection = database.con
-    known = dict(
-        connection.execute(
-            "SELECT source_file, content_hash FROM source_files WHERE copy_of_source_file IS NULL"
-        ).fetchall()
-    )
+    known = {name: content for name, content, _ in connection.execute(PRESENT_FILES).fetchall()}
+    _check_place(database, settings, found, known.values())
     # A source that has no hash may have changed.
     to_read = [
         file
@@ -76,10 +82,12 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         removed=sorted(known.keys() - files.keys()),
         copies=copies,
     )
+    marks = forgotten.marks()
     ingested_at = record_time(connection)
     with transaction(database):
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
         before = _fingerprints(database, settings, replaced, replaced)
+        held = {name: row_count for name, _, row_count in connection.execute(PRESENT_FILES).fetchall()}
         if not result.unchanged:
             # Nothing stays, so the types may be new.
             connection.execute("DROP TABLE IF EXISTS raw_transactions")
@@ -91,7 +99,12 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         )
         for file in to_read:
             progress(file.name)
-            row_count, suppressed_row_count = _take_in(database, settings, file, ingested_at)
+            row_count, suppressed_row_count = _take_in(database, settings, file, ingested_at, marks)
+            if held.get(file.name) and not row_count + suppressed_row_count:
+                raise SourceError(
+                    f"{file.name} has no row any more, where it had {held[file.name]:,}: export it again; if that is"
+                    " meant, remove it"
+                )
             result.row_count += row_count
             result.suppressed_row_count += suppressed_row_count
             result.read.append(file.name)
@@ -101,6 +114,8 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         after = _fingerprints(database, settings, result.read, replaced)
         result.changed_periods = {key[1] for key in {*before, *after} if before.get(key) != after.get(key)}
         _record_changes(connection, result.changed_periods, ingested_at)
+        connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING])
+        connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [SOURCE_SETTING, settings.source.place])
     return result
 
 
@@ -136,21 +151,29 @@ def _as_read(file: SourceFile, settings: Settings) -> str | None:
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
 
 
-def check_forgotten(database: Backend, settings: Settings) -> None:
-    """Raises :class:`SourceError` unless those who were forgotten here can be told in the source, by the same key."""
-    known = database.con.execute("SELECT DISTINCT key_fingerprint FROM forgotten_customers").fetchall()
-    key = settings.privacy_key
-    for (fingerprint,) in known:
-        if key is None or key.fingerprint != fingerprint:
-            raise SourceError(
-                f"customers were forgotten in {settings.warehouse_path} under the key {fingerprint}, and"
-                f" {'the one set is ' + key.fingerprint if key else 'none is set'}: set {KEY_VARIABLE} to that key,"
-                " without which they would come back"
-            )
+def _check_place(
+    database: Backend, settings: Settings, files: Sequence[SourceFile], known: Collection[str | None]
+) -> None:
+    """Raises :class:`SourceError` for another log: elsewhere than before, and with no file of the same content."""
+    before = database.con.execute(
+        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING]
+    ).fetchone()
+    if before is None or before[0] == settings.source.place or not known:
+        return
+    # How a file is read stands after its hash.
+    contents = {content.split()[0] for content in known if content}
+    if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):
+        raise SourceError(
+            f"{settings.warehouse_path} holds the rows of {before[0]}, and {settings.source.place} has no file of the"
+            " same content: set GENOME_HOME (or home in the config) to another folder for another log; if this one has"
+            " moved, `genome rebuild` takes it in from there"
+        )
 
 
-def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime) -> tuple[int, int]:
-    """Rows taken in, and rows left out."""
+def _take_in(
+    database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime, forgotten: set[str]
+) -> tuple[int, int]:
+    """Rows taken in, and rows left out, up to tens."""
     connection = database.con
     with read_file(connection, file, settings.source) as rows:
         types = dict(zip(rows.columns, map(str, rows.types), strict=True))
@@ -160,7 +183,7 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
         _check_types(connection, file, raw_types, settings)
         connection.execute(_RAW.ddl(types=raw_types).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
         rows.create_view("incoming", replace=True)
-        query, values = _incoming(database, settings)
+        query, values = _incoming(database, settings, forgotten)
         connection.execute(
             f"INSERT INTO raw_transactions BY NAME SELECT *, $file AS source_file, $at::TIMESTAMP AS ingested_at"
             f" FROM ({query})",
@@ -170,8 +193,8 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
         connection.execute("DROP VIEW incoming")
     connection.execute("DELETE FROM raw_transactions WHERE source_row < 0")
     removed = connection.fetchone()
-    suppressed_row_count = int(removed[0]) if removed else 0
-    row_count = (int(inserted[0]) if inserted else 0) - suppressed_row_count
+    left_out = int(removed[0]) if removed else 0
+    row_count = (int(inserted[0]) if inserted else 0) - left_out
     connection.execute(
         "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
         " ? AS row_count, ? AS raw_types, ? AS ingested_at, ? AS suppressed_row_count",
@@ -181,27 +204,24 @@ def _take_in(database: Backend, settings: Settings, file: SourceFile, ingested_a
             row_count,
             json.dumps(raw_types),
             ingested_at,
-            suppressed_row_count,
+            up_to_tens(left_out),
         ],
     )
-    return row_count, suppressed_row_count
+    return row_count, up_to_tens(left_out)
 
 
-def _incoming(database: Backend, settings: Settings) -> tuple[str, dict[str, bytes]]:
+def _incoming(database: Backend, settings: Settings, forgotten: set[str]) -> tuple[str, dict[str, bytes | list[str]]]:
     """The query of the view ``incoming``, and its parameters: pseudonyms for ids, nothing of those forgotten.
 
     A row of theirs keeps its number alone, as a negative one, so that it can be counted: a source may be read once.
     """
     key = settings.privacy_key
-    is_anyone_forgotten = database.con.execute("SELECT count(*) > 0 FROM forgotten_customers").fetchall()[0][0]
-    if key is None or not (is_anyone_forgotten or settings.privacy.pseudonyms):
+    if key is None or not (forgotten or settings.privacy.pseudonyms):
         return "SELECT * FROM incoming", {}
     incoming = database.table("incoming")
     labelled = ibis.to_sql(incoming.mutate(label=label(incoming.raw_customer_id)), dialect="duckdb")
     is_forgotten = (
-        f"coalesce({forgotten_mark_sql('label')} IN (SELECT customer_hash FROM forgotten_customers), false)"
-        if is_anyone_forgotten
-        else "false"
+        f"coalesce({forgotten_mark_sql('label')} IN (SELECT unnest($forgotten)), false)" if forgotten else "false"
     )
     stored = {name: name for name in RAW_COLUMNS}
     if settings.privacy.pseudonyms:
@@ -212,7 +232,8 @@ def _incoming(database: Backend, settings: Settings) -> tuple[str, dict[str, byt
         f"SELECT CASE WHEN is_forgotten THEN -source_row ELSE source_row END AS source_row, {columns}"
         f" FROM (SELECT *, {is_forgotten} AS is_forgotten FROM ({labelled}))"
     )
-    return query, {name: value for name, value in key.query_values.items() if f"${name}" in query}
+    values: dict[str, bytes | list[str]] = {**key.query_values, "forgotten": sorted(forgotten)}
+    return query, {name: value for name, value in values.items() if f"${name}" in query}
 
 
 def _record_copies(
@@ -255,9 +276,18 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
         return
     lines = typed_raw(database, settings, files)
     found = lines.group_by("source_file").agg(
-        written=lines.raw_ordered_at.count(), readable=lines.ordered_at.count(), example=lines.raw_ordered_at.min()
+        written=lines.raw_ordered_at.count(),
+        readable=lines.ordered_at.count(),
+        latest=lines.ordered_at.max(),
+        example=lines.raw_ordered_at.min(),
     )
     found = found.mutate(example=found.example.cast("string"))
+    short = found.filter(found.latest.year() < _LEAST_YEAR).order_by("source_file").limit(1)
+    for row in short.to_pyarrow().to_pylist():
+        raise SourceError(
+            f"{row['source_file']}: column {settings.source.columns.ordered_at!r} holds years of two digits, such as in"
+            f' {row["example"]!r}: write %y for them in source.date_format, as in "%d/%m/%y"'
+        )
     unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
     for row in unreadable.to_pyarrow().to_pylist():
         expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"

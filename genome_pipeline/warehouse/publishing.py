@@ -18,11 +18,13 @@ from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.dictionary import data_dictionary
 from genome_pipeline.contracts.published import PUBLISHED_VERSION, not_ours, version_in
+from genome_pipeline.contracts.rules import RULES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time
+from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time, transaction
+from genome_pipeline.warehouse.ingestion import PRESENT_FILES
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""
@@ -65,9 +67,12 @@ def check_replaceable(path: Path) -> None:
         pass  # none there, or damaged, or written to: what replaces it can be read
 
 
-def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id: str) -> Publication:
+def publish(
+    database: Backend, warehouse: Warehouse, settings: Settings, run_id: str, forced_past: str | None = None
+) -> Publication:
     """Build a new published file from the warehouse and put it in place of the old one in one step.
 
+    ``forced_past`` names what it is published in spite of, for the record.
     A reader that has the old file open keeps it, whole. On any failure the old file stays. Raises
     :class:`WarehouseError` when there is no snapshot to publish or the new file does not hold what it should.
     """
@@ -76,13 +81,13 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
     found = connection.execute("SELECT max(as_of) FROM customer_genome").fetchone()
     as_of = found[0] if found else None
     if as_of is None:
-        raise WarehouseError("there is no snapshot to publish: materialise customer_genome first")
+        raise WarehouseError(_nothing_because(connection))
     folder = settings.published_path.parent
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("genome-*.duckdb*"):
         # The warehouse is ours alone while this runs, so these are of runs that died.
         left_over.unlink()
-    record = _run_record(database, settings, run_id, as_of)
+    record = _run_record(database, settings, run_id, as_of, forced_past)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
         connection.execute(f"ATTACH '{_quoted(building)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
@@ -100,10 +105,32 @@ def publish(database: Backend, warehouse: Warehouse, settings: Settings, run_id:
         os.replace(building, settings.published_path)
         # Not before: what is recorded as published counts as made.
         warehouse.append(database, TABLES["pipeline_runs"], record)
+        with transaction(database):
+            connection.execute("DELETE FROM published_files")
+            connection.execute(f"INSERT INTO published_files {PRESENT_FILES}")
     finally:
         building.unlink(missing_ok=True)
         building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
     return Publication(settings.published_path, as_of, counts, settings.published_path.stat().st_size)
+
+
+def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
+    """Why there is no snapshot with customers: nothing was made, or every row was set aside."""
+    found = connection.execute(
+        "SELECT (SELECT count(*) FROM validated_transactions), count(*) FROM quarantined_transactions"
+    ).fetchone()
+    valid, set_aside = found or (0, 0)
+    if valid or not set_aside:
+        return "there is no snapshot to publish: materialise customer_genome first"
+    reason, count, (file, row) = connection.execute(
+        "SELECT reason, count(*) AS row_count, min((source_file, source_row)) FROM"
+        " (SELECT *, unnest(reasons) AS reason FROM quarantined_transactions) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    ).fetchall()[0]
+    meaning = next(rule.description for rule in RULES if rule.name == reason)
+    return (
+        f"there is no snapshot to publish, as all {set_aside:,} rows were set aside, {count:,} of them for {reason},"
+        f" the first in {file} row {row}. {meaning} `genome quarantine` tells more: repair the source or the config"
+    )
 
 
 def _copy(database: Backend, table: Table) -> int:
@@ -154,7 +181,9 @@ def _comment(database: Backend, kind: str, name: str, description: str, columns:
         database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS '{_quoted(text)}'")
 
 
-def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date) -> pd.DataFrame:
+def _run_record(
+    database: Backend, settings: Settings, run_id: str, as_of: date, forced_past: str | None
+) -> pd.DataFrame:
     counts = database.con.execute(
         "SELECT (SELECT count(*) FROM raw_transactions), (SELECT count(*) FROM validated_transactions),"
         " (SELECT count(*) FROM quarantined_transactions)"
@@ -176,6 +205,7 @@ def _run_record(database: Backend, settings: Settings, run_id: str, as_of: date)
             "parameters": [json.dumps(parameters)],
             "published_at": [record_time(database.con)],
             "published_schema_version": [PUBLISHED_VERSION],
+            "forced_past": pd.array([forced_past], dtype="string"),
         }
     )
 

@@ -3,12 +3,15 @@
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import load_settings
 from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline_tests.pipelines import assert_same, measure, shop, shop_config, tables
 
 
+@pytest.mark.slow
 def test_an_earlier_end_leaves_what_a_new_home_has(tmp_path: Path) -> None:
     config = shop(tmp_path)
     january, february, march = (date(2020, month, 1) for month in (1, 2, 3))

@@ -333,6 +333,14 @@ def test_an_audience_is_chosen_sorted_kept_and_exported(watched: Watched, publis
     assert watched.problems == []
 
 
+def test_a_saved_view_keeps_no_customer(watched: Watched) -> None:
+    watched.open("/audience?where=customer_id%3Aeq%3Asomebody&where=spend_amount%3Age%3A1")
+    watched.tab.fill("#audience-view-name", "big spenders")
+    watched.tab.click("#audience-view-save")
+    watched.wait_for("() => (localStorage.getItem('saved-views') || '').includes('spend_amount')")
+    assert "somebody" not in watched.tab.evaluate("localStorage.getItem('saved-views')")
+
+
 def test_the_grid_fetches_what_is_scrolled_to(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         last = connection.execute("SELECT max(customer_id) FROM customer_genome").fetchone()

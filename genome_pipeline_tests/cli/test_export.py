@@ -108,3 +108,10 @@ def test_all_tables_can_be_pushed() -> None:
     known = {"VARCHAR", "VARCHAR[]", "DOUBLE", "BIGINT", "INTEGER", "BOOLEAN", "DATE", "TIMESTAMP"}
     types = {type_ for columns in published_schema()["tables"].values() for type_ in columns.values()}
     assert {type_ for type_ in types - known if not type_.startswith("DECIMAL(")} == set()
+
+
+@pytest.mark.parametrize("query", ["password=hunter2", "pass%77ord=hunter2", "sslpassword=hunter2"])
+def test_a_password_in_the_query_of_a_url_is_refused_and_not_told(published: Path, query: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        push_tables(published, f"postgresql://user@localhost/db?{query}")
+    assert str(raised.value) == "path holds a password; take it out, and set PGPASSWORD"

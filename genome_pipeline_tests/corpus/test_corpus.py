@@ -71,6 +71,9 @@ def test_there_are_many_and_each_has_its_own_name() -> None:
 
 def _take_in(case: Case, folder: Path) -> Settings:
     settings = landing_settings(folder, case.file if case.is_alone else "*", **case.options)
+    if case.is_alone:
+        # It stands for the good one as it is now, not for another log.
+        query(settings, "DELETE FROM warehouse_identity WHERE setting_name = 'source'")
 
     def meanwhile(_: str) -> None:
         case.meanwhile(folder / "in" / case.file)

@@ -641,6 +641,7 @@ def _pipeline_runs(as_of: date) -> pd.DataFrame:
                 "parameters": json.dumps(parameters),
                 "published_at": _NOW,
                 "published_schema_version": PUBLISHED_VERSION,
+                "forced_past": None,
             }
         ]
     )

@@ -303,6 +303,19 @@ def test_data_quality_shows_rows_drift_and_reconciliation(published_path: Path) 
     assert "Run genome quarantine" in _show(published_path, "/data-quality", "?reason=unreadable_date")[0]
 
 
+def test_what_was_published_by_force_is_said_on_overview_and_data_quality(published_path: Path, tmp_path: Path) -> None:
+    why = "check drift of gene_drift of 2017-11-01 failed"
+    for path in ("/", "/data-quality"):
+        assert "by force" not in _show(published_path, path)[0]
+    forced = Path(shutil.copy(published_path, tmp_path / "forced.duckdb"))
+    with duckdb.connect(str(forced)) as connection:
+        connection.execute("UPDATE pipeline_runs SET forced_past = ?", [why])
+    for path in ("/", "/data-quality"):
+        page, _ = _show(forced, path)
+        assert "by force" in page
+        assert why in page
+
+
 def test_a_prepared_version_has_nothing_left_to_make(published_path: Path) -> None:
     published = PublishedFile(published_path)
     prepare(published, threading.Event())

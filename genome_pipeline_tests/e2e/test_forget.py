@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +19,22 @@ import pandas as pd
 import pandas.testing
 import pytest
 from dagster import DagsterInstance
+from rich.console import Console
 from typer.testing import CliRunner
 
 from genome_pipeline.cli import app
-from genome_pipeline.contracts.tables import ID_COLUMNS
+from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import export_tables
 from genome_pipeline.forgetting import forget, rows_to_forget
+from genome_pipeline.remaking import _MADE_AGAIN, coarse
+from genome_pipeline.running import rebuild
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import make, shop, shop_config, tables
+from genome_pipeline.terminal import print_forgotten
+from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
+from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
 
 KEY = "0123456789abcdef0123456789abcdef"
 GONE = "c0000"
@@ -115,22 +124,207 @@ def test_no_byte_of_a_forgotten_customer_is_left_and_all_others_are_as_before(ea
         assert rows_with(database, GONE) == []
     after, published_after = tables(early.warehouse_path), published(early)
     for name, frame in others(before).items():
-        pandas.testing.assert_frame_equal(after[name], frame, check_exact=True, obj=name)
+        if name not in (*SUMS, *NEIGHBORS):
+            pandas.testing.assert_frame_equal(
+                *(kept(each) for each in (after[name], frame)), check_exact=True, obj=name
+            )
     for name, frame in others(published_before).items():
-        if name != "data_quality" and name not in VIEWS:  # these count who is there
-            pandas.testing.assert_frame_equal(published_after[name], frame, check_exact=True, obj=name)
+        if name.removesuffix("_history") not in (*SUMS, *NEIGHBORS, *VIEWS, *COUNTING):
+            pandas.testing.assert_frame_equal(
+                *(kept(each) for each in (published_after[name], frame)), check_exact=True, obj=name
+            )
     assert "c0008: bought 1, returned 3" in notes_in_dagster(early)
-    assert "1 of 9 customers, e.g. [forgotten]: bought 1" in notes_in_dagster(early)
+    assert "\u2026 of \u2026 customers, e.g. [forgotten]: bought 1" in notes_in_dagster(early)
     with (early.exports_path / "customer_genome.csv").open(newline="") as file:
         assert len([*csv.DictReader(file)]) == len(published_before["customer_genome"]) - 1
-    (erasure,) = query(early, "SELECT forgotten_customer_count, removed_rows FROM erasures")
-    assert (erasure[0], json.loads(erasure[1])["customer_genome"]) == (1, 2)
     counted = query(early, "SELECT sum(row_count), sum(suppressed_row_count) FROM source_files")
-    assert counted == [
-        (len(after["raw_transactions"]), len(before["raw_transactions"]) - len(after["raw_transactions"]))
-    ]
+    leaving = len(before["raw_transactions"]) - len(after["raw_transactions"])
+    assert counted == [(len(after["raw_transactions"]), up_to_tens(leaving))]
     assert forget(early, [GONE])["files"] == {}, "once more changes nothing"
-    assert len(query(early, "FROM forgotten_customers")) == 1
+    assert_same(tables(early.warehouse_path), after)
+    assert len(Forgotten.beside(early.warehouse_path).marks()) == 1
+
+
+COUNTING = ("data_quality", "source_files", "pipeline_runs", "quarantine_reasons")
+
+
+def kept(frame: pd.DataFrame) -> pd.DataFrame:
+    """All but means over neighbours, which are made again."""
+    return frame.drop(
+        columns=[name for name in frame if name.startswith("neighbor_expected") or "neighbor_churn" in name]
+    )
+
+
+TOLD_AND_LEFT = {
+    "customers of a segment": (
+        "SELECT as_of, segment_id, customer_count FROM segment_profiles{h}",
+        "SELECT as_of, segment_id, count(*) FROM customer_genome{h} GROUP BY ALL",
+    ),
+    "expected spend of a segment": (
+        "SELECT as_of, segment_id, round(expected_spend_amount, 6) FROM segment_profiles{h}",
+        "SELECT as_of, segment_id, round(sum(expected_spend), 6) FROM customer_genome{h} GROUP BY ALL",
+    ),
+    "recent spend of a segment": (
+        "SELECT as_of, segment_id, recent_spend_amount FROM segment_profiles{h}",
+        "SELECT as_of, segment_id, sum(recent_spend_amount) FROM customer_genome{h} GROUP BY ALL",
+    ),
+    "churn in a segment": (
+        "SELECT as_of, segment_id, round(mean_churn_probability, 9) FROM segment_profiles{h}",
+        "SELECT as_of, segment_id, round(avg(churn_probability), 9) FROM customer_genome{h} GROUP BY ALL",
+    ),
+    "moves": (
+        "SELECT as_of, to_segment_id, sum(customer_count), sum(recent_spend_amount) FROM segment_migrations{h}"
+        " GROUP BY ALL",
+        "SELECT as_of, segment_id, count(*), sum(recent_spend_amount) FROM customer_genome{h} GROUP BY ALL",
+    ),
+    "means of genes": (
+        "SELECT as_of, round(mean, 9), customer_count FROM gene_drift{h} WHERE gene = 't_days'"
+        " AND baseline = 'previous'",
+        "SELECT as_of, round(avg(t_days), 9), count(*) FROM customer_features{h} WHERE as_of IN (SELECT as_of FROM"
+        " gene_drift{h}) GROUP BY ALL",
+    ),
+    "audiences": (
+        "SELECT as_of, action_rule, customer_count, round(revenue_at_stake_amount, 6) FROM action_audiences{h}"
+        " WHERE customer_count > 0",
+        "SELECT as_of, action_rule, count(*), round(sum(revenue_at_stake_amount), 6) FROM customer_genome{h}"
+        " GROUP BY ALL",
+    ),
+    "measured errors": (
+        "SELECT as_of, customer_count, round(metric_value, 9) FROM model_performance{h} WHERE target = 'orders' AND"
+        " metric = 'mae' AND slice_name = 'all' AND predictor = 'naive'",
+        "SELECT as_of, count(*), round(avg(abs(actual_orders - naive_expected_orders)), 9) FROM prediction_outcomes{h}"
+        " GROUP BY ALL",
+    ),
+    "the index": (
+        "SELECT as_of, customer_count FROM similarity_index{h}",
+        "SELECT as_of, count(*) FROM customer_features{h} GROUP BY ALL",
+    ),
+    "rows of the source": (
+        "SELECT (parameters ->> 'raw_row_count')::BIGINT FROM pipeline_runs ORDER BY published_at DESC LIMIT 1",
+        "SELECT sum(row_count) FROM source_files",
+    ),
+}
+"""What is told of many customers, and the same from the rows of each: their difference is who was forgotten."""
+
+
+def subtracted(database: Path, history: str) -> list[str]:
+    """What of the customers told together is not of those who are left."""
+    with duckdb.connect(database, read_only=True) as connection:
+        pairs = {
+            name: [sorted(connection.execute(query.format(h=history)).fetchall()) for query in queries]
+            for name, queries in TOLD_AND_LEFT.items()
+        }
+    assert all(told for told, _ in pairs.values())
+    return [name for name, (told, left) in pairs.items() if told != left]
+
+
+def test_nothing_of_a_forgotten_customer_is_computed_by_subtraction(early: Settings) -> None:
+    files = ((early.warehouse_path, ""), (early.published_path, "_history"))
+    assert [subtracted(*file) for file in files] == [[], []], "both sides say the same while all are there"
+    before = {name: frame for name, frame in tables(early.warehouse_path).items() if name in (*SUMS, *NEIGHBORS)}
+
+    forget(early, [GONE])
+
+    assert [subtracted(*file) for file in files] == [[], []]
+    after, shown = tables(early.warehouse_path), published(early)
+    for name in (*SUMS, *NEIGHBORS):
+        assert len(after[name]) == len(shown[TABLES[name].published_name]), name
+        if name not in _MADE_AGAIN and name not in NEIGHBORS:
+            pandas.testing.assert_frame_equal(
+                after[name].drop(columns=["customer_count", "smallest_share"], errors="ignore"),
+                coarse(name, before[name]).drop(columns=["customer_count", "smallest_share"], errors="ignore"),
+                obj=name,
+            )
+    mean = query(early, "SELECT count(*) FROM customer_genome WHERE neighbor_expected_orders IS NOT NULL")
+    assert mean == query(early, "SELECT count(*) FROM neighbor_estimates WHERE neighbor_expected_orders IS NOT NULL")
+    averages = query(early, "SELECT DISTINCT contribution FROM customer_drivers WHERE driver_rank = 0")
+    assert [value for (value,) in averages if not math.isclose(value, float(f"{value:.1e}"))] == []
+    added = (
+        "SELECT count(*) FROM (SELECT as_of, customer_id, sum(contribution) AS added FROM customer_drivers WHERE"
+        " prediction = 'expected_spend' GROUP BY ALL) JOIN customer_value USING (as_of, customer_id)"
+        " WHERE abs(added - expected_spend) > 1e-6"
+    )
+    assert query(early, added) == [(0,)], "contributions add up to the prediction still"
+    ranks = "SELECT DISTINCT count(*) FROM matured_neighbors GROUP BY as_of, customer_id"
+    assert query(early, ranks) == [(10,)], "nobody is missing among the neighbours of others"
+    found = query(early, "SELECT observed FROM data_quality")
+    assert [text for (text,) in found if re.search(r"\d", text.partition("e.g. ")[0])] == []
+    assert not re.search(r"(Int|Float)MetadataValue", notes_in_dagster(early))
+    outcome = make(early_config(early), None, "2020-03-01")[1]
+    assert outcome.as_of == (), "nothing is stale by that"
+
+
+def test_files_of_others_that_name_a_forgotten_customer_are_named(early: Settings) -> None:
+    genome = "(SELECT customer_id, spend_amount FROM customer_genome)"
+    with duckdb.connect(early.published_path, read_only=True) as connection:
+        for name in ("audience.csv", "audience.parquet"):
+            connection.execute(f"COPY {genome} TO '{early.home / name}'")
+        connection.execute(f"COPY (FROM {genome} WHERE customer_id <> '{GONE}') TO '{early.home / 'others.csv'}'")
+    (early.home / "note.txt").write_text(f"{GONE}7 is somebody else")
+    named = ["audience.csv", "audience.parquet"]
+    assert rows_to_forget(early, [GONE])["files_to_delete"] == named
+    done = forget(early, [GONE])
+    assert done["files_to_delete"] == named
+    shown = io.StringIO()
+    print_forgotten(Console(file=shown, width=200), done)
+    assert "audience.parquet names them, and is left as it is: delete it, or write it again" in shown.getvalue()
+
+
+def test_what_cannot_be_made_again_is_coarse() -> None:
+    rows = pd.DataFrame(
+        {
+            "as_of": [date(2020, 3, 1)],
+            "candidate": ["btyd, 12 parts"],
+            "is_chosen": [True],
+            "choice_reason": ["Explains 36.52% of the deviance on 2020-02-01: the best of 7."],
+            "selection_as_of": [date(2020, 2, 1)],
+            "training_snapshot_count": [3],
+            "training_row_count": [1841],
+            "orders_mae": [0.73372],
+            "spend_mae_amount": [np.nan],
+            "parameters": ['{"mean": 35.61381}'],
+            "artifact_file": ["value_model/2020-03-01.json"],
+        }
+    )
+    (made,) = coarse("value_model", rows).to_dict("records")
+    assert made["choice_reason"] == "Explains \u2026% of the deviance on \u2026 the best of \u2026"
+    assert (made["candidate"], made["training_row_count"], made["orders_mae"]) == ("btyd, 12 parts", 1850, 0.73)
+    assert (made["parameters"], made["training_snapshot_count"]) == (None, 3)
+
+
+def early_config(settings: Settings) -> Path:
+    return settings.home.parent / "home.toml"
+
+
+def test_a_rebuild_without_the_key_is_refused_with_all_as_before(
+    early: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(early, [GONE])
+    before = early.warehouse_path.read_bytes()
+    monkeypatch.delenv("GENOME_PRIVACY__KEY")
+    with pytest.raises(
+        ConfigError, match=r"customers were forgotten in .*none is set: set GENOME_PRIVACY__KEY to that"
+    ):
+        rebuild(load_settings(early_config(early)), lambda *_: None)
+    assert early.warehouse_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", ["moved aside by a rebuild that was killed", "deleted"])
+def test_a_forgotten_customer_stays_away_whatever_became_of_the_warehouse(
+    early: Settings, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(early, [GONE])
+    if lost == "deleted":
+        early.warehouse_path.unlink()
+    else:
+        early.warehouse_path.rename(early.home / "warehouse-before-rebuild.duckdb")
+    make_first = (early_config(early), None, "2020-02-01")
+    monkeypatch.delenv("GENOME_PRIVACY__KEY")
+    with pytest.raises(ConfigError, match=r"customers were forgotten in .*none is set"):
+        make(*make_first)
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", KEY)
+    make(*make_first)
+    assert rows_with(early.warehouse_path, GONE) == []
 
 
 def published(settings: Settings) -> dict[str, pd.DataFrame]:

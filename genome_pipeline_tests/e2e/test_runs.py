@@ -203,7 +203,7 @@ def test_a_removed_file_at_either_end_empties_its_period(tmp_path: Path, month: 
     landing = split_by_month(tmp_path)
     for late in ("04", "05", "06", "07"):
         (landing / f"2020-{late}.csv").unlink()
-    config = shop_config(tmp_path, "landing")
+    config = shop_config(tmp_path, "landing", more="[quality]\nmax_removed_share = 0.5\n")
     settings, _ = make(config)
     (landing / f"{month}.csv").unlink()
     _, outcome = make(config)
@@ -383,8 +383,7 @@ def test_the_command_runs_quietly_and_speaks_json(early_shop: Path) -> None:
 
 
 def test_every_table_of_the_contract_is_filled(shop_run: Settings) -> None:
-    filled_by_forgetting = {"forgotten_customers", "erasures"}
     for table in TABLES.values():
-        if table.is_made_at_publishing or table.name in filled_by_forgetting:
+        if table.is_made_at_publishing:
             continue
         assert query(shop_run.warehouse_path, f"SELECT count(*) > 0 FROM {table.name}") == [(True,)], table.name

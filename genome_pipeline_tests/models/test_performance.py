@@ -6,7 +6,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.performance import decile, expected_calibration_error, measure, normalised_gini
+from genome_pipeline.models.performance import (
+    decile,
+    expected_calibration_error,
+    measure,
+    normalised_gini,
+    poisson_deviances,
+)
 
 
 def outcomes(**columns: object) -> pd.DataFrame:
@@ -65,6 +71,56 @@ def test_interval_score_adds_to_the_width_what_was_missed() -> None:
     assert metric(table, "orders", "model", "mean_interval_width") == pytest.approx((1 + 1 + 2 + 1.5) / 4)
     assert metric(table, "orders", "model", "interval_score") == pytest.approx((5.5 + 2 / 0.2 * 0.5) / 4)
     assert "coverage" not in set(table.query("target == 'spend' or predictor == 'naive'")["metric"])
+
+
+def test_coverage_that_is_left_without_the_upper_bound_and_that_cannot_be_less() -> None:
+    # Orders 0, 1, 2, 5 in [0, 1], [0, 1], [1, 3], [5, 5]: 1 is the upper bound of the second.
+    table = measure(
+        outcomes(
+            expected_orders_lower=[0.0, 0.0, 1.0, 5.0],
+            expected_orders_upper=[1.0, 1.0, 3.0, 5.0],
+            churn_probability=[0.9, 0.85, 0.2, 0.0],
+        ),
+        0.8,
+    )
+    assert metric(table, "orders", "model", "coverage") == 1
+    assert metric(table, "orders", "model", "inner_coverage") == pytest.approx(3 / 4)
+    # Of the two who most likely buy nothing one did: of the others eight in ten.
+    assert metric(table, "orders", "model", "least_coverage") == pytest.approx((1 + 0 + 0.8 + 0.8) / 4)
+
+
+def test_intervals_without_end_are_measured() -> None:
+    table = measure(outcomes(expected_orders_upper=np.inf), 0.8)
+    assert metric(table, "orders", "model", "coverage") == 1
+    assert metric(table, "orders", "model", "mean_interval_width") == np.inf
+
+
+def test_excess_over_the_naive_error_with_its_standard_error() -> None:
+    table = measure(outcomes(), 0.8)
+    # Squared errors .25, .25, 0, 1 of ours and 0, 1, 4, 9 of the naive forecast.
+    excess = np.array([0.25, -0.75, -4, -8])
+    assert metric(table, "orders", "model", "squared_error_excess") == pytest.approx(excess.mean())
+    error = metric(table, "orders", "model", "squared_error_excess_standard_error")
+    assert error == pytest.approx(excess.std(ddof=1) / 2)
+    losses = -np.log([0.6, 0.6, 0.8, 1]) + np.log([0.25, 0.75, 0.75, 0.75])
+    assert metric(table, "churn", "model", "log_loss_excess") == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_poisson_deviance_by_hand() -> None:
+    # A prediction of 0 counts as 1% of the mean actual, here .02; negative spend as 0.
+    found = poisson_deviances(np.array([0.0, 4.0, -1.0, 4.0]), np.array([0.5, 2.0, 1.0, 0.0]))
+    assert found == pytest.approx([1, 2 * (4 * np.log(2) - 2), 2, 2 * (4 * np.log(4 / 0.02) - 4 + 0.02)])
+
+
+def test_what_churn_said_of_itself() -> None:
+    table = measure(outcomes(churn_probability_lower=0.1, churn_probability_upper=[0.7, 0.5, 0.3, 0.1]), 0.8)
+    assert metric(table, "churn", "model", "predicted_rate") == pytest.approx(0.3)
+    assert metric(table, "churn", "model", "expected_brier") == pytest.approx((0.24 + 0.24 + 0.16 + 0) / 4)
+    assert metric(table, "churn", "model", "mean_lower_bound") == pytest.approx(0.1)
+    assert metric(table, "churn", "model", "mean_upper_bound") == pytest.approx(0.4)
+    # The first slice by decile is of what each target predicts: customer d is the least likely to churn.
+    lowest = table.query("slice_name == 'prediction_decile' and target == 'churn' and metric == 'predicted_rate'")
+    assert lowest.query("predictor == 'model'")["metric_value"].min() == 0
 
 
 def test_nobody_has_no_metrics_and_two_snapshots_are_refused() -> None:

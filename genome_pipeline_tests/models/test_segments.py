@@ -128,7 +128,7 @@ def test_where_nothing_can_be_told_apart_there_is_one_segment(features: pd.DataF
     assert (model.assign(features)["membership_probability"] == 1).all()
     segmented = segment_customers(model, features, None)
     assert_keeps_contract("customer_segments", segmented.customers)
-    assert_keeps_contract("segment_profiles", profile_segments(mart(features, segmented), model, "EUR"))
+    assert_keeps_contract("segment_profiles", profile_segments(mart(features, segmented), model.described, "EUR"))
     assert_keeps_contract("segment_migrations", segmented.migrations)
     assert_keeps_contract("segment_events", model.events(AS_OF))
 
@@ -219,7 +219,7 @@ def test_eight_segments_alike_get_eight_names() -> None:
 
 def test_profiles_share_out_customers_and_recent_spend(model: SegmentModel) -> None:
     features = shop()
-    profiles = profile_segments(mart(features, segment_customers(model, features, None)), model, "EUR")
+    profiles = profile_segments(mart(features, segment_customers(model, features, None)), model.described, "EUR")
     assert_keeps_contract("segment_profiles", profiles)
     assert profiles["customer_share"].sum() == pytest.approx(1)
     assert profiles["spend_share"].sum() == pytest.approx(1)
@@ -240,7 +240,7 @@ def test_without_amounts_spend_is_null() -> None:
     features = shop().assign(spend_amount=None, average_order_value_amount=None, recent_spend_amount=None)
     model = fit_segments(features, None, seed=0)
     segmented = segment_customers(model, features, None)
-    profiles = profile_segments(mart(features, segmented), model, "EUR")
+    profiles = profile_segments(mart(features, segmented), model.described, "EUR")
     assert_keeps_contract("segment_profiles", profiles)
     assert profiles["recent_spend_amount"].isna().all()
     assert profiles["spend_share"].isna().all()

@@ -200,6 +200,8 @@ def version_1(warehouse: Warehouse) -> None:
             TABLES["customer_genome"].ddl().replace('"is_provisional" BOOLEAN NOT NULL, ', ""),
             "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
             _CUSTOMERS_BEFORE,
+            TABLES["data_quality"].ddl(),
+            "INSERT INTO data_quality VALUES ('run', '2020-01-01', 't', 'c', NULL, 'WARN', false, '2 of 3, e.g. c1')",
         ):
             connection.execute(statement)
 
@@ -225,6 +227,8 @@ def test_an_older_warehouse_is_brought_to_the_present_version(
         files = database.con.execute("SELECT source_file, row_count, suppressed_row_count FROM source_files").fetchall()
         made = dict(database.con.execute("SELECT column_name, is_nullable FROM duckdb_columns()").fetchall())
         customers = database.con.execute("SELECT count(*), count(is_provisional) FROM customer_genome").fetchone()
+        observed = database.con.execute("SELECT observed FROM data_quality").fetchall()
+    assert observed == [("2 of 3",)]
     assert files == [("a.csv", 3, 0)]
     assert customers == (3, 3)
     assert made["suppressed_row_count"] is False

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+from ibis.backends.duckdb import Backend
 
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError
-from genome_pipeline.warehouse.erasure import carry_over, known_ids, rewrite_without, rows_of, text_without
+from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.erasure import (
+    LeftOut,
+    known_ids,
+    rewrite_without,
+    rows_of,
+    text_without,
+    without_numbers,
+)
 
 
 @pytest.fixture
@@ -44,31 +53,47 @@ def test_every_row_that_names_the_customer_goes_and_no_other(file: Path) -> None
         assert connection.execute("FROM customer_neighbors").fetchall() == [("person-3", "person-4")]
         assert connection.execute("FROM raw_transactions").fetchall() == [("a", 2, "person-20"), ("a", 3, None)]
         assert connection.execute("FROM data_quality").fetchall() == [
-            ("a", "broken by 2 rows, e.g. id=[forgotten]; id=person-20"),
-            ("b", "all 3 rows"),
+            ("a", "broken by \u2026 rows, e.g. id=[forgotten]; id=person-20"),
+            ("b", "all \u2026 rows"),
         ]
         assert connection.execute("SELECT comment FROM duckdb_tables() WHERE comment IS NOT NULL").fetchall() == [
             ("Everyone.",)
         ]
 
 
-def test_who_was_forgotten_is_carried_over_to_a_new_warehouse(tmp_path: Path) -> None:
-    old, new = (
-        Warehouse(tmp_path / name, "hash", {"calendar.period": "month"}) for name in ("old.duckdb", "new.duckdb")
-    )
-    with old.open() as database:
-        database.con.execute("INSERT INTO forgotten_customers VALUES ('mark', 'key', '2020-01-01')")
-    for _ in range(2):
-        with new.open() as database:
-            carry_over(database, old.path)
-            found = database.con.execute("SELECT customer_hash FROM forgotten_customers").fetchall()
-            assert found == [("mark",)]
-    old.path.write_bytes(b"damaged" * 1000)
-    with (
-        new.open() as database,
-        pytest.raises(WarehouseError, match=r"old.duckdb cannot tell who was forgotten .*: put a copy"),
-    ):
-        carry_over(database, old.path)
+@pytest.fixture
+def snapshots(tmp_path: Path) -> Path:
+    """Two snapshots of a published file, the second of which holds person-2."""
+    path = tmp_path / "genome.duckdb"
+    with duckdb.connect(path) as connection:
+        for statement in (
+            "CREATE TABLE customer_features_history (as_of DATE, customer_id VARCHAR)",
+            "INSERT INTO customer_features_history VALUES ('2020-02-01', 'person-1'), ('2020-03-01', 'person-1'),"
+            " ('2020-03-01', 'person-2')",
+            "CREATE TABLE segment_profiles_history (as_of DATE, segment_id INTEGER, customer_count BIGINT)",
+            "INSERT INTO segment_profiles_history VALUES ('2020-02-01', 1, 1), ('2020-03-01', 1, 2)",
+        ):
+            connection.execute(statement)
+    return path
+
+
+def test_sums_that_held_the_customer_are_left_out_for_the_caller_to_make_again(snapshots: Path) -> None:
+    told = {}
+
+    def complete(copy: Backend, left_out: LeftOut) -> None:
+        told["left"] = copy.con.execute("FROM segment_profiles_history").fetchall()
+        told["since"], told["sums"] = left_out.since, left_out.sums["segment_profiles"].customer_count.tolist()
+        copy.con.execute("INSERT INTO segment_profiles_history VALUES ('2020-03-01', 1, 1)")
+
+    assert rewrite_without(snapshots, ["person-2"], complete) == {"customer_features_history": 1}
+    assert told == {"left": [(date(2020, 2, 1), 1, 1)], "since": date(2020, 3, 1), "sums": [2]}
+    with duckdb.connect(snapshots) as connection:
+        assert connection.execute("SELECT customer_count FROM segment_profiles_history").fetchall() == [(1,), (1,)]
+
+
+def test_what_a_check_found_is_told_without_numbers_but_for_the_rows_it_names() -> None:
+    found = "raw 1,840 rows and 301,759 cents, e.g. id=person-20: 3 of 4"
+    assert without_numbers(found) == "raw \u2026 rows and \u2026 cents, e.g. id=person-20: 3 of 4"
 
 
 def test_no_byte_of_the_customer_is_left(file: Path) -> None:

@@ -10,11 +10,13 @@ import duckdb
 import pytest
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
 from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import Ingestion, ingest
 
 HEADER = "customer,date,paid,money\n"
@@ -167,24 +169,22 @@ def forget(shop: Shop, *names: str) -> None:
     """Mark them as forgotten, as `genome forget` does."""
     key = PrivacyKey(KEY)
     shop.privacy["key"] = KEY
-    with shop.warehouse() as database:
-        database.con.executemany(
-            "INSERT INTO forgotten_customers VALUES (?, ?, now()::TIMESTAMP)",
-            [[key.forgotten_mark(name), key.fingerprint] for name in names],
-        )
+    forgotten = Forgotten.beside(shop.home / "warehouse.duckdb")
+    forgotten.path.parent.mkdir(exist_ok=True)
+    forgotten.add(map(key.forgotten_mark, names), key.fingerprint)
 
 
-def test_rows_of_forgotten_customers_are_counted_and_left_out(shop: Shop) -> None:
+def test_rows_of_forgotten_customers_are_left_out_and_counted_up_to_tens(shop: Shop) -> None:
     forget(shop, "17")
     shop.put("a.csv", "17,2020-01-05,10,EUR", "1,2020-01-05,10,EUR", " 17 ,,10,EUR", ",2020-02-05,10,EUR")
     shop.put("b.csv", "17,2020-02-05,10,EUR")
     result = shop.ingest()
-    assert (result.row_count, result.suppressed_row_count) == (2, 3)
+    assert (result.row_count, result.suppressed_row_count) == (2, 20)
     assert result.changed_periods == {JANUARY, FEBRUARY}
     assert shop.query("SELECT source_row, raw_customer_id FROM raw_transactions ORDER BY 1") == [(2, "1"), (4, None)]
     assert shop.query("SELECT source_file, row_count, suppressed_row_count FROM source_files ORDER BY 1") == [
-        ("a.csv", 2, 2),
-        ("b.csv", 0, 1),
+        ("a.csv", 2, 10),
+        ("b.csv", 0, 10),
     ]
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_taken_in_without_the_key_of_those_forgotten(shop: Shop, key:
     forget(shop, "17")
     shop.put("a.csv", "1,2020-01-05,10,EUR")
     shop.privacy = {"key": key}
-    with pytest.raises(SourceError, match=f"under the key {PrivacyKey(KEY).fingerprint}.*set GENOME_PRIVACY__KEY"):
+    with pytest.raises(ConfigError, match=f"under the key {PrivacyKey(KEY).fingerprint}.*set GENOME_PRIVACY__KEY"):
         shop.ingest()
 
 
@@ -243,3 +243,44 @@ def test_ids_that_are_numbers_become_pseudonyms_of_their_text(shop: Shop) -> Non
         )
     shop.ingest()
     assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [(PrivacyKey(KEY).pseudonym("17"),)]
+
+
+def test_an_export_without_rows_takes_none_away(shop: Shop) -> None:
+    shop.put("log.csv", "1,2020-01-05,10,EUR", "2,2020-02-05,10,EUR")
+    shop.put("old.csv", "1,2020-03-05,10,EUR")
+    shop.ingest()
+    shop.put("log.csv")
+    with pytest.raises(SourceError, match=r"^log.csv has no row any more, where it had 2: export it again; if that is"):
+        shop.ingest()
+    assert shop.query("SELECT count(*) FROM raw_transactions") == [(3,)]
+    shop.put("log.csv", "1,2020-01-05,10,EUR")
+    assert shop.ingest().read == ["log.csv"]
+
+
+@pytest.mark.parametrize("date_format", ["%d/%m/%Y", None])
+def test_years_of_two_digits_are_named(shop: Shop, date_format: str | None) -> None:
+    shop.put("log.csv", f"1,{'05/01/20' if date_format else '20-01-05'},10,EUR")
+    with pytest.raises(
+        SourceError, match=r"^log.csv: column 'date' holds years of two digits, such as in .*: write %y"
+    ):
+        shop.ingest(date_format=date_format)
+    shop.put("log.csv", "1,05/01/20,10,EUR")
+    assert shop.ingest(date_format="%d/%m/%y").changed_periods == {JANUARY}
+
+
+def test_another_log_is_not_taken_into_the_same_warehouse_and_a_log_may_move(shop: Shop, tmp_path: Path) -> None:
+    shop.put("log.csv", "1,2020-01-05,10,EUR")
+    shop.ingest()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "log.csv").write_text(f"{HEADER}9,2020-01-06,10,EUR\n", encoding="utf-8")
+    with pytest.raises(
+        SourceError, match=r"holds the rows of .*landing, and .*elsewhere has no file of the same content"
+    ):
+        shop.ingest(path=str(elsewhere))
+    assert shop.query("SELECT raw_customer_id FROM raw_transactions") == [("1",)]
+    (shop.landing / "log.csv").rename(elsewhere / "log.csv")
+    assert shop.ingest(path=str(elsewhere)).unchanged == ["log.csv"]
+    # It stays where it is now, and may grow there.
+    (elsewhere / "log.csv").write_text(f"{HEADER}9,2020-01-06,10,EUR\n", encoding="utf-8")
+    assert shop.ingest(path=str(elsewhere)).read == ["log.csv"]

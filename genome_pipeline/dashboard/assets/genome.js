@@ -31,6 +31,15 @@ function genomeKeepFocus(choice) {
     }, 50);
 }
 
+/* A view that is kept may name no customer: whoever is forgotten would stay in a browser. */
+function genomeWithoutIds(search) {
+    const parameters = new URLSearchParams(search || "");
+    const conditions = parameters.getAll("where").filter((condition) => !/^\s*customer_id\s*:/.test(condition));
+    parameters.delete("where");
+    conditions.forEach((condition) => parameters.append("where", condition));
+    return parameters;
+}
+
 function genomeSearch(search, name, value) {
     const parameters = new URLSearchParams(search || "");
     if ((parameters.get(name) || "") === value) {
@@ -124,12 +133,13 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
             parameters.append("where", column + ":" + op + ":" + (value || ""));
             return "?" + parameters.toString();
         },
-        // Views are kept in the browser: name -> query string, without the snapshot, so that they follow the latest.
+        // Views are kept in the browser: name -> query string, without the snapshot, so that they follow the latest, and
+        // without customers, who may be forgotten.
         changeViews: function (saves, deletions, name, chosen, search, views) {
             const changed = Object.assign({}, views);
             const trigger = window.dash_clientside.callback_context.triggered_id;
             if (trigger === "audience-view-save" && saves && name && name.trim()) {
-                const parameters = new URLSearchParams(search || "");
+                const parameters = genomeWithoutIds(search);
                 parameters.delete("as_of");
                 changed[name.trim()] = parameters.toString();
                 return changed;
@@ -148,7 +158,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
                 return noUpdate();
             }
             const asOf = new URLSearchParams(search || "").get("as_of");
-            const parameters = new URLSearchParams(views[name]);
+            const parameters = genomeWithoutIds(views[name]);
             if (asOf) {
                 parameters.set("as_of", asOf);
             }

@@ -31,6 +31,7 @@ def layout(request: PageRequest) -> Component:
         TITLE,
         f"{QUESTION} This page is about the whole published file, whichever snapshot is chosen.",
         html.Div(_kpis(request), className="kpis kpis-4"),
+        _forced(queries.forced_publications(connection)),
         columns_of(
             chart_panel(
                 figures.quarantine_by_reason(reasons, run.currency, theme=request.theme),
@@ -52,6 +53,23 @@ def layout(request: PageRequest) -> Component:
         _check_grid(queries.checks(connection)),
         _drift(request),
         _files(queries.source_files(connection)),
+    )
+
+
+def _forced(publications: pd.DataFrame) -> Component | None:
+    """What was published although a blocking check stood in the way; nothing where that never happened."""
+    if publications.empty:
+        return None
+    rows = [
+        [html.Code(row["run_id"][:8]), _iso_day(row["as_of"]), formats.moment(row["published_at"]), row["forced_past"]]
+        for _, row in publications.iterrows()
+    ]
+    return panel(
+        table(("Run", "As of", "Published", "In spite of"), rows),
+        title="Published by force",
+        reading="Somebody had these published although a blocking check had not passed.",
+        columns=("forced_past",),
+        name="forced",
     )
 
 

@@ -36,6 +36,7 @@ def layout(request: PageRequest) -> Component:
     return page(
         TITLE,
         f"{QUESTION} {_compared_with(trend)}",
+        _forced(request),
         html.Div(_kpis(trend, request), className="kpis kpis-6"),
         columns_of(
             chart_panel(
@@ -70,6 +71,20 @@ def layout(request: PageRequest) -> Component:
             actions,
             ("action", "revenue_at_stake_amount"),
         ),
+    )
+
+
+def _forced(request: PageRequest) -> Component | None:
+    """A note where the file was published although a blocking check stood in the way."""
+    if request.run.forced_past is None:
+        return None
+    return panel(
+        badge("✗ published by force", "bad"),
+        html.P(f"In spite of: {request.run.forced_past}."),
+        dcc.Link("See data quality", href=request.link("/data-quality"), className="more"),
+        title="These numbers have not passed their checks",
+        reading="Somebody had them published all the same.",
+        name="forced",
     )
 
 

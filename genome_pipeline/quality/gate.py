@@ -1,0 +1,134 @@
+"""What stands in the way of a publication: slices that no blocking check has passed, and snapshots half made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import duckdb
+
+from genome_pipeline.calendar import Calendar
+from genome_pipeline.contracts.tables import TABLES
+
+WHOLE = "all"
+"""Slice of a table that is not written in slices: ``raw_transactions``."""
+
+_NAMED = 3
+
+_NEW = """
+    SELECT table_name, slice_key, written_at FROM written_slices
+    UNION ALL
+    SELECT 'raw_transactions', $whole, max(moment)
+    FROM (SELECT max(ingested_at) AS moment FROM source_files UNION ALL SELECT max(changed_at) FROM changed_periods)
+"""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Slices of one table that may not be published, for one reason, the first and the last of them by period.
+
+    ``observed`` is what the check found of the first; ``None`` where it was not made since they were written.
+    ``check_name`` is ``None`` where nothing is checked, as the slices are older than ``upstream``, or not there; so are
+    those of ``other_tables``.
+    """
+
+    table_name: str
+    first: str
+    last: str
+    check_name: str | None
+    observed: str | None = None
+    upstream: str | None = None
+    other_tables: int = 0
+
+    def __str__(self) -> str:
+        slices = {self.first, self.last} - {WHOLE}
+        of = f"{self.table_name}{' of ' if slices else ''}{' to '.join(sorted(slices))}"
+        if self.check_name is None:
+            others = f", nor were {self.other_tables} other tables" if self.other_tables else ""
+            return f"{of} was not made again after {self.upstream}{others}"
+        if self.observed is None:
+            return f"check {self.check_name} of {of} was not made since that was written"
+        return f"check {self.check_name} of {of} failed: {self.observed}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What has to be so before anything is published.
+
+    ``checks`` are the blocking checks of each table; ``made_from`` the tables of the same snapshot that each is made
+    from.
+    """
+
+    checks: Mapping[str, Sequence[str]]
+    made_from: Mapping[str, Sequence[str]]
+
+    def obstacles(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
+        """What stands in the way, failed checks first; only what was written since the last publication is asked of."""
+        ((published_at,),) = connection.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
+        since = published_at or datetime.min
+        return [*self._unchecked(connection, calendar, since), *self._half_made(connection, calendar, since)]
+
+    def _unchecked(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar, since: datetime) -> list[Obstacle]:
+        pairs = [(table, check) for table, checks in self.checks.items() for check in checks]
+        rows = connection.execute(
+            f"""
+            WITH required AS (SELECT unnest($tables) AS table_name, unnest($checks) AS check_name),
+            judged AS (
+                SELECT table_name, slice_key, check_name,
+                    CASE WHEN checked_at > written_at THEN is_passed END AS is_passed, observed
+                FROM ({_NEW}) AS written JOIN required USING (table_name)
+                LEFT JOIN checked_slices USING (table_name, slice_key, check_name)
+                WHERE written_at > $since
+            )
+            SELECT table_name, check_name, is_passed, list(slice_key), arg_min(observed, slice_key)
+            FROM judged WHERE is_passed IS NOT true GROUP BY table_name, check_name, is_passed
+            """,
+            {
+                "tables": [table for table, _ in pairs],
+                "checks": [check for _, check in pairs],
+                "whole": WHOLE,
+                "since": since,
+            },
+        ).fetchall()
+        order = list(TABLES)
+        rows.sort(key=lambda row: (row[2] is None, order.index(row[0]), row[1]))
+        return [
+            Obstacle(table, *_ends(table, slices, calendar), check, observed if is_passed is False else None)
+            for table, check, is_passed, slices, observed in rows
+        ]
+
+    def _half_made(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar, since: datetime) -> list[Obstacle]:
+        written: dict[str, dict[str, datetime]] = {}
+        for table, key, at in connection.execute(
+            "SELECT table_name, slice_key, written_at FROM written_slices"
+        ).fetchall():
+            written.setdefault(table, {})[key] = at
+        found = []
+        for table, upstreams in self.made_from.items():
+            own = written.get(table, {})
+            late = {
+                key: upstream
+                for upstream in reversed(upstreams)
+                for key, at in written.get(upstream, {}).items()
+                if at > since and own.get(key, datetime.min) < at
+            }
+            if late:
+                found.append(Obstacle(table, *_ends(table, list(late), calendar), None, upstream=late[min(late)]))
+        # The others follow from the first.
+        return [replace(found[0], other_tables=len(found) - 1)] if found else []
+
+
+def in_words(obstacles: Sequence[Obstacle]) -> str:
+    """The first obstacles, in one sentence without an end."""
+    more = f"; and {len(obstacles) - _NAMED} more" if len(obstacles) > _NAMED else ""
+    return "; ".join(map(str, obstacles[:_NAMED])) + more
+
+
+def _ends(table: str, slices: Sequence[str], calendar: Calendar) -> tuple[str, str]:
+    """First and last of the slices, as the first days of their periods."""
+    dates = [
+        str(calendar.period_start(date.fromisoformat(key)) if TABLES[table].is_snapshot else key)
+        for key in sorted(slices)
+    ]
+    return dates[0], dates[-1]

@@ -1,0 +1,117 @@
+"""Who was forgotten: keyed hashes in a file beside the warehouse, as the list has to outlive it.
+
+A warehouse is made anew, put aside or deleted; whoever was forgotten must not come back by that.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline import __version__
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.privacy import KEY_VARIABLE, PrivacyKey
+
+_COLUMNS = ("customer_hash", "key_fingerprint", "forgotten_on", "version")
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """The list: of each customer the hash, the key's fingerprint, the day, and the version of the program.
+
+    It is the record of erasures, too: it says when how many were forgotten, and nothing of what was known of them.
+    """
+
+    path: Path
+
+    @classmethod
+    def beside(cls, warehouse: Path) -> Forgotten:
+        """The list that belongs to a warehouse."""
+        return cls(warehouse.with_name("forgotten_customers.csv"))
+
+    def marks(self) -> set[str]:
+        """The hash of every customer who was forgotten. Raises :class:`ConfigError` where the list cannot be read."""
+        return {row["customer_hash"] for row in self._rows()}
+
+    def check_key(self, key: PrivacyKey | None) -> None:
+        """Raises :class:`ConfigError` unless they can be told in the source, by the key they were forgotten under."""
+        for fingerprint in sorted({row["key_fingerprint"] for row in self._rows()}):
+            if key is None or key.fingerprint != fingerprint:
+                raise ConfigError(
+                    f"customers were forgotten in {self.path.parent} under the key {fingerprint}, and"
+                    f" {'the one set is ' + key.fingerprint if key else 'none is set'}: set {KEY_VARIABLE} to that key,"
+                    " without which they would come back"
+                )
+
+    def add(self, marks: Iterable[str], fingerprint: str, day: date | None = None) -> None:
+        """Put customers on the list who are not on it yet: the whole list is written, in one step."""
+        rows = self._rows()
+        known = {row["customer_hash"] for row in rows}
+        values = (fingerprint, str(day or datetime.now(UTC).date()), __version__)
+        rows += [
+            dict(zip(_COLUMNS, (mark, *values), strict=True)) for mark in dict.fromkeys(marks) if mark not in known
+        ]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        building = self.path.with_name(f".{self.path.name}.part")
+        try:
+            building.write_text(text.getvalue(), encoding="utf-8")
+            to_disk(building)
+            os.replace(building, self.path)
+            to_disk(self.path.parent)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} cannot be written ({error.strerror}), so that nobody was forgotten: make its folder"
+                " writable, and forget again"
+            ) from None
+
+    def take_from(self, database: Backend) -> None:
+        """Bring in the list that an older version kept in the warehouse, and remove it there."""
+        if "forgotten_customers" not in database.list_tables():
+            return
+        connection = database.con
+        for fingerprint, day in connection.execute(
+            "SELECT DISTINCT key_fingerprint, forgotten_at::DATE FROM forgotten_customers ORDER BY ALL"
+        ).fetchall():
+            marks = connection.execute(
+                "SELECT customer_hash FROM forgotten_customers WHERE key_fingerprint = ? AND forgotten_at::DATE = ?",
+                [fingerprint, day],
+            ).fetchall()
+            self.add((mark for (mark,) in marks), fingerprint, day)
+        connection.execute("DROP TABLE forgotten_customers")
+        connection.execute("DROP TABLE IF EXISTS erasures")
+
+    def _rows(self) -> list[dict[str, str]]:
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                rows = [*csv.DictReader(file)]
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ConfigError(f"{self.path}, who was forgotten, cannot be read ({error}): restore it") from None
+        if any(None in row or None in row.values() or tuple(row) != _COLUMNS for row in rows):
+            raise ConfigError(f"{self.path}, who was forgotten, is not as it was written: restore it from a backup")
+        return rows
+
+
+def up_to_tens(count: int) -> int:
+    """A number of rows of forgotten customers, so that it does not tell how often one of them bought."""
+    return -(-count // 10) * 10
+
+
+def to_disk(path: Path) -> None:
+    """Have the system write the file, or the names in the folder, out: a power cut must not bring the old back."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
