@@ -22,7 +22,8 @@ def published(tmp_path: Path) -> Settings:
     settings = landing_settings(tmp_path)
     with Pipeline.of(settings).warehouse.open() as database:
         database.con.execute(
-            "INSERT INTO pipeline_runs VALUES ('run', '2020-03-01', '1', 'hash', '{}', '2020-03-02 10:00', '1.0.0')"
+            "INSERT INTO pipeline_runs BY NAME SELECT 'run' AS run_id, DATE '2020-03-01' AS as_of, '1' AS version,"
+            " 'hash' AS settings_hash, '{}' AS parameters, TIMESTAMP '2020-03-02 10:00' AS published_at"
         )
     settings.published_path.parent.mkdir()
     with duckdb.connect(settings.published_path) as connection:
