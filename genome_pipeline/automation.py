@@ -27,7 +27,7 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.sources.files import landing_mark
 from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline.summary import summarise
-from genome_pipeline.warehouse.faults import machine_fault
+from genome_pipeline.warehouse import faults
 from genome_pipeline.warehouse.ingestion import files_due
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
                 context.update_cursor(looked)
             return _stale_request(settings, context.instance)
         except Exception as error:
-            fault = str(error) if isinstance(error, ConfigError) else machine_fault(error, settings.home)
+            fault = faults.in_words(error, settings.home)
             if fault is None:
                 raise
             return dg.SkipReason(fault)

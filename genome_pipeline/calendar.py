@@ -8,6 +8,9 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
+"""What a calendar may reach: beyond it a year is mistyped."""
+
 _MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0, "day": 1.0}
 
 

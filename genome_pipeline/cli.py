@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from genome_pipeline import __version__
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.console import (
+    another_way_to,
+    interrupted_by,
+    raise_on_signals,
+    shows_all_characters,
+    use_plain_characters,
+)
+from genome_pipeline.errors import ConfigError, Interrupted, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
 # What takes long to import is imported where it is used: `genome --help` answers at once.
@@ -46,19 +53,30 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
     keep_to_owner()
+    use_plain_characters()
+    raise_on_signals()
     try:
         app()
-    except ConfigError as error:
-        _fail(str(error), 2)
-    except Exception as error:
-        from genome_pipeline.warehouse.faults import machine_fault
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise  # done
+        # Whatever became of it on its way up: Dagster makes a failed step of it, DuckDB an error of its own.
+        if (number := interrupted_by()) is not None:
+            _fail("interrupted; what was published before stays, and the same command takes up from here", 128 + number)
+        _tell(error)
 
-        fault = machine_fault(error, Path(os.environ.get("GENOME_HOME", ".genome")))
-        if fault is None:
-            raise
-        _fail(fault, 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was published before stays, and the next run takes up from here", 130)
+
+def _tell(error: BaseException) -> NoReturn:
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, RunFailed):
+        _fail(f"{error}; nothing was published, what was published before stays", 1)
+    from genome_pipeline.warehouse.faults import in_words
+
+    sentence = in_words(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+    if sentence is None:
+        raise error
+    _fail(sentence, 2)
 
 
 @app.callback(invoke_without_command=True)
@@ -317,7 +335,7 @@ def forget(
             terminal.print_rows_to_forget(_console(), facts)
     if not dry_run:
         if not yes and not typer.confirm("Remove them? This cannot be undone"):
-            _fail("nothing was removed", 2)
+            raise ConfigError("nothing was removed")
         facts = forgetting.forget(settings, customer_ids)
         if not as_json:
             terminal.print_forgotten(_console(), facts)
@@ -344,7 +362,8 @@ def dashboard(
     access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
     log.prepare()
     _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    serve(settings.published_path, access, log, host=host, port=port)
+    with suppress(Interrupted):
+        serve(settings.published_path, access, log, host=host, port=port)
 
 
 @app.command()
@@ -405,15 +424,14 @@ def _quieten() -> None:
 
 @contextmanager
 def _alerting(settings: Settings, command: str) -> Iterator[None]:
-    """Alerts tell of what stops the block; a check that failed ends the command here."""
-    from genome_pipeline.failures import RunFailed, sendable
-
+    """Alerts tell of what stops the block, but for somebody who interrupts it."""
     try:
         yield
     except Exception as error:
-        _alert(settings, f"Customer Genome: {command} failed", sendable(error))
-        if isinstance(error, RunFailed):
-            _fail(f"{error}; nothing was published, what was published before stays", 1)
+        if interrupted_by() is None:
+            from genome_pipeline.failures import sendable
+
+            _alert(settings, f"Customer Genome: {command} failed", sendable(error))
         raise
 
 
@@ -444,7 +462,7 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
     from genome_pipeline.terminal import StageProgress
 
     # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
-    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream, StageProgress(_console(file=stream)) as progress:
+    with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:
         yield progress.report
 
 
@@ -463,7 +481,7 @@ def _config_argument(config: Path | None) -> str:
 
 
 def _print_json(facts: dict[str, Any]) -> None:
-    typer.echo(json.dumps(facts, default=str, ensure_ascii=False))
+    typer.echo(json.dumps(facts, default=str, ensure_ascii=not shows_all_characters(sys.stdout)))
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -13,9 +13,10 @@ from typing import Any
 import duckdb
 import ibis
 
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.settings import Draft, Settings, SourceColumns
+from genome_pipeline.settings import DEFAULT_HOME, Draft, Settings, SourceColumns
 from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.files import Sample, SourceFile, read_file
 from genome_pipeline.sources.guessing import (
@@ -172,10 +173,18 @@ def _toml(value: Any) -> str:
 
 def _as_in_a_file(said: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The settings as they would stand in a config in ``folder``, without what the environment says."""
-    path = Path(said["source"]["path"])
-    if path.is_absolute() and path.is_relative_to(folder.absolute()):
-        said["source"]["path"] = str(path.relative_to(folder.absolute()))
-    return {key: value for key, value in said.items() if key != "home" or "GENOME_HOME" not in os.environ}
+    said["source"]["path"] = _from(folder, said["source"]["path"])
+    home = _from(folder, said.pop("home", DEFAULT_HOME))
+    is_said_elsewhere = "GENOME_HOME" in os.environ or home == str(DEFAULT_HOME)
+    return said if is_said_elsewhere else {"home": home, **said}
+
+
+def _from(folder: Path, path: str | Path) -> str:
+    """The path as seen from the folder, where it lies in it."""
+    for whole in (folder.absolute(), folder.resolve()):
+        if Path(path).is_absolute() and Path(path).is_relative_to(whole):
+            return str(Path(path).relative_to(whole))
+    return str(path)
 
 
 def _left_out(sample: Sample, known: Mapping[str, str]) -> list[str]:
@@ -292,4 +301,8 @@ def _span(
             f"some dates are long before the others, the first {first:%Y-%m-%d}: they would be set aside; to count"
             " them, set an earlier calendar.start"
         )
-    return first, last, draft.calendar.period.start_of((early if is_lone else first).date())
+    start = draft.calendar.period.start_of((early if is_lone else first).date())
+    if not FIRST_DAY <= start <= LAST_DAY:
+        doubts.append(f"the orders begin in the year {start.year}: see how their dates are written")
+        return first, last, None
+    return first, last, start

@@ -8,19 +8,7 @@ import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
 from genome_pipeline.assets.stage import REFUSED
-from genome_pipeline.errors import ConfigError
-
-
-class RunFailed(Exception):
-    """A run stopped: a check failed, or something unexpected happened. Nothing was published.
-
-    ``sentence`` may be sent to anyone. ``cause`` is what an error said, which may quote the data: it is part of the
-    message, for the terminal and Dagster's log.
-    """
-
-    def __init__(self, sentence: str, cause: str = "") -> None:
-        super().__init__(f"{sentence}: {cause}" if cause else sentence)
-        self.sentence = sentence
+from genome_pipeline.errors import ConfigError, RunFailed
 
 
 def sendable(error: Exception) -> str:

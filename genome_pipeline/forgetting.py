@@ -55,13 +55,11 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     found = _rows_in_files(settings, stored)
     pipeline = Pipeline.of(settings)
 
-    from dagster import DagsterInstance
-
     from genome_pipeline.event_logs import forget_in_logs
-    from genome_pipeline.instance import prepare_home, release_dead_runs, runs_in_progress
+    from genome_pipeline.instance import open_instance, release_dead_runs, runs_in_progress
 
-    dagster_home = prepare_home(settings)
-    with DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
+        dagster_home = Path(instance.root_directory)
         release_dead_runs(instance)
         if running := runs_in_progress(instance):
             raise ConfigError(

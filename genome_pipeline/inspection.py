@@ -24,6 +24,7 @@ from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.sources.guessing import written
+from genome_pipeline.summary import Published
 from genome_pipeline.transforms.validation import judged_lines, typed_lines
 
 SAMPLE_ROWS = 10_000
@@ -207,12 +208,23 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "last_ingested_at": read_at,
         "snapshots": _ends(snapshots),
         "last_run_checks": f"{passed} of {checked} passed",
-        "published": f"as of {published[0]}, at {published[1]:%Y-%m-%d %H:%M} UTC" if published else "nothing yet",
+        "published": _published(settings, published),
         **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and published else {}),
         **({"in_the_way": in_words(obstacles)} if obstacles else {}),
         **({"forced_past": published[2]} if published and published[2] else {}),
         "published_file": str(settings.published_path),
     }
+
+
+def _published(settings: Settings, latest: tuple[Any, ...] | None) -> str:
+    """What readers find, where ``latest`` is what was published last, and when."""
+    if latest is None:
+        return "nothing yet"
+    try:
+        Published(settings.published_path).close()
+    except ConfigError as error:
+        return f"nothing that can be read: {error}"
+    return f"as of {latest[0]}, at {latest[1]:%Y-%m-%d %H:%M} UTC"
 
 
 def _ends(slices: Sequence[tuple[str]]) -> str:

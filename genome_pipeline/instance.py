@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, DagsterInvalidConfigError, DagsterRunStatus, RunsFilter
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster_shared.check import CheckError
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, QueuePool, event
+from yaml import YAMLError
 
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.errors import ConfigError
@@ -31,6 +34,8 @@ RUNS_KEPT = timedelta(days=90)
 
 AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 """States of a run that has a process, or is about to."""
+
+logger = logging.getLogger(__name__)
 
 _POSTGRES_SCHEME = "postgresql+psycopg2://"
 _CREATE = "create_engine"  # the name under which Dagster's module knows it
@@ -85,7 +90,10 @@ def prepare_home(settings: Settings) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         if not config.exists():
             in_postgres = POSTGRES_VARIABLE in os.environ
-            config.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
+            # In one step: another process may read it at this moment.
+            made = config.with_name(f"dagster-{os.getpid()}.yaml")
+            made.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
+            made.replace(config)
     except OSError as error:
         raise ConfigError(
             f"{home} cannot be written ({error.strerror}): set GENOME_HOME to a folder you may write"
@@ -94,12 +102,46 @@ def prepare_home(settings: Settings) -> Path:
     return home
 
 
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """The instance of a prepared home. Processes that need a new one at once wait for the first to make its storage.
+
+    Raises :class:`ConfigError` where Dagster makes nothing of ``dagster.yaml``.
+    """
+    home = prepare_home(settings)
+    with ExitStack() as stack:
+        with FileLock(home / "opening.lock"):
+            try:
+                instance = stack.enter_context(DagsterInstance.get())
+            except (YAMLError, DagsterInvalidConfigError, CheckError) as error:
+                raise ConfigError(
+                    f"{home / 'dagster.yaml'} is no configuration of Dagster's ({str(error).strip().splitlines()[0]}):"
+                    " correct it, or delete it to have it written anew"
+                ) from None
+            limit_warehouse_pool(instance)
+        yield instance
+
+
 def prepare_server(settings: Settings) -> Path:
     """As :func:`prepare_home`, for a server that is about to start: its first runs, too, wait for each other."""
+    with open_instance(settings) as instance:
+        return Path(instance.root_directory)
+
+
+@contextmanager
+def alone_at_work(settings: Settings) -> Iterator[None]:
+    """Hold the home for a run from the command line; another one is waited for. A run that dies gives it free."""
     home = prepare_home(settings)
-    with DagsterInstance.get() as instance:
-        limit_warehouse_pool(instance)
-    return home
+    lock = FileLock(home / "at-work.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("another run is at work in %s: waiting for it to end", settings.home)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def limit_warehouse_pool(instance: DagsterInstance) -> None:

@@ -21,12 +21,12 @@ from genome_pipeline.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.automation import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.checks import gate
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import RunFailed, first_cause
+from genome_pipeline.errors import ConfigError, RunFailed
+from genome_pipeline.failures import first_cause
 from genome_pipeline.instance import (
-    limit_warehouse_pool,
+    alone_at_work,
     open_event_logs,
-    prepare_home,
+    open_instance,
     release_dead_runs,
     runs_in_progress,
 )
@@ -37,7 +37,7 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
 from genome_pipeline.warehouse.database import WarehouseBusy, WarehouseError, open_database
 from genome_pipeline.warehouse.forgotten import Forgotten
-from genome_pipeline.warehouse.publishing import is_current
+from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 
 _LOGGER = "progress"
 
@@ -61,15 +61,14 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     cases what was published before stays.
     """
     check_boundaries(settings, span)
+    check_replaceable(settings.published_path)
     pipeline = Pipeline.of(settings)
     definitions = dg.Definitions.merge(
         build_definitions(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
     )
-    prepare_home(settings)
     # The first check needs it seconds from now, and the stages before it leave a core idle.
     Thread(target=load_great_expectations, daemon=True).start()
-    with DagsterInstance.get() as instance:
-        limit_warehouse_pool(instance)
+    with alone_at_work(settings), open_instance(settings) as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
         stale = find_stale(pipeline, span)
@@ -100,8 +99,7 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     :func:`run` does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where a run is at work, and
     without the key under which customers were forgotten.
     """
-    prepare_home(settings)
-    with DagsterInstance.get() as instance:
+    with open_instance(settings) as instance:
         release_dead_runs(instance)
         others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
     if others:

@@ -11,7 +11,7 @@ import tomllib
 import zoneinfo
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
 from pydantic import (
@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar, Period
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule, faults
@@ -38,6 +38,7 @@ from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, KEY_VARIABLE, LEAST_KEY_C
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
+DEFAULT_HOME = Path(".genome")
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 _PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=", re.IGNORECASE)
 _QUERY_OF_URL = re.compile(r"[?&][^?&/*=]+=")
@@ -45,6 +46,7 @@ _SECRETS_IN = ("privacy", "dashboard")
 DEMO_CONFIG = Path(__file__).parent.parent / "examples" / "complete_journey.toml"
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 _SHORTEST_SECRET = 12
+_PREFIX, _DELIMITER = "GENOME_", "__"
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
@@ -52,7 +54,14 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float, float | None):
+            raise ValueError(f"{str(value).lower()} is no number; write one")
+        return value
 
 
 class SourceColumns(_Section):
@@ -123,6 +132,11 @@ class SourceSettings(_Section):
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
     header: bool = Field(default=True, description="Without one, columns are named by number: '1' is the first.")
     _password: SecretStr | None = PrivateAttr(default=None)
+
+    @field_validator("path")
+    @classmethod
+    def _from_the_users_folder(cls, path: str) -> str:
+        return str(_expanded(Path(path))) if path.startswith("~") else path
 
     @property
     def is_database(self) -> bool:
@@ -225,6 +239,21 @@ class CalendarSettings(_Section):
     period: Period = Period.MONTH
     start: date | None = None
     end: date | None = None
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _written_as_a_date(cls, day: Any) -> Any:
+        # Pydantic would take a bare number for seconds since 1970.
+        if isinstance(day, int | float) or (isinstance(day, str) and day.strip().isdigit()):
+            raise ValueError(f"{day} is no date; write it as 2024-01-31")
+        return day
+
+    @field_validator("start", "end")
+    @classmethod
+    def _within_reach(cls, day: date | None) -> date | None:
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY:
+            raise ValueError(f"{day} is not between {FIRST_DAY} and {LAST_DAY}; correct the year")
+        return day
 
     @model_validator(mode="after")
     def _on_boundaries(self) -> CalendarSettings:
@@ -354,7 +383,7 @@ class WarehouseSettings(_Section):
     @field_validator("memory_limit")
     @classmethod
     def _an_amount(cls, limit: str | None) -> str | None:
-        if limit is not None and not re.fullmatch(r"[1-9]\d* ?[MGT]i?B", limit):
+        if limit is not None and not re.fullmatch(r"[1-9]\d{0,5} ?[MGT]i?B", limit):
             raise ValueError(f"{limit!r} is no amount of memory; write it as '4GB' or '500MB'")
         return limit
 
@@ -436,9 +465,9 @@ class AlertSettings(_Section):
 class Draft(BaseSettings):
     """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="GENOME_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=_PREFIX, env_nested_delimiter=_DELIMITER)
 
-    home: Path = Path(".genome")
+    home: Path = DEFAULT_HOME
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark: SparkSettings = Field(default=SparkSettings(), validate_default=True)
     source: SourceSettings
@@ -454,13 +483,12 @@ class Draft(BaseSettings):
     ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
 
-    @field_validator("home")
+    @field_validator("home", mode="before")
     @classmethod
-    def _of_the_user(cls, home: Path) -> Path:
-        try:
-            return home.expanduser()
-        except RuntimeError:
-            raise ValueError(f"'{home}' names a user of whom no home is known; write the whole path") from None
+    def _a_folder(cls, home: Any) -> Any:
+        if home == "":
+            raise ValueError("no folder is named; name one, or leave it out")
+        return _expanded(Path(home)) if isinstance(home, str) else home
 
     @field_validator("spark")
     @classmethod
@@ -581,8 +609,8 @@ class Settings(Draft):
 def load_settings(config: Path | None = None) -> Settings:
     """Read ``config`` (default: ``$GENOME_CONFIG``, else ``genome.toml`` here) and the environment.
 
-    Paths in the file are relative to the file, except ``home``, which like ``GENOME_HOME`` is relative to
-    the working directory. Raises :class:`ConfigError` naming what is wrong, where, and the fix.
+    Paths in the file are relative to the file, the home's too; those in the environment to the working directory.
+    Raises :class:`ConfigError` naming what is wrong, where, and the fix.
     """
     return _load(Settings, config)
 
@@ -607,7 +635,7 @@ def config_path(config: Path | None) -> Path:
 def _load(model: type[_M], chosen: Path | None) -> _M:
     config = config_path(chosen)
     try:
-        text = config.read_text(encoding="utf-8")
+        text = config.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(
             f"no config file {config}: `genome check PATH` prints one for the log at PATH, to be saved and passed with"
@@ -621,9 +649,11 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
         raise ConfigError(f"{config} is not valid TOML: {error}") from None
     if isinstance(data.get("privacy"), dict) and "key" in data["privacy"]:
         raise ConfigError(f"{config}: privacy.key is a secret; take it out, and set {KEY_VARIABLE}")
+    folder = config.parent.resolve()
+    data["home"] = _beside(folder, data.get("home", str(DEFAULT_HOME)))
     source = data.get("source")
     if isinstance(source, dict) and isinstance(source.get("path"), str) and "://" not in source["path"]:
-        source["path"] = str(config.parent.resolve() / Path(source["path"]).expanduser())
+        source["path"] = _beside(folder, source["path"])
     elif isinstance(source, dict) and _without_password(str(source.get("path")))[1] is not None:
         raise ConfigError(
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
@@ -648,12 +678,8 @@ def database_at(url: str, table: str) -> SourceSettings:
 def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M:
     try:
         return model(**data)
-    except SettingsError as error:
-        field = re.findall(r'field "(\w+)"', str(error))
-        name = f"GENOME_{field[0].upper()}" if field else "a variable GENOME_..."
-        raise ConfigError(
-            f"{name} in the environment is no JSON: write it as JSON, or set each value by itself, as {name}__NAME"
-        ) from None
+    except SettingsError:
+        raise ConfigError(_not_json()) from None
     except ValidationError as error:
         sentences = [_sentence(config, item) for item in error.errors() if not _is_guessable(item)]
         missing = [".".join(map(str, item["loc"])) for item in error.errors() if _is_guessable(item)]
@@ -671,6 +697,19 @@ def load_settings_or_demo() -> Settings:
     """As :func:`load_settings`; where nothing says which config, the demo's, so that a first look shows something."""
     is_chosen = CONFIG_VARIABLE in os.environ or DEFAULT_CONFIG.exists()
     return load_settings(None if is_chosen or not DEMO_CONFIG.exists() else DEMO_CONFIG)
+
+
+def _expanded(path: Path) -> Path:
+    """The path, with ``~`` for a user's folder taken as the shell does."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} names a user whom this system does not know; write the whole path") from None
+
+
+def _beside(folder: Path, path: Any) -> Any:
+    """The path as seen from the folder; what is none is left for the validation to name."""
+    return str(folder / path) if isinstance(path, str) and path and not path.startswith("~") else path
 
 
 def _without_password(path: str) -> tuple[str, str | None]:
@@ -692,32 +731,78 @@ def _is_guessable(error: Any) -> bool:
 
 
 def _sentence(config: Path | None, error: Any) -> str:
-    """One mistake of the config (or of the environment, where there is none), in words."""
+    """One mistake of the config or of the environment, in words."""
     location = ".".join(str(part) for part in error["loc"])
-    config = config or Path("without a config")
+    place = _place(config, error["loc"])
     match error["type"]:
         case "extra_forbidden":
             known = _keys_beside(error["loc"])
-            return f"{config}: unknown key {location!r}{_suggestion(str(error['loc'][-1]), known)}; known here: " + (
+            return f"{place}: unknown key {location!r}{_suggestion(str(error['loc'][-1]), known)}; known here: " + (
                 ", ".join(known)
             )
         case "missing":
-            return f"{config}: {location} is missing; add it (see examples/genome.toml)"
+            return f"{place}: {location} is missing; add it (see examples/genome.toml)"
+        case "model_type":
+            return f"{place}: {location} is one value; it is a section, so give each of its settings by name"
         case "value_error":
-            return f"{config}: {location}: {error['ctx']['error']}"
+            return f"{place}: {location}: {error['ctx']['error']}"
         case _:
             # Of the whole of a section, or of what holds secrets, the value is not for a log.
             is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])
             value = f" = {error['input']!r}" if is_shown else ""
-            return f"{config}: {location}{value} is wrong: {error['msg'].lower()}"
+            return f"{place}: {location}{value} is wrong: {error['msg'].lower()}"
+
+
+def _place(config: Path | None, location: tuple[Any, ...]) -> str:
+    """Where the setting, or what a section holds, was said: the variables of the environment, else the config."""
+    said = [name for name in _variables() if location[: len(_parts(name))] == _parts(name)]
+    within = [name for name in _variables() if _parts(name)[: len(location)] == location]
+    file = str(config or "without a config")
+    return said[-1] if said else " with ".join([file, *within])
+
+
+def _not_json() -> str:
+    """What is wrong with the first variable that has to hold JSON, and does not."""
+    for name in _variables():
+        annotation = _annotation(_parts(name))
+        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if is_section or get_origin(annotation) is tuple:
+            try:
+                json.loads(os.environ[name])
+            except ValueError:
+                advice = (
+                    f"set {name}{_DELIMITER}{next(iter(annotation.model_fields)).upper()} and the like"
+                    if is_section
+                    else 'write a list as ["a", "b"]'
+                )
+                return f"{name} is not valid JSON: {advice}, or unset it"
+    return f"a variable that begins with {_PREFIX} is not valid JSON: correct it, or unset it"
+
+
+def _variables() -> list[str]:
+    """Names of the variables of the environment that are settings, in order."""
+    return sorted(
+        name for name in os.environ if name.upper().startswith(_PREFIX) and _parts(name)[0] in Settings.model_fields
+    )
+
+
+def _parts(variable: str) -> tuple[str, ...]:
+    """The place of the setting that a variable of the environment is."""
+    return tuple(variable.lower().removeprefix(_PREFIX.lower()).split(_DELIMITER))
+
+
+def _annotation(location: tuple[Any, ...]) -> Any:
+    """The type of the setting at that place; None where there is none."""
+    found: Any = Settings
+    for part in location:
+        fields = getattr(found, "model_fields", {})
+        # The members of a list are numbered, and all of one kind.
+        found = get_args(found)[0] if isinstance(part, int) else fields[part].annotation if part in fields else None
+    return found
 
 
 def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    model: Any = Settings
-    for part in location[:-1]:
-        # The members of a list are numbered, and all of one kind.
-        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in _annotation(location[:-1]).model_fields.items()]
 
 
 def _suggestion(name: str, known: Any) -> str:

@@ -13,7 +13,7 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.assets.stage import Stage
 from genome_pipeline.assets.validation import validation
-from genome_pipeline.calendar import Calendar
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -92,6 +92,8 @@ def check_boundaries(settings: Settings, span: Span) -> None:
     """Raises :class:`ConfigError` where the span does not begin and end with a period, or ends before it begins."""
     for day in (span.first, span.last):
         if day is not None:
+            if not FIRST_DAY <= day <= LAST_DAY:
+                raise ConfigError(f"snapshot {day} is not between {FIRST_DAY} and {LAST_DAY}: correct the year")
             try:
                 settings.time.period_start(day)
             except ValueError as error:
@@ -119,7 +121,9 @@ def find_stale(pipeline: Pipeline, span: Span) -> Stale:
         known = [
             start
             for start in calendar.periods(first, last)
-            if start <= today and (span.with_running or calendar.as_of(start) <= until)
+            if (calendar.end is None or start < calendar.end)
+            and start <= today
+            and (span.with_running or calendar.as_of(start) <= until)
         ]
         if not known:
             raise ConfigError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from genome_pipeline.contracts.published import unreadable_because, version_in
+from genome_pipeline.contracts.published import not_ours, unreadable_because, version_in
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
@@ -39,22 +39,27 @@ class Published:
         try:
             self.connection.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
             self.connection.execute("USE published")
+            reason = unreadable_because(version_in(self.connection))
+        except duckdb.CatalogException:
+            self.close()
+            raise ConfigError(not_ours(path)) from None
         except duckdb.Error as error:
-            self._close()
+            self.close()
             raise ConfigError(
                 f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
             ) from None
-        if (reason := unreadable_because(version_in(self.connection))) is not None:
-            self._close()
+        if reason is not None:
+            self.close()
             raise ConfigError(f"{path} cannot be read: {reason}")
 
     def __enter__(self) -> Published:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give the file free."""
         self.connection.close()
         self._spilled.cleanup()
 

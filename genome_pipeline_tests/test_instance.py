@@ -1,9 +1,14 @@
 """The Dagster instance: its home, on PostgreSQL too, and what runs leave behind."""
 
+import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import Thread
 from urllib.parse import quote
 
 import dagster as dg
@@ -17,8 +22,10 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.instance import (
     POSTGRES_VARIABLE,
     alive,
+    alone_at_work,
     limit_warehouse_pool,
     open_event_logs,
+    open_instance,
     prepare_home,
     prepare_server,
     prune_runs,
@@ -111,6 +118,57 @@ def test_the_first_runs_of_a_server_find_their_pool_limited(tmp_path: Path) -> N
         assert [(pool.name, pool.limit) for pool in instance.event_log_storage.get_pool_limits()] == [
             (WAREHOUSE_POOL, 1)
         ]
+
+
+def _open_at_once(config: Path, everyone: Barrier, errors: SimpleQueue[str]) -> None:
+    everyone.wait()
+    try:
+        prepare_server(load_settings(config))
+        errors.put("")
+    except Exception as error:
+        errors.put(repr(error))
+
+
+def test_several_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
+    config, count = shop(tmp_path), 4
+    fork = multiprocessing.get_context("fork")
+    everyone, errors = fork.Barrier(count), fork.SimpleQueue()
+    processes = [fork.Process(target=_open_at_once, args=(config, everyone, errors)) for _ in range(count)]
+    for process in processes:
+        process.start()
+    assert [errors.get() for _ in processes] == [""] * count
+    for process in processes:
+        process.join()
+
+
+def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
+    settings = load_settings(shop(tmp_path))
+    for junk in ("just words", "storage: [", "storage: {nothing: known}"):
+        (prepare_home(settings) / "dagster.yaml").write_text(junk, encoding="utf-8")
+        with (
+            pytest.raises(ConfigError, match=r"dagster/dagster.yaml is no configuration of Dagster's \("),
+            open_instance(settings),
+        ):
+            pass
+
+
+def test_a_run_waits_for_the_one_at_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings(shop(tmp_path))
+    order: list[str] = []
+
+    def second() -> None:
+        with alone_at_work(settings):
+            order.append("second")
+
+    with alone_at_work(settings):
+        thread = Thread(target=second)
+        thread.start()
+        while not caplog.messages:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert caplog.messages == [f"another run is at work in {settings.home}: waiting for it to end"]
 
 
 def test_a_limit_that_someone_has_set_stays(instance: DagsterInstance) -> None:

@@ -33,7 +33,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_defaults(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, GOOD))
-    assert settings.home == Path(".genome")
+    assert settings.home == tmp_path / ".genome"
     assert settings.source.path == str(tmp_path / "landing" / "*.csv")
     assert (settings.predict.horizon_days, settings.predict.interval_level) == (90, 0.8)
     assert settings.time.start == date(2020, 1, 1)
@@ -56,14 +56,15 @@ def test_a_home_may_be_below_the_users_own(tmp_path: Path, monkeypatch: pytest.M
         ("/mnt/shared/genome", "/mnt/shared/genome"),
         ("shared", str(Path("shared").absolute())),
         ("s3a://bucket/genome/", "s3a://bucket/genome"),
-        (None, str(Path(".genome/exchange").absolute())),
+        (None, "FOLDER/.genome/exchange"),
     ],
 )
 def test_the_exchange_with_a_cluster_is_a_url_or_an_absolute_path(
     tmp_path: Path, exchange: str | None, expected: str
 ) -> None:
     given = f'[spark]\nexchange = "{exchange}"\n' if exchange else ""
-    assert load_settings(write(tmp_path, GOOD + given)).spark_exchange == expected
+    found = load_settings(write(tmp_path, GOOD + given)).spark_exchange
+    assert found == expected.replace("FOLDER", str(tmp_path))
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,9 +75,123 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert settings.source.columns.customer_id == "Customer"
 
 
+@pytest.mark.parametrize(("home", "expected"), [(None, ".genome"), ("kept", "kept"), ("../kept", "../kept")])
+def test_the_home_is_beside_the_config_wherever_the_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, expected: str
+) -> None:
+    config = write(tmp_path, (f'home = "{home}"\n' if home else "") + GOOD)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("GENOME_CONFIG", str(config))
+    assert load_settings().home == tmp_path / expected
+    assert load_settings(Path("../genome.toml")).home == tmp_path / expected
+
+
+def test_a_home_in_the_environment_is_relative_to_where_the_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENOME_HOME", "kept")
+    assert load_settings(write(tmp_path, GOOD)).home == Path("kept")
+
+
+def test_a_byte_order_mark_before_the_config_is_passed_over(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "\ufeff" + GOOD)).source.columns.customer_id == "Customer"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("GENOME_SOURCE", "x", "GENOME_SOURCE is not valid JSON: set GENOME_SOURCE__PATH and the like, or unset it"),
+        (
+            "GENOME_SOURCE__COLUMNS",
+            "x",
+            "GENOME_SOURCE__COLUMNS is not valid JSON: set GENOME_SOURCE__COLUMNS__CUSTOMER_ID and the like, or unset"
+            " it",
+        ),
+        (
+            "GENOME_RULES__DISABLED",
+            "zero_amount",
+            'GENOME_RULES__DISABLED is not valid JSON: write a list as ["a", "b"], or unset it',
+        ),
+        (
+            "GENOME_PREDICT__HORIZON_DAYS",
+            "abc",
+            "GENOME_PREDICT__HORIZON_DAYS: predict.horizon_days = 'abc' is wrong: input should be a valid integer,"
+            " unable to parse string as an integer",
+        ),
+        (
+            "GENOME_PREDICT__HORIZON",
+            "3",
+            "GENOME_PREDICT__HORIZON: unknown key 'predict.horizon' (did you mean 'horizon_days'?); known here:"
+            " horizon_days, interval_level, seed",
+        ),
+        (
+            "GENOME_CALENDAR__END",
+            "2019-01-01",
+            "CONFIG with GENOME_CALENDAR__END: calendar: end = 2019-01-01 is not after start = 2020-01-01; give a later"
+            " end, or none",
+        ),
+        (
+            "GENOME_SOURCE__PATH",
+            "~nouser/x.csv",
+            "GENOME_SOURCE__PATH: source.path: ~nouser/x.csv names a user whom this system does not know; write the"
+            " whole path",
+        ),
+        ("GENOME_HOME", "", "GENOME_HOME: home: no folder is named; name one, or leave it out"),
+        (
+            "GENOME_PREDICT",
+            "5",
+            "GENOME_PREDICT: predict is one value; it is a section, so give each of its settings by name",
+        ),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    config = write(tmp_path, GOOD)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config)
+    assert str(caught.value) == sentence.replace("CONFIG", str(config))
+
+
+def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENOME_PRIVACY", '{"key": "hunter2"')
+    with pytest.raises(ConfigError, match=r"^GENOME_PRIVACY is not valid JSON") as caught:
+        load_settings(write(tmp_path, GOOD))
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("2020-01-01", "20200101", "calendar.start: 20200101 is no date; write it as 2024-01-31"),
+        ("2020-01-01", '"20200101"', "calendar.start: 20200101 is no date; write it as 2024-01-31"),
+        ("2020-01-01", "0001-01-01", "0001-01-01 is not between 1900-01-01 and 2200-01-01; correct the year"),
+        ("2020-01-01", "2020-01-01\nend = 9999-12-01", "calendar.end: 9999-12-01 is not between 1900-01-01 and 2200"),
+        ("[calendar]", "[predict]\nhorizon_days = true\n[calendar]", "horizon_days: true is no number; write one"),
+        ("[calendar]", "[similarity]\nweights = {spend = inf}\n[calendar]", "weights.spend = inf is wrong: .* finite"),
+        ("[calendar]", "[quality]\ndrift_error_psi = nan\n[calendar]", "drift_error_psi = nan is wrong: .* finite"),
+        (
+            "[calendar]",
+            '[warehouse]\nmemory_limit = "99999999TB"\n[calendar]',
+            "'99999999TB' is no amount of memory; write it as '4GB' or '500MB'",
+        ),
+        ("\n[source]", 'home = ""\n[source]', "home: no folder is named; name one, or leave it out"),
+        ('"landing/*.csv"', '"~nouser/x"', "source.path: ~nouser/x names a user whom this system does not know"),
+        (
+            "[calendar]",
+            '[[actions.rules]]\nname = "a"\naction = "b"\nreason = "c"\nwhen = [{ column = "spend_amount", at_least ='
+            " nan }]\n[calendar]",
+            "at_least = nan is wrong: input should be a finite number",
+        ),
+        (
+            "[calendar]",
+            '[[actions.rules]]\nname = "a"\naction = "b"\nreason = "c"\nwhen = [{ column = "spend_amount", at_least ='
+            " true }]\n[calendar]",
+            "at_least = True is wrong: input should be a valid number",
+        ),
         (
             "start = 2020",
             "begin = 2020",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from genome_pipeline.assets.batches import cut_by_rows
+from genome_pipeline.assets.frames import check_written
 from genome_pipeline.assets.stage import report_rows, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads, period_starts
@@ -19,6 +20,7 @@ TOGETHER_LINES = 4_000_000
 def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up what each customer did in the run's periods."""
     with pipeline.warehouse.open() as database, pipeline.engine.work(database) as work:
+        check_written(database, pipeline, "validated_transactions", period_starts(context))
         lines = database.table("validated_transactions")
         for periods in cut_by_rows(database, "validated_transactions", period_starts(context), TOGETHER_LINES):
             rows = activity.customer_activity(work.share(lines.filter(lines.period_start_date.isin(periods))))

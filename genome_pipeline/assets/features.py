@@ -7,6 +7,7 @@ from datetime import date
 import dagster as dg
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.assets.frames import check_begun
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
@@ -24,6 +25,7 @@ def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     """
     settings, warehouse = pipeline.settings, pipeline.warehouse
     with warehouse.open() as database, pipeline.engine.work(database) as work:
+        check_begun(database, pipeline, "customer_activity")
         activity = work.share(database.table("customer_activity"))
         for as_of in snapshots(context, pipeline):
             rows = features.customer_features(activity, settings.time, as_of, settings.predict.horizon_days)

@@ -104,6 +104,26 @@ def _by_date(rows: pd.DataFrame, column: str) -> dict[date, pd.DataFrame]:
     }
 
 
+def check_written(database: Backend, pipeline: Pipeline, table: str, slices: Sequence[date]) -> None:
+    """Raises :class:`WarehouseError` where one of the slices was never written, if only to hold no rows."""
+    missing = [day for day in slices if not was_written(database, table, day)]
+    if missing:
+        raise WarehouseError(_never_made(pipeline, f"{table} of {missing[0]}"))
+
+
+def check_begun(database: Backend, pipeline: Pipeline, table: str) -> None:
+    """Raises :class:`WarehouseError` where no slice of the table was ever written: what reads it would find nobody."""
+    if not database.con.execute("SELECT 1 FROM written_slices WHERE table_name = ? LIMIT 1", [table]).fetchall():
+        raise WarehouseError(_never_made(pipeline, table))
+
+
+def _never_made(pipeline: Pipeline, what: str) -> str:
+    return (
+        f"{what} was never made in {pipeline.settings.home.absolute()}: materialise it first, or use `genome run`; if"
+        " it was made in another folder, set GENOME_HOME to that one"
+    )
+
+
 def was_written(database: Backend, table: str, as_of: date) -> bool:
     """Whether the slice was ever written, if only to hold no rows."""
     found = database.con.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import ibis
 
-from genome_pipeline.assets.frames import provisional_at
+from genome_pipeline.assets.frames import check_written, provisional_at
 from genome_pipeline.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.partitions import Reads
@@ -32,6 +32,8 @@ def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> No
     """Join everything known of each customer into one row."""
     dates = snapshots(context, pipeline)
     with pipeline.warehouse.open() as database:
+        for name in _INPUTS:
+            check_written(database, pipeline, name, dates)
         inputs = [database.table(name) for name in _INPUTS]
         chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs]
         rows = genome.customer_genome(chosen, provisional_at(database, pipeline.settings, dates))

@@ -16,7 +16,7 @@ from genome_pipeline.errors import ConfigError, PublicationRefused, TransientErr
 from genome_pipeline.partitions import Reads, period_starts
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
-from genome_pipeline.warehouse.faults import machine_fault
+from genome_pipeline.warehouse.faults import in_words
 
 WAREHOUSE_POOL = "genome_warehouse"
 """Pool of every step that may open the warehouse: one process holds it at a time."""
@@ -117,7 +117,7 @@ def table_stage(
 
 def stopped(error: Exception, pipeline: Pipeline) -> Exception:
     """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
-    fault = machine_fault(error, pipeline.settings.home) or (str(error) if isinstance(error, ConfigError) else None)
+    fault = in_words(error, pipeline.settings.home)
     if fault is None:
         return error
     told = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None

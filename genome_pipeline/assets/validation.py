@@ -36,6 +36,7 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     periods = period_starts(context)
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     with warehouse.open() as database, pipeline.engine.work(database) as work:
+        warehouse.drop_slices_after(database, settings.time)
         lines = typed_raw(database, settings)
         wanted = lines.filter(
             lines.period_start_date.between(periods[0], periods[-1]) | lines.period_start_date.isnull()

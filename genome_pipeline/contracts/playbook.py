@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from genome_pipeline.contracts.columns import COLUMNS, Column, Unit
 from genome_pipeline.contracts.tables import TABLES
@@ -33,6 +33,9 @@ FACTS: tuple[str, ...] = tuple(
 _ORDERED = ("at_least", "at_most", "top_share", "bottom_share", "at_least_times_mean")
 
 
+_Number = Annotated[float, Strict()]
+
+
 class Condition(BaseModel):
     """What one column of a customer must be; every test given must hold. A comparison with an unknown value is false.
 
@@ -40,15 +43,15 @@ class Condition(BaseModel):
     top is above 0. ``at_least_times_mean`` is of the snapshot's mean.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     column: str
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: _Number | None = None
+    at_most: _Number | None = None
     is_one_of: tuple[bool | str, ...] | None = Field(default=None, alias="is", min_length=1)
-    top_share: float | None = Field(default=None, gt=0, lt=1)
-    bottom_share: float | None = Field(default=None, gt=0, lt=1)
-    at_least_times_mean: float | None = Field(default=None, gt=0)
+    top_share: _Number | None = Field(default=None, gt=0, lt=1)
+    bottom_share: _Number | None = Field(default=None, gt=0, lt=1)
+    at_least_times_mean: _Number | None = Field(default=None, gt=0)
 
     @model_validator(mode="before")
     @classmethod

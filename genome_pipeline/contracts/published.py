@@ -80,6 +80,14 @@ def unreadable_because(found: str | None) -> str | None:
     return None
 
 
+def not_ours(path: Path) -> str:
+    """The sentence for a database, at the published file's place, that is none of ours."""
+    return (
+        f"{path} is another program's database, without a table 'pipeline_runs': move it away, then publish with"
+        " `genome run`"
+    )
+
+
 def version_in(connection: Any) -> str | None:
     """The schema version that a published file, open in DuckDB, says it has; None where it says none."""
     found = connection.execute("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -246,6 +247,9 @@ def _sheets(file: SourceFile, url: str) -> list[SourceFile]:
 
 def _checked(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        if shown != str(path):
+            raise SourceError(f"the name of {shown} is not UTF-8: rename the file")
         if path.is_dir():
             raise SourceError(_folder_named_like_file(path))
         if not path.is_file() and path.exists():

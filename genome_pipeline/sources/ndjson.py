@@ -131,10 +131,17 @@ def _objects(file: SourceFile, path: Path) -> Iterator[tuple[int, dict[str, Any]
     """The objects of the file, with their lines. Raises :class:`SourceError` at the first line that is not one."""
     with open_text(path) as text:
         for number, line in enumerate(text, 1):
-            if not line.strip():
+            # The white space of JSON alone: DuckDB knows no other.
+            text_of_line = line.strip(" \t\r\n")
+            if not text_of_line:
                 continue
             try:
-                item = json.loads(line.strip())
+                item = json.loads(text_of_line)
+            except RecursionError:
+                raise SourceError(
+                    f"{file.name}, line {number:,}: values are nested too deep to be read; flatten them, or leave them"
+                    " out"
+                ) from None
             except json.JSONDecodeError as error:
                 fault = f"not one whole JSON object ({error.msg.lower()} at column {error.colno:,})"
             else:

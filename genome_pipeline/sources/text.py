@@ -9,7 +9,7 @@ import logging
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -76,10 +76,17 @@ def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[tuple[Path, st
     if found == "utf-8":
         yield file.path, found
         return
-    with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
-        copy = Path(folder, "text")
-        with copy.open("w", encoding="utf-8", newline="") as out:
-            out.writelines(_decoded(file, found))
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="genome-source-"))
+            copy = Path(folder, "text")
+            with copy.open("w", encoding="utf-8", newline="") as out:
+                out.writelines(_decoded(file, found))
+        except OSError as error:
+            raise SourceError(
+                f"{file.name} has to be copied to the folder for temporary files to be read, and that fails"
+                f" ({error.strerror or error}): free some space there, or set TMPDIR to another folder"
+            ) from None
         yield copy, found
 
 
@@ -89,6 +96,10 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
         start = stream.read(4)
     for beginning, (kind, ending) in _KINDS.items():
         if start.startswith(beginning):
+            if compression(file.path) != "uncompressed":
+                raise SourceError(
+                    f"{file.name} holds {kind}, not text, when it is unpacked: unpack it, and name what comes out"
+                )
             raise SourceError(f"{file.name} is {kind} by its content, not text: give it the ending {ending}")
     marked = next((name for mark, name in _MARKS if start.startswith(mark)), None) or _unmarked_utf16(start)
     found = marked or (_known(encoding) if encoding else "utf-8")

@@ -11,6 +11,8 @@ from genome_pipeline.contracts.formats import NEGATIVE_SHAPES, POSITIVE_SHAPES, 
 _AWARE = dt.Timestamp(timezone="UTC")
 # The offset of an ISO moment follows its time of day: a bare date ends in what could be taken for one.
 _HAS_OFFSET = "[0-9]:[0-9]{2}(?:[.,][0-9]+)? ?(?:Z|UTC|[-+][0-9]{2}(?::?[0-9]{2})?)$"
+# Where there is one: none on earth is beyond these, and the engine would take any.
+_OFFSET_OF_SOME_ZONE = "(?:Z|UTC|[-+](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)$"
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
@@ -71,6 +73,7 @@ def moment(column: ir.Value, formats: Formats) -> ir.TimestampValue:
     if formats.date_formats:
         return ibis.coalesce(*(_parsed(written, format_, formats) for format_ in formats.date_formats))
     aware = wall_time(written.try_cast(_AWARE), formats)
+    aware = ibis.ifelse(written.re_search(_OFFSET_OF_SOME_ZONE), aware, ibis.null(dt.timestamp))
     return ibis.ifelse(written.re_search(_HAS_OFFSET), aware, written.try_cast(dt.timestamp))
 
 

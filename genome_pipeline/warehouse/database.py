@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
+from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError, TransientError
@@ -80,7 +81,7 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
                 raise WarehouseError(
                     f"{path} cannot be opened ({_first_line(error)}): restore it from a backup, or `genome rebuild`"
                     " makes it anew from the source"
-                ) from None
+                ) from error
             waited = time.monotonic() - started
             if waited > wait_seconds:
                 raise WarehouseBusy(
@@ -150,7 +151,10 @@ class Warehouse:
     def open_to_read(self) -> Iterator[Backend]:
         """The database read-only: what else in this process reads it can open it meanwhile."""
         with open_database(self.path, read_only=True, wait_seconds=self._wait_seconds) as database:
-            if (found := _schema_version(database)) not in (SCHEMA_VERSION, None):
+            if (found := _schema_version(database)) is None:
+                _check_own(database, self.path)
+                raise WarehouseError(f"nothing is in {self.path} yet: use `genome run`")
+            if found != SCHEMA_VERSION:
                 raise WarehouseError(
                     f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}: "
                     + ("`genome run` brings it there" if found < SCHEMA_VERSION else "use the newer program")
@@ -197,6 +201,27 @@ class Warehouse:
             except duckdb.Error as error:
                 raise WarehouseError(f"{table.name} is as before: {_first_line(error)}") from error
         return WrittenSlices(table.name, counts)
+
+    def drop_slices_after(self, database: Backend, calendar: Calendar) -> None:
+        """Take out the slices of periods that the calendar has no more, where its end was set to an earlier day."""
+        if calendar.end is None:
+            return
+        kept = "slice_key = 'undated' OR slice_key {} ?"
+        with transaction(database) as connection:
+            for table in TABLES.values():
+                if (
+                    table.slice_by in ("period_start_date", "as_of", "matured_as_of")
+                    and not table.is_made_at_publishing
+                ):
+                    within = "<=" if table.is_snapshot else "<"
+                    beyond = connection.execute(
+                        f"DELETE FROM written_slices WHERE table_name = ? AND NOT ({kept.format(within)}) RETURNING 1",
+                        [table.name, str(calendar.end)],
+                    ).fetchall()
+                    if beyond:
+                        connection.execute(
+                            f"DELETE FROM main.{table.name} WHERE NOT {table.slice_by} {within} ?", [calendar.end]
+                        )
 
     def append(self, database: Backend, table: Table, rows: pd.DataFrame) -> None:
         """Add rows to a table that only grows (the record of checks)."""
@@ -310,7 +335,9 @@ def _migrate(database: Backend, path: Path) -> None:
             f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}: use the newer program, or set"
             " GENOME_HOME to another folder"
         )
-    if version is not None:
+    if version is None:
+        _check_own(database, path)
+    else:
         logger.info("bringing %s from schema version %d to %d", path.name, version, SCHEMA_VERSION)
         for statement in (statement for step in range(version, SCHEMA_VERSION) for statement in STEPS[step]):
             try:
@@ -326,6 +353,16 @@ def _migrate(database: Backend, path: Path) -> None:
             connection.execute(TABLES["warehouse_identity"].ddl())
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
+
+
+def _check_own(database: Backend, path: Path) -> None:
+    """Raises :class:`WarehouseError` where a database without a version of ours holds tables: another program's."""
+    found = database.con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    if found:
+        raise WarehouseError(
+            f"{path} is another program's database, with a table {found[0][0]!r}: set GENOME_HOME to another folder, or"
+            " move that file away"
+        )
 
 
 def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:

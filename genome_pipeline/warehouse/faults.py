@@ -9,23 +9,38 @@ from pathlib import Path
 
 import duckdb
 
+from genome_pipeline.errors import ConfigError
+
 # Of a write that fails, SQLite, in which Dagster keeps its records, says no more than the last of these.
 _FULL = re.compile(r"no space left|disk is full|quota exceeded|disk i/o error", re.IGNORECASE)
 _UNWRITABLE = re.compile(
     r"read-only file system|readonly database|permission denied|unable to open database file", re.IGNORECASE
 )
+# Of a library that does not fit, the loader says so, not Python.
+_NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|can't start new thread", re.IGNORECASE)
 _DAMAGED = re.compile(r"checksum|corrupt|could not read enough bytes|deserializ|malformed", re.IGNORECASE)
 
 
+def in_words(error: BaseException, home: Path) -> str | None:
+    """What went wrong, in a sentence, where the machine or a user is at fault; None for anything else."""
+    return machine_fault(error, home) or (str(error) if isinstance(error, ConfigError) else None)
+
+
 def machine_fault(error: BaseException, home: Path) -> str | None:
-    """What of the machine is at fault for ``error``, and what to do; None where it is not the machine."""
+    """What of the machine is at fault for ``error``, and what to do; None where it is not the machine.
+
+    An error that was told in a sentence of its own is judged by its causes alone: its words quote files and values.
+    """
     for cause in _causes(error):
+        if isinstance(cause, ConfigError):
+            continue
         number, text = getattr(cause, "errno", None), str(cause)
         if number in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(text):
             return f"no space is left where {home} is, or its disk fails: free some and run again"
         if number in (errno.EACCES, errno.EROFS) or _UNWRITABLE.search(text):
             return f"{home} cannot be written: make it, and all in it, writable to this user, then run again"
-        if isinstance(cause, MemoryError | duckdb.OutOfMemoryException):
+        is_exhausted = isinstance(cause, MemoryError | duckdb.OutOfMemoryException)
+        if is_exhausted or number == errno.ENOMEM or _NO_MEMORY.search(text):
             return (
                 "memory has run out: end other programs, give the machine more, or raise warehouse.memory_limit where"
                 " it is set, then run again"
@@ -43,4 +58,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause
-        cause = cause.__cause__ or cause.__context__
+        # Raised "from None", it says all there is to say.
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

@@ -17,7 +17,7 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.dictionary import data_dictionary
-from genome_pipeline.contracts.published import PUBLISHED_VERSION, version_in
+from genome_pipeline.contracts.published import PUBLISHED_VERSION, not_ours, version_in
 from genome_pipeline.contracts.rules import RULES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
@@ -51,6 +51,22 @@ def is_current(path: Path) -> bool:
         return False
 
 
+def check_replaceable(path: Path) -> None:
+    """Raises :class:`WarehouseError` where what stands in the published file's place is not ours to replace."""
+    if path.is_symlink():
+        raise WarehouseError(
+            f"{path} is a link to {path.readlink()}, which would be replaced by a file that its readers do not see:"
+            " remove the link, and let them read that file"
+        )
+    try:
+        with duckdb.connect(path, read_only=True) as found:
+            version_in(found)
+    except duckdb.CatalogException:
+        raise WarehouseError(not_ours(path)) from None
+    except duckdb.Error:
+        pass  # none there, or damaged, or written to: what replaces it can be read
+
+
 def publish(
     database: Backend, warehouse: Warehouse, settings: Settings, run_id: str, forced_past: str | None = None
 ) -> Publication:
@@ -60,6 +76,7 @@ def publish(
     A reader that has the old file open keeps it, whole. On any failure the old file stays. Raises
     :class:`WarehouseError` when there is no snapshot to publish or the new file does not hold what it should.
     """
+    check_replaceable(settings.published_path)
     connection = database.con
     found = connection.execute("SELECT max(as_of) FROM customer_genome").fetchone()
     as_of = found[0] if found else None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from genome_pipeline import cli
-from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import RunFailed, sendable
+from genome_pipeline.errors import ConfigError, RunFailed
+from genome_pipeline.failures import sendable
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import shop_config
 

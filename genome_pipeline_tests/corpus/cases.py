@@ -405,6 +405,25 @@ FILES = [
         gzip.compress((HEADER + LINE).encode(), mtime=0)[:-6],
         Refused(f"a.csv.gz is not a whole gzip file: {DAMAGED}"),
     ),
+    Case(
+        "gzip in gzip",
+        "a.csv.gz",
+        gzip.compress(gzip.compress((HEADER + LINE).encode(), mtime=0), mtime=0),
+        Refused("a.csv.gz holds a gzip file, not text, when it is unpacked: unpack it, and name what comes out"),
+    ),
+    Case(
+        "a name that is not UTF-8",
+        "a\udcff.csv",
+        HEADER + LINE,
+        Refused("the name of FOLDER/in/a\\xff.csv is not UTF-8: rename the file"),
+    ),
+    Case(
+        "Parquet with flipped bits",
+        "a.parquet",
+        _parquet()[:20] + bytes(byte ^ 0xFF for byte in _parquet()[20:60]) + _parquet()[60:],
+        Refused(f"a.parquet is not a whole Parquet file: {DAMAGED}"),
+        is_alone=True,
+    ),
     Case("text named .gz", "a.csv.gz", HEADER, Refused(f"a.csv.gz is not a whole gzip file: {DAMAGED}")),
     Case(
         "gzip named .csv",
@@ -503,6 +522,12 @@ VALUES = [
         "a.csv",
         _lines("2020-02-03", "2020-02-31", "2020-13-01", "2020-00-10", "2020-02-03 25:00", "2020-02-03 10:61:00"),
         Taken(("7|2020-02-03 00:00:00|1.00",), dict.fromkeys(range(2, 7), "unreadable_date")),
+    ),
+    Case(
+        "offsets that no zone has",
+        "a.csv",
+        _lines("2020-02-03 10:00:00+99:99", "2020-02-03 10:00:00+15:30", "2020-02-03T10:00:00-23:00"),
+        Taken(("7|2020-02-02 18:30:00|1.00",), {1: "unreadable_date", 3: "unreadable_date"}),
     ),
     Case("the last moment of a day", "a.csv", _lines("2020-02-03 24:00:00"), Taken(("7|2020-02-04 00:00:00|1.00",))),
     Case(
@@ -704,6 +729,26 @@ NDJSON = [
         "a.ndjson",
         OBJECT.replace("\n", ",\n") * 2,
         Refused("a.ndjson, line 1: not one whole JSON object (extra data at column 75); write one object on each line"),
+    ),
+    Case(
+        "white space that JSON does not know",
+        "a.ndjson",
+        "\u00a0" + OBJECT,
+        Refused(
+            "a.ndjson, line 1: not one whole JSON object (expecting value at column 1); write one object on each line"
+        ),
+    ),
+    Case(
+        "a form feed behind an object",
+        "a.ndjson",
+        OBJECT.replace("\n", "\f\n"),
+        Refused("a.ndjson, line 1: not one whole JSON object (extra data at column 75); write one object on each line"),
+    ),
+    Case(
+        "a value nested deeply",
+        "a.ndjson",
+        OBJECT + OBJECT.replace("7", "8").replace("}", ', "More": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+        Refused("a.ndjson, line 2: values are nested too deep to be read; flatten them, or leave them out"),
     ),
     Case(
         "half a character",

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,3 +100,40 @@ def test_a_damaged_warehouse_is_rebuilt(early_shop: Path, place: str) -> None:
     assert sorted(path.name for path in settings.home.glob("warehouse*")) == ["warehouse.duckdb"]
     other, _ = make(shop_config(early_shop.parent, home="other"))
     assert_same(tables(settings.warehouse_path), tables(other.warehouse_path))
+
+
+def begun(config: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "genome_pipeline.cli", *arguments, "--config", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("stage", ["Reading the source", "Measuring genomes", "Training value models"])
+def test_a_run_that_is_interrupted_says_so(early_shop: Path, stage: str, number: signal.Signals, code: int) -> None:
+    settings = load_settings(early_shop)
+    published = settings.published_path.read_bytes()
+    process = begun(early_shop, "run", "--as-of", "2020-04-01")
+    assert process.stderr is not None
+    assert any(stage in line for line in process.stderr)
+    process.send_signal(number)
+    *_, last = process.stderr.read().splitlines()
+    assert last == "genome: interrupted; what was published before stays, and the same command takes up from here"
+    assert process.wait() == code
+    assert settings.published_path.read_bytes() == published
+
+
+@pytest.mark.slow
+def test_several_runs_at_once_on_an_empty_home_make_what_one_makes(early_shop: Path) -> None:
+    config = shop_config(early_shop.parent, home="empty")
+    processes = [begun(config, "run", "--as-of", "2020-03-01", "--quiet") for _ in range(4)]
+    told = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, told
+    assert not [text for text in told if "Traceback" in text]
+    assert_same(tables(load_settings(config).warehouse_path), tables(load_settings(early_shop).warehouse_path))

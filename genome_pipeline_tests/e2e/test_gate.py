@@ -16,7 +16,8 @@ from dagster import DagsterInstance
 from genome_pipeline.assets.features import customer_features
 from genome_pipeline.automation import sensors
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.failures import RunFailed, first_cause
+from genome_pipeline.errors import RunFailed
+from genome_pipeline.failures import first_cause
 from genome_pipeline.inspection import pipeline_status
 from genome_pipeline.instance import prepare_home
 from genome_pipeline.settings import Settings, load_settings

@@ -297,7 +297,7 @@ def test_a_broken_file_changes_neither_warehouse_nor_published_file(early_shop: 
 
 def test_a_failed_check_publishes_nothing(early_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage gone wrong writes what its contract forbids; the run stops there."""
-    from genome_pipeline.failures import RunFailed
+    from genome_pipeline.errors import RunFailed
     from genome_pipeline.transforms import features
 
     settings = load_settings(early_shop)

@@ -290,3 +290,16 @@ def test_sniff_gives_all_columns(landing: Landing) -> None:
     source = landing.source("a.csv")
     (file,) = find_files(source)
     assert sniff(file, source) == (("When", "Customer ID", "Paid", "x"), ("VARCHAR",) * 4)
+
+
+def test_a_folder_for_temporary_files_that_takes_none_is_named(
+    landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing.put("a.csv", "Customer ID,When,Paid\n1,2020-01-05,10\n".encode("utf-16"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(SourceError) as raised:
+        landing.read("a.csv")
+    assert str(raised.value) == (
+        "a.csv has to be copied to the folder for temporary files to be read, and that fails (No such file or"
+        " directory): free some space there, or set TMPDIR to another folder"
+    )

@@ -3,12 +3,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
 from genome_pipeline.models.btyd import NotEnoughData
-from genome_pipeline.models.conformal import ConformalIntervals, fit_intervals
 
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -3,11 +3,11 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from genome_pipeline.models.risk import RiskModel, VennAbers, fit_risk_model, log_loss, risk_band
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.risk import RiskModel, VennAbers, fit_risk_model, log_loss, risk_band
 from genome_pipeline.models.snapshots import LabelledSnapshot, last_matured
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers

@@ -8,10 +8,10 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-
 from genome_pipeline.models.risk import RiskModel, fit_risk_model
-from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.models.value import ValueModel, fit_value_model
+
+from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, History, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract
 

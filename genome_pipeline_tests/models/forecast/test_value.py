@@ -4,11 +4,11 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value, relative_deviances
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
-from genome_pipeline.models.value import ValueModel, fit_value_model, naive_value, relative_deviances
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
 
