@@ -29,6 +29,7 @@ from genome_pipeline.dashboard.callbacks import refuse_malformed
 from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
 from genome_pipeline.dashboard.first_paint import as_html
 from genome_pipeline.dashboard.glossary import description
+from genome_pipeline.dashboard.lookalikes import GROUP_LIMIT
 from genome_pipeline.dashboard.pages import (
     audience,
     confidence,
@@ -266,8 +267,8 @@ def _shell(*, has_login: bool) -> Component:
 def _record_page(visits: Visits, pathname: str, search: str) -> None:
     if pathname in PAGES and len(search) <= LONGEST_LINK:
         given = parse_qsl(search.removeprefix("?"))
-        named = [value.strip() for name, value in given if name in ("customer_id", "id")]
-        visits.record("page", named, page=pathname, **_filters(pathname, search))
+        named = [value.strip() for name, value in given if name in ("customer_id", "id") and value.strip()]
+        visits.record("page", named[:GROUP_LIMIT], page=pathname, **_filters(pathname, search))
 
 
 def _filters(pathname: str, search: str) -> dict[str, Any]:
@@ -420,10 +421,13 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
     def export_audience(kind: str) -> flask.Response:
         search = flask.request.query_string.decode(errors="replace")
         try:
-            with published.connect(exports.EXPORT_SECONDS) as connection:
+            selection = Selection.parse(search)
+            with (
+                making.turn() as place,
+                published.connect(exports.EXPORT_SECONDS, exports.READER_MEMORY) as connection,
+            ):
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                selection = Selection.parse(search)
-                file, row_count = making.make(connection, as_of, selection, kind)
+                file, row_count = exports.audience_file(connection, as_of, selection, kind, place)
         except exports.ExportRefused as refused:
             return _refusal(str(refused), refused.status)
         except (*_UNSHOWABLE, ConfigError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.export import write_rows
 
 EXPORT_SECONDS = 600.0
-"""How long one export may take, its turn included."""
+"""How long one export may take to be made."""
 
 MADE_AT_ONCE = 1
 """Exports that are made at the same time: one takes all cores, and its share of the memory."""
@@ -28,8 +29,11 @@ HELD_AT_ONCE = 8
 MOST_CELLS = 100_000_000
 """Customers times columns of one export: some 2 GB as CSV."""
 
+READER_MEMORY = "200MB"
+"""Of the connection that reads for one export: beside the pages', whose version of the file may be another by then."""
+
 _BATCH_ROWS = 50_000
-_MEMORY_LIMIT = "150MB"
+_WRITER_MEMORY = "100MB"
 
 
 class ExportRefused(Exception):
@@ -40,38 +44,72 @@ class ExportRefused(Exception):
         self.status = status
 
 
+class Place:
+    """One of the :data:`HELD_AT_ONCE`: given back when the export has failed, or its file is closed."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self.release = release
+        self.has_file = False
+
+
 class Exports:
-    """The exports of one server, and how many of them there may be."""
+    """How many exports of one server there are."""
 
     def __init__(self, made_at_once: int = MADE_AT_ONCE, held_at_once: int = HELD_AT_ONCE) -> None:
         self._makers = threading.BoundedSemaphore(made_at_once)
         self._places = threading.BoundedSemaphore(held_at_once)
 
-    def make(
-        self, connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str
-    ) -> tuple[io.FileIO, int]:
-        """The customers of a selection as an open file, gone once it is closed, and their number.
-
-        ``kind`` is csv or parquet. Waits for its turn. Raises :class:`ExportRefused` where the selection was not
-        understood, has too many rows and columns, or too many exports are under way.
-        """
-        if selection.faults:
-            raise ExportRefused(f"Nothing is exported, as a part of the link is wrong: {selection.faults[0]}.", 400)
-        _, size = queries.audience_size(connection, as_of, selection)
-        if size * len(selection.columns) > MOST_CELLS:
-            raise ExportRefused(
-                f"{size:,} customers with {len(selection.columns)} columns are more than can be downloaded at once:"
-                " choose fewer of either, or use `genome export`.",
-                413,
-            )
+    @contextmanager
+    def turn(self) -> Iterator[Place]:
+        """Wait for the turn of one export. Raises :class:`ExportRefused` where too many are under way."""
         if not self._places.acquire(blocking=False):
             raise ExportRefused("Too many exports are under way: try again in a minute.", 503)
+        place = Place(self._places.release)
         try:
             with self._makers:
-                return _audience_file(connection, as_of, selection, size, kind, self._places.release), size
-        except BaseException:
-            self._places.release()
-            raise
+                yield place
+        finally:
+            if not place.has_file:
+                place.release()
+
+
+def audience_file(
+    connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str, place: Place
+) -> tuple[io.FileIO, int]:
+    """The customers of a selection as an open file, gone once it is closed, and their number; ``kind``: csv or parquet.
+
+    Its head says the snapshot, the selection and the number of customers. The connection reads the published file and
+    can reach no other; another one, which has seen nothing of the request, writes. It puts rows aside in a folder of
+    its own: see :class:`genome_pipeline.dashboard.published.PublishedFile`. Raises :class:`ExportRefused` where the
+    selection was not understood, or has too many rows and columns.
+    """
+    if selection.faults:
+        raise ExportRefused(f"Nothing is exported, as a part of the link is wrong: {selection.faults[0]}.", 400)
+    _, size = queries.audience_size(connection, as_of, selection)
+    if size * len(selection.columns) > MOST_CELLS:
+        raise ExportRefused(
+            f"{size:,} customers with {len(selection.columns)} columns are more than can be downloaded at once:"
+            " choose fewer of either, or use `genome export`.",
+            413,
+        )
+    run = queries.run(connection)
+    is_provisional = as_of in queries.provisional_snapshots(connection)
+    notes = {
+        "snapshot": f"{as_of} (provisional)" if is_provisional else str(as_of),
+        "published": f"{run.published_at:%Y-%m-%d %H:%M} UTC from {run.source_name}",
+        **{f"selection {number}": text for number, text in enumerate(in_words(selection), start=1)},
+        "customers": str(size),
+    }
+    rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
+    with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
+        own = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled"}
+        with connect(config=own) as writer:
+            path = Path(folder) / f"audience.{kind}"
+            writer.register("audience", rows)
+            write_rows(writer, "SELECT * FROM audience", [], path, notes)
+        file = _Download(path, place.release)
+        place.has_file = True
+        return file, size
 
 
 class _Download(io.FileIO):
@@ -86,34 +124,3 @@ class _Download(io.FileIO):
         super().close()
         if is_first:
             self._when_closed()
-
-
-def _audience_file(
-    connection: duckdb.DuckDBPyConnection,
-    as_of: date,
-    selection: Selection,
-    size: int,
-    kind: str,
-    when_closed: Callable[[], None],
-) -> _Download:
-    """Its head says the snapshot, the selection and the number of customers.
-
-    The connection reads the published file and can reach no other; another one, which has seen nothing of the request,
-    writes. It puts rows aside in a folder of its own: see :class:`genome_pipeline.dashboard.published.PublishedFile`.
-    """
-    run = queries.run(connection)
-    is_provisional = as_of in queries.provisional_snapshots(connection)
-    notes = {
-        "snapshot": f"{as_of} (provisional)" if is_provisional else str(as_of),
-        "published": f"{run.published_at:%Y-%m-%d %H:%M} UTC from {run.source_name}",
-        **{f"selection {number}": text for number, text in enumerate(in_words(selection), start=1)},
-        "customers": str(size),
-    }
-    rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
-    with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
-        own = {"memory_limit": _MEMORY_LIMIT, "temp_directory": f"{folder}/spilled"}
-        with connect(config=own) as writer:
-            path = Path(folder) / f"audience.{kind}"
-            writer.register("audience", rows)
-            write_rows(writer, "SELECT * FROM audience", [], path, notes)
-        return _Download(path, when_closed)

@@ -52,7 +52,7 @@ class PublishedFile:
         self._lock = threading.Lock()
         self._version: tuple[int, int, int] | None = None
         self._database: duckdb.DuckDBPyConnection | None = None
-        self._versions = 0
+        self._databases = 0
         self._spilled = Path(tempfile.mkdtemp(prefix="genome-dashboard-"))
         weakref.finalize(self, shutil.rmtree, self._spilled, ignore_errors=True)
         self._readers = 0
@@ -66,19 +66,25 @@ class PublishedFile:
             return ""
 
     @contextmanager
-    def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(
+        self, seconds: float = _QUERY_SECONDS, own_memory: str | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection on the file as it is now; it sees one version of it from first to last query.
 
         A query that still runs after ``seconds``, or when the file is closed, ends in
-        :class:`duckdb.InterruptException`.
+        :class:`duckdb.InterruptException`. With ``own_memory`` the connection is to a database of its own, of so much,
+        so that long work holds no version's.
         """
-        cursor = self._current().cursor()
+        with self._lock:
+            database = self._current() if own_memory is None else self._attach(own_memory)
+        cursor = database.cursor()
+        del database
         is_done = threading.Event()
         watch = threading.Thread(target=self._interrupt, args=(cursor, is_done, seconds), daemon=True)
+        watch.start()
         with self._lock:
             self._readers += 1
         try:
-            watch.start()
             cursor.execute(f"USE {_CATALOG}")
             yield cursor
         finally:
@@ -103,17 +109,20 @@ class PublishedFile:
                 cursor.interrupt()
 
     def _current(self) -> duckdb.DuckDBPyConnection:
-        with self._lock:
-            try:
-                version = _version(self.path)
-            except FileNotFoundError:
-                raise PublishedFileMissing(str(self.path)) from None
+        with suppress(FileNotFoundError):
+            version = _version(self.path)
             if self._database is None or version != self._version:
                 # The older database is dropped, not closed: cursors of requests under way keep it alive.
-                self._versions += 1
-                self._database = _attach(self.path, self._spilled / str(self._versions))
+                self._database = self._attach(_MEMORY_LIMIT)
                 self._version = version
             return self._database
+        raise PublishedFileMissing(str(self.path))
+
+    def _attach(self, memory_limit: str) -> duckdb.DuckDBPyConnection:
+        if not self.path.exists():
+            raise PublishedFileMissing(str(self.path))
+        self._databases += 1
+        return _attach(self.path, memory_limit, self._spilled / str(self._databases))
 
 
 def _version(path: Path) -> tuple[int, int, int]:
@@ -151,8 +160,8 @@ def remembered_rows(
     return connection.execute(f"FROM {name}").df()
 
 
-def _attach(path: Path, spilled: Path) -> duckdb.DuckDBPyConnection:
-    database = connect(config={"memory_limit": _MEMORY_LIMIT, "temp_directory": str(spilled)})
+def _attach(path: Path, memory_limit: str, spilled: Path) -> duckdb.DuckDBPyConnection:
+    database = connect(config={"memory_limit": memory_limit, "temp_directory": str(spilled)})
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")

@@ -30,6 +30,8 @@ _THREADS = 16  # more than exports can wait in: see exports.HELD_AT_ONCE
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection on which a request that arrives bit by bit does not count as activity."""
 
+    last_activity: float
+
     def handle_read(self) -> None:
         """Read what has come; the time a request may take starts with its first byte."""
         began = self.last_activity if self.request is not None else None

@@ -308,23 +308,38 @@ def test_an_export_that_is_too_large_is_refused(client: FlaskClient, monkeypatch
 
 def test_so_many_exports_are_under_way_at_once(connection: duckdb.DuckDBPyConnection) -> None:
     making = exports.Exports(made_at_once=1, held_at_once=2)
-    selection = Selection.parse("first=5")
-    first, size = making.make(connection, LATEST, selection, "csv")
-    second, _ = making.make(connection, LATEST, selection, "parquet")
+
+    def make(kind: str) -> Any:
+        with making.turn() as place:
+            return exports.audience_file(connection, LATEST, Selection.parse("first=5"), kind, place)
+
+    first, size = make("csv")
+    second, _ = make("parquet")
     assert size == 5
     with pytest.raises(exports.ExportRefused, match="Too many exports are under way"):
-        making.make(connection, LATEST, selection, "csv")
+        make("csv")
     first.close()
     first.close()
-    third, _ = making.make(connection, LATEST, selection, "csv")
+    third, _ = make("csv")
     with pytest.raises(exports.ExportRefused):
-        making.make(connection, LATEST, selection, "csv")
+        make("csv")
     # One that could not be made gives its place back.
     second.close()
     with pytest.raises(ConfigError):
-        making.make(connection, LATEST, selection, "exe")
-    making.make(connection, LATEST, selection, "csv")[0].close()
+        make("exe")
+    make("csv")[0].close()
     third.close()
+
+
+def test_a_visitor_is_told_to_wait(published_path: Path) -> None:
+    client = create_app(published_path).server.test_client()
+    downloads = [client.get("/export/audience.csv?first=5") for _ in range(exports.HELD_AT_ONCE)]
+    refused = client.get("/export/audience.csv?first=5")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+    assert refused.text == "Too many exports are under way: try again in a minute."
+    for download in downloads:
+        download.close()
+    assert client.get("/export/audience.csv?first=5").status_code == 200
 
 
 def test_two_exports_put_rows_aside_in_folders_of_their_own(
@@ -340,7 +355,8 @@ def test_two_exports_put_rows_aside_in_folders_of_their_own(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(exports, "write_rows", write)
     for _ in range(2):
-        exports.Exports().make(connection, LATEST, Selection(), "csv")[0].close()
+        with exports.Exports().turn() as place:
+            exports.audience_file(connection, LATEST, Selection(), "csv", place)[0].close()
     (one, one_mode), (other, other_mode) = seen
     assert one != other
     assert one_mode == other_mode == 0o700

@@ -104,8 +104,12 @@ def test_each_version_puts_rows_aside_in_a_folder_of_its_own(
     with published.connect() as under_way:
         os.replace(newer, published.path)
         with published.connect() as next_request, PublishedFile(published_path).connect() as other_process:
-            folders = [_spilled(connection) for connection in (under_way, next_request, other_process)]
-            assert len(set(folders)) == 3
+            with published.connect(own_memory="100MB") as alone:
+                folders = [_spilled(connection) for connection in (under_way, next_request, other_process, alone)]
+                limits = [_setting(connection, "memory_limit") for connection in (next_request, alone)]
+                assert _latest(alone) == _latest(next_request)
+            assert limits == ["381.4 MiB", "95.3 MiB"]
+            assert len(set(folders)) == 4
             assert all(folder.parent.stat().st_mode & 0o777 == 0o700 for folder in folders)
             assert all(folder.is_relative_to(spill) for folder in folders)
     del published
@@ -121,7 +125,11 @@ def test_the_readers_of_commands_put_rows_aside_in_folders_of_their_own(publishe
 
 
 def _spilled(connection: duckdb.DuckDBPyConnection) -> Path:
-    return Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+    return Path(_setting(connection, "temp_directory"))
+
+
+def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    return str(connection.execute("SELECT current_setting(?)", [name]).fetchall()[0][0])
 
 
 _ENDLESS = "SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b WHERE hash(a.range, b.range) = 1"
@@ -157,7 +165,7 @@ def test_a_page_that_took_too_long_says_so(published_path: Path, monkeypatch: py
     def take_long(request: PageRequest) -> None:
         request.connection.execute(_ENDLESS).fetchall()
 
-    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.2, None))  # type: ignore[attr-defined]
     monkeypatch.setattr(PAGES["/value"], "layout", take_long)
     assert render(PublishedFile(published_path), "/value", "", None)[3] == "Took too long"
 
