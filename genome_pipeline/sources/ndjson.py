@@ -85,9 +85,10 @@ class NdjsonRows(QueriedRows):
         end = b""
         with open_bytes(self.path) as stream:
             for piece in iter(lambda: stream.read(_CHUNK), b""):
-                if any(text in end + piece for text in _LIKE_NESTED):
+                whole = end + piece
+                if any(text in whole for text in _LIKE_NESTED):
                     return True
-                end = piece[1 - max(map(len, _LIKE_NESTED)) :]
+                end = whole[1 - max(map(len, _LIKE_NESTED)) :]
         return False
 
     def sentence(self, message: str) -> str:

@@ -40,7 +40,8 @@ def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
         with zipfile.ZipFile(stream) as parts:
             ((_, book),) = _targets(parts, "", "/officeDocument").items()
             worksheets = _targets(parts, book, "/worksheet")
-            shown, hidden = [], []
+            shown: list[str] = []
+            hidden: list[str] = []
             for sheet in _xml(parts, book).iterfind(".//{*}sheet"):
                 key = _relation(sheet)
                 if key in worksheets and _has_values(parts, worksheets[key]):
