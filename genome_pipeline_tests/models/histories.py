@@ -15,9 +15,10 @@ from genome_pipeline_tests.models.populations import customers
 START = date(2023, 1, 1)
 HORIZON_DAYS = 90
 WINDOW_DAYS = 90
+YEAR_DAYS = 365
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """Purchase days (customer number, day number since START, amount), one row each, in order."""
 
@@ -49,6 +50,9 @@ class History:
             "average_order_value_amount": spend / count,
             "order_gap_mean_days": ((last - first) / (count - 1)).where(count > 1),
             "overdue_ratio": (now - last) / ((last - first) / (count - 1)).where(count > 1),
+            "last_gap_days": by_customer["day"].diff().groupby(seen["customer"]).last(),
+            "active_year_share": ((now - 1 - seen["day"]) // YEAR_DAYS).groupby(seen["customer"]).nunique()
+            / ((now - 1 - first) // YEAR_DAYS + 1),
         }
         for name, values in columns.items():
             frame[name] = values.to_numpy()
@@ -56,6 +60,11 @@ class History:
             window = seen[(seen["day"] >= start) & (seen["day"] < start + WINDOW_DAYS)].groupby("customer")["amount"]
             frame[f"{name}_purchase_day_count"] = window.size().reindex(first.index, fill_value=0).to_numpy()
             frame[f"{name}_spend_amount"] = window.sum().reindex(first.index, fill_value=0.0).round(2).to_numpy()
+        for name, years in (("year_ago", 1), ("two_years_ago", 2)):
+            start = now - years * YEAR_DAYS
+            days = seen[(seen["day"] >= start) & (seen["day"] < start + WINDOW_DAYS)].groupby("customer").size()
+            was_there = first < start + WINDOW_DAYS
+            frame[f"{name}_purchase_day_count"] = days.reindex(first.index, fill_value=0).where(was_there).to_numpy()
         return frame
 
     def snapshot(self, as_of: date, horizon_days: int = HORIZON_DAYS) -> LabelledSnapshot:
@@ -77,10 +86,15 @@ class History:
         )
         return LabelledSnapshot(as_of, horizon_days, features, outcomes)
 
-    def labelled(self, as_of: date) -> list[LabelledSnapshot]:
-        """What a model at ``as_of`` learns from, of snapshots every thirty days."""
-        dates = [START + timedelta(days=days) for days in range(60, (as_of - START).days, 30)]
-        return [self.snapshot(*wanted) for wanted in snapshots_to_learn_from(dates, as_of, as_of, HORIZON_DAYS)]
+    def labelled(self, as_of: date) -> tuple[LabelledSnapshot, ...]:
+        """What a model at ``as_of`` learns from, of snapshots every thirty days; the same ones each time."""
+        return _labelled(self, as_of)
+
+
+@cache
+def _labelled(log: History, as_of: date) -> tuple[LabelledSnapshot, ...]:
+    dates = [START + timedelta(days=days) for days in range(60, (as_of - START).days, 30)]
+    return tuple(log.snapshot(*wanted) for wanted in snapshots_to_learn_from(dates, as_of, as_of, HORIZON_DAYS))
 
 
 @cache

@@ -47,6 +47,10 @@ _TYPICAL: dict[str, Any] = {
     "return_line_count": 0,
     "return_amount": 0.0,
     "return_share": 0.0,
+    "last_gap_days": 34,
+    "active_year_share": 1.0,
+    "year_ago_purchase_day_count": np.nan,  # they first bought after that season
+    "two_years_ago_purchase_day_count": np.nan,
 }
 
 
@@ -107,6 +111,8 @@ def value_of(features: pd.DataFrame, **columns: Any) -> pd.DataFrame:
         "expected_spend": 150.0,
         "expected_spend_lower": 50.0,
         "expected_spend_upper": 250.0,
+        "orders_if_retained": 3.0 / 0.9,
+        "spend_per_order_amount": 50.0,
         "naive_expected_orders": 3.0,
         "naive_expected_spend": 150.0,
         "abstain_reason": None,

@@ -9,9 +9,11 @@ from scipy.special import hyp2f1
 
 from genome_pipeline.models.btyd import (
     _FAMILIES,
+    PARETO_PRIOR,
     BgNbd,
     GammaGamma,
     MbgNbd,
+    NormalPrior,
     NotEnoughData,
     ParetoNbd,
     _sampled_rows,
@@ -201,6 +203,40 @@ def test_predictions_agree_with_simulated_futures(model: Any) -> None:
         assert abs(expected[group].mean() - future[group].mean()) < 4 * error
         share = bought[group].mean()
         assert abs(share - (future[group] > 0).mean()) < 4 * np.sqrt(share * (1 - share) / group.sum())
+
+
+def test_the_prior_is_not_felt_where_customers_are_many() -> None:
+    t = np.random.default_rng(1).uniform(100, 400, 20_000)
+    x, t_x, _ = simulate(MODELS[2], t, 0.0, seed=2)
+    free, bound = fit_pareto_nbd(x, t_x, t), fit_pareto_nbd(x, t_x, t, PARETO_PRIOR)
+    totals = [model.expected_purchases(x, t_x, t, 90.0).sum() for model in (free, bound)]
+    assert totals[1] == pytest.approx(totals[0], rel=1e-3)
+    assert bound.log_likelihood == pytest.approx(free.log_likelihood, abs=0.1)
+    assert bound.log_likelihood <= free.log_likelihood + 1e-3
+
+
+def test_the_prior_is_the_whole_story_where_it_allows_nothing_else() -> None:
+    """Times are in units of the mean T, 50."""
+    x, t_x, t = np.repeat([0.0, 2.0], 15), np.repeat([0.0, 30.0], 15), np.full(30, 50.0)
+    found = fit_pareto_nbd(x, t_x, t, NormalPrior(PARETO_PRIOR.means, 1e-4))
+    assert (found.r, found.alpha, found.s, found.beta) == pytest.approx((0.5, 15.0, 0.5, 25.0), rel=1e-3)
+
+
+def test_twelve_customers_have_sane_parameters_with_the_prior() -> None:
+    """All bought five times, evenly: without a prior the likelihood rises to where customers do not differ at all."""
+    x, t_x, t = np.full(12, 5.0), np.full(12, 48.0), np.full(12, 50.0)
+    free, bound = fit_pareto_nbd(x, t_x, t), fit_pareto_nbd(x, t_x, t, PARETO_PRIOR)
+    assert max(abs(np.log(value)) for value in (free.r, free.s / free.beta)) > 5
+    assert 0.5 < bound.r < 50
+    assert 0.0003 < bound.s / bound.beta < 0.05
+    (expected, *_) = bound.expected_purchases(x, t_x, t, 10.0)
+    assert expected == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_prior_and_none_are_kept_apart() -> None:
+    x, t_x, t = np.repeat([0.0, 2.0], 15), np.repeat([0.0, 30.0], 15), np.full(30, 50.0)
+    assert fit_pareto_nbd(x, t_x, t, PARETO_PRIOR) != fit_pareto_nbd(x, t_x, t)
+    assert fit_pareto_nbd(x, t_x, t, PARETO_PRIOR) == fit_pareto_nbd(x[::-1], t_x[::-1], t[::-1], PARETO_PRIOR)
 
 
 def test_p_alive() -> None:

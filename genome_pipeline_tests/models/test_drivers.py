@@ -1,6 +1,4 @@
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,38 +10,34 @@ from scipy.special import expit
 
 from genome_pipeline.contracts.tables import NULLABLE_GENES, TABLES
 from genome_pipeline.models import drivers
-from genome_pipeline.models.drivers import HISTORY, TERMS, Explanation, Floats, describe, explain, explain_customers
-from genome_pipeline.models.risk import NaiveRisk, RiskModel, fit_risk_model
-from genome_pipeline.models.value import NaiveValue, ValueModel, fit_value_model
-from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
-from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
-
-NOW = START + timedelta(days=390)
-BEFORE = START + timedelta(days=360)
-
-
-@dataclass
-class Additive:
-    """A model whose contributions are the numbers of two genes, halved, and the base 10."""
-
-    prediction: str = "expected_spend"
-
-    def explain(self, features: pd.DataFrame) -> Mapping[str, Explanation]:
-        contributions = np.zeros((len(features), len(TERMS)))
-        contributions[:, TERMS.index(HISTORY)] = -features["days_since_last_order"] / 2
-        contributions[:, TERMS.index("recent_spend_amount")] = features["recent_spend_amount"] / 2
-        return {self.prediction: Explanation(10.0, contributions)}
+from genome_pipeline.models.drivers import (
+    PURCHASE_RATE,
+    SILENCE,
+    TERMS,
+    Explanation,
+    Link,
+    describe,
+    explain,
+    explain_customers,
+    no_terms,
+)
+from genome_pipeline_tests.models.populations import customers
 
 
-class Abstaining:
-    def explain(self, features: pd.DataFrame) -> Mapping[str, Explanation]:
-        return {}
+def explained(features: pd.DataFrame, prediction: str = "expected_spend", sign: float = 1.0) -> dict[str, Explanation]:
+    """Contributions are the numbers of two genes, halved, and the base 10."""
+    contributions = np.zeros((len(features), len(TERMS)))
+    contributions[:, TERMS.index(SILENCE)] = -sign * features["days_since_last_order"] / 2
+    contributions[:, TERMS.index("recent_spend_amount")] = features["recent_spend_amount"] / 2
+    return {prediction: Explanation(10.0, contributions)}
 
 
 def rows_of(
-    model: drivers.Explainable, features: pd.DataFrame, previous: pd.DataFrame | None = None, currency: str = "GBP"
+    features: pd.DataFrame,
+    previous: pd.DataFrame | None = None,
+    explain_batch: Callable[[pd.DataFrame], Mapping[str, Explanation]] = explained,
 ) -> pd.DataFrame:
-    return pd.concat(explain_customers([model], features, previous, currency), ignore_index=True)
+    return pd.concat(explain_customers(explain_batch, features, previous, "GBP"), ignore_index=True)
 
 
 def words_of(term: str, features: pd.DataFrame, currency: str = "") -> list[str]:
@@ -51,15 +45,15 @@ def words_of(term: str, features: pd.DataFrame, currency: str = "") -> list[str]
 
 
 def test_rows_of_customers_known_before_and_new() -> None:
-    now = customers(["b", "a"], days_since_last_order=[63, 10], recent_spend_amount=[0.0, 120.5])
+    now = customers(["b", "a"], days_since_last_order=[63, 20], overdue_ratio=1.0, recent_spend_amount=[0.0, 120.5])
     before = customers(["x", "a"], days_since_last_order=[1, 40], recent_spend_amount=[9.0, 20.5])
-    found = rows_of(Additive(), now, before)
+    found = rows_of(now, before)
     assert found.drop(columns=["as_of", "prediction"]).astype(object).fillna("-").values.tolist() == [
         ["a", 0, "average_customer", 10.0, 0.0, "the average customer"],
         ["a", 1, "recent_spend_amount", 60.25, 50.0, "spent 120.50 GBP in the last 91 days"],
-        ["a", 2, "purchase_history", -5.0, 15.0, "last order 10 days ago, usually every 34 days"],
+        ["a", 2, "silence", -10.0, 10.0, "last order 20 days ago, usually every 34 days"],
         ["b", 0, "average_customer", 10.0, "-", "the average customer"],
-        ["b", 1, "purchase_history", -31.5, "-", "last order 63 days ago, usually every 34 days"],
+        ["b", 1, "silence", -31.5, "-", "last order 63 days ago, usually every 34 days"],
     ]
     assert set(found["prediction"]) == {"expected_spend"}
     assert tuple(found.columns) == TABLES["customer_drivers"].columns
@@ -67,33 +61,63 @@ def test_rows_of_customers_known_before_and_new() -> None:
 
 def test_a_driver_that_adds_nothing_any_more_is_told() -> None:
     now = customers(["a"], days_since_last_order=0, recent_spend_amount=20.0)
-    found = rows_of(Additive(), now, customers(["a"], days_since_last_order=8, recent_spend_amount=20.0))
+    found = rows_of(now, customers(["a"], days_since_last_order=8, recent_spend_amount=20.0))
     changes = dict(zip(found["driver"], found["contribution_change"], strict=True))
-    assert changes == {"average_customer": 0.0, "recent_spend_amount": 0.0, HISTORY: 4.0}
+    assert changes == {"average_customer": 0.0, "recent_spend_amount": 0.0, SILENCE: 4.0}
 
 
 def test_terms_beyond_the_fifth_are_the_rest() -> None:
-    class Steps:
-        def explain(self, features: pd.DataFrame) -> Mapping[str, Explanation]:
-            return {"churn_probability": Explanation(0.5, np.arange(len(TERMS), dtype=float)[np.newaxis] / 1000)}
+    def steps(features: pd.DataFrame) -> dict[str, Explanation]:
+        return {"expected_orders": Explanation(0.5, np.arange(len(TERMS), dtype=float)[np.newaxis] / 1000)}
 
-    found = rows_of(Steps(), customers(["a"]))
+    found = rows_of(customers(["a"], overdue_ratio=1.0), explain_batch=steps)
     assert found["driver_rank"].tolist() == [0, 1, 2, 3, 4, 5, 6]
     assert found["driver"].tolist() == ["average_customer", *TERMS[:-6:-1], "everything_else"]
     assert found["contribution"].iloc[-1] == pytest.approx(sum(range(len(TERMS) - 5)) / 1000)
     assert found["explanation"].iloc[-1] == "everything else"
 
 
-def test_a_model_that_abstains_gives_no_rows() -> None:
-    assert list(explain_customers([Abstaining()], customers(["a"]), customers(["a"]), "GBP")) == []
-    assert list(explain_customers([Additive()], customers([]), None, "GBP")) == []
+@pytest.mark.parametrize(
+    ("prediction", "overdue", "contribution", "is_told"),
+    [
+        ("expected_spend", 1.6, 21.73, False),  # longer than usual: no reason to expect more
+        ("expected_spend", 1.6, -21.73, True),
+        ("expected_spend", 1.4, 21.73, True),
+        ("expected_spend", 0.4, -21.73, False),  # bought a moment ago: no reason to expect less
+        ("expected_spend", 0.4, 21.73, True),
+        ("expected_orders", 1.6, 21.73, False),
+        ("churn_probability", 1.6, -0.2, False),
+        ("churn_probability", 1.6, 0.2, True),
+        ("churn_probability", 0.4, 0.2, False),
+        ("churn_probability", 0.4, -0.2, True),
+        ("churn_probability", np.nan, -0.2, True),  # one purchase day: no usual gap
+    ],
+)
+def test_silence_is_not_told_against_the_customers_own_facts(
+    prediction: str, overdue: float, contribution: float, is_told: bool
+) -> None:
+    """It is part of everything else then, so that contributions still add up."""
+    contributions = np.full((1, len(TERMS)), 0.001)
+    contributions[:, TERMS.index(SILENCE)] = contribution
+
+    def one(features: pd.DataFrame) -> dict[str, Explanation]:
+        return {prediction: Explanation(0.5, contributions)}
+
+    found = rows_of(customers(["a"], overdue_ratio=overdue), explain_batch=one)
+    assert (SILENCE in set(found["driver"])) == is_told
+    assert found["contribution"].sum() == pytest.approx(0.5 + contributions.sum(), abs=1e-12)
+
+
+def test_nothing_explained_gives_no_rows() -> None:
+    assert list(explain_customers(lambda features: {}, customers(["a"]), customers(["a"]), "GBP")) == []
+    assert list(explain_customers(explained, customers([]), None, "GBP")) == []
 
 
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     now = customers(list("abcde"), days_since_last_order=[5, 4, 3, 2, 1], recent_spend_amount=[1.0, 2, 3, 4, 5])
-    whole = rows_of(Additive(), now, now.iloc[1:])
+    whole = rows_of(now, now.iloc[1:])
     monkeypatch.setattr(drivers, "BATCH_CUSTOMERS", 2)
-    pd.testing.assert_frame_equal(rows_of(Additive(), now, now.iloc[1:]), whole)
+    pd.testing.assert_frame_equal(rows_of(now, now.iloc[1:]), whole)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +134,15 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ("weekend_share", {"weekend_share": 0.305}, "", "30% of purchase days at weekends"),
         ("momentum_share", {"momentum_share": None}, "", "no purchase day in the last 182 days"),
         ("return_share", {"return_share": 1.5}, "", "returned 150% of what was bought"),
+        ("last_gap_days", {"last_gap_days": 1}, "", "1 day between the last two purchase days"),
+        ("active_year_share", {"active_year_share": 0.5}, "", "bought in 50% of the years since the first order"),
+        (
+            "year_ago_purchase_day_count",
+            {"year_ago_purchase_day_count": 2},
+            "",
+            "2 purchase days in the same 91 days a year before",
+        ),
+        ("two_years_ago_purchase_day_count", {}, "", "no customer then"),
     ],
 )  # fmt: skip
 def test_words(term: str, columns: dict[str, object], currency: str, words: str) -> None:
@@ -124,9 +157,13 @@ def test_words(term: str, columns: dict[str, object], currency: str, words: str)
         (63, None, "one purchase day, 63 days ago"),
     ],
 )
-def test_words_of_the_purchase_history(since: int, gap: float | None, words: str) -> None:
-    features = customers(["a"], days_since_last_order=since, order_gap_mean_days=gap)
-    assert words_of(HISTORY, features) == [words]
+def test_words_of_the_silence(since: int, gap: float | None, words: str) -> None:
+    assert words_of(SILENCE, customers(["a"], days_since_last_order=since, order_gap_mean_days=gap)) == [words]
+
+
+def test_words_of_the_rate() -> None:
+    features = customers(["a", "b"], purchase_day_count=[1, 1_200], t_days=[1, 1_300])
+    assert words_of(PURCHASE_RATE, features) == ["1 purchase day in 1 day", "1,200 purchase days in 1,300 days"]
 
 
 def test_each_customer_gets_the_words_of_their_own_numbers() -> None:
@@ -148,96 +185,81 @@ def test_no_two_terms_are_told_alike_of_a_customer_of_one_day() -> None:
     assert len(set(words)) == len(words) == 5
 
 
-_LINKS: dict[str, Callable[[Floats], Floats]] = {"identity": lambda score: score, "exp": np.exp, "expit": expit}
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    terms=arrays(np.float64, (5, len(TERMS) + 1), elements=st.floats(-0.5, 0.5)),
-    constant=st.floats(-3, 3),
-    link=st.sampled_from(sorted(_LINKS)),
-)
-def test_contributions_add_up_for_any_terms(terms: np.ndarray, constant: float, link: str) -> None:
-    inverse = _LINKS[link]
-    terms[:, -1] = constant
-    found = explain(terms[1:], terms[0], inverse)
-    assert found.base == pytest.approx(inverse(terms[:1].sum(axis=1))[0])
-    np.testing.assert_allclose(found.base + found.contributions.sum(axis=1), inverse(terms[1:].sum(axis=1)), atol=1e-6)
-
-
-def test_the_average_customer_has_no_contributions() -> None:
-    terms = np.full((1, len(TERMS) + 1), 0.25)
-    found = explain(terms, terms[0], expit)
-    assert not found.contributions.any()
-
-
-@pytest.fixture(scope="module")
-def risk() -> RiskModel:
-    return fit_risk_model(history().features(NOW), history().labelled(NOW), HORIZON_DAYS, seed=0)
-
-
-@pytest.fixture(scope="module")
-def value() -> ValueModel:
-    return fit_value_model(history().features(NOW), history().labelled(NOW), HORIZON_DAYS, 0.8, seed=0)
-
-
-def assert_adds_up(model: RiskModel | ValueModel, features: pd.DataFrame, previous: pd.DataFrame) -> pd.DataFrame:
-    """Contributions of each customer add up to the prediction, and changes to how it moved; returns the rows."""
-    found = rows_of(model, features, previous)
-    assert_keeps_contract("customer_drivers", found)
-    now, then = (model.predict(frame).set_index("customer_id") for frame in (features, previous))
-    for prediction, rows in found.groupby("prediction", observed=True):
-        by_customer = rows.groupby("customer_id")
-        predicted = now[prediction]
-        assert set(rows["customer_id"]) == set(predicted.index)
-        assert (by_customer["contribution"].sum() - predicted).abs().max() < 1e-6
-        moved = (predicted - then[prediction]).dropna()
-        changed = by_customer["contribution_change"].sum(min_count=1).dropna()
-        assert set(changed.index) == set(moved.index)
-        assert (changed - moved).abs().max() < 1e-6
+def of_terms(*scores: dict[str, float], constant: float = 0.0) -> list[np.ndarray]:
+    """Terms of one customer, which are 0 but for those given."""
+    found = []
+    for score in scores:
+        terms = no_terms(1)
+        terms[:, -1] = constant
+        for name, value in score.items():
+            terms[0, TERMS.index(name)] = value
+        found.append(terms)
     return found
 
 
-def test_drivers_of_the_fitted_models_add_up(risk: RiskModel, value: ValueModel) -> None:
-    now, before = history().features(NOW), history().features(BEFORE).iloc[:500]
-    for model, prediction in ((risk, "churn_probability"), (value, "expected_spend")):
-        found = assert_adds_up(model, now, before)
-        assert set(found["prediction"]) == {prediction}
-        assert found["contribution_change"].isna().any()
+ZERO = np.zeros(len(TERMS) + 1)
 
 
-def test_drivers_of_btyd_are_the_history_and_the_amounts() -> None:
-    now, before = history().features(NOW), history().features(BEFORE)
-    risk = assert_adds_up(fit_risk_model(now, [], HORIZON_DAYS, seed=0), now, before)
-    value = assert_adds_up(fit_value_model(now, [], HORIZON_DAYS, 0.8, seed=0), now, before)
-    assert set(risk["driver"]) == {"average_customer", HISTORY}
-    assert set(value["driver"]) == {"average_customer", HISTORY, "monetary_value_amount"}
+def test_one_term_makes_all_of_the_difference() -> None:
+    """From even odds to three to one that they buy."""
+    found = explain(of_terms({"t_days": np.log(3)}), [ZERO], Link.CHURN)
+    assert found.base == pytest.approx(0.5)
+    assert found.contributions[0, TERMS.index("t_days")] == pytest.approx(-0.25)
+    assert np.count_nonzero(found.contributions) == 1
 
 
-def test_drivers_of_the_naive_baseline_are_the_recent_window(risk: RiskModel, value: ValueModel) -> None:
-    now, before = history().features(NOW), history().features(BEFORE)
-    reference = NaiveRisk().terms(now, HORIZON_DAYS).mean(axis=0)
-    references = {"naive": NaiveValue().terms(now, HORIZON_DAYS).mean(axis=1)}
-    naive_risk = replace(risk, parts={"naive": NaiveRisk()}, reference=reference)
-    naive_value = replace(
-        value, parts={"naive": NaiveValue()}, levels={"naive": np.array([1.0, 1.5])}, references=references
-    )
-    found = assert_adds_up(naive_risk, now, before), assert_adds_up(naive_value, now, before)
-    assert [set(rows["driver"]) - {"average_customer"} for rows in found] == [
-        {"recent_purchase_day_count"},
-        {"recent_spend_amount"},
-    ]
+def test_two_terms_of_one_score_share_the_difference() -> None:
+    found = explain(of_terms({"t_days": np.log(9), "weekend_share": -np.log(3)}), [ZERO], Link.CHURN)
+    assert found.contributions[0, TERMS.index("t_days")] == pytest.approx(-0.5)
+    assert found.contributions[0, TERMS.index("weekend_share")] == pytest.approx(0.25)
 
 
-def test_without_amounts_orders_are_explained() -> None:
-    now = history().features(NOW)
-    amounts = [column for column in now.columns if column.endswith("_amount")]
-    now[amounts] = np.nan
-    found = assert_adds_up(fit_value_model(now, [], HORIZON_DAYS, 0.8, seed=0), now, now.iloc[:10])
-    assert set(found["prediction"]) == {"expected_orders"}
+def test_spend_is_chance_times_days_times_amount() -> None:
+    """Half buy, on two days, for 1; 20 times the amount alone adds 19."""
+    found = explain(of_terms({}, {}, {"return_share": np.log(20)}), [ZERO, ZERO, ZERO], Link.SPEND)
+    assert found.base == pytest.approx(0.5 * 2)
+    assert found.contributions[0, TERMS.index("return_share")] == pytest.approx(19)
+    orders = explain(of_terms({}, {"return_share": np.log(4)}), [ZERO, ZERO], Link.ORDERS)
+    assert (orders.base, orders.contributions.sum()) == pytest.approx((1.0, 1.5))
 
 
-def test_models_of_too_few_customers_give_no_rows() -> None:
-    few = customers([str(number) for number in range(29)])
-    models = fit_risk_model(few, [], HORIZON_DAYS, seed=0), fit_value_model(few, [], HORIZON_DAYS, 0.8, seed=0)
-    assert list(explain_customers(models, few, few, "GBP")) == []
+def test_genes_that_say_the_same_as_the_history_are_told_with_it() -> None:
+    terms = of_terms({"days_since_last_order": -1.0, SILENCE: -2.0, "order_count": 0.5, PURCHASE_RATE: 0.25})
+    found = explain(terms, [ZERO], Link.CHURN).contributions[0]
+    assert set(np.flatnonzero(found)) == {TERMS.index(SILENCE), TERMS.index(PURCHASE_RATE)}
+    assert found.sum() == pytest.approx(expit(2.25) - 0.5)
+    assert found[TERMS.index(SILENCE)] / found[TERMS.index(PURCHASE_RATE)] == pytest.approx(-4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    terms=arrays(np.float64, (3, 4, len(TERMS) + 1), elements=st.floats(-0.5, 0.5)),
+    constants=st.tuples(*[st.floats(-3, 3)] * 3),
+    link=st.sampled_from(Link),
+)
+def test_contributions_add_up_for_any_terms(
+    terms: np.ndarray, constants: tuple[float, float, float], link: Link
+) -> None:
+    terms[:, :, -1] = np.array(constants)[:, np.newaxis]
+    scores = [*terms[: link.value]]
+    found = explain([rows[1:] for rows in scores], [rows[0] for rows in scores], link)
+    ends = link.value_at([rows.sum(axis=1) for rows in scores])
+    assert found.base == pytest.approx(ends[0])
+    np.testing.assert_allclose(found.base + found.contributions.sum(axis=1), ends[1:], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("link", Link)
+def test_slopes_are_those_of_the_prediction(link: Link) -> None:
+    scores = [np.array([0.3, -2.0]), np.array([-1.0, 0.5]), np.array([2.0, 3.0])][: link.value]
+    for place, slope in enumerate(link.slopes_at(scores)):
+        above, below = (
+            link.value_at([s + step * (i == place) for i, s in enumerate(scores)]) for step in (1e-6, -1e-6)
+        )
+        assert slope == pytest.approx((above - below) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("link", Link)
+def test_the_average_customer_has_no_contributions(link: Link) -> None:
+    terms = np.full((1, len(TERMS) + 1), 0.25)
+    found = explain([terms] * link.value, [terms[0]] * link.value, link)
+    assert not found.contributions.any()

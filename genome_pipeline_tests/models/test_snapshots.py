@@ -1,6 +1,6 @@
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.snapshots import (
     LabelledSnapshot,
-    last_matured,
+    is_same_season,
+    origins,
     pooled_rows,
     snapshot_date,
     snapshots_to_learn_from,
@@ -30,6 +31,10 @@ def labelled(day: int, horizon_days: int, size: int = 30) -> LabelledSnapshot:
     features = customers([f"{number:02d}" for number in range(size)], as_of=at(day))
     outcomes = features[["customer_id"]].assign(actual_orders=0.0, actual_spend=0.0, has_churned=True)
     return LabelledSnapshot(at(day), horizon_days, features, outcomes)
+
+
+def days_of(snapshots: Sequence[LabelledSnapshot]) -> list[int]:
+    return [(snapshot.as_of - START).days for snapshot in snapshots]
 
 
 def wanted(days: range | list[int], now: int, horizon_days: int = 90) -> list[tuple[int, int]]:
@@ -54,25 +59,54 @@ def test_half_horizons_are_known_before_one_has_passed() -> None:
     assert wanted([30], 120) == [(30, 45), (30, 90)]
 
 
-def test_what_is_wanted_of_a_long_log() -> None:
-    """Of months of 30 days, at day 480, horizon 90: by now 420 has half a horizon, 390 all, and by 390 330 half."""
-    now_trained_on = [(day, 45) for day in (420, 390, 360, 330, 300)]
-    then_trained_on = [(day, 45) for day in (330, 300, 270, 240, 210)]
-    a_year_before = (120, 90)
-    assert wanted(range(0, 480, 30), 480) == sorted({*now_trained_on, *then_trained_on, (390, 90), a_year_before})
+def test_what_is_trained_on_and_predicted_again_of_a_long_log() -> None:
+    """Months of 30 days, at day 480, horizon 90: 390 is the latest whose horizon has passed, 420 that of half of it."""
+    whole = [labelled(day, 90) for day in range(0, 480, 30) if day + 90 <= 480]
+    half = [labelled(day, 45) for day in range(0, 480, 30) if day + 45 <= 480]
+    snapshots = [*whole, *half]
+    assert days_of(training_snapshots(snapshots, at(480), 45, 90)) == [300, 330, 360, 390, 420]
+    # Eight spread evenly over the 390 days there are: the nearest to 0, 56, 111, 167, 223, 279, 334 and 390.
+    assert days_of(training_snapshots(snapshots, at(480), 90, 90)) == [0, 60, 120, 180, 210, 270, 330, 390]
+    # 0, 60, 120 and 240 days before the latest, and the season of a year before, which is day 115.
+    assert days_of(origins(snapshots, at(480), 90)) == [120, 150, 270, 330, 390]
+    # At an origin, what was known by then: 150 + 90 = 240.
+    assert days_of(training_snapshots(snapshots, at(240), 90, 90)) == [0, 30, 60, 90, 120, 150]
 
 
-def test_the_season_before_is_at_most_twenty_days_off() -> None:
-    assert (135, 90) in wanted([135, 400], 520)  # 520 - 365 = 155
-    assert (175, 90) in wanted([175, 400], 520)
-    assert (134, 90) not in wanted([134, 400], 520)
-    assert (176, 90) not in wanted([176, 400], 520)
+def test_a_log_of_one_matured_snapshot_is_learned_from() -> None:
+    assert days_of(origins([labelled(30, 90)], at(120), 90)) == [30]
+    assert days_of(training_snapshots([labelled(30, 90)], at(120), 90, 90)) == [30]
+    assert days_of(training_snapshots([labelled(30, 45)], at(120), 45, 90)) == [30]
+
+
+def test_of_a_short_log_the_oldest_is_learned_from_too() -> None:
+    """Though snapshots that would be nearer to some of the wanted dates are older than the log."""
+    short = [labelled(day, horizon) for day in (0, 30, 60) for horizon in (45, 90)]
+    assert days_of(origins(short, at(200), 90)) == [0, 60]
+    assert days_of(training_snapshots(short, at(200), 90, 90)) == [0, 30, 60]
+    assert days_of(training_snapshots(short, at(200), 45, 90)) == [0, 30, 60]
+
+
+def test_two_years_are_trained_on_and_no_more() -> None:
+    """800 days and the horizon before now: from day 1,110 on."""
+    snapshots = [labelled(day, 90) for day in range(0, 1_911, 30)]
+    first, *_, last = days_of(training_snapshots(snapshots, at(2_000), 90, 90))
+    assert (first, last) == (1_110, 1_890)
+
+
+def test_a_season_is_at_most_twenty_days_off() -> None:
+    for age, expected in ((344, False), (345, True), (365, True), (385, True), (386, False), (0, False), (730, False)):
+        assert is_same_season(START, START + timedelta(days=age)) == expected
+
+
+def test_the_season_of_a_year_before_is_predicted_again() -> None:
+    snapshots = [labelled(day, 90) for day in (600, 620, 650, 700, 910)]  # of 1,000: 635
+    assert days_of(origins(snapshots, at(1_000), 90)) == [620, 650, 910]
 
 
 def test_snapshots_of_days_are_a_month_apart() -> None:
-    trained_on = [day for day, horizon in wanted(range(200), 200) if horizon == 45]
-    then = [65, 40, 15]  # by the last matured one, of day 110
-    assert trained_on == sorted([155, 130, 105, 80, 55, *then])
+    snapshots = [labelled(day, 45) for day in range(156)]
+    assert days_of(training_snapshots(snapshots, at(200), 45, 90)) == [35, 65, 95, 125, 155]
 
 
 def test_outcomes_after_the_end_of_the_log_are_not_wanted() -> None:
@@ -81,44 +115,40 @@ def test_outcomes_after_the_end_of_the_log_are_not_wanted() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sets(st.integers(0, 700), max_size=40), st.integers(1, 200), st.integers(0, 40))
+@given(st.sets(st.integers(0, 1_200), max_size=40), st.integers(1, 200), st.integers(0, 40))
 def test_what_is_read_is_what_all_snapshots_would_give(days: set[int], horizon_days: int, late: int) -> None:
     """Nothing is known too early, and the choice among what was read is the choice among everything."""
-    now = 710
+    now, known_until = at(1_210), at(1_210 - late)
     dates = sorted(at(day) for day in days)
-    found = snapshots_to_learn_from(dates, at(now), at(now - late), horizon_days)
-    assert all(day + timedelta(days=horizon) <= at(now - late) for day, horizon in found)
+    found = snapshots_to_learn_from(dates, now, known_until, horizon_days)
+    assert all(day + timedelta(days=horizon) <= known_until for day, horizon in found)
     half = training_horizon(horizon_days)
     everything = [
-        labelled((day - START).days, horizon)
+        labelled((day - START).days, horizon, size=1)
         for day in dates
         for horizon in {half, horizon_days}
-        if day + timedelta(days=horizon) <= at(now - late)
+        if day + timedelta(days=horizon) <= known_until
     ]
     read = [snapshot for snapshot in everything if (snapshot.as_of, snapshot.horizon_days) in found]
-    assert training_snapshots(read, at(now), horizon_days) == training_snapshots(everything, at(now), horizon_days)
-    last = last_matured(everything, horizon_days)
-    assert last_matured(read, horizon_days) is last
-    if last is not None:
-        assert training_snapshots(read, last.as_of, horizon_days) == training_snapshots(
-            everything, last.as_of, horizon_days
-        )
+    again = origins(everything, now, horizon_days)
+    assert origins(read, now, horizon_days) == again
+    for by in (known_until, *(origin.as_of for origin in again)):
+        for outcome_days in (half, horizon_days):
+            chosen = training_snapshots(everything, by, outcome_days, horizon_days)
+            assert training_snapshots(read, by, outcome_days, horizon_days) == chosen
+            assert all(one.as_of + timedelta(days=outcome_days) <= by for one in chosen)
+            # The latest is always among them.
+            assert bool(chosen) == any(
+                one.as_of + timedelta(days=outcome_days) <= by and one.horizon_days == outcome_days
+                for one in everything
+            )
 
 
-def test_training_for_selection_is_what_was_known_by_then() -> None:
+def test_training_at_an_origin_knows_nothing_of_its_horizon() -> None:
     halves = [labelled(day, 45) for day in (60, 30, 0, 90)]
-    last = labelled(75, 90)
-    assert training_snapshots([last, *halves], last.as_of, 90) == (halves[2], halves[1])  # 30 + 45 = 75
-    assert training_snapshots([last], last.as_of, 90) == ()
-    assert last_matured([*halves, last, labelled(0, 90)], 90) is last
-    assert last_matured(halves, 90) is None
-
-
-def test_at_most_five_snapshots_are_trained_on() -> None:
-    days = [
-        snapshot.as_of for snapshot in training_snapshots([labelled(d, 45) for d in range(0, 300, 30)], at(400), 90)
-    ]
-    assert days == [at(day) for day in (150, 180, 210, 240, 270)]
+    origin = labelled(75, 90)
+    assert training_snapshots([origin, *halves], origin.as_of, 45, 90) == (halves[2], halves[1])  # 30 + 45 = 75
+    assert training_snapshots([origin, *halves], origin.as_of, 90, 90) == ()
 
 
 def test_usable_snapshots_are_in_order_and_large_enough() -> None:
@@ -159,6 +189,6 @@ def test_rows_beyond_the_limit_are_sampled_by_seed(monkeypatch: pytest.MonkeyPat
     assert features["customer_id"].tolist() == outcomes["customer_id"].tolist()
     assert not features.duplicated(["as_of", "customer_id"]).any()
     assert not features.equals(pooled_rows(snapshots, seed=2)[0])
-    assert np.array_equal(features, pooled_rows(snapshots, seed=1)[0])
+    pd.testing.assert_frame_equal(features, pooled_rows(snapshots, seed=1)[0])
     with pytest.raises(NotEnoughData, match="no snapshot had matured early enough"):
         pooled_rows([], seed=1)

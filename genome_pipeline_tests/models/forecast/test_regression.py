@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from genome_pipeline.models.regression import LogRegression, fit_log_regression
 from scipy.special import expit
 
 from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.forecast.regression import LogRegression, fit_log_regression
 
 MODEL = LogRegression(-1.0, slope=(2.0, 1.0), centre=(1.0, 0.0), low=(0.0, -1.0), high=(3.0, 1.0))
 

@@ -1,14 +1,16 @@
+from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-from genome_pipeline.models.risk import RiskModel, VennAbers, fit_risk_model, log_loss, risk_band
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.snapshots import LabelledSnapshot, last_matured
+from genome_pipeline.models.forecast.risk import RiskModel, VennAbers, fit_risk_model, log_loss, risk_band
+from genome_pipeline.models.snapshots import LabelledSnapshot, origins
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
 
@@ -16,7 +18,7 @@ NOW = START + timedelta(days=390)
 REGULAR = 30.0  # shape of the gaps between purchases
 
 
-def fit(current: pd.DataFrame, labelled: list[LabelledSnapshot]) -> RiskModel:
+def fit(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot]) -> RiskModel:
     return fit_risk_model(current, labelled, HORIZON_DAYS, seed=0)
 
 
@@ -25,18 +27,13 @@ def model() -> RiskModel:
     return fit(history().features(NOW), history().labelled(NOW))
 
 
-@pytest.fixture(scope="module")
-def regular_model() -> RiskModel:
-    return fit(history(REGULAR).features(NOW), history(REGULAR).labelled(NOW))
-
-
 def test_venn_abers_is_isotonic_regression_with_one_more_row() -> None:
     generator = np.random.default_rng(1)
     scores = np.repeat(np.arange(20) / 20, 5)
     is_event = generator.uniform(size=100) < scores
     calibrator = VennAbers.fit(scores, is_event)
     for score in (0.0, 0.35, 0.95):
-        _, (lower,), (upper,) = calibrator.apply([score])
+        (lower,), (upper,) = calibrator.apply([score])
         for outcome, bound in ((0, lower), (1, upper)):
             isotonic = IsotonicRegression().fit(np.append(scores, score), np.append(is_event, outcome))
             assert bound == pytest.approx(isotonic.predict([score])[0])
@@ -52,9 +49,9 @@ def test_venn_abers_is_calibrated() -> None:
 
     calibrator = VennAbers.fit(*draw(20_000)[:2])
     scores, is_event, truth = draw(100_000)
-    probability, lower, upper = calibrator.apply(scores)
-    assert (lower <= probability).all()
-    assert (probability <= upper).all()
+    lower, upper = calibrator.apply(scores)
+    assert (lower <= upper).all()
+    probability = (lower + upper) / 2
     tenth = np.floor(truth * 10)
     for index in range(10):
         rows = tenth == index
@@ -64,10 +61,9 @@ def test_venn_abers_is_calibrated() -> None:
 
 def test_two_scores_give_the_rule_of_succession() -> None:
     calibrator = VennAbers.fit([0.0] * 8 + [1.0] * 8, [0] * 6 + [1] * 2 + [0] * 2 + [1] * 6)
-    (low, high), (low_0, high_0), (low_1, high_1) = calibrator.apply([0.0, 1.0])
+    (low_0, high_0), (low_1, high_1) = calibrator.apply([0.0, 1.0])
     assert (low_0, low_1) == pytest.approx((2 / 9, 3 / 9))
     assert (high_0, high_1) == pytest.approx((6 / 9, 7 / 9))
-    assert (low, high) == pytest.approx((3 / 10, 7 / 10))
 
 
 def test_log_loss_is_finite_for_certain_errors() -> None:
@@ -80,32 +76,47 @@ def test_bands() -> None:
 
 
 def test_predictions_and_candidates_keep_the_contract(model: RiskModel) -> None:
-    features = history().features(NOW)
-    predictions = model.predict(features)
+    predictions = model.predict(history().features(NOW))
     assert_keeps_contract("customer_risk", predictions)
     assert predictions.drop(columns="abstain_reason").notna().all(axis=None)
     assert predictions["abstain_reason"].isna().all()
     assert predictions["customer_id"].is_monotonic_increasing
-    assert (predictions["churn_probability_lower"] <= predictions["churn_probability"]).all()
-    assert (predictions["churn_probability"] <= predictions["churn_probability_upper"]).all()
     table = model.candidates(NOW)
     assert_keeps_contract("risk_model", table.assign(artifact_file=None)[list(TABLES["risk_model"].columns)])
-    assert table["is_chosen"].sum() == 1
+    assert table["candidate"].tolist() == [
+        "naive",
+        "btyd",
+        "boosting",
+        "regression",
+        "boosting_half",
+        "regression_half",
+        "forecast",
+    ]
+    assert table.loc[table["is_chosen"], "candidate"].tolist() == ["forecast"]
     assert table[["brier_score", "log_loss", "auc"]].notna().all(axis=None)
+    assert table["training_snapshot_count"].tolist() == [0, 0, 8, 8, 5, 5, 0]
 
 
-def test_the_model_beats_the_baseline_on_new_outcomes(model: RiskModel) -> None:
+def test_the_forecast_beats_the_baseline_on_new_outcomes(model: RiskModel) -> None:
     future = history().snapshot(NOW)
     predictions = model.predict(future.features)
     has_churned = future.outcomes["has_churned"].to_numpy(bool)
     loss = log_loss(predictions["churn_probability"].to_numpy(float), has_churned)
-    assert loss < 0.97 * log_loss(predictions["naive_churn_probability"].to_numpy(float), has_churned)
+    assert loss < 0.95 * log_loss(predictions["naive_churn_probability"].to_numpy(float), has_churned)
     assert predictions["churn_probability"].mean() == pytest.approx(has_churned.mean(), abs=0.05)
+    lower, upper = predictions["churn_probability_lower"].mean(), predictions["churn_probability_upper"].mean()
+    assert lower < has_churned.mean() < upper
 
 
-def test_naive_is_the_churned_share_of_the_last_matured_snapshot(model: RiskModel) -> None:
-    last = last_matured(history().labelled(NOW), HORIZON_DAYS)
-    assert last is not None
+def test_the_mean_is_at_the_level_of_pareto_nbd_where_no_season_is_known(model: RiskModel) -> None:
+    """At day 390 the season is that of day 25: the log was younger than a horizon, and no snapshot is of it."""
+    features = history().features(NOW)
+    alone = fit(features, []).predict(features)["churn_probability"]
+    assert model.predict(features)["churn_probability"].mean() == pytest.approx(alone.mean(), abs=1e-9)
+
+
+def test_naive_is_the_churned_share_of_the_latest_origin(model: RiskModel) -> None:
+    last = origins(history().labelled(NOW), NOW, HORIZON_DAYS)[-1]
     is_recent = last.features["recent_purchase_day_count"] > 0
     shares = last.outcomes["has_churned"].groupby(is_recent).mean()
     features = history().features(NOW)
@@ -113,13 +124,37 @@ def test_naive_is_the_churned_share_of_the_last_matured_snapshot(model: RiskMode
     assert np.allclose(model.predict(features)["naive_churn_probability"], expected)
 
 
-def test_without_a_matured_snapshot_btyd_predicts_uncalibrated() -> None:
-    model = fit(history().features(NOW), [])
-    predictions = model.predict(history().features(NOW))
+def test_the_interval_is_that_by_rank_moved_by_how_far_the_level_may_be_off(model: RiskModel) -> None:
+    """10% on either side: 1.2816 standard deviations, of a variance of .12 without a season."""
+    assert model.level_deviation == pytest.approx(np.sqrt(0.12))
+    assert model.calibrator is not None
+    features = history().features(NOW)
+    by_rank = model.calibrator.apply(-model.log_odds(features))[1]
+    found = model.predict(features)
+    is_apart = (by_rank > 0.01) & (by_rank < 0.99) & (found["churn_probability_upper"] > found["churn_probability"])
+    moved = expit(logit(by_rank[is_apart]) + 1.2815515655 * np.sqrt(0.12))
+    np.testing.assert_allclose(found["churn_probability_upper"][is_apart], moved)
+
+
+def test_without_a_matured_snapshot_pareto_nbd_predicts_uncalibrated() -> None:
+    features = history().features(NOW)
+    model = fit(features, [])
+    predictions = model.predict(features)
     assert_keeps_contract("customer_risk", predictions)
     assert predictions[["churn_probability", "p_alive", "risk_band"]].notna().all(axis=None)
     assert predictions[["churn_probability_lower", "naive_churn_probability"]].isna().all(axis=None)
     assert predictions["abstain_reason"].str.startswith("no snapshot has matured yet").all()
+    assert (predictions["churn_probability"] >= 1 - predictions["p_alive"] - 1e-6).all()
+    assert model.weights.tolist() == [1.0]
+
+
+def test_the_first_matured_snapshot_calibrates() -> None:
+    now = START + timedelta(days=150)
+    model = fit(history().features(now), history().labelled(now))
+    assert model.abstain_reason is None
+    assert model.predict(history().features(now))["churn_probability_upper"].notna().all()
+    table = model.candidates(now).set_index("candidate")
+    assert table.index[table["log_loss"].notna()].tolist() == ["btyd", "forecast"]
 
 
 def test_a_snapshot_that_has_not_matured_is_refused() -> None:
@@ -127,21 +162,19 @@ def test_a_snapshot_that_has_not_matured_is_refused() -> None:
         fit(history().features(NOW), [history().snapshot(NOW - timedelta(days=HORIZON_DAYS - 1))])
 
 
-def test_one_outcome_only_has_no_auc() -> None:
-    matured = [
-        LabelledSnapshot(s.as_of, s.horizon_days, s.features, s.outcomes.assign(has_churned=True))
-        for s in history().labelled(NOW)
+def test_one_outcome_only_teaches_no_expert_and_has_no_auc() -> None:
+    learned = [
+        LabelledSnapshot(one.as_of, one.horizon_days, one.features, one.outcomes.assign(has_churned=True))
+        for one in history().labelled(NOW)
     ]
-    model = fit(history().features(NOW), matured)
-    table = model.candidates(NOW)
+    model = fit(history().features(NOW), learned)
+    table = model.candidates(NOW).set_index("candidate")
     assert table["auc"].isna().all()
-    assert table.set_index("candidate").loc["boosting", "choice_reason"] == (
-        "Not compared: all customers of the matured snapshots ended alike."
-    )
-    assert (model.predict(history().features(NOW))["churn_probability"] > 0.7).all()
+    assert [*model.experts] == ["btyd"]
+    assert table["training_snapshot_count"].eq(0).all()
 
 
-def test_too_few_customers_abstain() -> None:
+def test_few_customers_abstain() -> None:
     few = customers([str(number) for number in range(29)])
     predictions = fit(few, []).predict(few)
     assert_keeps_contract("customer_risk", predictions)
@@ -156,36 +189,42 @@ def test_customers_who_never_bought_again_abstain() -> None:
     assert predictions["abstain_reason"].iloc[0].startswith("only 0 of 50 customers bought again")
 
 
-def test_boosting_takes_part_where_btyd_assumes_wrongly(regular_model: RiskModel) -> None:
-    table = regular_model.candidates(NOW).set_index("candidate")
-    assert "boosting" in regular_model.parts
-    assert table["log_loss"]["boosting"] < table["log_loss"]["btyd"]
+def test_experts_that_learn_rhythm_gain_where_pareto_nbd_assumes_wrongly() -> None:
+    """Gaps that are regular, of which Pareto/NBD knows nothing."""
+    usual, regular = (history(shape) for shape in (1.0, REGULAR))
+    weights = [fit(log.features(NOW), log.labelled(NOW)).weights for log in (usual, regular)]
+    assert weights[1][0] < weights[0][0]
+    table = fit(regular.features(NOW), regular.labelled(NOW)).candidates(NOW).set_index("candidate")
+    assert table["auc"]["boosting"] > table["auc"]["btyd"]
 
 
-def test_row_order_and_threads_do_not_matter(regular_model: RiskModel) -> None:
-    features = history(REGULAR).features(NOW)
+def test_row_order_and_threads_do_not_matter() -> None:
+    regular = history(REGULAR, size=200)
+    features, learned = regular.features(NOW), regular.labelled(NOW)
+    model = fit(features, learned)
     shuffled = [
         LabelledSnapshot(
-            s.as_of,
-            s.horizon_days,
-            s.features.sample(frac=1, random_state=1),
-            s.outcomes.sample(frac=1, random_state=2),
+            one.as_of,
+            one.horizon_days,
+            one.features.sample(frac=1, random_state=1),
+            one.outcomes.sample(frac=1, random_state=2),
         )
-        for s in reversed(history(REGULAR).labelled(NOW))
+        for one in reversed(learned)
     ]
     with threadpool_limits(1):
         again = fit(features.sample(frac=1, random_state=3), shuffled)
-    pd.testing.assert_frame_equal(again.predict(features), regular_model.predict(features), check_exact=True)
-    pd.testing.assert_frame_equal(again.candidates(NOW), regular_model.candidates(NOW), check_exact=True)
+    pd.testing.assert_frame_equal(again.predict(features), model.predict(features), check_exact=True)
+    pd.testing.assert_frame_equal(again.candidates(NOW), model.candidates(NOW), check_exact=True)
 
 
-def test_bytes_predict_identically(model: RiskModel, regular_model: RiskModel) -> None:
+def test_bytes_predict_identically(model: RiskModel) -> None:
     """With trees, without, and abstaining."""
-    features = history(REGULAR).features(NOW)
-    for fitted in (regular_model, model, fit(customers(["a"]), [])):
+    features = history().features(NOW)
+    for fitted in (model, fit(features, []), fit(customers(["a"]), [])):
         again = RiskModel.from_bytes(fitted.to_bytes())
         pd.testing.assert_frame_equal(again.predict(features), fitted.predict(features), check_exact=True)
         pd.testing.assert_frame_equal(again.candidates(NOW), fitted.candidates(NOW), check_exact=True)
+        assert again.to_bytes() == fitted.to_bytes()
 
 
 def quieter(snapshot: LabelledSnapshot) -> LabelledSnapshot:
@@ -197,34 +236,25 @@ def quieter(snapshot: LabelledSnapshot) -> LabelledSnapshot:
 
 
 def test_a_part_of_what_a_season_differed_by_a_year_before_is_expected_again() -> None:
-    year = timedelta(days=365)
-    at = START + year + timedelta(days=120)
-    features, learned = history().features(at), history().labelled(at)
-    whole = [snapshot for snapshot in learned if snapshot.horizon_days == HORIZON_DAYS]
-    season, last = whole
-    assert abs(season.as_of - (at - year)).days <= 20
-    usual = fit(features, learned)
-    quiet = fit(features, [quieter(s) if s is season else s for s in learned])
-    assert usual.abstain_reason is None
-    assert quiet.level - usual.level > 0.3
-    # A quiet season in another part of the year says nothing of this one's level.
-    elsewhere = fit(features, [quieter(s) if s is last else s for s in learned])
-    expected = [model.predict(features)["churn_probability"].mean() for model in (usual, elsewhere)]
-    assert expected[1] == pytest.approx(expected[0], abs=1e-9)
-
-
-def test_boosting_that_could_not_be_compared_is_joined_with_btyd() -> None:
-    at = START + timedelta(days=180)
-    model = fit(history().features(at), history().labelled(at))
-    (chosen,) = [row for row in model.rows if row.is_chosen]
-    assert (chosen.candidate, set(model.parts)) == (
-        "btyd+boosting+regression",
-        {"btyd", "boosting", "regression"},
+    """A quiet season in another part of the year says nothing of this one's level."""
+    log = history(size=300)
+    at = START + timedelta(days=365 + 120)
+    features, learned = log.features(at), log.labelled(at)
+    seen = origins(learned, at, HORIZON_DAYS)
+    (season,) = [one for one in seen if abs((at - one.as_of).days - 365) <= 20]
+    usual, quiet, elsewhere = (
+        fit(features, [quieter(one) if one is changed else one for one in learned])
+        for changed in (None, season, seen[-1])
     )
-    assert chosen.choice_reason.startswith("Boosting could not be compared yet: joined with BTYD")
 
+    def level(model: RiskModel) -> float:
+        return float(logit(model.predict(features)["churn_probability"].mean()))
 
-def test_intervals_hold_the_probability(model: RiskModel) -> None:
-    found = model.predict(history().features(NOW))
-    assert (found["churn_probability_lower"] <= found["churn_probability"]).all()
-    assert (found["churn_probability"] <= found["churn_probability_upper"]).all()
+    # Half of those who came back did not: a part of that is expected again.
+    missed = logit(1 - (~quieter(season).outcomes["has_churned"]).mean()) - logit(
+        1 - (~season.outcomes["has_churned"]).mean()
+    )
+    assert 0.3 * missed < level(quiet) - level(usual) < 0.8 * missed
+    assert quiet.level_deviation < np.sqrt(0.12)
+    # Not exactly: experts learn from it, whose own level counts beside that of Pareto/NBD.
+    assert abs(level(elsewhere) - level(usual)) < 0.15 * missed

@@ -8,36 +8,23 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from genome_pipeline.models.risk import RiskModel, fit_risk_model
-from genome_pipeline.models.value import ValueModel, fit_value_model
 
 from genome_pipeline.models.snapshots import LabelledSnapshot
-from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, History, history
-from genome_pipeline_tests.models.populations import assert_keeps_contract
+from genome_pipeline_tests.models.forecast.forecasts import Forecast, assert_coherent, forecast
+from genome_pipeline_tests.models.histories import START, History, history
 
 NOW = START + timedelta(days=390)
 BTYD_NEEDS = "Pareto/NBD needs 10"
 
 
-def fit_both(
-    features: pd.DataFrame, learned: Sequence[LabelledSnapshot]
-) -> tuple[tuple[ValueModel, pd.DataFrame], tuple[RiskModel, pd.DataFrame]]:
-    """Both models and what they predict, which keeps the contract and survives storage."""
-    value = fit_value_model(features, learned, HORIZON_DAYS, 0.8, seed=0)
-    risk = fit_risk_model(features, learned, HORIZON_DAYS, seed=0)
-    spend, churn = value.predict(features), risk.predict(features)
-    for table, model, predictions in (("customer_value", value, spend), ("customer_risk", risk, churn)):
-        assert_keeps_contract(table, predictions)
-        assert len(predictions) == len(features)
+def checked(features: pd.DataFrame, learned: Sequence[LabelledSnapshot]) -> Forecast:
+    """The forecast, which is coherent and survives storage."""
+    found = forecast(features, learned)
+    assert_coherent(found)
+    for model in (found.risk, found.value):
         assert all(row.choice_reason.endswith(".") for row in model.rows)
-        pd.testing.assert_frame_equal(type(model).from_bytes(model.to_bytes()).predict(features), predictions)
-    known = spend.dropna(subset=["expected_spend_upper"])
-    assert (known["expected_spend_lower"] <= known["expected_spend"]).all()
-    assert (known["expected_spend"] <= known["expected_spend_upper"]).all()
-    # What is not offered has a reason.
-    assert spend.loc[spend["expected_spend_upper"].isna(), "abstain_reason"].notna().all()
-    assert churn.loc[churn["churn_probability_upper"].isna(), "abstain_reason"].notna().all()
-    return (value, spend), (risk, churn)
+        assert type(model).from_bytes(model.to_bytes()).to_bytes() == model.to_bytes()
+    return found
 
 
 def log(customer: Sequence[int], day: Sequence[int]) -> History:
@@ -49,28 +36,25 @@ def log(customer: Sequence[int], day: Sequence[int]) -> History:
 def test_fifty_customers(days: int) -> None:
     now = START + timedelta(days=days)
     small = history(seed=3, size=50)
-    (_, spend), (_, churn) = fit_both(small.features(now), small.labelled(now))
-    assert churn["churn_probability"].notna().all() or churn["abstain_reason"].str.contains("needs").all()
-    assert spend["expected_spend"].notna().all() or spend["abstain_reason"].str.contains("needs").all()
+    found = checked(small.features(now), small.labelled(now))
+    assert found.churn["churn_probability"].notna().all() or found.churn["abstain_reason"].str.contains("needs").all()
 
 
 def test_one_purchase_each() -> None:
     """Nobody ever came back: nothing is known of when anyone would."""
     once = log(range(300), [number % 380 for number in range(300)])
-    (value, spend), (risk, churn) = fit_both(once.features(NOW), once.labelled(NOW))
-    assert [row.candidate for row in value.rows if row.is_chosen] == ["naive"]
-    assert [row.candidate for row in risk.rows if row.is_chosen] == ["naive"]
-    assert (churn["churn_probability"] > 0.95).all()
-    assert spend["abstain_reason"].str.contains("too few customers bought again").all()
-    reasons = {row.candidate: row.choice_reason for row in value.rows}
-    assert BTYD_NEEDS in reasons["btyd"]
-    assert "nothing was bought in the horizons" in reasons["boosting"]
+    found = checked(once.features(NOW), once.labelled(NOW))
+    for predictions in (found.churn, found.spend):
+        assert predictions["abstain_reason"].str.endswith(f"customers bought again: {BTYD_NEEDS}").all()
+    assert {row.choice_reason for row in found.risk.rows} == {
+        f"Not fitted: only 0 of 300 customers bought again: {BTYD_NEEDS}."
+    }
 
 
 def test_one_purchase_each_before_a_snapshot_has_matured() -> None:
     once = log(range(300), [number % 50 for number in range(300)])
-    (_, spend), (_, churn) = fit_both(once.features(START + timedelta(days=60)), [])
-    for predictions in (spend, churn):
+    found = checked(once.features(START + timedelta(days=60)), [])
+    for predictions in (found.churn, found.spend):
         assert predictions["abstain_reason"].str.endswith(f"customers bought again: {BTYD_NEEDS}").all()
 
 
@@ -78,25 +62,25 @@ def test_one_purchase_each_before_a_snapshot_has_matured() -> None:
 def test_all_on_one_day(days: int) -> None:
     now = START + timedelta(days=days)
     flash = log(range(300), [0] * 300)
-    (_, spend), (_, churn) = fit_both(flash.features(now), flash.labelled(now))
-    assert spend["abstain_reason"].notna().all()
-    assert churn["churn_probability"].isna().all() == (days < 150)
+    found = checked(flash.features(now), flash.labelled(now))
+    assert found.spend["abstain_reason"].notna().all()
+    assert found.churn["churn_probability"].isna().all()
 
 
-def test_all_twice_on_the_same_two_days() -> None:
+@pytest.mark.parametrize("days", [31, 100, 150, 390])
+def test_all_twice_on_the_same_two_days(days: int) -> None:
     twice = log([*range(300)] * 2, [0] * 300 + [30] * 300)
-    for days in (31, 100, 150, 390):
-        now = START + timedelta(days=days)
-        fit_both(twice.features(now), twice.labelled(now))
+    now = START + timedelta(days=days)
+    checked(twice.features(now), twice.labelled(now))
 
 
 def test_everyone_buys_every_week() -> None:
     weekly = log(
         [number for number in range(100) for _ in range(60)], [7 * week for _ in range(100) for week in range(60)]
     )
-    (_, spend), (_, churn) = fit_both(weekly.features(NOW), weekly.labelled(NOW))
-    assert spend["expected_orders"].between(12, 14).all()
-    assert (churn["churn_probability"] < 0.05).all()
+    found = checked(weekly.features(NOW), weekly.labelled(NOW))
+    assert found.spend["expected_orders"].between(12, 14).all()
+    assert (found.churn["churn_probability"] < 0.05).all()
 
 
 def stopped(snapshot: LabelledSnapshot) -> LabelledSnapshot:
@@ -105,23 +89,21 @@ def stopped(snapshot: LabelledSnapshot) -> LabelledSnapshot:
     return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, snapshot.features, outcomes)
 
 
-@pytest.mark.parametrize("months", [3, 7])
-def test_a_shop_that_closed(months: int) -> None:
-    """Nobody bought within the last horizons: they teach no trees, and the level falls."""
-    closed = NOW - timedelta(days=30 * months)
-    learned = [stopped(s) if s.as_of >= closed else s for s in history().labelled(NOW)]
-    features = history().features(NOW)
-    (_, spend), (_, churn) = fit_both(features, learned)
-    usual = fit_value_model(features, history().labelled(NOW), HORIZON_DAYS, 0.8, seed=0).predict(features)
-    assert spend["expected_orders"].sum() < 0.7 * usual["expected_orders"].sum()
-    assert churn["churn_probability"].mean() > 0.7
+def test_nobody_bought_within_any_horizon() -> None:
+    """They teach no trees, no weights and no intervals."""
+    small = history(size=200)
+    found = checked(small.features(NOW), [stopped(one) for one in small.labelled(NOW)])
+    assert [*found.risk.experts] == ["btyd"]
+    assert set(found.spend["abstain_reason"]) == {"only 0 customers bought again: intervals need 50"}
 
 
-def test_candidates_that_cannot_be_told_apart_say_so() -> None:
-    learned = [stopped(s) if s.horizon_days == HORIZON_DAYS else s for s in history().labelled(NOW)]
-    (value, _), _ = fit_both(history().features(NOW), learned)
-    (chosen,) = [row for row in value.rows if row.is_chosen]
-    assert chosen.choice_reason.startswith("No better than another, as all customers ended alike, on 2023-")
+def test_everybody_bought_within_every_horizon() -> None:
+    small = history(size=200)
+    learned = [
+        LabelledSnapshot(one.as_of, one.horizon_days, one.features, one.outcomes.assign(has_churned=False))
+        for one in small.labelled(NOW)
+    ]
+    checked(small.features(NOW), learned)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -137,5 +119,6 @@ def test_amounts_that_are_known_late_or_of_some(share: float) -> None:
         outcomes = snapshot.outcomes.assign(actual_spend=snapshot.outcomes["actual_spend"].where(is_known))
         return LabelledSnapshot(snapshot.as_of, snapshot.horizon_days, features, outcomes)
 
-    (_, spend), _ = fit_both(history().features(NOW), [partly(s) for s in history().labelled(NOW)])
-    assert spend["expected_orders_upper"].notna().all()
+    small = history(size=200)
+    found = checked(small.features(NOW), [partly(one) for one in small.labelled(NOW)])
+    assert found.spend["expected_orders_upper"].notna().all()

@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability
+
+ROWS = 2_000
+
+
+def matrix(seed: int = 0) -> np.ndarray:
+    genes = np.random.default_rng(seed).normal(size=(ROWS, len(GENES)))
+    genes[::7, 3] = np.nan
+    return genes
+
+
+def test_the_mean_is_a_factor_on_the_exposure() -> None:
+    genes = matrix()
+    exposure = np.where(genes[:, 1] > 0, 10.0, 1.0)
+    model = fit_mean(genes, exposure * np.where(genes[:, 0] > 0, 6.0, 2.0), exposure, seed=0)
+    found = model.mean(genes)
+    assert found[genes[:, 0] > 0.2].mean() == pytest.approx(6.0, rel=0.05)
+    assert found[genes[:, 0] < -0.2].mean() == pytest.approx(2.0, rel=0.05)
+
+
+def test_the_probability_of_an_event() -> None:
+    genes = matrix()
+    happened = np.random.default_rng(1).uniform(size=ROWS) < expit(2 * genes[:, 0])
+    found = fit_probability(genes, happened, seed=0).probability(genes)
+    assert found.mean() == pytest.approx(happened.mean(), abs=0.01)
+    assert found[genes[:, 0] > 1].mean() > 0.85
+    assert found[genes[:, 0] < -1].mean() < 0.15
+
+
+def test_contributions_add_up() -> None:
+    genes = matrix()
+    model = fit_probability(genes, genes[:, 0] > 0, seed=0)
+    np.testing.assert_allclose(model.contributions(genes).sum(axis=1), model.linear(genes), atol=1e-9)
+
+
+def test_what_happens_always_or_never_teaches_nothing() -> None:
+    for outcome in (False, True):
+        with pytest.raises(NotEnoughData, match="ended alike"):
+            fit_probability(matrix(), np.full(ROWS, outcome), seed=0)
+    with pytest.raises(NotEnoughData, match="nothing was bought"):
+        fit_mean(matrix(), np.full(ROWS, -1.0), np.ones(ROWS), seed=0)
+
+
+def test_it_comes_back_from_json_and_predicts_identically() -> None:
+    genes = matrix()
+    model = fit_probability(genes, genes[:, 0] > 0, seed=0)
+    again = Boosted.from_dict(json.loads(json.dumps(model.to_dict())))
+    assert np.array_equal(again.linear(genes), model.linear(genes))
+    assert np.array_equal(again.contributions(genes), model.contributions(genes))
+    assert again.settings() == model.settings()
