@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -24,7 +25,7 @@ from genome_pipeline.console import (
     shows_all_characters,
     use_plain_characters,
 )
-from genome_pipeline.errors import ConfigError, Interrupted, RunFailed
+from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
 # What takes long to import is imported where it is used: `genome --help` answers at once.
@@ -362,8 +363,8 @@ def dashboard(
     access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
     log.prepare()
     _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    with suppress(Interrupted):
-        serve(settings.published_path, access, log, host=host, port=port)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server has a way of its own to end
+    serve(settings.published_path, access, log, host=host, port=port)
 
 
 @app.command()

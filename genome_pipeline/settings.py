@@ -704,7 +704,7 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError(f"{path} names a user whom this system does not know; write the whole path") from None
+        raise ValueError(f"'{path}' names a user of whom no home is known; write the whole path") from None
 
 
 def _beside(folder: Path, path: Any) -> Any:

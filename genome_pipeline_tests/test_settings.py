@@ -135,7 +135,7 @@ def test_a_byte_order_mark_before_the_config_is_passed_over(tmp_path: Path) -> N
         (
             "GENOME_SOURCE__PATH",
             "~nouser/x.csv",
-            "GENOME_SOURCE__PATH: source.path: ~nouser/x.csv names a user whom this system does not know; write the"
+            "GENOME_SOURCE__PATH: source.path: '~nouser/x.csv' names a user of whom no home is known; write the"
             " whole path",
         ),
         ("GENOME_HOME", "", "GENOME_HOME: home: no folder is named; name one, or leave it out"),
@@ -179,7 +179,7 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
             "'99999999TB' is no amount of memory; write it as '4GB' or '500MB'",
         ),
         ("\n[source]", 'home = ""\n[source]', "home: no folder is named; name one, or leave it out"),
-        ('"landing/*.csv"', '"~nouser/x"', "source.path: ~nouser/x names a user whom this system does not know"),
+        ('"landing/*.csv"', '"~nouser/x"', "source.path: '~nouser/x' names a user of whom no home is known"),
         (
             "[calendar]",
             '[[actions.rules]]\nname = "a"\naction = "b"\nreason = "c"\nwhen = [{ column = "spend_amount", at_least ='
