@@ -21,6 +21,7 @@ from genome_pipeline.contracts.published import PUBLISHED_VERSION, not_ours, ver
 from genome_pipeline.contracts.rules import RULES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
 from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time, transaction
@@ -59,7 +60,7 @@ def check_replaceable(path: Path) -> None:
             " remove the link, and let them read that file"
         )
     try:
-        with duckdb.connect(path, read_only=True) as found:
+        with connect(path, read_only=True) as found:
             version_in(found)
     except duckdb.CatalogException:
         raise WarehouseError(not_ours(path)) from None
