@@ -69,33 +69,30 @@ def _result(
 
 def _by_period(database: Backend, periods: Sequence[date]) -> dict[date, SetAside]:
     connection = database.con
-    counts = dict(
-        connection.execute(
-            "SELECT slice_key::DATE, sum(row_count)::BIGINT FROM written_slices WHERE slice_key <> 'undated'"
-            " AND table_name IN ('validated_transactions', 'quarantined_transactions') GROUP BY 1"
+    counts = {
+        start: (rows, set_aside)
+        for start, rows, set_aside in connection.execute(
+            "SELECT slice_key::DATE, sum(row_count)::BIGINT,"
+            " coalesce(sum(row_count) FILTER (table_name = 'quarantined_transactions'), 0)::BIGINT FROM written_slices"
+            " WHERE table_name IN ('validated_transactions', 'quarantined_transactions') AND slice_key <> 'undated'"
+            " GROUP BY 1"
         ).fetchall()
-    )
-    aside = dict(
-        connection.execute(
-            "SELECT period_start_date, count(*) FROM quarantined_transactions"
-            " WHERE period_start_date IN (SELECT unnest(?)) GROUP BY 1",
-            [periods],
-        ).fetchall()
-    )
+    }
     reasons: dict[date, dict[str, int]] = {}
     places: dict[date, dict[str, Place]] = {}
     for start, reason, count, place in connection.execute(
-        "SELECT period_start_date, reason, sum(row_count)::BIGINT, max((row_count, source_file, first_row)) FROM"
-        " (SELECT period_start_date, unnest(reasons) AS reason, source_file, count(*) AS row_count, min(source_row) AS"
-        " first_row FROM quarantined_transactions WHERE period_start_date IN (SELECT unnest(?)) GROUP BY 1, 2, 3)"
-        " GROUP BY 1, 2",
+        "WITH each AS (SELECT period_start_date, unnest(reasons) AS reason, source_file, source_row"
+        " FROM quarantined_transactions WHERE period_start_date IN (SELECT unnest(?))),"
+        " by_file AS (SELECT period_start_date, reason, source_file, count(*) AS row_count,"
+        " min(source_row) AS first_row FROM each GROUP BY 1, 2, 3)"
+        " SELECT period_start_date, reason, sum(row_count)::BIGINT, max((row_count, source_file, first_row))"
+        " FROM by_file GROUP BY 1, 2",
         [periods],
     ).fetchall():
         reasons.setdefault(start, {})[reason] = count
         places.setdefault(start, {})[reason] = Place(*place)
     return {
-        start: SetAside(counts.get(start, 0), aside.get(start, 0), reasons.get(start, {}), places.get(start, {}))
-        for start in periods
+        start: SetAside(*counts.get(start, (0, 0)), reasons.get(start, {}), places.get(start, {})) for start in periods
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -68,7 +68,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     files = {file.name: file for file in found if file.name not in copies}
     connection = database.con
     known = {name: content for name, content, _ in connection.execute(PRESENT_FILES).fetchall()}
-    _check_place(database, settings, {_as_read(file, settings) for file in files.values()} & {*known.values()})
+    _check_place(database, settings, found, known.values())
     # A source that has no hash may have changed.
     to_read = [
         file
@@ -148,15 +148,20 @@ def _as_read(file: SourceFile, settings: Settings) -> str | None:
     return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
 
 
-def _check_place(database: Backend, settings: Settings, contents_in_common: set[str | None]) -> None:
+def _check_place(
+    database: Backend, settings: Settings, files: Sequence[SourceFile], known: Collection[str | None]
+) -> None:
     """Raises :class:`SourceError` for another log: elsewhere than before, and with no file of the same content."""
-    known = database.con.execute(
-        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ? AND EXISTS (FROM source_files)",
-        [SOURCE_SETTING],
+    before = database.con.execute(
+        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING]
     ).fetchone()
-    if known and known[0] != settings.source.place and not contents_in_common - {None}:
+    if before is None or before[0] == settings.source.place or not known:
+        return
+    # How a file is read stands after its hash.
+    contents = {content.split()[0] for content in known if content}
+    if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):
         raise SourceError(
-            f"{settings.warehouse_path} holds the rows of {known[0]}, and {settings.source.place} has no file of the"
+            f"{settings.warehouse_path} holds the rows of {before[0]}, and {settings.source.place} has no file of the"
             " same content: set GENOME_HOME (or home in the config) to another folder for another log; if this one has"
             " moved, `genome rebuild` takes it in from there"
         )
