@@ -65,7 +65,7 @@ class Stage:
             partitions_def=partitions if self.is_partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
             pool=WAREHOUSE_POOL,
-            config_schema=dict(self.config),
+            config_schema=dict(self.config) or None,
         )
         def _compute(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
             try:
