@@ -19,7 +19,7 @@ from genome_pipeline.assets.stage import REASON_TAG, WAREHOUSE_POOL
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.checks import gate
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import first_cause
+from genome_pipeline.failures import first_cause, sendable
 from genome_pipeline.instance import AT_WORK, prune_runs, release_dead_runs
 from genome_pipeline.quality.gate import in_words
 from genome_pipeline.resources import Pipeline
@@ -226,9 +226,8 @@ def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
     def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         events = [entry.dagster_event for entry in context.instance.all_logs(run.run_id) if entry.dagster_event]
-        send_alert(
-            settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", str(first_cause(events))
-        )
+        text = sendable(first_cause(events))
+        send_alert(settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", text)
 
     return alert_on_failure
 

@@ -381,12 +381,12 @@ def _quieten() -> None:
 @contextmanager
 def _alerting(settings: Settings, command: str) -> Iterator[None]:
     """Alerts tell of what stops the block; a check that failed ends the command here."""
-    from genome_pipeline.failures import RunFailed
+    from genome_pipeline.failures import RunFailed, sendable
 
     try:
         yield
     except Exception as error:
-        _alert(settings, f"Customer Genome: {command} failed", str(error))
+        _alert(settings, f"Customer Genome: {command} failed", sendable(error))
         if isinstance(error, RunFailed):
             _fail(f"{error}; nothing was published, what was published before stays", 1)
         raise

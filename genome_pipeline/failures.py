@@ -12,7 +12,26 @@ from genome_pipeline.errors import ConfigError
 
 
 class RunFailed(Exception):
-    """A run stopped: a check failed, or something unexpected happened. Nothing was published."""
+    """A run stopped: a check failed, or something unexpected happened. Nothing was published.
+
+    ``sentence`` may be sent to anyone. ``cause`` is what an error said, which may quote the data: it is part of the
+    message, for the terminal and Dagster's log.
+    """
+
+    def __init__(self, sentence: str, cause: str = "") -> None:
+        super().__init__(f"{sentence}: {cause}" if cause else sentence)
+        self.sentence = sentence
+
+
+def sendable(error: Exception) -> str:
+    """What may leave the machine of an error: the sentence, and of an unexpected one its kind."""
+    match error:
+        case RunFailed():
+            return error.sentence
+        case ConfigError():
+            return str(error)
+        case _:
+            return f"it stopped unexpectedly ({type(error).__name__})"
 
 
 def first_cause(events: Iterable[DagsterEvent]) -> Exception:
@@ -35,6 +54,6 @@ def first_cause(events: Iterable[DagsterEvent]) -> Exception:
             error = data.error
             cause = error.cause if error and error.cause else error
             return RunFailed(
-                f"step {event.step_key} stopped unexpectedly: {cause.message.strip() if cause else 'no reason given'}"
+                f"step {event.step_key} stopped unexpectedly", cause.message.strip() if cause else "no reason given"
             )
     return RunFailed("; ".join(failed_checks.values()) or "the run stopped; `make ui` shows its log")

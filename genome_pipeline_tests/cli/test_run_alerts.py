@@ -9,6 +9,7 @@ import pytest
 
 from genome_pipeline import cli
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.failures import RunFailed, sendable
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import shop_config
 
@@ -24,6 +25,14 @@ def test_a_run_that_fails_is_told_of(tmp_path: Path) -> None:
         cli.run(config=config, quiet=True)
     assert told.read_text(encoding="utf-8").startswith("Customer Genome: run failed\n")
     assert "log.csv" in told.read_text(encoding="utf-8")
+
+
+def test_an_alert_quotes_no_data() -> None:
+    unexpected = RunFailed("step customer_value stopped unexpectedly", "Could not convert string 'c0001' to INT32")
+    assert sendable(unexpected) == "step customer_value stopped unexpectedly"
+    assert "c0001" in str(unexpected)
+    assert sendable(ValueError("c0001")) == "it stopped unexpectedly (ValueError)"
+    assert sendable(ConfigError("log.csv is empty")) == "log.csv is empty"
 
 
 def test_an_alert_that_is_not_taken_hides_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
