@@ -57,7 +57,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     """Take in what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` for a mistake of the user's and
-    :class:`~genome_pipeline.failures.RunFailed` when a check failed; in both
+    :class:`~genome_pipeline.errors.RunFailed` when a check failed; in both
     cases what was published before stays.
     """
     check_boundaries(settings, span)
