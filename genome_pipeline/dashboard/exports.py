@@ -31,8 +31,8 @@ MOST_CELLS = 100_000_000
 READER_MEMORY = "200MB"
 """Of the connection that reads for one export: beside the pages', whose version of the file may be another by then."""
 
-_BATCH_ROWS = 50_000
-_WRITER_MEMORY = "100MB"
+_BATCH_ROWS = 20_000
+_WRITER_MEMORY = "150MB"
 
 
 class ExportRefused(Exception):
@@ -101,7 +101,7 @@ def audience_file(
     }
     rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
     with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
-        own = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled"}
+        own = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled", "threads": 1}
         with duckdb.connect(config=own) as writer:
             path = Path(folder) / f"audience.{kind}"
             writer.register("audience", rows)
