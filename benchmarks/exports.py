@@ -51,10 +51,14 @@ def _fingerprint_of(published: Path) -> Fingerprint:
 def _fingerprint_in(path: Path) -> Fingerprint:
     """Of an export. Raises :class:`ValueError` where it lacks a column."""
     with duckdb.connect(config={"memory_limit": "500MB", "temp_directory": f"{path}.spilled"}) as connection:
-        scan = f"read_csv('{path}', comment='#')" if path.suffix == ".csv" else f"read_parquet('{path}')"
+        scan = (
+            f"read_csv('{path}', comment='#', delim=',', quote='\"', header=true)"
+            if path.suffix == ".csv"
+            else f"read_parquet('{path}')"
+        )
         names = [name for name, *_ in connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
         if names != ["customer_id", *(name for name in COLUMN_NAMES if name != "customer_id")]:
-            raise ValueError(f"columns {names}")
+            raise ValueError(f"{len(names)} columns, from {names[0]} to {names[-1]}")
         return _row(connection, f"{_FINGERPRINT} FROM {scan}")
 
 

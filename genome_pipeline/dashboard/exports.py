@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -29,11 +30,11 @@ HELD_AT_ONCE = 8
 MOST_CELLS = 100_000_000
 """Customers times columns of one export: some 2 GB as CSV."""
 
-READER_MEMORY = "200MB"
+READER_MEMORY = "250MB"
 """Of the connection that reads for one export: beside the pages', whose version of the file may be another by then."""
 
-_BATCH_ROWS = 50_000
-_WRITER_MEMORY = "100MB"
+_BATCH_ROWS = 20_000
+_WRITER_MEMORY = "150MB"
 
 
 class ExportRefused(Exception):
@@ -102,7 +103,7 @@ def audience_file(
     }
     rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
     with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
-        own = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled"}
+        own: dict[str, Any] = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled", "threads": 1}
         with connect(config=own) as writer:
             path = Path(folder) / f"audience.{kind}"
             writer.register("audience", rows)

@@ -73,10 +73,10 @@ class PublishedFile:
 
         A query that still runs after ``seconds``, or when the file is closed, ends in
         :class:`duckdb.InterruptException`. With ``own_memory`` the connection is to a database of its own, of so much,
-        so that long work holds no version's.
+        and with one thread, so that long work holds no version's: a sort of wide rows takes memory for each thread.
         """
         with self._lock:
-            database = self._current() if own_memory is None else self._attach(own_memory)
+            database = self._current() if own_memory is None else self._attach(own_memory, threads=1)
         cursor = database.cursor()
         del database
         is_done = threading.Event()
@@ -118,11 +118,11 @@ class PublishedFile:
             return self._database
         raise PublishedFileMissing(str(self.path))
 
-    def _attach(self, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    def _attach(self, memory_limit: str, threads: int | None = None) -> duckdb.DuckDBPyConnection:
         if not self.path.exists():
             raise PublishedFileMissing(str(self.path))
         self._databases += 1
-        return _attach(self.path, memory_limit, self._spilled / str(self._databases))
+        return _attach(self.path, memory_limit, threads, self._spilled / str(self._databases))
 
 
 def _version(path: Path) -> tuple[int, int, int]:
@@ -160,8 +160,11 @@ def remembered_rows(
     return connection.execute(f"FROM {name}").df()
 
 
-def _attach(path: Path, memory_limit: str, spilled: Path) -> duckdb.DuckDBPyConnection:
-    database = connect(config={"memory_limit": memory_limit, "temp_directory": str(spilled)})
+def _attach(path: Path, memory_limit: str, threads: int | None, spilled: Path) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(spilled)}
+    if threads is not None:
+        settings["threads"] = threads
+    database = connect(config=settings)
     quoted = str(path).replace("'", "''")
     try:
         database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")

@@ -388,7 +388,7 @@ def test_no_callback_reaches_sql_or_the_disk(client: FlaskClient, text: str) -> 
         assert "root:x:" not in answer.text
 
 
-def _rows(first: Any, last: Any, order: list[dict[str, str]]) -> dict[str, Any]:
+def _rows(first: Any, last: Any, order: Any) -> dict[str, Any]:
     return {"startRow": first, "endRow": last, "sortModel": order}
 
 
@@ -407,17 +407,16 @@ def _input(value: Any) -> list[dict[str, Any]]:
     return [{"id": "customer-search", "property": "searchValue", "value": value}]
 
 
+_WRONG_OUTPUTS: tuple[Any, ...] = (None, 5, [], {}, [{"id": "x"}])
+_WRONG_INPUTS: tuple[Any, ...] = (None, 5, [], {}, ["x"], [5], [{}], _input(5), _input(["x"]))
 MALFORMED = (
     *("", "no json", "[]", "{}", "null", "1", '"x"', '{"output": 5}', '{"output": {}}', "[" * 5_000),
     *(
         json.dumps(_page_body(output=output))
         for output in ("nothing.children", ["x"], None, "..x..", "saved-views.data")
     ),
-    *(json.dumps(_page_body(outputs=outputs)) for outputs in (None, 5, [], {}, [{"id": "x"}])),
-    *(
-        json.dumps(_page_body(inputs=inputs))
-        for inputs in (None, 5, [], {}, ["x"], [5], [{}], _input(5), _input(["x"]))
-    ),
+    *(json.dumps(_page_body(outputs=outputs)) for outputs in _WRONG_OUTPUTS),
+    *(json.dumps(_page_body(inputs=inputs)) for inputs in _WRONG_INPUTS),
     *(json.dumps(_page_body(state=state)) for state in (None, 5, [], ["x"], [{"id": "url", "property": "search"}] * 2)),
     *(json.dumps(_page_body(changedPropIds=changed)) for changed in (None, 5, [5], [["x"]])),
 )
