@@ -120,8 +120,9 @@ COMMANDS = [
     Command(
         "a dagster.yaml of words",
         "run",
-        "FOLDER/dagster/dagster.yaml is no configuration of Dagster's (Expected YAML dictionary, instead got: just"
-        " words): correct it, or delete it to have it written anew",
+        "FOLDER/dagster/dagster.yaml is no configuration of Dagster's (Expected YAML from file"
+        ' FOLDER/dagster/dagster.yaml to parse to dictionary, instead got: "just words"): correct it, or delete it to'
+        " have it written anew",
         prepare=_junk,
     ),
     Command(
