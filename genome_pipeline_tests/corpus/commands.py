@@ -134,10 +134,10 @@ COMMANDS = [
     ),
     Command(
         "a program without its docstrings",
-        "status",
-        "Published file   FOLDER/published/genome.duckdb",
+        "check",
+        "✓ ready: `genome run --config FOLDER/genome.toml` takes it from here",
         code=0,
-        environment={"PYTHONOPTIMIZE": "2", "COLUMNS": "300"},
+        environment={"PYTHONOPTIMIZE": "2", "PYTHONIOENCODING": "utf-8"},
     ),
     Command(
         "a source that may not be read",
