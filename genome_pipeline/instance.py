@@ -114,9 +114,10 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
             try:
                 instance = stack.enter_context(DagsterInstance.get())
             except (YAMLError, DagsterInvalidConfigError, CheckError) as error:
+                reason = str(error).strip().splitlines()[0].removeprefix("Failure condition: ")
                 raise ConfigError(
-                    f"{home / 'dagster.yaml'} is no configuration of Dagster's ({str(error).strip().splitlines()[0]}):"
-                    " correct it, or delete it to have it written anew"
+                    f"{home / 'dagster.yaml'} is no configuration of Dagster's ({reason}): correct it, or delete it to"
+                    " have it written anew"
                 ) from None
             limit_warehouse_pool(instance)
         yield instance

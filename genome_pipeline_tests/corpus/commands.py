@@ -120,8 +120,9 @@ COMMANDS = [
     Command(
         "a dagster.yaml of words",
         "run",
-        "FOLDER/dagster/dagster.yaml is no configuration of Dagster's (Expected YAML dictionary, instead got: just"
-        " words): correct it, or delete it to have it written anew",
+        "FOLDER/dagster/dagster.yaml is no configuration of Dagster's (Expected YAML from file"
+        ' FOLDER/dagster/dagster.yaml to parse to dictionary, instead got: "just words"): correct it, or delete it to'
+        " have it written anew",
         prepare=_junk,
     ),
     Command(
@@ -133,10 +134,10 @@ COMMANDS = [
     ),
     Command(
         "a program without its docstrings",
-        "status",
-        "Published file   FOLDER/published/genome.duckdb",
+        "check",
+        "✓ ready: `genome run --config FOLDER/genome.toml` takes it from here",
         code=0,
-        environment={"PYTHONOPTIMIZE": "2", "COLUMNS": "300"},
+        environment={"PYTHONOPTIMIZE": "2", "PYTHONIOENCODING": "utf-8"},
     ),
     Command(
         "a source that may not be read",
