@@ -139,8 +139,14 @@ def _databases(settings: Settings) -> list[Path]:
 
 def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
     """Files under the home that name one of the customers and are not the program's: what somebody wrote there."""
-    own = (settings.artifacts_path, settings.exports_path, settings.exchange_path, settings.dagster_home)
-    own += (settings.published_path.parent, settings.report_path.parent)
+    own = (
+        settings.artifacts_path,
+        settings.exports_path,
+        settings.exchange_path,
+        settings.dagster_home,
+        settings.published_path.parent,
+        settings.report_path.parent,
+    )
     found = []
     for path in sorted(settings.home.rglob("*")):
         is_own = any(path.is_relative_to(folder) for folder in own) or ".duckdb" in path.name
