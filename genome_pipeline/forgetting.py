@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ from genome_pipeline.remaking import fill_published, remake
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.rows import identifier, literal
-from genome_pipeline.warehouse.erasure import LeftOut, RemovedRows, known_ids, rewrite_without, rows_of, text_without
+from genome_pipeline.warehouse.erasure import LeftOut, RemovedRows, known_ids, rewrite_without, rows_of
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
 from genome_pipeline.warehouse.publishing import is_current
 
@@ -138,8 +139,14 @@ def _databases(settings: Settings) -> list[Path]:
 
 def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
     """Files under the home that name one of the customers and are not the program's: what somebody wrote there."""
-    own = (settings.artifacts_path, settings.exports_path, settings.exchange_path, settings.dagster_home)
-    own += (settings.published_path.parent, settings.report_path.parent)
+    own = (
+        settings.artifacts_path,
+        settings.exports_path,
+        settings.exchange_path,
+        settings.dagster_home,
+        settings.published_path.parent,
+        settings.report_path.parent,
+    )
     found = []
     for path in sorted(settings.home.rglob("*")):
         is_own = any(path.is_relative_to(folder) for folder in own) or ".duckdb" in path.name
@@ -158,10 +165,9 @@ def _names_one(path: Path, stored: Sequence[str]) -> bool:
             named = " OR ".join(f"trim({identifier(name)}) IN (SELECT unnest($ids))" for name in texts) or "false"
             values = {"ids": list(stored)} if texts else {}
             return bool(connection.execute(f"SELECT count(*) > 0 FROM {rows} WHERE {named}", values).fetchall()[0][0])
+    named_in = re.compile("|".join(rf"(?<!\w){re.escape(customer_id)}(?!\w)" for customer_id in stored))
     with path.open(encoding="utf-8", errors="replace") as lines:
-        return any(
-            text_without(line, stored) != line for line in lines if any(customer_id in line for customer_id in stored)
-        )
+        return any(named_in.search(line) for line in lines)
 
 
 def _clear_leftovers(settings: Settings) -> None:

@@ -120,7 +120,7 @@ def tell_row_counts(database: Backend, counts: Mapping[str, int]) -> None:
     runs = connection.execute("SELECT rowid, parameters FROM pipeline_runs ORDER BY published_at DESC").fetchall()
     for position, (row, written) in enumerate(runs):
         kept = {name: value for name, value in json.loads(written).items() if name not in _ROW_COUNTS}
-        told = kept if position else kept | counts
+        told = kept if position else {**kept, **counts}
         connection.execute("UPDATE pipeline_runs SET parameters = ? WHERE rowid = ?", [json.dumps(told), row])
 
 
