@@ -177,7 +177,8 @@ def test_revenue_at_stake_is_what_is_lost_of_the_spend_of_those_who_stay_within_
     features = customers(["a", "b", "c"])
     value = value_of(
         features, expected_spend=[60.0, 60.0, np.nan], expected_spend_lower=[-5.0, 40.0, np.nan],
-        expected_spend_upper=[90.0, 200.0, np.nan],
+        expected_spend_upper=[90.0, 200.0, np.nan], orders_if_retained=[2.0, 3.0, np.nan],
+        spend_per_order_amount=[50.0, 200.0, np.nan],
     )  # fmt: skip
     risk = risk_of(
         features, churn_probability=[0.4, 0.98, 0.4], churn_probability_lower=[0.2, np.nan, 0.2],
@@ -240,7 +241,8 @@ def test_no_customers_have_no_actions() -> None:
 def test_an_audience_tells_what_became_of_those_whom_its_rule_picked_before() -> None:
     features = customers(list("abcd"), order_count=[9, 9, 1, 1])
     playbook = _playbook({"column": "order_count", "at_least": 5})
-    actions = _recommend(features, risk_of(features, churn_probability=0.5), value_of(features), playbook=playbook)
+    value = value_of(features, orders_if_retained=6.0, spend_per_order_amount=50.0)
+    actions = _recommend(features, risk_of(features, churn_probability=0.5), value, playbook=playbook)
     confidence = pd.DataFrame({"customer_id": list("abcd"), "confidence": [0.4, 0.6, 0.1, np.nan]})
     picked = pd.DataFrame(
         [("m1", "first", 10, 8, 50.0), ("m1", "rest", 30, 6, 450.0), ("m2", "rest", 40, 10, 300.0)],

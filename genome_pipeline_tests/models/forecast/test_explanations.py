@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.models.drivers import PURCHASE_RATE, SILENCE, TERMS, explain_customers
+from genome_pipeline.models.forecast.risk import RiskModel
+from genome_pipeline.models.forecast.value import ValueModel
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.forecast.forecasts import MONETARY, Forecast, forecast, forecast_by
 from genome_pipeline_tests.models.histories import START, history
@@ -100,7 +102,7 @@ def test_nothing_is_told_of_what_is_withheld() -> None:
 
 
 def test_stored_models_explain_alike(found: Forecast) -> None:
-    risk, value = (type(model).from_bytes(model.to_bytes()) for model in (found.risk, found.value))
+    risk, value = RiskModel.from_bytes(found.risk.to_bytes()), ValueModel.from_bytes(found.value.to_bytes())
     again = forecast_by(risk, value, found.features).explained()
     for prediction, explanation in found.explained().items():
         assert again[prediction].base == explanation.base
