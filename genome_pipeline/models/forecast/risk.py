@@ -321,7 +321,7 @@ def _fitted(
         experts = fit_activity(current, training, seed)
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
-    made = remade(snapshots, as_of, horizon_days, seed)
+    made = remade(snapshots, as_of, horizon_days, seed, constants)
     names = [*experts]
     start = start_weights(STANDARD, names, returned_customers(current))
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
@@ -359,7 +359,13 @@ def _abstaining(horizon_days: int, reason: str) -> RiskModel:
     return RiskModel(horizon_days, {}, nothing, 0.0, 0.0, nothing, None, None, reason, abstention(CANDIDATES, reason))
 
 
-def remade(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int) -> tuple[Remade, ...]:
+def remade(
+    snapshots: Sequence[LabelledSnapshot],
+    as_of: date,
+    horizon_days: int,
+    seed: int,
+    constants: Constants = CONSTANTS,
+) -> tuple[Remade, ...]:
     """The forecast made again at the origins for ``as_of``, oldest first; those that carry no model are left out."""
     found: list[Remade] = []
     for origin in origins(snapshots, as_of, horizon_days):
@@ -368,7 +374,7 @@ def remade(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int
             log_odds = _said_at(origin, training, horizon_days, seed)
             names, said = [*log_odds], levels_said(log_odds)
             score = weighted(log_odds, names, start_weights(STANDARD, names, returned_customers(origin.features)))
-            level, _ = expected_level(said, _seasons(found, origin.as_of, horizon_days))
+            level, _ = expected_level(said, _seasons(found, origin.as_of, horizon_days), constants)
             naive = None
             if training.whole:
                 naive = 1 - _naive_churn(origin.features, _naive_shares(training.whole[-1]))
