@@ -58,11 +58,13 @@ def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline:
     with pipeline.warehouse.open() as database:
         rows = database.con.execute(
             "WITH scored AS (SELECT matured_as_of, as_of, power(churn_probability - has_churned::INT, 2) AS error,"
-            " ntile(10) OVER (PARTITION BY as_of ORDER BY confidence, customer_id) AS decile FROM prediction_outcomes"
-            " WHERE matured_as_of IN (SELECT unnest(?)) AND confidence IS NOT NULL AND churn_probability IS NOT NULL),"
+            " ntile(10) OVER (PARTITION BY as_of ORDER BY round(confidence, 9), customer_id) AS decile"
+            " FROM prediction_outcomes WHERE matured_as_of IN (SELECT unnest(?)) AND confidence IS NOT NULL"
+            " AND churn_probability IS NOT NULL),"
             " deciles AS (SELECT matured_as_of, as_of, decile, avg(error) AS error, count(*) AS customers FROM scored"
             " GROUP BY ALL),"
-            " ranked AS (SELECT *, rank() OVER (PARTITION BY as_of ORDER BY error) AS error_rank FROM deciles)"
+            " ranked AS (SELECT *, rank() OVER (PARTITION BY as_of ORDER BY round(error, 9)) AS error_rank"
+            " FROM deciles)"
             " SELECT matured_as_of, as_of, corr(decile, error_rank), sum(customers) FROM ranked GROUP BY ALL"
             " ORDER BY as_of",
             [dates],

@@ -54,6 +54,9 @@ STANDS_OUT = 0.75
 DIFFERS = 0.5
 """Distance of scaled values from which two customers differ in a gene: neighbours are close in most."""
 
+SINGLE_ERROR = 2e-6
+"""Of a similarity in single precision: several times what vectors of this length can be out by."""
+
 NOTHING_STANDS_OUT = "typical on every gene"
 NOTHING_DIFFERS = "close on every gene"
 NOTHING_MATURED = "no earlier snapshot has matured, so that what became of similar customers is not known yet"
@@ -71,7 +74,6 @@ _FEWEST_PROBES = 8
 _MORE_PROBES = 4  # at each trial
 _MORE_CANDIDATES = 4  # beyond those asked for, as single precision may take near ties in another order
 _TIMES_MORE = 4  # as many candidates where these do not decide
-_SINGLE_ERROR = 2e-6  # of a similarity in single precision: several times what vectors of this length can be out by
 _COARSE = 2.0**11  # steps of a coordinate to 1: sums of products are then multiples of 2**-22, below 2
 
 
@@ -356,7 +358,7 @@ class SimilarityIndex:
                 single, rows = self.cells.search_preassigned(points[part], wanted, cell[part], closeness[part])
                 nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
                 # There is more, and it may be as near.
-                is_open = (rows[:, -1] >= 0) & (single[:, -1] >= similarity[part][:, -1] - _SINGLE_ERROR)
+                is_open = (rows[:, -1] >= 0) & (single[:, -1] >= similarity[part][:, -1] - SINGLE_ERROR)
                 part, wanted = part[is_open], wanted * _TIMES_MORE
 
         # Queries of one cell look at the same cells, which then stay in the processor's cache.

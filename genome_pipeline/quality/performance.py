@@ -61,7 +61,7 @@ def judge_calibration(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequ
     """Customers who churned in each tenth of ``churn_probability``, against the binomial band of what it said."""
     rows = connection.execute(
         "WITH scored AS (SELECT matured_as_of, as_of, churn_probability AS p, has_churned::INT AS churned,"
-        " ntile(10) OVER (PARTITION BY as_of ORDER BY churn_probability, customer_id) AS tenth"
+        " ntile(10) OVER (PARTITION BY as_of ORDER BY round(churn_probability, 9), customer_id) AS tenth"
         " FROM prediction_outcomes WHERE matured_as_of IN (SELECT unnest($dates)) AND churn_probability IS NOT NULL),"
         " tenths AS (SELECT matured_as_of, as_of, tenth, count(*) AS n, sum(p) AS said, sum(churned) AS churned,"
         " sqrt(sum(p * (1 - p))) AS deviation FROM scored GROUP BY ALL)"

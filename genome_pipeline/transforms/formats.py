@@ -28,8 +28,8 @@ def _wall_time(zone: str, moment: str) -> None:
     """The engine's own clock of the zone: Ibis has no expression for it."""
 
 
-@ibis.udf.scalar.builtin(name="trim")  # type: ignore[untyped-decorator]
-def _once(text: str) -> str:
+@ibis.udf.scalar.builtin(name="trim", signature=(("string",), "string"))  # type: ignore[untyped-decorator]
+def _once(text: str) -> None:
     """The same text. Unlike its own expressions, Ibis does not copy a function to each place that reads the column."""
 
 

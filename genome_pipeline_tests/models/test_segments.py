@@ -291,3 +291,8 @@ def test_at_the_first_snapshot_everyone_is_new(model: SegmentModel) -> None:
     assert segmented.customers["has_moved"].isna().all()
     assert segmented.migrations["from_segment_id"].tolist() == [0] * 5
     assert segmented.migrations["customer_count"].sum() == 300
+
+
+def test_of_segments_equally_probable_but_for_the_last_bits_the_first_is_taken() -> None:
+    grouping = Grouping(np.array([[0.0], [1e-13]]), np.ones((2, 1)), np.full(2, 0.5))
+    assert grouping.labels(np.array([[1.0], [-1.0]])).tolist() == [0, 0]
