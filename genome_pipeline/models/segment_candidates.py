@@ -81,18 +81,30 @@ class Grouping:
     variances: FloatArray
     weights: FloatArray
 
-    def posterior(self, genes: FloatArray) -> FloatArray:
-        """Membership probabilities, shape (customers, segments), rows summing to 1."""
+    def log_density(self, genes: FloatArray) -> FloatArray:
+        """Logarithm of each segment's weight and density at each customer, but for a constant: (customers, segments).
+
+        Rounded, so that of segments equally probable none comes before another by the last bits of a sum.
+        """
         log_density = [
             np.log(weight) - 0.5 * (((genes - mean) ** 2 / variance).sum(axis=1) + np.log(variance).sum())
             for mean, variance, weight in zip(self.means, self.variances, self.weights, strict=True)
         ]
-        return np.asarray(softmax(np.column_stack(log_density), axis=1), dtype=np.float64)
+        return np.column_stack(log_density).round(DECIMALS)
+
+    def posterior(self, genes: FloatArray) -> FloatArray:
+        """Membership probabilities, shape (customers, segments), rows summing to 1."""
+        return as_probabilities(self.log_density(genes))
 
     def labels(self, genes: FloatArray) -> IntArray:
         """Most probable segment of each customer, by position; of equally probable ones the first."""
-        position: IntArray = np.argmax(self.posterior(genes).round(DECIMALS), axis=1)
+        position: IntArray = np.argmax(self.log_density(genes), axis=1)
         return position
+
+
+def as_probabilities(log_density: FloatArray) -> FloatArray:
+    """Membership probabilities from what :meth:`Grouping.log_density` gives."""
+    return np.asarray(softmax(log_density, axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
