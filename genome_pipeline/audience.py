@@ -56,7 +56,7 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
         return write_rows(
             published.connection,
             f"SELECT {', '.join(_COLUMNS)} FROM customer_genome WHERE action_rule = ?"
-            " ORDER BY revenue_at_stake_amount DESC NULLS LAST, customer_id",
+            " ORDER BY round(revenue_at_stake_amount, 6) DESC NULLS LAST, customer_id",
             [rule],
             path,
         )

@@ -27,6 +27,7 @@ from genome_pipeline.transforms.validation import (
     rejected_by_reason,
     repeated_hashes,
     row_and_cent_totals,
+    source_totals,
 )
 from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES, typed_raw
@@ -135,7 +136,7 @@ def _names_taken(column: str, files: Sequence[Mapping[str, Any]]) -> str:
 @check(
     "quarantined_transactions",
     description="Every source row is either validated or quarantined: rows and cents reconcile per period, file and"
-    " reason, and in all.",
+    " reason, and in all, and amounts are what is written.",
     is_blocking=True,
 )
 def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
@@ -145,7 +146,10 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     with pipeline.warehouse.open() as database:
         lines = typed_raw(database, settings)
         wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
-        sides = [row_and_cent_totals(wanted, "amount").to_pandas()]
+        source = source_totals(
+            wanted, mapped=list(settings.source.columns.mapped), formats=settings.source.formats
+        ).to_pandas()
+        sides = [source]
         recounted = [recounted_by_reason(wanted, rules).to_pandas()]
         if judges_repeats(rules):
             with stored(database, repeated_hashes(wanted), "repeated_hashes") as hashes:
@@ -174,7 +178,21 @@ def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
             "nothing_lost_in_files", not differing, in_files or f"all {len(by_file):,} files", whole.raw.row_count
         ),
         _balance("nothing_lost_in_total", whole.is_passed, whole.observed, whole.raw.row_count),
+        amounts_multiplied(source),
     ]
+
+
+def amounts_multiplied(source: pd.DataFrame) -> CheckResult:
+    """Whether every amount is, to half a cent, what its line says: by file, from :func:`source_totals`."""
+    wrong = source.groupby("source_file")["miscounted_row_count"].sum()
+    observed = "; ".join(
+        f"{name}: {count:,} lines whose amount is not quantity x price as written, or not the amount as written"
+        for name, count in wrong[wrong > 0].items()
+    )
+    row_count = int(source["row_count"].sum())
+    return _balance(
+        "amounts_multiplied", not observed, observed or f"all {row_count:,} lines, multiplied a second way", row_count
+    )
 
 
 def _balance(name: str, is_passed: bool, observed: str, row_count: int, period: date | None = None) -> CheckResult:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 ABSURD = 1_000_000_000
-"""Quantities and amounts from here on are taken for damage, not for trade."""
+"""Quantities, prices and amounts from here on are taken for damage, not for trade."""
 
 NOTHING_MARKS = ("NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "\\N")
 """What programs write where there is no id: taken as one, it would be the best customer of all."""
@@ -83,13 +83,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "unreadable_number",
         "A quantity, price or amount is written that is not a number, or is too large to be one.",
-        lambda t: _unreadable(t, "quantity", "unit_price") | (t.has_amount_text & t.amount.isnull()),
+        lambda t: _unreadable(t, "quantity", "unit_price") | (t.has_amount_text & t.amount.isnull() & ~t.is_absurd),
         needs=("quantity", "unit_price", "amount"),
     ),
     Rule(
         "absurd_number",
-        f"The quantity or the line total is {ABSURD:,} or more, in either direction.",
-        lambda t: (t.quantity.abs() >= ABSURD).fill_null(False) | (t.amount.abs() >= ABSURD).fill_null(False),
+        f"The quantity, the line total or the price it is made of is {ABSURD:,} or more, in either direction.",
+        lambda t: t.is_absurd,
         needs=("quantity", "unit_price", "amount"),
     ),
     Rule(
@@ -101,20 +101,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "negative_price",
         "The price of one unit is below zero (returns are told by quantity or amount).",
-        lambda t: (t.unit_price < 0).fill_null(False),
+        lambda t: t.is_negative_price,
         needs=("unit_price",),
     ),
     Rule(
         "zero_amount",
         "The line total is zero: a gift, a sample or a correction.",
-        lambda t: (t.amount == 0).fill_null(False) & (t.quantity != 0).fill_null(True),
+        lambda t: (t.amount == 0).fill_null(False) & ~t.is_zero_quantity,
         needs=("unit_price", "amount"),
         is_optional=True,
     ),
     Rule(
         "zero_quantity",
         "The quantity is zero.",
-        lambda t: (t.quantity == 0).fill_null(False),
+        lambda t: t.is_zero_quantity,
         needs=("quantity",),
         is_optional=True,
     ),

@@ -50,7 +50,7 @@ def project(customers: pd.DataFrame) -> CustomerMap | None:
     _, sizes, directions = np.linalg.svd(centered, full_matrices=False)
     if sizes[1] <= 1e-9:
         return None
-    directions = directions[:2]
+    directions = directions[:2].round(9)  # which genes weigh most does not hang on the last bits of a product
     heaviest = np.abs(directions).argmax(axis=1)
     directions = directions * np.sign(directions[np.arange(2), heaviest])[:, None]
     shares = sizes**2 / np.sum(sizes**2)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from genome_pipeline.dashboard.published import remembered
 from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
-from genome_pipeline.models.similarity import STANDS_OUT, SimilarityIndex
+from genome_pipeline.models.similarity import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
 
 GROUP_LIMIT = 500
 """Customers a group may have: all of them stand in the link."""
@@ -100,11 +100,18 @@ def _candidates(
     center: FloatArray,
     count: int,
 ) -> list[str]:
-    """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,)."""
+    """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,).
+
+    Those who are nearly as near come along, as single precision may mistake them; of equals the first by id.
+    """
     vectors = _vectors(connection, as_of, scaler, weights)
     rows = connection.execute(
-        f"SELECT customer_id FROM {vectors} ORDER BY array_inner_product(unit, ?::FLOAT[{len(center)}]) DESC LIMIT ?",
-        [center.tolist(), count],
+        "WITH compared AS (SELECT customer_id,"
+        f" array_inner_product(unit, $center::FLOAT[{len(center)}]) AS closeness FROM {vectors}),"
+        " nearest AS (SELECT closeness FROM compared ORDER BY closeness DESC LIMIT $count)"
+        " SELECT customer_id FROM compared WHERE closeness >= (SELECT min(closeness) FROM nearest) - $error"
+        " QUALIFY row_number() OVER (PARTITION BY closeness ORDER BY customer_id) <= $count",
+        {"center": center.tolist(), "count": count, "error": SINGLE_ERROR},
     ).fetchall()
     return [row[0] for row in rows]
 
@@ -138,7 +145,7 @@ def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneSca
 
 def _traits(mean: FloatArray, scaler: GeneScaler) -> list[str]:
     """In which genes the group stands out on average, most first."""
-    order = np.argsort(-np.abs(mean), kind="stable")[:_TRAIT_COUNT]
+    order = np.argsort(-np.abs(mean).round(9), kind="stable")[:_TRAIT_COUNT]
     return [
         f"{'high' if mean[position] > 0 else 'low'} {GENE_LABELS[scaler.genes[position]]}"
         for position in order

@@ -464,7 +464,7 @@ def most_at_stake(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int
         SELECT customer_id, segment_name, expected_spend, churn_probability, confidence, action, revenue_at_stake_amount
         FROM customer_genome_history
         WHERE as_of = ? AND revenue_at_stake_amount IS NOT NULL
-        ORDER BY revenue_at_stake_amount DESC, customer_id
+        ORDER BY round(revenue_at_stake_amount, 6) DESC, customer_id
         LIMIT ?
         """,
         [as_of, limit],

@@ -206,9 +206,10 @@ class Selection:
 
     @property
     def order(self) -> str:
-        """The SQL order: customers without a value last, equal ones by id."""
+        """The SQL order: customers without a value last, equal ones by id, those equal to six decimals included."""
         column, direction = self.sort
-        return f"{column} {direction} NULLS LAST, customer_id"
+        value = f"round({column}, 6)" if COLUMNS[column].type == "DOUBLE" else column
+        return f"{value} {direction} NULLS LAST, customer_id"
 
     def size(self, matching: int) -> int:
         """How many of the ``matching`` customers are within the top percent, and the first of them."""

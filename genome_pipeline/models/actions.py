@@ -24,6 +24,8 @@ WAIT_ACTION = "Wait for more data"
 WAIT_WORDS = "neither orders nor churn can be predicted"
 
 _OF_RISK = ("churn_probability", "risk_band")
+_DECIMALS = 6
+
 
 AUDIENCE_COLUMNS = frozenset(("action_rule", "is_for_review", "revenue_at_stake_amount", "confidence"))
 """What :func:`audiences` reads of ``customer_actions`` and ``customer_confidence``, besides keys."""
@@ -208,7 +210,8 @@ def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
     """Whether each value meets the condition, shape (n,); an unknown one never does."""
     if condition.is_one_of is not None:
         return column.isin(condition.is_one_of).to_numpy(bool)
-    values = numbers(column)
+    # Rounded, as bounds are, so that a customer is not in or out by the last digits of a sum.
+    values = numbers(column).round(_DECIMALS)
     meets = np.isfinite(values)
     known = values[meets]
     if not known.size:
@@ -218,11 +221,11 @@ def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
     if condition.at_most is not None:
         meets &= values <= condition.at_most
     if condition.top_share is not None:
-        meets &= (values >= np.quantile(known, 1 - condition.top_share)) & (values > 0)
+        meets &= (values >= np.quantile(known, 1 - condition.top_share).round(_DECIMALS)) & (values > 0)
     if condition.bottom_share is not None:
-        meets &= values <= np.quantile(known, condition.bottom_share)
+        meets &= values <= np.quantile(known, condition.bottom_share).round(_DECIMALS)
     if condition.at_least_times_mean is not None:
-        meets &= values >= condition.at_least_times_mean * known.mean()
+        meets &= values >= np.round(condition.at_least_times_mean * np.sort(known).mean(), _DECIMALS)
     return meets
 
 

@@ -139,13 +139,16 @@ class GeneScaler:
         return tuple(GENE_LABELS[name] for name in self.genes)
 
     def transform(self, features: pd.DataFrame) -> FloatArray:
-        """Scaled genes, shape (customers, genes), in [-4, 4]; a missing gene is 0, the median."""
+        """Scaled genes, shape (customers, genes), in [-4, 4]; a missing gene is 0, the median.
+
+        Rounded to nine decimals, as processors differ in the last bits of a logarithm.
+        """
         raw = [
             _unskewed(replace(_GENE_BY_NAME[name], unit=unit), numbers(features[name]))
             for name, unit in zip(self.genes, self.units, strict=True)
         ]
         scaled: FloatArray = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)
-        return np.nan_to_num(scaled, nan=0.0).clip(-CLIP, CLIP)
+        return np.nan_to_num(scaled, nan=0.0).clip(-CLIP, CLIP).round(9) + 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers, for JSON."""

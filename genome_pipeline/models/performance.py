@@ -33,6 +33,7 @@ from genome_pipeline.models.permutations import permutation_metrics
 Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
+_DECIMALS = 6  # to which predictions are compared with one another
 _TENURE_EDGES = [90, 180, 365]
 _TENURE_BANDS = np.array(["0-89 days", "90-179 days", "180-364 days", "365+ days"], dtype=object)
 _SMALLEST_PROBABILITY = 1e-6
@@ -117,7 +118,7 @@ def decile(values: Floats) -> NDArray[np.int64]:
     """
     deciles = np.zeros(values.size, dtype=np.int64)
     is_known = np.isfinite(values)
-    rank = rankdata(values[is_known], method="min")
+    rank = rankdata(values[is_known].round(_DECIMALS), method="min")
     deciles[is_known] = np.ceil(rank * 10 / max(rank.size, 1))
     return deciles
 
@@ -279,7 +280,7 @@ def _confidence_metrics(
 def _auc(is_event: NDArray[np.bool_], score: Floats) -> float:
     """Area under the ROC curve from ranks (Hanley and McNeil 1982); scikit-learn's takes ten times as long a slice."""
     events = int(is_event.sum())
-    rank_sum = float(rankdata(score)[is_event].sum())
+    rank_sum = float(_ranks(score)[is_event].sum())
     return (rank_sum - events * (events + 1) / 2) / (events * (len(score) - events))
 
 
@@ -302,14 +303,21 @@ def expected_calibration_error(probability: Floats, is_event: NDArray[np.bool_] 
     Equal probabilities stay in one bin. Naeini, M. P., Cooper, G. F. and Hauskrecht, M. (2015), "Obtaining Well
     Calibrated Probabilities Using Bayesian Binning", AAAI.
     """
+    probability = probability.round(_DECIMALS)
     edges = np.unique(np.quantile(probability, np.arange(1, _CALIBRATION_BINS) / _CALIBRATION_BINS))
     group = np.searchsorted(edges, probability, side="right")
     gaps = np.bincount(group, probability - is_event)
     return float(np.abs(gaps).sum() / probability.size)
 
 
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 1, ties shared; values that differ in the last bits of a sum alone are ties."""
+    ranks: Floats = rankdata(values.round(_DECIMALS))
+    return ranks
+
+
 def _spearman(left: Floats, right: Floats) -> float:
     """Rank correlation; NaN where either is constant."""
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         return float("nan")
-    return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])
+    return float(np.corrcoef(_ranks(left), _ranks(right))[0, 1])

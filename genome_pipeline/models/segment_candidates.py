@@ -60,6 +60,9 @@ KEPT_JACCARD = 0.4
 RESAMPLES = 20
 """Least number of bootstrap resamples; more are drawn, at most three times as many, where these do not decide."""
 
+DECIMALS = 9
+"""What is compared, or fitted on, is rounded to so many: processors differ in the last bits of a matrix product."""
+
 _DECIDED = 3.0  # standard errors from the bound
 _COMPARED_ROWS = 800
 _RESAMPLE_ROWS = 800
@@ -78,18 +81,30 @@ class Grouping:
     variances: FloatArray
     weights: FloatArray
 
-    def posterior(self, genes: FloatArray) -> FloatArray:
-        """Membership probabilities, shape (customers, segments), rows summing to 1."""
+    def log_density(self, genes: FloatArray) -> FloatArray:
+        """Logarithm of each segment's weight and density at each customer, but for a constant: (customers, segments).
+
+        Rounded, so that of segments equally probable none comes before another by the last bits of a sum.
+        """
         log_density = [
             np.log(weight) - 0.5 * (((genes - mean) ** 2 / variance).sum(axis=1) + np.log(variance).sum())
             for mean, variance, weight in zip(self.means, self.variances, self.weights, strict=True)
         ]
-        return np.asarray(softmax(np.column_stack(log_density), axis=1), dtype=np.float64)
+        return np.column_stack(log_density).round(DECIMALS)
+
+    def posterior(self, genes: FloatArray) -> FloatArray:
+        """Membership probabilities, shape (customers, segments), rows summing to 1."""
+        return as_probabilities(self.log_density(genes))
 
     def labels(self, genes: FloatArray) -> IntArray:
-        """Most probable segment of each customer, by position."""
-        position: IntArray = np.argmax(self.posterior(genes), axis=1)
+        """Most probable segment of each customer, by position; of equally probable ones the first."""
+        position: IntArray = np.argmax(self.log_density(genes), axis=1)
         return position
+
+
+def as_probabilities(log_density: FloatArray) -> FloatArray:
+    """Membership probabilities from what :meth:`Grouping.log_density` gives."""
+    return np.asarray(softmax(log_density, axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -188,7 +203,7 @@ def _best_that_holds(
         reasons = {
             trial.name: f"silhouette more than {SILHOUETTE_TOLERANCE} below the best, {best:.3f}"
             for trial in pool
-            if trial.silhouette < best - SILHOUETTE_TOLERANCE
+            if not is_within(trial, SILHOUETTE_TOLERANCE)
         }
         reasons |= {trial.name: "too few segments to act on" for trial in eligible if trial not in pool}
         reasons |= {
@@ -205,11 +220,15 @@ def _best_that_holds(
     best_first = sorted(pool, key=lambda trial: -trial.silhouette)
     best = best_first[0].silhouette
     previous = next((t for t in pool if before and (t.method, t.count) == (before.method, before.count)), None)
-    is_near = previous is not None and previous.silhouette > best - KEPT_TOLERANCE
+
+    def is_within(trial: Candidate, tolerance: float) -> bool:
+        return round(best - trial.silhouette, DECIMALS) <= tolerance
+
+    is_near = previous is not None and is_within(previous, KEPT_TOLERANCE)
     if previous is not None and is_near and holds(previous, KEPT_JACCARD):
         return result(previous, best, "kept from the previous snapshot")
     for trial in best_first[:LOOKED_AT]:
-        is_equal = trial.silhouette >= best - SILHOUETTE_TOLERANCE and trial.name not in measured
+        is_equal = is_within(trial, SILHOUETTE_TOLERANCE) and trial.name not in measured
         if is_equal and holds(trial, DISSOLVED_JACCARD):
             return result(trial, best, "the best silhouette of those whose segments all hold in resamples")
     if previous is not None and is_near:
@@ -237,7 +256,7 @@ def _candidates(genes: FloatArray, counts: Sequence[int], before: Before | None)
         share = np.bincount(labels, minlength=count).min() / len(labels)
         is_measurable = len(np.unique(labels)) > 1
         silhouette = silhouette_score(distances, labels, metric="precomputed") if is_measurable else -1.0
-        return Candidate(method, count, grouping, float(silhouette), float(share))
+        return Candidate(method, count, grouping, round(float(silhouette), DECIMALS), float(share))
 
     found: dict[tuple[str, int], Candidate] = {}
     for count in counts:
@@ -275,7 +294,7 @@ def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
         model = KMeans(count, init=means, n_init=1).fit(genes)
         mean_squared_distance = max(model.inertia_ / len(genes), 1e-6)
         shape = model.cluster_centers_.shape
-        return Grouping(model.cluster_centers_, np.full(shape, mean_squared_distance / 2), np.full(count, 1 / count))
+        return _rounded(model.cluster_centers_, np.full(shape, mean_squared_distance / 2), np.full(count, 1 / count))
     variances = of_group @ genes**2 / sizes[:, None] - means**2
     mixture = GaussianMixture(
         count,
@@ -286,7 +305,12 @@ def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
         means_init=means,
         precisions_init=1 / np.maximum(variances, _LEAST_VARIANCE),
     ).fit(genes)
-    return Grouping(mixture.means_, mixture.covariances_, mixture.weights_)
+    return _rounded(mixture.means_, mixture.covariances_, mixture.weights_)
+
+
+def _rounded(means: FloatArray, variances: FloatArray, weights: FloatArray) -> Grouping:
+    least = 10.0**-DECIMALS  # the logarithm of a weight is taken
+    return Grouping(means.round(DECIMALS), variances.round(DECIMALS), np.maximum(weights.round(DECIMALS), least))
 
 
 _LEAST_VARIANCE = 1e-2
@@ -309,10 +333,10 @@ def _with_stability(
             index, similarity = _similarity(labels, refitted, trial.count)
             agreement.append(index)
             jaccard.append(similarity)
-        means = np.mean(jaccard, axis=0)
+        means = np.mean(jaccard, axis=0).round(DECIMALS)
         smallest = int(np.argmin(means))
         error = np.std([similarity[smallest] for similarity in jaccard]) / np.sqrt(count)
-        if abs(means[smallest] - bound) > _DECIDED * error:
+        if round(abs(means[smallest] - bound) - _DECIDED * error, DECIMALS) > 0:
             break
     return replace(trial, stability=float(np.mean(agreement)), jaccard=tuple(means.tolist()))
 

@@ -59,7 +59,8 @@ def identify(labels: IntArray, genes: FloatArray, count: int, before: Before) ->
     union = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
     overlap = common / np.maximum(union, 1)
     distance = cdist(_centroids(genes, labels, count), _centroids(genes, before.labels, before.count))
-    rows, columns = linear_sum_assignment(overlap - _TIE * distance, maximize=True)
+    # Rounded beyond what the distances weigh, so that no match hangs on the last bits of a sum.
+    rows, columns = linear_sum_assignment((overlap - _TIE * distance).round(12), maximize=True)
     is_comparable = (count == 1) == (before.count == 1)
     match = {
         int(row): int(column)

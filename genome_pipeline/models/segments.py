@@ -19,7 +19,7 @@ import pandas as pd
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import SEGMENT_GENES, GeneScaler, by_customer
 from genome_pipeline.models.segment_before import Before
-from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
+from genome_pipeline.models.segment_candidates import Grouping, as_probabilities, choose_grouping
 from genome_pipeline.models.segment_identity import describe_events, first_identity, identify
 from genome_pipeline.models.segment_migrations import describe_moves
 from genome_pipeline.models.segment_names import EVERYONE, name_segments, segment_facts
@@ -79,18 +79,19 @@ class SegmentModel:
         second-best segment, which is null where there is but one.
         """
         customers = by_customer(features)
-        posterior = self.grouping.posterior(self.scaler.transform(customers))
+        log_density = self.grouping.log_density(self.scaler.transform(customers))
+        posterior = as_probabilities(log_density)
         ids = pd.Series(self.segment_ids, dtype="int32")
         names = np.array(self.segment_names, dtype=object)
         # Of equally probable segments the first one, in the order of the model.
-        order = np.argsort(-posterior, axis=1, kind="stable")
+        order = np.argsort(-log_density, axis=1, kind="stable")
         best = order[:, 0]
         frame = pd.DataFrame(
             {
                 "customer_id": customers["customer_id"],
                 "segment_id": ids.to_numpy()[best],
                 "segment_name": names[best],
-                "membership_probability": posterior.max(axis=1),
+                "membership_probability": np.take_along_axis(posterior, best[:, None], axis=1)[:, 0],
             }
         )
         if len(ids) == 1:

@@ -4,6 +4,10 @@ Up to :data:`EXACT_CUSTOMERS` customers are compared with all others. Above, an 
 A. (2003), "Video Google", ICCV; as in faiss, Johnson, J., Douze, M. and Jegou, H. (2019), "Billion-scale similarity
 search with GPUs", IEEE Transactions on Big Data 7(3)) proposes candidates from the nearest of its cells, and these are
 compared exactly. How many cells are looked at is set, at each build, by the recall on a sample.
+
+Every processor finds the same. Cells are made and chosen by coordinates so coarse that single precision multiplies and
+adds them exactly. In single precision a cell's customers are only listed: the list is made longer until what follows
+cannot be as near as the last one taken, and customers who are exactly alike stand in it as one.
 """
 
 from __future__ import annotations
@@ -50,6 +54,9 @@ STANDS_OUT = 0.75
 DIFFERS = 0.5
 """Distance of scaled values from which two customers differ in a gene: neighbours are close in most."""
 
+SINGLE_ERROR = 2e-6
+"""Of a similarity in single precision: several times what vectors of this length can be out by."""
+
 NOTHING_STANDS_OUT = "typical on every gene"
 NOTHING_DIFFERS = "close on every gene"
 NOTHING_MATURED = "no earlier snapshot has matured, so that what became of similar customers is not known yet"
@@ -66,6 +73,8 @@ _TRAINING_ROUNDS = 5
 _FEWEST_PROBES = 8
 _MORE_PROBES = 4  # at each trial
 _MORE_CANDIDATES = 4  # beyond those asked for, as single precision may take near ties in another order
+_TIMES_MORE = 4  # as many candidates where these do not decide
+_COARSE = 2.0**11  # steps of a coordinate to 1: sums of products are then multiples of 2**-22, below 2
 
 
 @dataclass(frozen=True)
@@ -261,39 +270,44 @@ class SimilarityIndex:
         """Neighbours of each customer: as many for all, who may not be their own."""
         return max(0, min(wanted, len(self.customer_ids) - 1))
 
+    @cached_property
+    def _doubles(self) -> _Doubles:
+        return _Doubles.of(self.unit)
+
     def _with_cells(self) -> SimilarityIndex:
         """The same with cells, of which as many are looked at as the wanted recall takes."""
         faiss = _faiss()
         customers, genes = self.vectors.shape
-        cell_count = 2 ** round(np.log2(_CELLS_PER_ROOT * np.sqrt(customers)))
-        points = self.unit.astype(np.float32)
+        points, distinct = self.unit.astype(np.float32), self._doubles.first
+        cell_count = 2 ** int(min(round(np.log2(_CELLS_PER_ROOT * np.sqrt(len(distinct)))), np.log2(len(distinct))))
         generator = np.random.default_rng(self.seed)
-        training = generator.choice(customers, min(customers, _TRAINING_ROWS_PER_CELL * cell_count), replace=False)
+        training = min(len(distinct), _TRAINING_ROWS_PER_CELL * cell_count)
+        centers = _centers(_coarse(self.unit[generator.choice(distinct, training, replace=False)]), cell_count)
         cells = faiss.IndexIVFFlat(faiss.IndexFlatIP(genes), genes, cell_count, faiss.METRIC_INNER_PRODUCT)
-        cells.cp.seed, cells.cp.niter = self.seed + 1, _TRAINING_ROUNDS
-        cells.cp.min_points_per_centroid = 1  # fewer give larger cells, and faiss would warn of them
-        with _one_thread():
-            cells.train(points[np.sort(training)])
+        cells.quantizer.add(centers)
+        cells.is_trained = True
         self._filled(cells)
         sample = np.sort(generator.choice(customers, min(customers, RECALL_SAMPLE), replace=False))
         count, queries = self._count(self.neighbor_count), self.unit[sample]
         with _one_thread():
             wanted = self._candidates(count)
-            _, rows = faiss.knn(queries.astype(np.float32), points, wanted, metric=faiss.METRIC_INNER_PRODUCT)
-        _, truth = self._best(queries, sample, rows, count)
-        for probes in range(_FEWEST_PROBES, cell_count + 1, _MORE_PROBES):
-            _, found = replace(self, cells=cells, probes=probes)._nearest(queries, sample, count)
+            near = queries.astype(np.float32)
+            _, found = faiss.knn(near, points[distinct], wanted, metric=faiss.METRIC_INNER_PRODUCT)
+        _, truth = self._best(queries, sample, distinct[found], count)
+        for probes in range(min(_FEWEST_PROBES, cell_count), cell_count + 1, _MORE_PROBES):
+            _, alike = replace(self, cells=cells, probes=probes)._nearest(queries, sample, count)
             # A customer as similar as the last true neighbour is one, whoever it is.
-            recall = float((found >= truth[:, -1:]).mean())
+            recall = float((alike >= truth[:, -1:]).mean())
             if recall >= WANTED_RECALL:
                 break
         return replace(self, cells=cells, probes=probes, recall=recall)
 
     def _filled(self, cells: Any) -> Any:
-        """The trained, empty cells with every customer in the nearest one."""
-        faiss, points = _faiss(), self.unit.astype(np.float32)
-        cell, _ = _nearest_cells(cells, points, 1)
-        cells.add_core(len(points), faiss.swig_ptr(points), None, faiss.swig_ptr(cell))
+        """The empty cells with the customers in the nearest one, of those exactly alike the first."""
+        faiss, first = _faiss(), self._doubles.first
+        points = self.unit[first].astype(np.float32)
+        cell, _ = _nearest_cells(cells.quantizer, _coarse(self.unit[first]), 1)
+        cells.add_core(len(points), faiss.swig_ptr(points), faiss.swig_ptr(first), faiss.swig_ptr(cell))
         return cells
 
     def _nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
@@ -335,13 +349,17 @@ class SimilarityIndex:
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.zeros((len(queries), count))
         points = queries.astype(np.float32)
-        cell, closeness = _nearest_cells(self.cells, points, self.probes)
+        cell, closeness = _nearest_cells(self.cells.quantizer, _coarse(queries), self.probes)
         self.cells.nprobe = self.probes
 
         def search(part: Rows) -> None:
             wanted = self._candidates(count)
-            _, rows = self.cells.search_preassigned(points[part], wanted, cell[part], closeness[part])
-            nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
+            while len(part):
+                single, rows = self.cells.search_preassigned(points[part], wanted, cell[part], closeness[part])
+                nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
+                # There is more, and it may be as near.
+                is_open = (rows[:, -1] >= 0) & (single[:, -1] >= similarity[part][:, -1] - SINGLE_ERROR)
+                part, wanted = part[is_open], wanted * _TIMES_MORE
 
         # Queries of one cell look at the same cells, which then stay in the processor's cache.
         _share_out(np.argsort(cell[:, 0], kind="stable"), search)
@@ -357,15 +375,19 @@ class SimilarityIndex:
 
     def _candidates(self, count: int) -> int:
         """Candidates for ``count`` neighbours: the customer may be one, and single precision mistakes near ties."""
-        return min(count + 1 + _MORE_CANDIDATES, len(self.customer_ids))
+        return min(count + 1 + _MORE_CANDIDATES, len(self._doubles.first))
 
     def _best(self, queries: FloatArray, own: Rows, rows: Rows, count: int) -> tuple[Rows, FloatArray]:
-        """The ``count`` best of the candidate ``rows``, shape (q, c), in double precision; row -1 where there is none.
+        """The ``count`` best of the candidate ``rows`` and of their doubles, in double precision.
 
-        By similarity, then by id: ids are sorted.
+        By similarity, then by id: ids are sorted. ``rows`` have shape (q, c), -1 where there is none, as has what is
+        returned, with a similarity of -inf.
         """
-        product = np.einsum("qcg,qg->qc", self.unit[rows], queries)
-        alike = np.rint(product * _PRECISION)
+        alike = np.rint(np.einsum("qcg,qg->qc", self.unit[rows], queries) * _PRECISION)
+        rows, alike = self._doubles.told(rows, alike, count + 1)  # the customer may be one
+        if rows.shape[1] < count:
+            missing = ((0, 0), (0, count - rows.shape[1]))
+            rows, alike = np.pad(rows, missing, constant_values=-1), np.pad(alike, missing)
         is_none = (rows < 0) | (rows == own[:, None])
         alike[is_none] = -np.inf
         order = np.lexsort((rows, -alike), axis=1)[:, :count]
@@ -527,16 +549,81 @@ def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
     return found
 
 
-def _nearest_cells(cells: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
-    """The ``count`` cells nearest to each point, and how near they are, both of shape (points, count)."""
-    cell = np.empty((len(points), count), dtype=np.int64)
-    closeness = np.empty((len(points), count), dtype=np.float32)
+@dataclass(frozen=True)
+class _Doubles:
+    """Which customers are exactly alike, in order of their ids.
+
+    ``first`` are the rows of the first of each group, shape (groups,); ``group`` has each row's, shape (n,); ``rows``
+    are all rows, group by group, of which each begins at ``start`` and holds ``size``.
+    """
+
+    first: Rows
+    group: Rows
+    rows: Rows
+    start: Rows
+    size: Rows
+
+    @classmethod
+    def of(cls, unit: FloatArray) -> _Doubles:
+        whole = np.ascontiguousarray(unit + 0.0).view(np.dtype((np.void, unit.itemsize * unit.shape[1]))).ravel()
+        _, first, group, size = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+        rows = np.argsort(group, kind="stable").astype(np.int64)
+        return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
+
+    def told(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
+        """Candidates of shape (q, c), -1 for none, with at most ``count`` of each group in the place of its first."""
+        group = self.group[first]
+        size = np.where(first < 0, 0, self.size[group])
+        most = int(min(size.max(initial=0), count))
+        if most <= 1:
+            return first, alike
+        place = np.arange(most)
+        last = len(self.rows) - 1
+        rows = self.rows[np.minimum(self.start[group][..., None] + place, last)]
+        rows = np.where(place < size[..., None], rows, -1)
+        return rows.reshape(len(first), -1), np.repeat(alike, most, axis=1)
+
+
+def _coarse(unit: FloatArray) -> NDArray[np.float32]:
+    """Unit vectors in steps of 2**-11: products of two, in single precision, are exact in whatever order they add."""
+    return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)
+
+
+def _centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Centres of ``count`` cells of coarse points by spherical k-means (Dhillon and Modha 2001), coarse as well.
+
+    The first points are the start: they are in random order.
+    """
+    cells = _faiss().IndexFlatIP(points.shape[1])
+    centers = points[:count]
+    for _ in range(_TRAINING_ROUNDS):
+        cells.reset()
+        cells.add(centers)
+        cell = _nearest_cells(cells, points, 1)[0][:, 0]
+        # Of coarse points sums are exact.
+        sums = np.column_stack([np.bincount(cell, gene, count) for gene in points.T.astype(np.float64)])
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        centers = np.where(length > 0, _coarse(sums / np.maximum(length, 1e-9)), centers)
+    return centers
+
+
+def _nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
+    """The ``count`` cells nearest to each coarse point, and how near they are, both of shape (points, count).
+
+    The last one is, of two that are equally near, the first.
+    """
+    listed = min(count + 1, quantizer.ntotal)
+    cell = np.empty((len(points), listed), dtype=np.int64)
+    closeness = np.empty((len(points), listed), dtype=np.float32)
 
     def search(part: Rows) -> None:
-        closeness[part], cell[part] = cells.quantizer.search(points[part], count)
+        closeness[part], cell[part] = quantizer.search(points[part], listed)
 
     _share_out(np.arange(len(points)), search)
-    return cell, closeness
+    if listed > count:
+        is_tied = (closeness[:, count - 1] == closeness[:, count]) & (cell[:, count] < cell[:, count - 1])
+        cell[is_tied, count - 1] = cell[is_tied, count]
+    return np.ascontiguousarray(cell[:, :count]), np.ascontiguousarray(closeness[:, :count])
 
 
 def _share_out(rows: Rows, work: Callable[[Rows], None]) -> None:

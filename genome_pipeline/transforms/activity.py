@@ -18,13 +18,14 @@ def customer_activity(lines: ir.Table) -> ir.Table:
     """
     purchases = lines.filter(~lines.is_return)
     orders = purchases.group_by([*_KEYS, "order_id"]).agg(
-        amount=purchases.amount.sum().cast("decimal(18,2)"),
+        # Squares then have as many digits as a decimal may: totals below 1e17, a hundred million of the largest lines.
+        amount=purchases.amount.sum().cast("decimal(19,2)"),
         products=purchases.product_id.nunique(),
     )
     by_order = orders.group_by(_KEYS).agg(
         order_count=orders.count(),
         order_product_count=orders.products.sum().nullif(0),
-        squared_order_amount_sum=(orders.amount * orders.amount).sum(),
+        squared_order_amount_sum=(orders.amount * orders.amount).sum().cast("decimal(38,4)"),
     )
     bought, returned = ~lines.is_return, lines.is_return
     by_customer = lines.group_by(_KEYS).agg(

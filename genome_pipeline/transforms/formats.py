@@ -35,6 +35,11 @@ def composed(text: str) -> None:
     """The text in Unicode's form NFC: an accent and its letter are one character. It ends with the first NUL."""
 
 
+@ibis.udf.scalar.builtin(name="trim", signature=(("string",), "string"))  # type: ignore[untyped-decorator]
+def _once(text: str) -> None:
+    """The same text. Unlike its own expressions, Ibis does not copy a function to each place that reads the column."""
+
+
 def text(column: ir.Value) -> ir.StringValue:
     """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
     if column.type().is_floating():
@@ -45,24 +50,31 @@ def text(column: ir.Value) -> ir.StringValue:
     return column.strip().nullif("") if column.type().is_string() else column.cast("string")
 
 
-def number(column: ir.Value, type_: dt.Decimal, formats: Formats) -> ir.DecimalValue:
-    """The exact number that is written, null where none is.
+def number(column: ir.Value, type_: dt.DataType, formats: Formats) -> ir.NumericValue:
+    """The number that is written, rounded once to ``type_``; null where none is, or none so large."""
+    return written_number(column, formats).try_cast(type_)
+
+
+def written_number(column: ir.Value, formats: Formats) -> ir.Value:
+    """The number that is written, as "-1234.50" would be; null where none is. A column of numbers is left as it is.
 
     Accountants' negatives, "(12.50)" and "12.50-", are negative. What is left when the digits are one "0" and
     blanks and currency marks are gone must be a sign or nothing: that alone tells "1,234" from two numbers.
     """
     if not column.type().is_string():
-        return column.try_cast(type_)
+        return column
     digits = column.re_extract(formats.digits, 0)
     if formats.separators is not None:
         digits = digits.re_replace(formats.separators, "")
     if formats.decimal != ".":
         digits = digits.replace(formats.decimal, ".")
-    value = digits.try_cast(type_)
     shape = column.re_replace(formats.digits, "0").re_replace(formats.surroundings, "")
-    return ibis.cases(
-        (shape.isin(POSITIVE_SHAPES), value), (shape.isin(NEGATIVE_SHAPES), -value), else_=ibis.null(type_)
-    ).cast(type_)
+    signed = ibis.cases(
+        (shape.isin(POSITIVE_SHAPES), digits),
+        (shape.isin(NEGATIVE_SHAPES), ibis.literal("-").concat(digits)),
+        else_=ibis.null("string"),
+    )
+    return _once(signed)
 
 
 def moment(column: ir.Value, formats: Formats) -> ir.TimestampValue:

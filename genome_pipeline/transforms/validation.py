@@ -14,10 +14,10 @@ from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.names import AROUND, BLANK, UNSEEN, WHOLE
 from genome_pipeline.contracts.rules import ABSURD, NOTHING_MARKS, Rule, quarantining
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
-from genome_pipeline.transforms.formats import composed, moment, number, text, wall_time
+from genome_pipeline.transforms.amounts import FACTOR, MONEY, amount_columns, is_miscounted, line_total
+from genome_pipeline.transforms.formats import composed, moment, text, wall_time, written_number
 
 _ISO = Formats()
-_MONEY = dt.Decimal(18, 2)
 _REPEATED = "exact_duplicate"
 _SAMPLED = 5
 _COUNTED = ("reason", "row_count", "cents")
@@ -31,6 +31,8 @@ _PLAIN = f"^(?:[{_NO_MARK}](?:[ -~]*[!-~])?|[!-~][ -~]{{{max(map(len, NOTHING_MA
 
 NAMES = ("customer_id", "order_id", "product_id", "category", "country", "currency")
 """Columns of ids and names, which are taken by the rule of :mod:`genome_pipeline.contracts.names`."""
+
+_NUMBERS = ("quantity", "unit_price", "amount")
 
 
 def period_start(moment: ir.TimestampValue, period: Period) -> ir.DateValue:
@@ -50,44 +52,40 @@ def typed_lines(
     """Every raw row with its typed columns beside it, whatever is wrong with them; nothing is dropped.
 
     Adds ``customer_id``, ``order_id``, ``ordered_at``, ``product_id``, ``category``, ``country``, ``currency``,
-    ``quantity``, ``unit_price``, ``amount`` (null where unreadable), ``is_return``, ``period_start_date`` (null
-    where no usable date), and the flags that rules read. ``amount`` is the mapped one, else quantity x unit price,
-    rounded half away from zero to cents; it is negative in a return.
+    ``quantity``, ``unit_price``, ``amount`` (null where unreadable or absurd), ``is_return``, ``period_start_date``
+    (null where no usable date), and the flags that rules read. ``amount`` is the mapped one, else the exact quantity x
+    the exact price, rounded once, half away from zero, to cents; it is negative in a return.
     """
     lines = raw.mutate(
         **{name: label(raw[f"raw_{name}"]) for name in NAMES},
         ordered_at=moment(raw.raw_ordered_at, formats),
         raw_ordered_at=text(raw.raw_ordered_at) if raw.raw_ordered_at.type().is_string() else raw.raw_ordered_at,
-        quantity=number(raw.raw_quantity, dt.Decimal(18, 3), formats),
-        unit_price=number(raw.raw_unit_price, dt.Decimal(18, 4), formats),
+        **{f"written_{name}": written_number(raw[f"raw_{name}"], formats) for name in _NUMBERS},
     )
-    amount_parts = ["amount"] if "amount" in mapped else [n for n in ("unit_price", "quantity") if n in mapped]
-    line_total: ir.DecimalValue
-    if "amount" in mapped:
-        line_total = number(raw.raw_amount, dt.Decimal(38, 7), formats)
-    elif "quantity" in mapped:
-        line_total = lines.quantity.cast(dt.Decimal(19, 3)) * lines.unit_price.cast(dt.Decimal(19, 4))
-    else:
-        line_total = lines.unit_price.cast(dt.Decimal(38, 7))
-    amount = ibis.ifelse(line_total.abs() < ABSURD * 1_000_000, line_total.round(2).cast(_MONEY), ibis.null(_MONEY))
-    if "amount" not in mapped and "quantity" in mapped:
-        # The same, exactly, in 64 bits: several times faster than in 128, and true of nearly every line.
-        is_small = (lines.quantity.abs() < 10**5) & (lines.unit_price.abs() < 10**5)
-        small_total = lines.quantity.try_cast(dt.Decimal(8, 3)) * lines.unit_price.try_cast(dt.Decimal(9, 4))
-        amount = ibis.ifelse(is_small, small_total.cast(dt.Decimal(17, 7)).round(2).cast(_MONEY), amount)
+    quantity, price = (lines[f"written_{name}"].try_cast(FACTOR) for name in ("quantity", "unit_price"))
+    parts = amount_columns(mapped)
     lines = lines.mutate(
-        amount=amount,
-        has_amount_text=ibis.and_(*(_is_written(raw[f"raw_{name}"]) for name in amount_parts or ["amount"])),
+        quantity=lines.written_quantity.try_cast(dt.Decimal(18, 3)),
+        unit_price=lines.written_unit_price.try_cast(dt.Decimal(18, 4)),
+        total=line_total(lines, mapped),
+        has_amount_text=ibis.and_(*(_is_written(lines[f"raw_{name}"]) for name in parts)),
+        is_zero_quantity=(quantity == 0).fill_null(False),
+        is_negative_quantity=(quantity < 0).fill_null(False),
+        is_negative_price=(price < 0).fill_null(False),
     )
-    is_return = (lines.quantity < 0).fill_null(False) | (lines.amount < 0).fill_null(False)
+    sizes = [lines.quantity, *(lines[name] for name in parts if name == "unit_price"), lines.total]
+    is_absurd = ibis.or_(*(size.abs() >= ABSURD for size in sizes)).fill_null(False)
+    is_return = lines.is_negative_quantity | (lines.total < 0).fill_null(False)
+    amount = ibis.ifelse(is_absurd, ibis.null(MONEY), lines.total.try_cast(MONEY))
     is_outside = lines.ordered_at < ibis.date(calendar.start)
     if calendar.end is not None:
         is_outside = is_outside | (lines.ordered_at >= ibis.date(calendar.end))
     # When a file was read is kept in UTC, orders in the source's wall time.
     is_future = lines.ordered_at > wall_time(lines.ingested_at.cast(dt.Timestamp(timezone="UTC")), formats)
     return lines.mutate(
+        is_absurd=is_absurd,
         is_return=is_return,
-        amount=ibis.ifelse(is_return, -lines.amount.abs(), lines.amount).cast(_MONEY),
+        amount=ibis.ifelse(is_return, -amount.abs(), amount).cast(MONEY),
         is_outside_calendar=is_outside,
         is_in_future=is_future,
         is_non_product=lines.product_id.re_search(_any_of(non_product_codes)) if non_product_codes else False,
@@ -95,7 +93,7 @@ def typed_lines(
         period_start_date=ibis.ifelse(
             is_outside | is_future, ibis.null(dt.date), period_start(lines.ordered_at, calendar.period)
         ),
-    )
+    ).drop("total", "is_negative_quantity", *(f"written_{name}" for name in _NUMBERS))
 
 
 def judges_repeats(rules: Sequence[Rule]) -> bool:
@@ -176,7 +174,7 @@ def rejected_by_reason(quarantined: ir.Table) -> ir.Table:
     """Table ``quarantine_reasons``: rows and amounts per period and reason."""
     each = quarantined.select("period_start_date", "line_amount", reason=quarantined.reasons.unnest())
     return each.group_by(["period_start_date", "reason"]).agg(
-        row_count=each.count(), amount_sum=each.line_amount.sum().cast(_MONEY)
+        row_count=each.count(), amount_sum=each.line_amount.sum().cast(MONEY)
     )
 
 
@@ -192,6 +190,15 @@ def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
     """Rows and integer cents per period and source file, the two quantities that must reconcile."""
     return lines.group_by(["period_start_date", "source_file"]).agg(
         row_count=lines.count(), cents=_cents(lines[amount]).sum().fill_null(0)
+    )
+
+
+def source_totals(lines: ir.Table, *, mapped: Sequence[str], formats: Formats) -> ir.Table:
+    """The same of typed lines, with ``miscounted_row_count``: those whose amount is not what is written."""
+    return lines.group_by(["period_start_date", "source_file"]).agg(
+        row_count=lines.count(),
+        cents=_cents(lines.amount).sum().fill_null(0),
+        miscounted_row_count=is_miscounted(lines, mapped, formats).sum().fill_null(0),
     )
 
 

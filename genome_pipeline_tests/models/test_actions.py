@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, PlaybookRule
-from genome_pipeline.models.actions import audiences, columns_used, recommend_actions
+from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, Condition, PlaybookRule
+from genome_pipeline.models.actions import _meets, audiences, columns_used, recommend_actions
 from genome_pipeline_tests.models.populations import (
     AS_OF,
     assert_keeps_contract,
@@ -279,3 +279,17 @@ def test_before_anything_has_matured_audiences_have_no_backtest() -> None:
     assert_keeps_contract("action_audiences", table)
     assert table["customer_count"].sum() == len(features)
     assert table["churn_lift_ratio"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"top_share": 0.25}, [True, True, False, False]),
+        ({"bottom_share": 0.75}, [True, True, True, True]),
+        ({"at_least": 5.0}, [True, True, False, False]),
+        ({"at_least_times_mean": 2.0}, [True, True, False, False]),
+    ],
+)
+def test_the_last_bits_of_a_sum_put_nobody_in_or_out(condition: dict[str, float], expected: list[bool]) -> None:
+    values = pd.Series([5.0, 5.0 - 1e-12, 0.0, 0.0])
+    assert _meets(Condition(column="expected_spend", **condition), values).tolist() == expected

@@ -83,7 +83,7 @@ def test_membership_of_a_mixture_is_the_posterior_of_scikit_learn() -> None:
     genes = np.random.default_rng(0).normal(size=(200, 3)) * [1, 2, 0.5]
     fitted = GaussianMixture(3, covariance_type="diag", random_state=0).fit(genes)
     grouping = Grouping(fitted.means_, fitted.covariances_, fitted.weights_)
-    np.testing.assert_allclose(grouping.posterior(genes), fitted.predict_proba(genes), atol=1e-12)
+    np.testing.assert_allclose(grouping.posterior(genes), fitted.predict_proba(genes), atol=1e-8)
 
 
 def test_membership_of_k_means_is_the_softmax_of_negative_squared_distances_over_their_mean() -> None:
@@ -291,3 +291,8 @@ def test_at_the_first_snapshot_everyone_is_new(model: SegmentModel) -> None:
     assert segmented.customers["has_moved"].isna().all()
     assert segmented.migrations["from_segment_id"].tolist() == [0] * 5
     assert segmented.migrations["customer_count"].sum() == 300
+
+
+def test_of_segments_equally_probable_but_for_the_last_bits_the_first_is_taken() -> None:
+    grouping = Grouping(np.array([[0.0], [1e-13]]), np.ones((2, 1)), np.full(2, 0.5))
+    assert grouping.labels(np.array([[1.0], [-1.0]])).tolist() == [0, 0]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from genome_pipeline.contracts.rules import ABSURD
 from genome_pipeline.settings import Settings
 from genome_pipeline_tests.landing import ingest_and_validate, landing_settings, query
 
@@ -94,11 +95,13 @@ def _listed(names: str) -> str:
 
 
 def worth(row: Row) -> int:
-    """The line total in cents, 0 where it is unknown; below zero in a return."""
+    """The line total in cents, 0 where it is unknown or absurd; below zero in a return."""
     units, price = UNITS[row[4]], PRICES[row[5]]
     if units is None or price is None:
         return 0
     cents = int((units * Decimal(price) * 100).quantize(Decimal(1), ROUND_HALF_UP))
+    if abs(cents) >= ABSURD * 100 or Decimal(price) >= ABSURD:
+        return 0
     return -abs(cents) if units < 0 else cents
 
 

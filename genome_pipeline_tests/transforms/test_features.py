@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pytest
 
 from genome_pipeline.contracts.rules import Rule, active_rules
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.transforms.activity import customer_activity, purchase_days
 from genome_pipeline.transforms.features import customer_features, rfm_summary
 from genome_pipeline.transforms.outcomes import realised_outcomes
@@ -127,3 +128,31 @@ def test_a_log_without_amounts_has_no_spend() -> None:
     assert {ann[gene] for gene in ("spend_amount", "recent_spend_amount", "average_order_value_amount")} == {None}
     (outcome,) = realised_outcomes(lines, features, HORIZON_DAYS).to_pyarrow().to_pylist()
     assert outcome["actual_spend"] is None
+
+
+@pytest.mark.parametrize("price", ["9999999.99", "10000000", "25000000", "999999999.99"])
+def test_the_largest_amounts_the_rules_accept_are_squared_and_summed_exactly(price: str) -> None:
+    log = [
+        dict(zip(COLUMNS, ("ann", order, f"2020-0{month}-05 09:00:00", "p1", "car", "1", price), strict=True))
+        for month, order in ((1, "1"), (1, "1"), (1, "2"), (2, "3"))
+    ]
+    database = engine()
+    lines = valid(typed(raw(database, log), COLUMNS), active_rules(COLUMNS, ["exact_duplicate"]))
+    activity = customer_activity(lines)
+    squares = activity.order_by("period_start_date").squared_order_amount_sum.to_pyarrow().to_pylist()
+    assert squares == [5 * Decimal(price) ** 2, Decimal(price) ** 2]
+    (genome,) = customer_features(activity, CALENDAR, AS_OF, HORIZON_DAYS).to_pyarrow().to_pylist()
+    assert genome["spend_amount"] == 4 * Decimal(price)
+    assert genome["order_value_std_amount"] == pytest.approx(float(price) / 3**0.5, rel=1e-12)
+
+
+def test_squares_of_a_hundred_million_of_the_largest_lines_have_room() -> None:
+    database = engine()
+    database.con.execute(TABLES["validated_transactions"].ddl())
+    database.con.execute(
+        "INSERT INTO validated_transactions BY NAME SELECT DATE '2020-01-01' AS period_start_date,"
+        " 'log' AS source_file, i AS source_row, 'ann' AS customer_id, '1' AS order_id,"
+        " TIMESTAMP '2020-01-05' AS ordered_at, 99999999999999.99 AS amount, false AS is_return FROM range(100) t(i)"
+    )
+    (row,) = customer_activity(database.table("validated_transactions")).to_pyarrow().to_pylist()
+    assert row["squared_order_amount_sum"] == Decimal("99999999999999980000000000000001")

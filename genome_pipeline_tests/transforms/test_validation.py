@@ -1,10 +1,14 @@
+import random
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
+import ibis
+import pandas as pd
 import pytest
 
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.checks.input import amounts_multiplied
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.rules import RULES, active_rules
@@ -20,6 +24,7 @@ from genome_pipeline.transforms.validation import (
     repeated_hashes,
     row_and_cent_totals,
     samples_by_reason,
+    source_totals,
     valid_lines,
 )
 from genome_pipeline_tests.logs import engine, raw, reasons, typed
@@ -247,10 +252,21 @@ def test_what_is_taken_for_another_name_is_told_with_its_first_place() -> None:
         ("-1", "0.125", "-0.13"),
         ("3", "1.115", "3.35"),
         ("0.5", "0.01", "0.01"),
-        ("99999.999", "99999.9999", "9999999890.00"),
+        ("9999.999", "99999.9999", "999999899.00"),
         ("100000", "0.125", "12500.00"),
         ("1", "123456789.125", "123456789.13"),
         ("123456789", "0.005", "617283.95"),
+        ("10000", "0.12345", "1234.50"),
+        ("100", "1.2345", "123.45"),
+        ("1000000", "0.00004", "40.00"),
+        ("0.0004", "1000000", "400.00"),
+        ("1000000", "1.5e-7", "0.15"),
+        ("1", "0.00499999999", "0.00"),
+        ("10", "0.00049999999", "0.00"),
+        ("10", "4999999e-10", "0.00"),
+        ("0.000000001", "999999999.9", "1.00"),
+        ("3", "0.33333333333333331", "1.00"),
+        ("-0.0004", "1000000", "-400.00"),
     ],
 )
 def test_amounts_are_rounded_half_away_from_zero_whatever_their_size(
@@ -258,6 +274,72 @@ def test_amounts_are_rounded_half_away_from_zero_whatever_their_size(
 ) -> None:
     lines = typed(raw(engine(), [{**GOOD, "quantity": quantity, "unit_price": unit_price}]), list(GOOD))
     assert lines.amount.to_pyarrow().to_pylist() == [Decimal(amount)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"quantity": "0.0004", "unit_price": "1000000"}, []),
+        ({"quantity": "1000000", "unit_price": "0.00004"}, []),
+        ({"quantity": "1000000", "unit_price": "-0.00004"}, ["negative_price"]),
+        ({"quantity": "0.000", "unit_price": "5"}, ["zero_quantity"]),
+        ({"quantity": "0.0004", "unit_price": "0"}, ["zero_amount"]),
+        ({"quantity": "1", "unit_price": "1000000000"}, ["absurd_number"]),
+        ({"quantity": "100000", "unit_price": "100000"}, ["absurd_number"]),
+        ({"quantity": "0.001", "unit_price": "2000000000"}, ["absurd_number"]),
+        ({"quantity": "1", "unit_price": "999999999.99"}, []),
+    ],
+)
+def test_rules_judge_what_is_written_not_what_is_left_of_it(row: dict[str, Any], reason: list[str]) -> None:
+    assert reasons([{**GOOD, **row}]) == [reason]
+
+
+@pytest.mark.parametrize("type_", ["DOUBLE", "DECIMAL(18,7)", "FLOAT"])
+def test_typed_numbers_are_multiplied_as_they_read(type_: str) -> None:
+    database = engine()
+    pairs = [("10000", "0.12345"), ("100", "1.2345"), ("0.0004", "1000000"), ("3", "1.115"), ("1", "1.005")]
+    raw(database, [{**GOOD, "quantity": quantity, "unit_price": price} for quantity, price in pairs])
+    for name in ("raw_quantity", "raw_unit_price"):
+        database.con.execute(f"ALTER TABLE raw_transactions ALTER {name} TYPE {type_}")
+    lines = typed(database.table("raw_transactions"), list(GOOD)).order_by("source_row")
+    expected = [Decimal("1234.50"), Decimal("123.45"), Decimal("400.00"), Decimal("3.35"), Decimal("1.01")]
+    assert lines.amount.to_pyarrow().to_pylist() == expected
+    (totals,) = source_totals(lines, mapped=list(GOOD), formats=Formats()).to_pyarrow().to_pylist()
+    assert totals["miscounted_row_count"] == 0
+
+
+@pytest.mark.parametrize("amount", ["0.00499999999", "1.004999999", "4.99999e-3"])
+def test_an_amount_is_rounded_once(amount: str) -> None:
+    lines = typed(raw(engine(), [{**GOOD, "amount": amount}]), [*GOOD, "amount"])
+    (total,) = lines.amount.to_pyarrow().to_pylist()
+    assert total == round(Decimal(amount), 2)
+
+
+def test_an_amount_that_is_not_what_is_written_is_counted() -> None:
+    row = {**GOOD, "quantity": "10000", "unit_price": "0.12345"}
+    lines = typed(raw(engine(), [row, {**row, "unit_price": "x"}]), list(row))
+    for tampered, count in (("1234.50", 0), ("1235.00", 1), ("1234.51", 1)):
+        wrong = lines.mutate(amount=ibis.ifelse(lines.amount.isnull(), None, ibis.literal(Decimal(tampered))))
+        (totals,) = source_totals(wrong, mapped=list(row), formats=Formats()).to_pyarrow().to_pylist()
+        assert totals["miscounted_row_count"] == count
+        assert amounts_multiplied(pd.DataFrame([totals])).is_passed == (not count)
+
+
+def test_amounts_are_the_exact_product_rounded_once() -> None:
+    generator = random.Random(4)
+
+    def decimal(digits: int, places: int) -> Decimal:
+        return Decimal(generator.randrange(10**digits)).scaleb(-generator.randint(0, places))
+
+    factors = [(decimal(generator.randint(1, 9), 9), decimal(generator.randint(1, 9), 11)) for _ in range(400)]
+    factors = [(quantity, price) for quantity, price in factors if 0 < quantity * price < 10**9]
+    rows = [{**GOOD, "quantity": f"{quantity:f}", "unit_price": f"{price}"} for quantity, price in factors]
+    lines = typed(raw(engine(), rows), list(GOOD)).order_by("source_row")
+    with localcontext(prec=60):
+        expected = [(quantity * price).quantize(Decimal("0.01"), ROUND_HALF_UP) for quantity, price in factors]
+    assert lines.amount.to_pyarrow().to_pylist() == expected
+    found = source_totals(lines, mapped=list(GOOD), formats=Formats()).to_pyarrow().to_pylist()
+    assert [row["miscounted_row_count"] for row in found] == [0]
 
 
 def test_a_mapped_amount_prevails_and_is_negative_in_a_return() -> None:
@@ -286,6 +368,20 @@ def test_rejected_rows_stay_as_they_came_with_reasons_and_amounts() -> None:
         ("unreadable_date", 1, None),
         ("unreadable_number", 1, None),
     ]
+
+
+def test_amounts_too_large_to_be_trade_are_set_aside_without_stopping_the_sums() -> None:
+    database = engine()
+    row: dict[str, Any] = {"customer_id": None, "ordered_at": "2020-02-03", "amount": "999999999999999.99"}
+    source = raw(database, [row, *[{**row, "customer_id": "7"}] * 200])
+    lines, rules = typed(source, list(row)), active_rules(list(row), [])
+    rejected = rejected_lines(rejections(judged_lines(lines, rules)), source)
+    found = rejected_by_reason(rejected).order_by("reason").to_pyarrow().to_pylist()
+    assert [(each["reason"], each["row_count"]) for each in found] == [("absurd_number", 201), ("missing_customer", 1)]
+    recounted = recounted_by_reason(lines, rules).order_by("reason").to_pyarrow().to_pylist()
+    assert [(each["reason"], each["row_count"]) for each in recounted] == [(e["reason"], e["row_count"]) for e in found]
+    (totals,) = row_and_cent_totals(lines, "amount").to_pyarrow().to_pylist()
+    assert (totals["row_count"], totals["cents"]) == (201, 0)
 
 
 def test_totals_are_in_rows_and_integer_cents() -> None:
