@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from genome_pipeline.settings import Settings
+from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline.warehouse.database import SOURCE_SETTING
 
 
 @pytest.fixture(autouse=True)
@@ -49,4 +51,12 @@ def early_shop(_early_shop: Path, tmp_path: Path) -> Path:
     from genome_pipeline_tests.pipelines import shop_config
 
     shutil.copytree(_early_shop, tmp_path, dirs_exist_ok=True)
-    return shop_config(tmp_path)
+    config = shop_config(tmp_path)
+    settings = load_settings(config)
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        # It moved with its log, which the test may change before the next run takes it in.
+        warehouse.execute(
+            "UPDATE warehouse_identity SET setting_value = ? WHERE setting_name = ?",
+            [settings.source.place, SOURCE_SETTING],
+        )
+    return config

@@ -135,6 +135,7 @@ def _activity(rng: np.random.Generator, customer_count: int) -> pd.DataFrame:
                     "first_day_amount": round(gross / days, 2),
                     "squared_order_amount_sum": gross**2 / days,
                     "squared_gap_days_sum": float(days * 9),
+                    "last_gap_days": 3 if days > 1 else None,
                     "return_line_count": 0,
                     "country": ["United Kingdom", "France", None][index % 3],
                 }
@@ -188,6 +189,10 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
     days = frame["recent_purchase_day_count"] + frame["previous_purchase_day_count"]
     frame["momentum_share"] = (frame["recent_purchase_day_count"] / days.where(days > 0)).astype(float)
     frame["return_share"] = frame["return_amount"] / frame["gross"]
+    frame["last_gap_days"] = frame["order_gap_mean_days"].round()
+    frame["active_year_share"] = 1.0
+    for name in ("year_ago", "two_years_ago"):
+        frame[f"{name}_purchase_day_count"] = pd.Series(np.nan, frame.index)
 
     is_recent = frame["days_since_last_order"] <= 31
     is_big = frame["spend_amount"] >= frame["spend_amount"].quantile(0.8)
@@ -207,11 +212,13 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
         [frame["churn_probability"] < 1 / 3, frame["churn_probability"] < 2 / 3], ["low", "medium"], "high"
     )
     pace = frame["purchase_day_count"] / frame["t_days"] * HORIZON_DAYS
-    frame["expected_orders"] = pace * (1 - frame["churn_probability"])
+    frame["orders_if_retained"] = pace.clip(lower=1)
+    frame["spend_per_order_amount"] = frame["average_order_value_amount"]
+    frame["expected_orders"] = frame["orders_if_retained"] * (1 - frame["churn_probability"])
     frame["expected_orders_lower"] = frame["expected_orders"] * 0.4
     frame["expected_orders_upper"] = frame["expected_orders"] * 1.8 + 1
     frame["naive_expected_orders"] = frame["recent_purchase_day_count"] * HORIZON_DAYS / 31
-    frame["expected_spend"] = frame["expected_orders"] * frame["average_order_value_amount"]
+    frame["expected_spend"] = frame["expected_orders"] * frame["spend_per_order_amount"]
     frame["expected_spend_lower"] = frame["expected_spend"] * 0.3
     frame["expected_spend_upper"] = frame["expected_spend"] * 2 + 10
     frame["naive_expected_spend"] = frame["recent_spend_amount"] * HORIZON_DAYS / 31
@@ -230,7 +237,8 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
     frame["action_rule"] = frame["action"].str.lower().str.replace(" ", "_")
     frame["action_reason"] = [f"last order {days} days ago" for days in frame["days_since_last_order"]]
     frame["is_for_review"] = frame["confidence"] < 1 / 3
-    frame["revenue_at_stake_amount"] = frame["expected_spend"] * frame["churn_probability"]
+    if_retained = frame["orders_if_retained"] * frame["spend_per_order_amount"]
+    frame["revenue_at_stake_amount"] = frame["churn_probability"] * if_retained
     frame["revenue_at_stake_amount_lower"] = frame["revenue_at_stake_amount"] * 0.5
     frame["revenue_at_stake_amount_upper"] = frame["revenue_at_stake_amount"] * 2
     frame["neighbor_expected_orders"] = frame["expected_orders"] * 1.1
@@ -334,7 +342,7 @@ def _drivers(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:
         days = [f"last order {days} days ago" for days in known["days_since_last_order"]]
         drivers = (
             ("average_customer", base, 0.0, "the average customer"),
-            ("purchase_history", excess * 2 / 3, 0.01, days),
+            ("silence", excess * 2 / 3, 0.01, days),
             ("recent_purchase_day_count", excess / 3, -0.03, "bought <b>lately</b>"),
         )
         for rank, (driver, contribution, change, explanation) in enumerate(drivers):

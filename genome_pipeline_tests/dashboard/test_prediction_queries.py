@@ -63,10 +63,10 @@ def test_drivers_are_averaged_over_all_who_have_a_prediction(connection: duckdb.
     total, customers = _row(
         connection,
         "SELECT sum(abs(contribution)), (SELECT count(churn_probability) FROM customer_genome) FROM customer_drivers"
-        " WHERE prediction = 'churn_probability' AND driver = 'purchase_history'",
+        " WHERE prediction = 'churn_probability' AND driver = 'silence'",
     )
-    assert drivers.index.tolist() == ["purchase_history", "recent_purchase_day_count"]
-    assert drivers.loc["purchase_history", "mean_absolute_contribution"] == pytest.approx(total / customers)
+    assert drivers.index.tolist() == ["silence", "recent_purchase_day_count"]
+    assert drivers.loc["silence", "mean_absolute_contribution"] == pytest.approx(total / customers)
 
 
 @pytest.mark.parametrize("grouping", ["risk_band", "segment_name"])
