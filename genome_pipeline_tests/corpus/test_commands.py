@@ -35,7 +35,7 @@ def test_the_command_says_what_is_wrong_and_harms_nothing(case: Command, before:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={"COLUMNS": "200", **os.environ, **case.environment},
+        env={**os.environ, "COLUMNS": "400", **case.environment},
         cwd=before,
         check=False,
     )

@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.utils
 import pytest
 
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES, create_app, prepare, render
 from genome_pipeline.dashboard.formats import MINUS
@@ -67,7 +68,7 @@ def test_a_provisional_snapshot_is_marked_wherever_it_is_named(tmp_path: Path, p
     with PublishedFile(path).connect() as opened:
         report, earlier = build_report(opened), build_report(opened, SNAPSHOTS[0])
     assert f"{formats.day(latest)} (provisional)</h1>" in report
-    assert "made before its period had ended" in report
+    assert COLUMNS["is_provisional"].description in report
     assert "(provisional)" not in earlier
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from genome_pipeline.contracts.tables import GENES
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import measure, shop_config, write_shop_log
 
@@ -54,7 +55,7 @@ def test_the_checks_say_what_moved_and_by_how_much(settings: Settings) -> None:
     assert " revenue, " in said["volume"]
     assert "category: missing in 100.0% of " in said["missing_share"]
     # Six previous snapshots and six training ones; those before May are too young to be judged.
-    assert kinds == (12 * 28, 4 * 28, 0)
+    assert kinds == (12 * len(GENES), 4 * len(GENES), 0)
 
 
 def test_beyond_the_error_bound_the_run_stops(settings: Settings) -> None:

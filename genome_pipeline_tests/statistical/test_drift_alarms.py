@@ -145,6 +145,7 @@ def rarer(lines: pd.DataFrame) -> pd.DataFrame:
                 "recent_spend_amount",
                 "momentum_share",
                 "overdue_ratio",
+                "last_gap_days",
             },
         ),
     ],

@@ -1,5 +1,6 @@
 import multiprocessing
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -8,7 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
 from genome_pipeline.warehouse.migrations import STEPS
 
@@ -176,10 +177,23 @@ def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> N
         holder.join()
 
 
+_ADDED = {
+    *("is_provisional", "last_gap_days", "active_year_share", "year_ago_purchase_day_count"),
+    *("two_years_ago_purchase_day_count", "orders_if_retained", "spend_per_order_amount"),
+}
+
+
+def before(name: str) -> Table:
+    """A table as it was before columns were added to it."""
+    table = TABLES[name]
+    columns = tuple(column for column in table.columns if column not in _ADDED)
+    return replace(table, columns=columns, nullable=table.nullable - _ADDED)
+
+
 _NOT_NULL = {
     column.name: {"VARCHAR": "''", "DATE": "DATE '2020-01-01'", "BOOLEAN": "false"}.get(column.type, "0")
-    for column in TABLES["customer_genome"].fields
-    if column.name not in TABLES["customer_genome"].nullable and column.name != "is_provisional"
+    for column in before("customer_genome").fields
+    if column.name not in TABLES["customer_genome"].nullable
 }
 _CUSTOMERS_BEFORE = (
     f"INSERT INTO customer_genome BY NAME SELECT {', '.join(f'{value} AS {name}' for name, value in _NOT_NULL.items())}"
@@ -197,7 +211,9 @@ def version_1(warehouse: Warehouse) -> None:
             " VARCHAR, row_count BIGINT NOT NULL, raw_types VARCHAR NOT NULL, ingested_at TIMESTAMP NOT NULL)",
             "CREATE TABLE pipeline_runs (run_id VARCHAR NOT NULL, as_of DATE NOT NULL, version VARCHAR NOT NULL,"
             " settings_hash VARCHAR NOT NULL, parameters VARCHAR NOT NULL, published_at TIMESTAMP NOT NULL)",
-            TABLES["customer_genome"].ddl().replace('"is_provisional" BOOLEAN NOT NULL, ', ""),
+            *(before(name).ddl() for name in ("customer_activity", "customer_features", "customer_value")),
+            before("customer_genome").ddl(),
+            TABLES["written_slices"].ddl(),
             "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
             _CUSTOMERS_BEFORE,
             TABLES["data_quality"].ddl(),
