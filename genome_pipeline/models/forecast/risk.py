@@ -161,6 +161,15 @@ class Remade:
         """Who bought within the horizon, shape (customers,)."""
         return bought(self.snapshot)
 
+    def tells_season_of(self, as_of: date, horizon_days: int) -> bool:
+        """Whether it is of the same season, has matured by then, and the log was at least a horizon old."""
+        day = self.snapshot.as_of
+        return (
+            is_same_season(day, as_of)
+            and day + timedelta(days=horizon_days) <= as_of
+            and bool(numbers(self.snapshot.features["t_days"]).max() >= horizon_days)
+        )
+
 
 @dataclass(frozen=True)
 class RiskModel:
@@ -410,9 +419,7 @@ def _seasons(made: Sequence[Remade], as_of: date, horizon_days: int) -> list[Sea
     return [
         Season(one.said, share_of(one.bought), len(one.bought))
         for one in made
-        if is_same_season(one.snapshot.as_of, as_of)
-        and one.snapshot.as_of + timedelta(days=horizon_days) <= as_of
-        and numbers(one.snapshot.features["t_days"]).max() >= horizon_days
+        if one.tells_season_of(as_of, horizon_days)
     ]
 
 

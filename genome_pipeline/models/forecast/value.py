@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -36,7 +36,9 @@ from genome_pipeline.models.forecast.candidates import (
     weight_reason,
 )
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
+from genome_pipeline.models.forecast.constants import CONSTANTS
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
+from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
 from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
@@ -294,6 +296,7 @@ def _fitted(
         (one, *_said_at(one.snapshot, Training.at(snapshots, one.snapshot.as_of, horizon_days), horizon_days, seed))
         for one in remade(snapshots, as_of, horizon_days, seed)
     ]
+    orders = replace(orders, constant=orders.constant + _season(made, as_of, horizon_days))
     intervals = Intervals(None, None)
     if not made:
         reasons.append(NOT_MATURED)
@@ -334,6 +337,24 @@ def _said_at(
     with suppress(NotEnoughData):
         amount = Amounts.fit(features, training.whole, seed).predict(features)
     return {**said, FORECAST: forecast}, amount
+
+
+def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
+    """What is expected again of what was missed at the same season before, in the logarithm of further purchase days.
+
+    Of those who bought then. By its credibility, as the level of who buys: see :mod:`.level`.
+    """
+    missed, customers = [], 0
+    for one, said, _ in made:
+        if one.tells_season_of(as_of, horizon_days):
+            bought = one.bought
+            further = float(np.sum(numbers(one.snapshot.outcomes["actual_orders"])[bought] - 1))
+            missed.append(np.log((further + 0.5) / (float(np.sum(said[FORECAST][bought] - 1)) + 0.5)))
+            customers += int(bought.sum())
+    if not missed:
+        return 0.0
+    noise = CONSTANTS.within_season / len(missed) + 1 / max(customers, 1)
+    return float(np.mean(missed) * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
 
 
 def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:
