@@ -242,8 +242,10 @@ def summary(found: Sequence[dict[str, Any]]) -> str:
         "",
         f"Coherence, worst row: expected orders below P(buys) of {max(one['orders_below_p'] for one in coherence)}"
         f" customers, expected spend off p m a by {max(one['largest_gap'] for one in coherence):.1e},"
-        f" at stake above all that was ever spent of {max(one['at_stake_above_all'] for one in coherence):.2%}"
-        " of the customers with two or more orders.",
+        " at stake above the better of the last two windows of"
+        f" {max(one['at_stake_above_recent'] for one in coherence):.1%},"
+        f" above all that was ever spent of {max(one['at_stake_above_all'] for one in coherence):.2%}"
+        " of the customers with two or more purchase days.",
         "",
         "| row | customers | log loss | ratio | AUC | RMSE | Gini | deviance | level: orders, spend | best log loss |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",

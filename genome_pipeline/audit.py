@@ -67,7 +67,7 @@ class AuditLog:
             **({"customers": [_mark(key, customer_id) for customer_id in customers]} if customers else {}),
         }
         # One write, so that lines of several processes do not mix.
-        self._append(self._month(now), f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
+        self._append(self._month(now), f"{json.dumps(entry)}\n".encode())
 
     def entries(self, since: date | None = None, customer_id: str | None = None) -> Iterator[dict[str, Any]]:
         """What was recorded, oldest first: since a day (UTC), of a customer as stored.
@@ -78,7 +78,7 @@ class AuditLog:
         for path in sorted(self.folder.glob("*.jsonl")):
             if since is not None and path.stem < f"{since:%Y-%m}":
                 continue
-            with path.open(encoding="utf-8") as lines:
+            with path.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     with suppress(json.JSONDecodeError):
                         entry: dict[str, Any] = json.loads(line)

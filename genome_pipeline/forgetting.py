@@ -76,7 +76,7 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
             fill_published(copy, settings.warehouse_path, left_out)
 
         # First, so that they cannot come back, whatever interrupts the rest.
-        forgotten.add((key.forgotten_mark(name.strip()) for name in customer_ids), key.fingerprint)
+        forgotten.add((key.forgotten_mark(as_name(name)) for name in customer_ids), key.fingerprint)
         rewrite_without(settings.warehouse_path, stored, complete_warehouse)
         _clear_leftovers(settings)
         for path in _databases(settings):
@@ -210,6 +210,11 @@ def _bring_counts_in_line(copy: Backend, left_out: LeftOut) -> None:
             " $suppressed WHERE source_file = $name",
             {"leaving": leaving, "suppressed": up_to_tens(leaving), "name": name},
         )
+    connection.execute(
+        "UPDATE published_files SET row_count = files.row_count + files.suppressed_row_count FROM source_files AS files"
+        " WHERE files.source_file = published_files.source_file"
+        " AND files.content_hash IS NOT DISTINCT FROM published_files.content_hash"
+    )
     for name in {*left_out.row_counts, *left_out.sums}:
         slice_by = TABLES[name].slice_by
         if slice_by is not None:

@@ -88,7 +88,7 @@ def _refuse_obstacles(pipeline: Pipeline) -> None:
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, pipeline.settings.time)
     if obstacles:
-        raise RunFailed(f"{in_words(obstacles)}: run again without --to")
+        raise RunFailed(f"{in_words(obstacles)}: `genome run` without dates makes and checks it again")
 
 
 def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = None) -> Outcome:
@@ -104,6 +104,7 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
         others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
     if others:
         raise ConfigError(f"run {others[0]} is in progress: let it finish, or cancel it, and rebuild again")
+    check_replaceable(settings.published_path)
     warehouse = settings.warehouse_path
     forgotten = Forgotten.beside(warehouse)
     _take_old_list(forgotten, warehouse)

@@ -146,7 +146,8 @@ class SourceSettings(_Section):
     @property
     def place(self) -> str:
         """The path, with the table or the query of a database: what tells one log from another."""
-        return " ".join([self.path, *(part for part in (self.table, self.query) if part)])
+        path = self.path if "://" in self.path else os.path.abspath(self.path)  # noqa: PTH100, links stay as named
+        return " ".join([path, *(part for part in (self.table, self.query) if part)])
 
     @property
     def password(self) -> str | None:

@@ -10,10 +10,12 @@ is: that is for a proxy in front.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import keep_to_owner
 from genome_pipeline.settings import load_settings_or_demo
 
@@ -100,7 +102,11 @@ def main() -> None:
     """Run ``dagster-webserver``, guarded."""
     keep_to_owner()
     cli = importlib.import_module("dagster_webserver.cli")
-    create, hosts = cli.create_app_from_workspace_process_context, load_settings_or_demo().ui.hosts
+    create = cli.create_app_from_workspace_process_context
+    try:
+        hosts = load_settings_or_demo().ui.hosts
+    except ConfigError as error:
+        sys.exit(f"genome: {error}")
     _replace(
         cli, "create_app_from_workspace_process_context", lambda *args, **named: Guard(create(*args, **named), hosts)
     )

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, customers_at, model_files, sampled_frames
+from genome_pipeline.assets.frames import LabelledSnapshots, check_written, customers_at, model_files, sampled_frames
 from genome_pipeline.assets.snapshots import in_batches, make_snapshots
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
@@ -83,6 +83,7 @@ def map_each_snapshot(
                 rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
                 if beside is not None:
                     other, column = beside
+                    check_written(database, pipeline, other, batch)
                     known = database.table(other).select("as_of", "customer_id", column)
                     rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
                 customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}

@@ -283,9 +283,9 @@ _DICTIONARY = (
     ),
     # Models
     _text("method", "Method used."),
-    _text("candidate", "Candidate model."),
-    _flag("is_chosen", "The candidate whose predictions are used."),
-    _text("choice_reason", "Why this candidate was chosen or passed over."),
+    _text("candidate", "Candidate model, an expert, or the forecast made of all experts."),
+    _flag("is_chosen", "Its predictions are used."),
+    _text("choice_reason", "Why it is used or not, or what it weighs."),
     _count("training_snapshot_count", "Matured snapshots trained on."),
     _count("training_row_count", "Customer rows trained on, over all training snapshots."),
     _text("parameters", "Fitted parameters, as JSON."),
@@ -315,15 +315,21 @@ _DICTIONARY = (
     _currency("naive_expected_spend", "Baseline: spend of the recent window, scaled to the horizon; at least 0.", 0),
     _probability("churn_probability", "Probability of no purchase within the horizon."),
     _probability(
-        "churn_probability_lower", "Lower bound of churn_probability: the smaller of it and the Venn-Abers one."
+        "churn_probability_lower",
+        "Lower bound of churn_probability: the Venn-Abers one, moved by how far the level may be off; at most it.",
     ),
     _probability(
-        "churn_probability_upper", "Upper bound of churn_probability: the larger of it and the Venn-Abers one."
+        "churn_probability_upper",
+        "Upper bound of churn_probability: the Venn-Abers one, moved by how far the level may be off; at least it.",
     ),
     _probability(
         "naive_churn_probability", "Baseline: churned share of customers equally active or not in the window."
     ),
-    _probability("p_alive", "BTYD probability that the customer is still active at as_of. Not 1 - churn_probability."),
+    _probability(
+        "p_alive",
+        "Probability that the customer is still active at as_of, by Pareto/NBD alone, which the forecast may overrule."
+        " Not 1 - churn_probability.",
+    ),
     _text("risk_band", "Band of churn_probability: low below 1/3, medium below 2/3, high.", ("low", "medium", "high")),
     _text("abstain_reason", "Why a prediction or its interval is not offered; null where it is."),
     _text("value_abstain_reason", "abstain_reason of the value model."),

@@ -22,7 +22,7 @@ EXPORT_SECONDS = 600.0
 """How long one export may take to be made."""
 
 MADE_AT_ONCE = 1
-"""Exports that are made at the same time: one takes all cores, and its share of the memory."""
+"""Exports that are made at the same time: each has its share of the memory, beside the pages'."""
 
 HELD_AT_ONCE = 8
 """Exports that are made, wait for it, or are being downloaded: each may be a file on the disk, or a thread."""

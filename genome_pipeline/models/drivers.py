@@ -106,11 +106,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "last_gap_days": ("{value} day{s} between the last two purchase days", "one purchase day"),
     "active_year_share": ("bought in {value} of the years since the first order", ""),
     "year_ago_purchase_day_count": (
-        "{value} purchase day{s} in the same {window} days a year before",
+        "{value} purchase day{s} in the {window} days that began a year ago",
         "no customer then",
     ),
     "two_years_ago_purchase_day_count": (
-        "{value} purchase day{s} in the same {window} days two years before",
+        "{value} purchase day{s} in the {window} days that began two years ago",
         "no customer then",
     ),
 }

@@ -24,7 +24,7 @@ MINIMUM_CUSTOMERS = 30
 """Customers below which a snapshot is neither predicted nor learned from."""
 
 MAXIMUM_TRAINING_ROWS = 100_000
-"""Rows that boosting trains on at most; more are sampled."""
+"""Rows that experts train on at most; more are sampled."""
 
 WHOLE_SNAPSHOTS = 8
 """Snapshots trained on with outcomes over the whole horizon, spread over the last two years."""
@@ -33,13 +33,13 @@ HALF_SNAPSHOTS = 5
 """Snapshots trained on with outcomes over half the horizon: the latest."""
 
 _TRAINING_DAYS = 800
-"""How far back snapshots with outcomes over the whole horizon are trained on, besides the horizon itself."""
+"""How far before the latest snapshot with outcomes over the whole horizon others are trained on."""
 
 _ORIGIN_AGES = (0, 60, 120, 240)
 """Days before the latest matured snapshot at which a forecast is made again."""
 
 KEPT_FITS = 24
-"""Fits kept, with what they learned from: snapshots of a range compare candidates as fitted for earlier ones of it."""
+"""Fits kept, with what they learned from: snapshots of a range make the forecast again at the same origins."""
 
 MONTH_DAYS = 30
 """Training snapshots are about a month apart: those of days or weeks nearly repeat one another."""
@@ -104,7 +104,7 @@ def snapshot_date(features: pd.DataFrame) -> date:
 
 
 def training_horizon(horizon_days: int) -> int:
-    """Days of outcomes that boosting trains on: half the horizon, rounded up."""
+    """Days of outcomes that the experts on half a horizon train on, rounded up."""
     return (horizon_days + 1) // 2
 
 
@@ -139,9 +139,7 @@ def _training_dates(dates: Iterable[date], by: date, days: int, horizon_days: in
     latest = max(known)
     if days < horizon_days:
         return _nearest(known, [latest - timedelta(days=MONTH_DAYS * step) for step in range(HALF_SNAPSHOTS)])
-    span = max(
-        (latest - day).days for day in known if (by - day).days <= horizon_days + _TRAINING_DAYS or day == latest
-    )
+    span = max((latest - day).days for day in known if (latest - day).days <= _TRAINING_DAYS)
     count = min(WHOLE_SNAPSHOTS, span // MONTH_DAYS + 1)
     return _nearest(known, [latest - timedelta(days=round(age)) for age in np.linspace(0, span, count).tolist()])
 
@@ -153,7 +151,8 @@ def _origins(dates: Iterable[date], as_of: date, horizon_days: int) -> list[date
         return []
     latest = max(known)
     chosen = _nearest(known, [latest - timedelta(days=age) for age in _ORIGIN_AGES])
-    return sorted({*chosen, *(day for day in known if is_same_season(day, as_of))})
+    season = season_before(known, as_of)
+    return sorted({*chosen, *([] if season is None else [season])})
 
 
 def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
@@ -165,9 +164,11 @@ def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
     return sorted({day for day, target in near if abs((day - target).days) <= MONTH_DAYS / 2}, reverse=True)
 
 
-def is_same_season(day: date, as_of: date) -> bool:
-    """Whether a date is at most :data:`SAME_SEASON_DAYS` from a year before another."""
-    return abs((as_of - day).days - YEAR_DAYS) <= SAME_SEASON_DAYS
+def season_before(dates: Iterable[date], as_of: date) -> date | None:
+    """The date nearest to a year before another, where one is at most :data:`SAME_SEASON_DAYS` from it."""
+    season = as_of - timedelta(days=YEAR_DAYS)
+    near = min(dates, key=lambda day: (abs((day - season).days), day), default=None)
+    return near if near is not None and abs((near - season).days) <= SAME_SEASON_DAYS else None
 
 
 def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple[LabelledSnapshot, ...]:

@@ -375,7 +375,7 @@ def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
     ((latest,),) = connection.execute(
         "SELECT max(moment) FROM (SELECT max(written_at) AS moment FROM written_slices"
         " UNION ALL SELECT max(changed_at) FROM changed_periods UNION ALL SELECT max(checked_at) FROM checked_slices"
-        " UNION ALL SELECT max(published_at) FROM pipeline_runs)"
+        " UNION ALL SELECT max(published_at) FROM pipeline_runs UNION ALL SELECT max(ingested_at) FROM source_files)"
     ).fetchall()
     if latest is not None and now < latest - _CLOCK_TOLERANCE:
         raise WarehouseError(

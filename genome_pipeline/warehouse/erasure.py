@@ -38,6 +38,9 @@ _EXAMPLES_IN = ("data_quality", "observed")
 
 _NUMBER_IN_TEXT = r"\d[\d.,:-]*"
 _HIDDEN = "\u2026"
+_TEXTS_WITH_NUMBERS = {"checked_slices": "observed", "pipeline_runs": "forced_past"}
+"""Tables with a text that quotes what checks counted, and its column."""
+
 _MEANS_OF_OTHERS = tuple(name for name in TABLES["customer_genome"].columns if name.startswith("neighbor_"))
 
 RemovedRows = dict[str, int]
@@ -271,6 +274,13 @@ def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Seque
         )
         values: dict[str, list[str]] = {}
         fewer = 0
+    elif table in _TEXTS_WITH_NUMBERS and held.is_anything:
+        text = _TEXTS_WITH_NUMBERS[table]
+        stay = (
+            f"SELECT * REPLACE (regexp_replace({text}, '{_NUMBER_IN_TEXT}', '{_HIDDEN}', 'g') AS {text})"
+            f" FROM {table} ORDER BY rowid"
+        )
+        values, fewer = {}, 0
     else:
         condition, values = _leaves(connection, table, customer_ids)
         condition = f"{condition} OR {_is_of_them(table, held)}"

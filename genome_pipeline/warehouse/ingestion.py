@@ -179,6 +179,11 @@ def _check_place(
     ).fetchone()
     if before is None or before[0] == settings.source.place or not known:
         return
+    if settings.source.is_database:
+        raise SourceError(
+            f"{settings.warehouse_path} holds the rows of {before[0]}, and the config now asks for"
+            f" {settings.source.place}: `genome rebuild` takes that in, or set GENOME_HOME to another folder"
+        )
     # How a file is read stands after its hash.
     contents = {content.split()[0] for content in known if content}
     if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):

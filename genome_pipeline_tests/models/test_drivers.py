@@ -140,7 +140,7 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             "year_ago_purchase_day_count",
             {"year_ago_purchase_day_count": 2},
             "",
-            "2 purchase days in the same 91 days a year before",
+            "2 purchase days in the 91 days that began a year ago",
         ),
         ("two_years_ago_purchase_day_count", {}, "", "no customer then"),
     ],

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.snapshots import (
     LabelledSnapshot,
-    is_same_season,
     origins,
     pooled_rows,
+    season_before,
     snapshot_date,
     snapshots_to_learn_from,
     training_horizon,
@@ -96,12 +96,20 @@ def test_two_years_are_trained_on_and_no_more() -> None:
 
 def test_a_season_is_at_most_twenty_days_off() -> None:
     for age, expected in ((344, False), (345, True), (365, True), (385, True), (386, False), (0, False), (730, False)):
-        assert is_same_season(START, START + timedelta(days=age)) == expected
+        assert (season_before([START], START + timedelta(days=age)) == START) == expected
 
 
 def test_the_season_of_a_year_before_is_predicted_again() -> None:
-    snapshots = [labelled(day, 90) for day in (600, 620, 650, 700, 910)]  # of 1,000: 635
-    assert days_of(origins(snapshots, at(1_000), 90)) == [620, 650, 910]
+    snapshots = [labelled(day, 90) for day in (600, 620, 645, 700, 910)]  # of 1,000: 635
+    assert days_of(origins(snapshots, at(1_000), 90)) == [645, 910]
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_of_a_season_one_snapshot_tells_however_many_there_are(step: int) -> None:
+    snapshots = [labelled(day, 90) for day in range(3, 911, step)]
+    found = days_of(origins(snapshots, at(1_000), 90))
+    assert len(found) <= 5
+    assert sum(abs(day - 635) <= 20 for day in found) == 1
 
 
 def test_snapshots_of_days_are_a_month_apart() -> None:

@@ -31,6 +31,9 @@ MAXIMUM_BINS = 10
 MINIMUM_ROWS_PER_BIN = 50
 
 _SMALLEST_ACTIVITY = 1e-3
+_DIGITS = 9
+"""Decimals of predictions that are cut into bins: beyond them they differ between processors."""
+
 _SHARES = np.linspace(0.0, 1.0, 81)
 _LEVELS = np.linspace(0.5, 0.995, 67).tolist()
 
@@ -66,7 +69,7 @@ class ConformalIntervals:
             predicted: mean of each customer, at least 0, shape (customers,).
             activity: probability that the customer buys, in [0, 1], shape (customers,).
         """
-        bins = np.searchsorted(self.edges, predicted, side="right")
+        bins = np.searchsorted(self.edges, np.round(predicted, _DIGITS), side="right")
         buys = np.clip(activity, _SMALLEST_ACTIVITY, 1.0)
         expected = predicted / buys
         misses = 1 - np.asarray(self.levels)[bins]
@@ -126,8 +129,8 @@ def fit_intervals(
             f"only {np.count_nonzero(bought)} customers bought again: intervals need {MINIMUM_ROWS_PER_BIN}"
         )
     ratios = actual[bought] * np.clip(activity[bought], _SMALLEST_ACTIVITY, 1.0) / predicted[bought]
-    edges = _bin_edges(predicted, bought)
-    bins = np.searchsorted(edges, predicted, side="right")
+    edges = _bin_edges(np.round(predicted, _DIGITS), bought)
+    bins = np.searchsorted(edges, np.round(predicted, _DIGITS), side="right")
     each = range(len(edges) + 1)
     quantiles = tuple(tuple(_quantiles(ratios[bins[bought] == index]).tolist()) for index in each)
     size = np.bincount(bins, minlength=len(each))

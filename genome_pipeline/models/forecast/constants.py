@@ -1,4 +1,9 @@
-"""What the forecast takes from other logs: chosen by leaving out one log at a time (``benchmarks/constants.py``)."""
+"""What the forecast takes from other logs, as far as it is chosen by leaving out one at a time.
+
+``benchmarks/constants.py`` does so. The other constants of this package (standard weights of experts, the share of
+boosting's correction of amounts, the margin of intervals) were set by hand with the panel in view; no log is left out
+of them. ``docs/methodology.md`` says so, too.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ they were.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,17 +47,15 @@ class Season(NamedTuple):
     customers: int
 
 
-def expected_level(said: Levels, seasons: Sequence[Season], constants: Constants = CONSTANTS) -> tuple[float, float]:
+def expected_level(said: Levels, season: Season | None, constants: Constants = CONSTANTS) -> tuple[float, float]:
     """The level to expect, in log-odds, and the variance of its error."""
-    if not seasons:
+    if season is None:
         return said.btyd, constants.within_season + _OTHER_VARIANCE
-    sampling = float(np.mean([1 / (one.customers * one.share * (1 - one.share)) for one in seasons]))
-    noise = (constants.within_season + sampling) / len(seasons)
-    credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + noise)
-    corrected = [said.btyd + credibility * np.mean([logit(one.share) - one.said.btyd for one in seasons])]
-    missed = [logit(one.share) - one.said.trained for one in seasons if one.said.trained is not None]
-    if said.trained is not None and missed:
-        corrected.append(said.trained + credibility * np.mean(missed))
+    sampling = 1 / (season.customers * season.share * (1 - season.share))
+    credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
+    corrected = [said.btyd + credibility * (logit(season.share) - season.said.btyd)]
+    if said.trained is not None and season.said.trained is not None:
+        corrected.append(said.trained + credibility * (logit(season.share) - season.said.trained))
     weights = [constants.btyd_level_weight, 1 - constants.btyd_level_weight][: len(corrected)]
     variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
     return float(np.average(corrected, weights=weights)), variance

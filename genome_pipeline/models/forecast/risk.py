@@ -54,9 +54,9 @@ from genome_pipeline.models.snapshots import (
     MAXIMUM_TRAINING_ROWS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
-    is_same_season,
     origins,
     purchase_history,
+    season_before,
     snapshot_date,
     usable_snapshots,
 )
@@ -65,8 +65,10 @@ Floats = NDArray[np.float64]
 
 CANDIDATES = ("naive", *STANDARD, FORECAST)
 
-NOT_CALIBRATED = "no snapshot has matured yet: the probability is not calibrated and has no interval"
-NO_OUTCOMES = "no snapshot had matured early enough to train on"
+NOT_CALIBRATED = (
+    "no snapshot that carries a forecast has matured yet: the probability is not calibrated and has no interval"
+)
+NO_OUTCOMES = "no snapshot with enough customers and outcomes had matured early enough to train on"
 
 _TRAINED = ("boosting", "regression")
 """Experts whose level counts: they learned from outcomes over the whole horizon."""
@@ -81,6 +83,9 @@ _BOUNDS_LEVEL = 0.8
 """How often the level of all customers lies within the interval."""
 
 _SCORE_GROUPS = 100
+_DIGITS = 9
+"""Decimals of scores that are cut into groups: beyond them they differ between processors."""
+
 _SMALLEST_PROBABILITY = 1e-6
 """Probabilities count as at least this, and at most 1 less this, in log loss."""
 
@@ -109,7 +114,7 @@ class VennAbers:
         Its value there is max over i <= g of min over j >= g of the mean outcome of groups i..j (Robertson, T.,
         Wright, F. T. and Dykstra, R. L. (1988), "Order Restricted Statistical Inference", eq. 1.4.1).
         """
-        values = np.asarray(scores, dtype=np.float64)
+        values = np.round(np.asarray(scores, dtype=np.float64), _DIGITS)
         outcomes = np.asarray(is_event, dtype=np.float64)
         edges = np.unique(np.quantile(values, np.arange(1, _SCORE_GROUPS) / _SCORE_GROUPS))
         group = np.searchsorted(edges, values, side="right")
@@ -125,7 +130,7 @@ class VennAbers:
 
     def apply(self, scores: ArrayLike) -> tuple[Floats, Floats]:
         """Lower and upper bound of each score."""
-        group = np.searchsorted(self.edges, np.asarray(scores, dtype=np.float64), side="right")
+        group = np.searchsorted(self.edges, np.round(np.asarray(scores, dtype=np.float64), _DIGITS), side="right")
         return np.asarray(self.lower)[group], np.asarray(self.upper)[group]
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,15 +165,6 @@ class Remade:
     def bought(self) -> NDArray[np.bool_]:
         """Who bought within the horizon, shape (customers,)."""
         return bought(self.snapshot)
-
-    def tells_season_of(self, as_of: date, horizon_days: int) -> bool:
-        """Whether it is of the same season, has matured by then, and the log was at least a horizon old."""
-        day = self.snapshot.as_of
-        return (
-            is_same_season(day, as_of)
-            and day + timedelta(days=horizon_days) <= as_of
-            and bool(numbers(self.snapshot.features["t_days"]).max() >= horizon_days)
-        )
 
 
 @dataclass(frozen=True)
@@ -336,7 +332,7 @@ def _fitted(
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
     said = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
     score = weighted(said, names, weights)
-    level, variance = expected_level(levels_said(said), _seasons(made, as_of, horizon_days), constants)
+    level, variance = expected_level(levels_said(said), _season(made, as_of, horizon_days), constants)
     constant = shift_to_level(score, level)
     average = reference_rows(current, seed)
     terms = weighted({name: expert.terms(average, horizon_days) for name, expert in experts.items()}, names, weights)
@@ -383,7 +379,7 @@ def remade(
             log_odds = _said_at(origin, training, horizon_days, seed)
             names, said = [*log_odds], levels_said(log_odds)
             score = weighted(log_odds, names, start_weights(STANDARD, names, returned_customers(origin.features)))
-            level, _ = expected_level(said, _seasons(found, origin.as_of, horizon_days), constants)
+            level, _ = expected_level(said, _season(found, origin.as_of, horizon_days), constants)
             naive = None
             if training.whole:
                 naive = 1 - _naive_churn(origin.features, _naive_shares(training.whole[-1]))
@@ -414,18 +410,24 @@ def returned_customers(features: pd.DataFrame) -> float:
     return float(np.count_nonzero(numbers(features["frequency_count"]) > 0))
 
 
-def _seasons(made: Sequence[Remade], as_of: date, horizon_days: int) -> list[Season]:
-    """What was missed at the same season before, where the log was at least a horizon old and it has matured."""
-    return [
-        Season(one.said, share_of(one.bought), len(one.bought))
-        for one in made
-        if one.tells_season_of(as_of, horizon_days)
-    ]
+def season_of(made: Sequence[Remade], as_of: date, horizon_days: int) -> Remade | None:
+    """The origin of the same season a year before, where it has matured by then and the log was a horizon old."""
+    day = season_before([one.snapshot.as_of for one in made], as_of)
+    if day is None or day + timedelta(days=horizon_days) > as_of:
+        return None
+    (found,) = (one for one in made if one.snapshot.as_of == day)
+    return found if numbers(found.snapshot.features["t_days"]).max() >= horizon_days else None
+
+
+def _season(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | None:
+    found = season_of(made, as_of, horizon_days)
+    return None if found is None else Season(found.said, share_of(found.bought), len(found.bought))
 
 
 def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list[Evidence]:
     """What weights are learned from: each expert at the level of what happened; one that was missing as the mean."""
     found = []
+    season = season_before([one.snapshot.as_of for one in made], as_of)
     for one in made:
         outcome = one.bought
         known = {name: values for name, values in one.log_odds.items() if name in names}
@@ -436,7 +438,7 @@ def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list
         mean: Floats = np.asarray(np.mean([*levelled.values()], axis=0))
         columns = np.column_stack([levelled.get(name, mean) for name in names])
         step = -(-len(outcome) // _EVIDENCE_ROWS)
-        weight = SEASON_WEIGHT if is_same_season(one.snapshot.as_of, as_of) else 1.0
+        weight = SEASON_WEIGHT if one.snapshot.as_of == season else 1.0
         found.append(Evidence(columns[::step], outcome[::step], offset, weight))
     return found
 

@@ -39,7 +39,7 @@ from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_in
 from genome_pipeline.models.forecast.constants import CONSTANTS
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
 from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
-from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers
+from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers, season_of
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import (
@@ -61,7 +61,7 @@ CANDIDATES = ("naive", *STANDARD, FORECAST)
 
 NO_AMOUNTS = "no amounts in the source: spend is not predicted"
 NO_PAST_AMOUNTS = "no amounts in the matured snapshots: spend has no intervals"
-NOT_MATURED = "no snapshot has matured yet: intervals need one"
+NOT_MATURED = "no snapshot that carries a forecast has matured yet: intervals need one"
 
 _LEVEL_OF_HALF = "boosting_half"
 """The expert whose level is that of half a horizon, and is not used."""
@@ -187,6 +187,9 @@ class ValueModel:
         for intervals, predicted in zip(self.intervals, (orders, spend), strict=True):
             unknown = np.full_like(predicted, np.nan)
             bounds += (unknown, unknown) if intervals is None else intervals.apply(predicted, buys)
+        # Who may buy nothing may spend nothing, and who may spend more than expected may buy.
+        bounds[2] = np.where(bounds[0] == 0, np.minimum(bounds[2], 0.0), bounds[2])
+        bounds[1] = np.where(bounds[3] > spend, np.maximum(bounds[1], 1.0), bounds[1])
         naive_orders, naive_spend = naive_value(features, self.horizon_days)
         return pd.DataFrame(
             {
@@ -292,11 +295,8 @@ def _fitted(
         amounts = Amounts.fit(current, training.whole, seed)
     except NotEnoughData as reason:
         reasons.append(NO_AMOUNTS if str(reason) == "no amounts in the source" else f"{reason}: spend is not predicted")
-    made = [
-        (one, *_said_at(one.snapshot, Training.at(snapshots, one.snapshot.as_of, horizon_days), horizon_days, seed))
-        for one in remade(snapshots, as_of, horizon_days, seed)
-    ]
-    orders = replace(orders, constant=orders.constant + _season(made, as_of, horizon_days))
+    made, season = _made_again(snapshots, as_of, horizon_days, seed)
+    orders = replace(orders, constant=orders.constant + season)
     intervals = Intervals(None, None)
     if not made:
         reasons.append(NOT_MATURED)
@@ -344,17 +344,34 @@ def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
 
     Of those who bought then. By its credibility, as the level of who buys: see :mod:`.level`.
     """
-    missed, customers = [], 0
-    for one, said, _ in made:
-        if one.tells_season_of(as_of, horizon_days):
-            bought = one.bought
-            further = float(np.sum(numbers(one.snapshot.outcomes["actual_orders"])[bought] - 1))
-            missed.append(np.log((further + 0.5) / (float(np.sum(said[FORECAST][bought] - 1)) + 0.5)))
-            customers += int(bought.sum())
-    if not missed:
+    season = season_of([one for one, _, _ in made], as_of, horizon_days)
+    if season is None:
         return 0.0
-    noise = CONSTANTS.within_season / len(missed) + 1 / max(customers, 1)
-    return float(np.mean(missed) * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
+    (said,) = (said[FORECAST] for one, said, _ in made if one is season)
+    bought = season.bought
+    further = float(np.sum(numbers(season.snapshot.outcomes["actual_orders"])[bought] - 1))
+    missed = np.log((further + 0.5) / (float(np.sum(said[bought] - 1)) + 0.5))
+    noise = CONSTANTS.within_season + 1 / max(int(bought.sum()), 1)
+    return float(missed * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
+
+
+def _made_again(
+    snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int
+) -> tuple[list[_Made], float]:
+    """What was said at the origins, oldest first, each with the season expected there; and the season of now."""
+    plain: list[_Made] = []
+    made: list[_Made] = []
+    for one in remade(snapshots, as_of, horizon_days, seed):
+        day = one.snapshot.as_of
+        said, amount = _said_at(one.snapshot, Training.at(snapshots, day, horizon_days), horizon_days, seed)
+        factor = np.exp(_season(plain, day, horizon_days))
+        made.append((one, {name: _at_most(1 + (m - 1) * factor, horizon_days) for name, m in said.items()}, amount))
+        plain.append((one, said, amount))
+    return made, _season(plain, as_of, horizon_days)
+
+
+def _at_most(purchase_days: Floats, horizon_days: int) -> Floats:
+    return np.asarray(np.minimum(purchase_days, float(horizon_days)))
 
 
 def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:

@@ -70,7 +70,9 @@ def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned
 
 
 def learned_weights(start: Floats, evidence: Sequence[Evidence], penalty: float) -> Floats:
-    """Weights at the maximum of the penalised likelihood, shape (experts,), each at least 0.
+    """Weights at the maximum of the penalised likelihood, shape (experts,); one below 0 there counts as 0.
+
+    They need not sum to 1: log-odds of joined experts may be too timid, or too bold.
 
     ``penalty`` is that of :class:`genome_pipeline.models.forecast.constants.Constants`.
 

@@ -10,46 +10,38 @@ from genome_pipeline.models.forecast.level import Levels, Season, expected_level
 CONSTANTS = Constants(within_season=0.04, btyd_level_weight=0.4)
 
 
-def expected(said: Levels, seasons: list[Season]) -> tuple[float, float]:
-    return expected_level(said, seasons, CONSTANTS)
+def expected(said: Levels, season: Season | None) -> tuple[float, float]:
+    return expected_level(said, season, CONSTANTS)
 
 
 def test_without_a_season_the_level_is_that_of_pareto_nbd() -> None:
-    assert expected(Levels(-1.0, 0.5), []) == pytest.approx((-1.0, 0.12))
-    assert expected(Levels(-1.0, None), []) == pytest.approx((-1.0, 0.12))
+    assert expected(Levels(-1.0, 0.5), None) == pytest.approx((-1.0, 0.12))
+    assert expected(Levels(-1.0, None), None) == pytest.approx((-1.0, 0.12))
 
 
 def test_what_one_season_missed_is_expected_again_by_its_credibility() -> None:
     """Of 1,000 customers half bought: credibility .06 / (.06 + .04 + 1 / 250) = 15 / 26, of .2 too much said."""
     season = Season(Levels(0.2, None), 0.5, 1_000)
-    level, variance = expected(Levels(-1.0, None), [season])
+    level, variance = expected(Levels(-1.0, None), season)
     assert level == pytest.approx(-1.0 - 0.2 * 15 / 26)
     assert variance == pytest.approx(0.06 * 11 / 26 + 0.04)
 
 
 def test_experts_that_learned_from_outcomes_give_six_tenths_of_the_level() -> None:
     season = Season(Levels(0.2, 0.1), 0.5, 1_000)
-    level, _ = expected(Levels(-1.0, -0.5), [season])
+    level, _ = expected(Levels(-1.0, -0.5), season)
     assert level == pytest.approx(0.4 * (-1.0 - 0.2 * 15 / 26) + 0.6 * (-0.5 - 0.1 * 15 / 26))
 
 
 @pytest.mark.parametrize(("now", "then"), [(None, 0.1), (-0.5, None)])
 def test_experts_whose_miss_is_not_known_do_not_count(now: float | None, then: float | None) -> None:
-    level, _ = expected(Levels(-1.0, now), [Season(Levels(0.2, then), 0.5, 1_000)])
+    level, _ = expected(Levels(-1.0, now), Season(Levels(0.2, then), 0.5, 1_000))
     assert level == pytest.approx(-1.0 - 0.2 * 15 / 26)
-
-
-def test_two_seasons_tell_more_than_one() -> None:
-    """Misses of .2 and -.1, noise of .044 over 2: credibility .06 / .082."""
-    seasons = [Season(Levels(-0.2, None), 0.5, 1_000), Season(Levels(0.1, None), 0.5, 1_000)]
-    level, variance = expected(Levels(0.0, None), seasons)
-    assert level == pytest.approx(0.05 * 60 / 82)
-    assert variance < expected(Levels(0.0, None), seasons[:1])[1]
 
 
 def test_a_season_of_four_customers_is_hardly_believed() -> None:
     """The share of four has a variance of 1 in log-odds."""
-    level, _ = expected(Levels(0.0, None), [Season(Levels(1.0, None), 0.5, 4)])
+    level, _ = expected(Levels(0.0, None), Season(Levels(1.0, None), 0.5, 4))
     assert level == pytest.approx(-0.06 / 1.10)
 
 

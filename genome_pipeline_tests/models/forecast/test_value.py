@@ -107,7 +107,9 @@ def test_without_a_matured_snapshot_pareto_nbd_predicts_without_intervals() -> N
     features = with_churn(history().features(NOW), [])
     model = fit(features, [])
     predictions = model.predict(features)
-    assert set(predictions["abstain_reason"]) == {"no snapshot has matured yet: intervals need one"}
+    assert set(predictions["abstain_reason"]) == {
+        "no snapshot that carries a forecast has matured yet: intervals need one"
+    }
     assert predictions["expected_spend"].notna().all()
     assert predictions["expected_spend_upper"].isna().all()
     table = model.candidates(NOW).set_index("candidate")
