@@ -143,7 +143,7 @@ def test_without_a_matured_snapshot_pareto_nbd_predicts_uncalibrated() -> None:
     assert_keeps_contract("customer_risk", predictions)
     assert predictions[["churn_probability", "p_alive", "risk_band"]].notna().all(axis=None)
     assert predictions[["churn_probability_lower", "naive_churn_probability"]].isna().all(axis=None)
-    assert predictions["abstain_reason"].str.startswith("no snapshot has matured yet").all()
+    assert predictions["abstain_reason"].str.startswith("no snapshot that carries a forecast has matured yet").all()
     assert (predictions["churn_probability"] >= 1 - predictions["p_alive"] - 1e-6).all()
     assert model.weights.tolist() == [1.0]
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.forecast.experts import Training
-from genome_pipeline.models.forecast.risk import fit_risk_model
+from genome_pipeline.models.forecast.risk import NO_OUTCOMES, fit_risk_model
 from genome_pipeline.models.forecast.value import Orders, ValueModel, fit_value_model, naive_value
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
 from genome_pipeline_tests.models.forecast.forecasts import LEVEL, MONETARY
@@ -117,8 +117,8 @@ def test_without_a_matured_snapshot_pareto_nbd_predicts_without_intervals() -> N
     assert table["choice_reason"].to_dict() == {
         "naive": "Not used: the baseline.",
         "btyd": "Weight 1.00. No snapshot has matured yet to measure it on.",
-        "boosting": "Not used: no snapshot had matured early enough to train on.",
-        "boosting_half": "Not used: no snapshot had matured early enough to train on.",
+        "boosting": f"Not used: {NO_OUTCOMES}.",
+        "boosting_half": f"Not used: {NO_OUTCOMES}.",
         "forecast": "All experts joined. No snapshot has matured yet to measure it on.",
     }
 
