@@ -710,7 +710,9 @@ def _expanded(path: Path) -> Path:
 
 def _beside(folder: Path, path: Any) -> Any:
     """The path as seen from the folder; what is none is left for the validation to name."""
-    return str(folder / path) if isinstance(path, str) and path and not path.startswith("~") else path
+    if not isinstance(path, str) or not path or path.startswith("~"):
+        return path
+    return os.path.normpath(folder / path)
 
 
 def _without_password(path: str) -> tuple[str, str | None]:
