@@ -3,7 +3,7 @@
 ``python -m benchmarks.constants [--jobs 2]`` fits the forecast on every row of the panel under each of a few constants
 (:class:`genome_pipeline.models.forecast.constants.Constants`). For each log those are chosen that have the least log
 loss, over the best baseline, on the rows of all other logs, each log counting alike; what they then achieve on the log
-left out is the table of record. The constants of the program are those that all logs together choose.
+left out is the table of record. What all logs together choose is told beside it.
 """
 
 from __future__ import annotations
