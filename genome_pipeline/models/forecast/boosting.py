@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from genome_pipeline.contracts.tables import GENES
 from genome_pipeline.models.btyd import NotEnoughData
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _ROUNDS = 60
+_THREADS = 1
+"""Of every call: LightGBM keeps one number for the process, and a fit crashes when another thread changes it."""
+
 _SETTINGS: dict[str, Any] = {
     "learning_rate": 0.1,
     "num_leaves": 6,
@@ -30,7 +33,7 @@ _SETTINGS: dict[str, Any] = {
     "max_bin": 127,
     "deterministic": True,
     "force_row_wise": True,
-    "num_threads": 1,
+    "num_threads": _THREADS,
     "verbosity": -1,
 }
 
@@ -47,7 +50,7 @@ class Boosted:
 
     def linear(self, matrix: Floats) -> Floats:
         """Predictions on the scale of the link for genes (rows, genes), shape (rows,)."""
-        return self.level + np.asarray(self.trees.predict(matrix, raw_score=True), dtype=np.float64)
+        return self.level + self._predict(matrix, raw_score=True)
 
     def contributions(self, matrix: Floats) -> Floats:
         """What each gene adds on the scale of the link, shape (rows, genes + 1); the last column is a constant.
@@ -55,21 +58,12 @@ class Boosted:
         A row sums to :meth:`linear`. Tree SHAP: Lundberg, S. M. et al. (2020), "From Local Explanations to Global
         Understanding with Explainable AI for Trees", Nature Machine Intelligence 2, 56-67.
         """
-        found = np.asarray(self.trees.predict(matrix, pred_contrib=True), dtype=np.float64)
+        found = self._predict(matrix, pred_contrib=True)
         found[:, -1] += self.level
         return found
 
-    def mean(self, matrix: Floats) -> Floats:
-        """The factor on the exposure fitted by :func:`fit_mean`, shape (rows,)."""
-        return np.exp(self.linear(matrix))
-
-    def probability(self, matrix: Floats) -> Floats:
-        """The probability fitted by :func:`fit_probability`, shape (rows,), in [0, 1]."""
-        return np.asarray(expit(self.linear(matrix)))
-
-    def settings(self) -> dict[str, Any]:
-        """The settings of the fit, as JSON can hold them."""
-        return {"rounds": _ROUNDS, **{name: self.trees.params[name] for name in sorted(self.trees.params)}}
+    def _predict(self, matrix: Floats, **kind: bool) -> Floats:
+        return np.asarray(self.trees.predict(matrix, num_threads=_THREADS, **kind), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary that JSON can hold: the trees in LightGBM's own text."""
