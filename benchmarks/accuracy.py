@@ -34,11 +34,10 @@ from benchmarks.panel.data import Data, each_row
 from benchmarks.panel.logs import ROWS
 from benchmarks.scores import activity_scores, mean_by_decile, order_scores, poisson_deviance, resamples, spend_scores
 from genome_pipeline.models.confidence import score_confidence
+from genome_pipeline.models.forecast.errors import LARGEST, Forecasts, realised_errors
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.segments import fit_segments, segment_customers
-from genome_pipeline.models.similarity import SimilarityIndex
 
 Floats = NDArray[np.float64]
 
@@ -93,9 +92,8 @@ def _ours(data: Data) -> tuple[Forecast, dict[str, Any]]:
     horizon_days, features = data.row.horizon_days, by_customer(data.features)
     risk = fit_risk_model(features, data.labelled, horizon_days, SEED).predict(features)
     churn = numbers(risk["churn_probability"])
-    value = fit_value_model(features, data.labelled, horizon_days, INTERVAL_LEVEL, SEED).predict(
-        features.assign(churn_probability=churn)
-    )
+    model = fit_value_model(features, data.labelled, horizon_days, INTERVAL_LEVEL, SEED)
+    value = model.predict(features.assign(churn_probability=churn))
     orders, spend = numbers(value["expected_orders"]), numbers(value["expected_spend"])
     retained, amount = numbers(value["orders_if_retained"]), numbers(value["spend_per_order_amount"])
     coverage: dict[str, Any] = {}
@@ -109,17 +107,15 @@ def _ours(data: Data) -> tuple[Forecast, dict[str, Any]]:
                 "least_possible": _least_coverage(predicted, actual, churn >= 0.5),
                 "deciles": mean_by_decile(predicted, is_covered),
             }
-    segments = segment_customers(fit_segments(features, None, SEED), features, None).customers
-    neighbors = SimilarityIndex.build(features).neighbors(data.row.as_of)
-    confidence = numbers(score_confidence(features, value, risk, segments, neighbors)["confidence"])
-    errors = {
-        "Brier score": (churn - data.actual["has_churned"].to_numpy(bool)) ** 2,
-        "relative error of spend": np.abs(spend - numbers(data.actual["actual_spend"])) / (spend + amount),
+    beside = {name: value[name] for name in ("orders_if_retained", "spend_per_order_amount")}
+    reasons = {"value_abstain_reason": None, "risk_abstain_reason": None}
+    confidence = score_confidence(model, features.assign(churn_probability=churn, **beside, **reasons))
+    errors = realised_errors(Forecasts(1 - churn, retained, amount), data.actual)
+    ranks = {
+        f"{error} by {'its own' if name != 'confidence' else 'all'}": _rank(numbers(confidence[name]), errors[error])
+        for error in errors
+        for name in (f"{error}_confidence", "confidence")
     }
-    ranks = {}
-    for name, error in errors.items():
-        by_decile = mean_by_decile(confidence, error)
-        ranks[name] = float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
     recent, before = (numbers(features[f"{window}_spend_amount"]) for window in ("recent", "previous"))
     returned = numbers(features["frequency_count"]) > 0
     at_stake = churn * retained * amount
@@ -134,6 +130,12 @@ def _ours(data: Data) -> tuple[Forecast, dict[str, Any]]:
         "coverage": coverage,
         "confidence_spearman": ranks,
     }
+
+
+def _rank(confidence: Floats, error: Floats) -> float:
+    """Rank correlation of the tenths of confidence with their mean errors."""
+    by_decile = mean_by_decile(confidence, error)
+    return float(spearmanr([*map(int, by_decile)], [*by_decile.values()]).statistic)
 
 
 def _least_coverage(predicted: Floats, actual: Floats, is_nothing_likeliest: NDArray[np.bool_]) -> float:
@@ -233,10 +235,14 @@ def summary(found: Sequence[dict[str, Any]]) -> str:
     lines.append("| --- | ---: | ---: | ---: | ---: |")
     for target in ("orders", "spend"):
         lines.append(_coverage_line(target, found))
-    lines += ["", "| confidence | rows with rank correlation of decile and error at most -0.9 |", "| --- | ---: |"]
-    for name in ("Brier score", "relative error of spend"):
-        ranks = np.array([one["confidence_spearman"][name] for one in found])
-        lines.append(f"| {name} | {np.mean(ranks[np.isfinite(ranks)] <= -0.9):.0%} |")
+    lines += ["", "| rank correlation of tenth and error at most -0.9 | by its own confidence | by that in all |"]
+    lines.append("| --- | ---: | ---: |")
+    for name in LARGEST:
+        shares = []
+        for by in ("its own", "all"):
+            ranks = np.array([one["confidence_spearman"][f"{name} by {by}"] for one in found])
+            shares.append(f"{np.mean(ranks[np.isfinite(ranks)] <= -0.9):.0%}")
+        lines.append(f"| {name} | {shares[0]} | {shares[1]} |")
     coherence = [one["coherence"] for one in found]
     lines += [
         "",

@@ -316,10 +316,7 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row(f"Churn probability, {horizon}", _interval(genome, "churn_probability", _percent))
     if genome["risk_abstain_reason"]:
         rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
-    parts = ", ".join(
-        f"{name} {_number(genome[f'{name}_confidence'])}"
-        for name in ("sufficiency", "precision", "membership", "familiarity")
-    )
+    parts = ", ".join(f"{name} {_number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))
     rows.add_row("Confidence", f"{_number(genome['confidence'])} ({parts})")
     rows.add_row("Action", f"{escape(genome['action'])}: {escape(genome['action_reason'])}")
     rows.add_row(

@@ -23,7 +23,7 @@ def perfect_forecast(customers: int, seed: int) -> pd.DataFrame:
     """Rows of ``prediction_outcomes``: customers buy nothing with their ``churn_probability``, else at least once.
 
     Half of them buy as many times as they are expected to, give or take one in Poisson's manner; the others at random
-    between a third and three times that. ``confidence`` knows who is who, and how sure churn is. Intervals are the
+    between a third and three times that. Each confidence knows who is who, and how sure churn is. Intervals are the
     narrowest from 0, or from the 10% quantile where that is above 0, that cover 80%. The naive forecast is the mean of
     all.
     """
@@ -65,9 +65,13 @@ def perfect_forecast(customers: int, seed: int) -> pd.DataFrame:
             "segment_id": 1,
             "segment_name": np.where(m > 3, "Loyal", "Others"),
             "t_days": generator.integers(1, 600, customers),
-            "confidence": 0.5 * certainty + 0.5 * is_steady + 0.01 * generator.random(customers),
         }
-    )
+    ).pipe(with_confidence, 0.5 * certainty + 0.5 * is_steady + 0.01 * generator.random(customers))
+
+
+def with_confidence(outcomes: pd.DataFrame, confidence: Floats | pd.Series[float]) -> pd.DataFrame:
+    """The same forecasts, with one confidence in all that is predicted."""
+    return outcomes.assign(**{f"{part}confidence": confidence for part in ("", "churn_", "orders_", "spend_")})
 
 
 def _bounds(alike: Floats | NDArray[np.int64], p: Floats) -> tuple[Floats, Floats]:

@@ -1,31 +1,37 @@
-"""What is known of each prediction -> ``customer_confidence``."""
+"""``value_model``, with what it and ``risk_model`` predict -> ``customer_confidence``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import date
-
 import dagster as dg
-import pandas as pd
-from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import mean_similarities
-from genome_pipeline.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.assets.modelling import map_each_snapshot
 from genome_pipeline.assets.stage import table_stage
-from genome_pipeline.models.confidence import USED_COLUMNS, score_confidence
+from genome_pipeline.models.confidence import score_confidence
+from genome_pipeline.models.forecast.value import ValueModel
 from genome_pipeline.partitions import Reads
 from genome_pipeline.resources import Pipeline
 
-_INPUTS = ("customer_features", "customer_value", "customer_risk", "customer_segments")
 
-
-@table_stage("customer_confidence", reads=dict.fromkeys((*_INPUTS, "customer_neighbors"), Reads.SAME), kinds={"pandas"})
+@table_stage(
+    "customer_confidence",
+    reads=dict.fromkeys(("customer_features", "value_model", "customer_value", "customer_risk"), Reads.SAME),
+    kinds={"pandas"},
+)
 def customer_confidence(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Score how far each customer's predictions can be trusted at each snapshot."""
-    read_inputs = read_frames(*_INPUTS, columns=USED_COLUMNS)
-
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
-        similarity = mean_similarities(database, dates)
-        return ([*frames, similarity[as_of]] for as_of, frames in zip(dates, read_inputs(database, dates), strict=True))
-
-    make_snapshots(context, pipeline, ["customer_confidence"], read, lambda as_of, frames: [score_confidence(*frames)])
+    """Score how far each customer's predictions can be trusted at each snapshot, by the errors of earlier ones."""
+    map_each_snapshot(
+        context,
+        pipeline,
+        "value_model",
+        "customer_confidence",
+        ValueModel.from_bytes,
+        score_confidence,
+        beside={
+            "customer_risk": {"churn_probability": "churn_probability", "risk_abstain_reason": "abstain_reason"},
+            "customer_value": {
+                "orders_if_retained": "orders_if_retained",
+                "spend_per_order_amount": "spend_per_order_amount",
+                "value_abstain_reason": "abstain_reason",
+            },
+        },
+    )

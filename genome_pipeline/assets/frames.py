@@ -42,19 +42,6 @@ def snapshot_frames(
     return _each_snapshot(database, table, dates, _ordered(rows, (by, *TABLES[table].key)))
 
 
-def mean_similarities(database: Backend, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
-    """``customer_id`` and mean ``similarity`` of the neighbours of each customer of each snapshot.
-
-    Raises :class:`WarehouseError` as :func:`snapshot_frames` does.
-    """
-    rows: pd.DataFrame = database.con.execute(
-        "SELECT as_of, customer_id, avg(similarity) AS similarity FROM customer_neighbors"
-        " WHERE as_of IN (SELECT unnest(?)) GROUP BY ALL",
-        [dates],
-    ).df()
-    return _each_snapshot(database, "customer_neighbors", dates, _ordered(rows, ("as_of", "customer_id")))
-
-
 def _ordered(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """The rows in order of those of the keys that they have.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Protocol, TypeVar
 
@@ -62,15 +62,15 @@ def map_each_snapshot(
     load: Callable[[bytes], Model],
     apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
     columns: Sequence[str] = (),
-    beside: tuple[str, str] | None = None,
+    beside: Mapping[str, Mapping[str, str]] | None = None,
     divide: Callable[[bytes], Iterable[bytes]] | None = None,
     merge: Callable[[ir.Table], ir.Table] | None = None,
 ) -> None:
     """Let the engine apply the model stored at each snapshot of the run to all its customers.
 
     ``load`` makes the model of its bytes, ``apply`` rows of the table of some customers: of all their features, or of
-    the ``columns`` named, with a column of another table ``beside`` them. A large model can be divided; ``merge`` makes
-    the rows of all its parts those of the table.
+    the ``columns`` named, with columns of other tables ``beside`` them, each under a name of its own. A large model can
+    be divided; ``merge`` makes the rows of all its parts those of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
 
@@ -81,10 +81,10 @@ def map_each_snapshot(
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
                 rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
-                if beside is not None:
-                    other, column = beside
+                for other, wanted in (beside or {}).items():
                     check_written(database, pipeline, other, batch)
-                    known = database.table(other).select("as_of", "customer_id", column)
+                    known = database.table(other)
+                    known = known.select("as_of", "customer_id", **{new: known[old] for new, old in wanted.items()})
                     rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
                 customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}
             found: list[str] = []

@@ -43,5 +43,5 @@ def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Non
         "customer_value",
         ValueModel.from_bytes,
         ValueModel.predict,
-        beside=("customer_risk", "churn_probability"),
+        beside={"customer_risk": {"churn_probability": "churn_probability"}},
     )

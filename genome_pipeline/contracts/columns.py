@@ -406,11 +406,22 @@ _DICTIONARY = (
     _flag("has_drifted", "The gene moved, by more than the declared bound and by more than chance; null if unjudged."),
     _text("unjudged_reason", "Why the gene is measured but not judged; null where it is judged."),
     # Confidence and actions
-    _score("confidence", "How far the customer's predictions can be trusted; higher means smaller error."),
-    _score("sufficiency_confidence", "Part of confidence: how much history there is."),
-    _score("precision_confidence", "Part of confidence: how narrow the intervals are."),
-    _score("membership_confidence", "Part of confidence: how clearly the customer belongs to the segment."),
-    _score("familiarity_confidence", "Part of confidence: how close the nearest similar customers are."),
+    _score(
+        "confidence",
+        "How far the customer's predictions can be trusted: the mean of the confidence in churn, orders and spend.",
+    ),
+    _score(
+        "churn_confidence",
+        "1 less the squared error that the churn probability is to have, over that of a coin's toss (1/4).",
+    ),
+    _score(
+        "orders_confidence",
+        "1 less the error that expected orders are to have, over what is expected and one order more.",
+    ),
+    _score(
+        "spend_confidence",
+        "1 less the error that expected spend is to have, over what is expected and one order's spend more.",
+    ),
     _text("confidence_band", "Band of confidence: low below 1/3, medium below 2/3, high.", ("low", "medium", "high")),
     # Common questions
     _date("cohort_start_date", "First day of the period in which the customers first bought."),

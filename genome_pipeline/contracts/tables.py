@@ -210,12 +210,7 @@ _SPEND = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
 _IF_RETAINED = ("orders_if_retained", "spend_per_order_amount")
 _NAIVE_VALUE = ("naive_expected_orders", "naive_expected_spend")
 _CHURN = ("churn_probability", "churn_probability_lower", "churn_probability_upper")
-_CONFIDENCE_PARTS = (
-    "sufficiency_confidence",
-    "precision_confidence",
-    "membership_confidence",
-    "familiarity_confidence",
-)
+_CONFIDENCE = ("confidence", "churn_confidence", "orders_confidence", "spend_confidence")
 _STAKE = ("revenue_at_stake_amount", "revenue_at_stake_amount_lower", "revenue_at_stake_amount_upper")
 _BACKTEST = (
     "actual_churn_share",
@@ -656,11 +651,11 @@ _ALL = (
             "segment_id",
             "segment_name",
             "t_days",
-            "confidence",
+            *_CONFIDENCE,
         ),
         ("as_of", "customer_id"),
         "matured_as_of",
-        frozenset({"actual_spend", *_PREDICTIONS, "confidence"}) - {"naive_expected_orders"},
+        frozenset({"actual_spend", *_PREDICTIONS, *_CONFIDENCE}) - {"naive_expected_orders"},
         is_published=True,
         references=(Reference("customer_features", _SNAPSHOT_CUSTOMER, _SNAPSHOT_CUSTOMER),),
     ),
@@ -690,10 +685,10 @@ _ALL = (
         "confidence",
         "customer x snapshot",
         "How far each customer's predictions can be trusted, and why.",
-        ("as_of", "customer_id", "confidence", *_CONFIDENCE_PARTS, "confidence_band", "abstain_reason"),
+        ("as_of", "customer_id", *_CONFIDENCE, "confidence_band", "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({"confidence", *_CONFIDENCE_PARTS, "confidence_band", "abstain_reason"}),
+        frozenset({*_CONFIDENCE, "confidence_band", "abstain_reason"}),
         is_published=True,
         references=(_EVERY_CUSTOMER,),
     ),
@@ -755,8 +750,7 @@ _ALL = (
             "naive_churn_probability",
             "risk_abstain_reason",
             *_NEIGHBOR_ESTIMATES,
-            "confidence",
-            *_CONFIDENCE_PARTS,
+            *_CONFIDENCE,
             "confidence_band",
             "action",
             "action_rule",
@@ -786,8 +780,7 @@ _ALL = (
                 "value_abstain_reason",
                 "risk_abstain_reason",
                 *_NEIGHBOR_ESTIMATES,
-                "confidence",
-                *_CONFIDENCE_PARTS,
+                *_CONFIDENCE,
                 "confidence_band",
                 *_STAKE,
                 "country",

@@ -50,12 +50,7 @@ PROFILE_COLUMNS = (
     "median_t_days",
     "median_momentum_share",
 )
-CONFIDENCE_PARTS = (
-    "sufficiency_confidence",
-    "precision_confidence",
-    "membership_confidence",
-    "familiarity_confidence",
-)
+CONFIDENCE_PARTS = ("churn_confidence", "orders_confidence", "spend_confidence")
 RISK_BANDS = ("low", "medium", "high")
 
 
@@ -585,10 +580,10 @@ def prediction_interval(
 
 
 def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
-    """The parts that make up a customer's confidence."""
+    """The confidence in each prediction of a customer."""
     figure = new_figure(
-        "What the confidence is made of",
-        "Each part from 0 to 1; the weakest one says what would have to improve.",
+        "Confidence in each prediction",
+        "1 less the error to expect, as learned from earlier predictions. 0: no better than not knowing the customer.",
         theme,
         height=200,
     )

@@ -329,14 +329,14 @@ def coverage(
 
 
 def error_by_confidence(
-    errors: pd.DataFrame, column: str, title: str, reading: str, unit: str, *, theme: Theme = LIGHT
+    errors: pd.DataFrame, confidence: str, title: str, reading: str, unit: str, *, theme: Theme = LIGHT
 ) -> go.Figure:
-    """A measure of error for each tenth of customers by confidence, the model beside the naive baseline."""
+    """The error in each tenth of customers by a confidence, the model beside the naive baseline."""
     figure = new_figure(title, reading, theme)
     figure.add_bar(
         x=errors["confidence_decile"],
-        y=errors[column],
-        customdata=errors[["confidence", "customer_count"]],
+        y=errors["error"],
+        customdata=errors[[confidence, "customer_count"]],
         name="Model",
         marker={"color": theme.model},
         hovertemplate="tenth %{x}, mean confidence %{customdata[0]:.2f}<br>%{y:.3f} over %{customdata[1]:,} customers"
@@ -344,7 +344,7 @@ def error_by_confidence(
     )
     figure.add_scatter(
         x=errors["confidence_decile"],
-        y=errors[f"naive_{column}"],
+        y=errors["naive_error"],
         name="Naive baseline",
         mode="markers",
         marker={"color": theme.naive, "symbol": "x", "size": 10},

@@ -320,29 +320,40 @@ def coverage(
     )
 
 
-def error_by_confidence(connection: duckdb.DuckDBPyConnection, matured: date) -> pd.DataFrame:
-    """One row per tenth of customers by confidence, 10 the highest: how far predictions were off.
+ERROR_OF = {
+    "churn": ("power({}churn_probability - has_churned::INT, 2)", "has_churned"),
+    "spend": (
+        "least(abs({}expected_spend - actual_spend) / nullif(expected_spend + expected_spend / expected_orders, 0), 1)",
+        "actual_spend",
+    ),
+}
+"""Error of a prediction, with ``naive_`` or nothing in place of the braces, and what happened, which may be unknown."""
 
-    ``brier_score`` is the mean squared error of the churn probability; ``spend_error_ratio`` the sum of absolute
-    errors of expected spend over the sum of what was spent. ``naive_`` stands before those of the naive baseline.
+
+def error_by_confidence(connection: duckdb.DuckDBPyConnection, matured: date, target: str) -> pd.DataFrame:
+    """One row per tenth of customers by the confidence in the churn probability or in spend, 10 the highest.
+
+    ``error`` is the mean of that of :mod:`genome_pipeline.models.forecast.errors`; ``naive_error`` that of the naive
+    baseline on the same scale. No rows where nothing was predicted.
     """
+    confidence = f"{target}_confidence"
+    error, actual = ERROR_OF[target]
     return remembered_rows(
         connection,
         f"""
         WITH judged AS (
-            SELECT * FROM prediction_outcomes_history WHERE as_of = ? AND confidence IS NOT NULL
+            SELECT * FROM prediction_outcomes_history
+            WHERE as_of = ? AND {confidence} IS NOT NULL AND {actual} IS NOT NULL
         ),
         bounds AS (
-            SELECT quantile_disc(confidence, {_TENTHS}) AS ends FROM judged
+            SELECT quantile_disc({confidence}, {_TENTHS}) AS ends FROM judged
         )
         SELECT
-            {_decile("confidence")} AS confidence_decile,
+            {_decile(confidence)} AS confidence_decile,
             count(*) AS customer_count,
-            avg(confidence) AS confidence,
-            avg(power(churn_probability - has_churned::INT, 2)) AS brier_score,
-            avg(power(naive_churn_probability - has_churned::INT, 2)) AS naive_brier_score,
-            sum(abs(expected_spend - actual_spend)) / nullif(sum(actual_spend), 0) AS spend_error_ratio,
-            sum(abs(naive_expected_spend - actual_spend)) / nullif(sum(actual_spend), 0) AS naive_spend_error_ratio
+            avg({confidence}) AS {confidence},
+            avg({error.format("")}) AS error,
+            avg({error.format("naive_")}) AS naive_error
         FROM judged, bounds
         GROUP BY confidence_decile
         ORDER BY confidence_decile

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.errors import relative_error
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.permutations import permutation_metrics
 
@@ -47,7 +48,7 @@ _MEASURED = (
     *_ACTUAL.values(),
     *(f"{naive}{column}" for column in _PREDICTED.values() for naive in ("", "naive_")),
     *(f"{column}_{bound}" for column in _PREDICTED.values() for bound in _BOUNDS),
-    "confidence",
+    *(f"{target}_confidence" for target in _PREDICTED),
 )
 
 
@@ -55,7 +56,8 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
     """Rows of contract table ``model_performance`` for one snapshot that matured.
 
     Slices: ``all``; ``prediction_decile`` (of what is predicted: 1 is lowest), ``value_decile`` (of expected spend, or
-    of orders where spend is not predicted), ``segment``, ``tenure`` and ``confidence_decile``. A metric that is not
+    of orders where spend is not predicted), ``segment``, ``tenure`` and ``confidence_decile`` (of the confidence in
+    what is predicted). A metric that is not
     defined, such as a rank correlation where all are alike, is null; a slice without a customer is not listed.
 
     Args:
@@ -78,7 +80,12 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
         for target, predicted in _PREDICTED.items()
         for slice_name, slice_value, rows in (
             *slices,
-            *_slices({"prediction_decile": _decile_names(known[predicted])}),
+            *_slices(
+                {
+                    "prediction_decile": _decile_names(known[predicted]),
+                    "confidence_decile": _decile_names(known[f"{target}_confidence"]),
+                }
+            ),
         )
         for predictor, customer_count, metrics in _by_predictor(
             target, {name: values[rows] for name, values in known.items()}, interval_level, slice_name == "all"
@@ -100,7 +107,6 @@ def _groups(outcomes: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
         "value_decile": _decile_names(value),
         "segment": outcomes["segment_name"].to_numpy(object),
         "tenure": _TENURE_BANDS[np.searchsorted(_TENURE_EDGES, numbers(outcomes["t_days"]), side="right")],
-        "confidence_decile": _decile_names(numbers(outcomes["confidence"])),
     }
 
 
@@ -151,7 +157,7 @@ def _by_predictor(
     has_naive = bool(np.isfinite(naive).all())
     if is_all:
         metrics |= _excess_metrics(target, actual, model, naive) if has_naive else {}
-        metrics |= _confidence_metrics(target, actual, model, known["confidence"], known["churn_probability"])
+        metrics |= _confidence_metrics(target, known)
     yield "model", actual.size, metrics
     if has_naive:
         measured = probability_metrics(actual == 1, naive) if target == "churn" else amount_metrics(actual, naive)
@@ -254,27 +260,28 @@ def _excess_metrics(target: str, actual: Floats, model: Floats, naive: Floats) -
     return metrics
 
 
-def _confidence_metrics(
-    target: str, actual: Floats, predicted: Floats, confidence: Floats, churn_probability: Floats
-) -> dict[str, float]:
-    """Whether errors fall with confidence: squared ones of churn, relative ones of amounts given the churn probability.
+def _confidence_metrics(target: str, known: Mapping[str, Floats]) -> dict[str, float]:
+    """Whether errors fall with the confidence in the target: of orders and spend given the churn probability.
 
-    A relative error, |actual - predicted| / (|actual| + predicted), is in [0, 1], so that it does not hang on the few
-    who spend most or from whom least is expected.
+    Errors are those of :mod:`genome_pipeline.models.forecast.errors`.
     """
-    is_judged = np.isfinite(confidence) & np.isfinite(churn_probability)
-    actual, predicted = actual[is_judged], predicted[is_judged]
+    confidence = known[f"{target}_confidence"]
+    is_judged = np.isfinite(confidence) & np.isfinite(known["churn_probability"])
+    values = {name: of_all[is_judged] for name, of_all in known.items()}
+    actual, predicted, confidence = values[_ACTUAL[target]], values[_PREDICTED[target]], confidence[is_judged]
+    if target == "churn":
 
-    def squared(rows: NDArray[np.intp], outcomes: Floats) -> Floats:
-        return np.asarray((predicted[rows] - outcomes) ** 2)
+        def squared(rows: NDArray[np.intp], outcomes: Floats) -> Floats:
+            return np.asarray((predicted[rows] - outcomes) ** 2)
+
+        return permutation_metrics(squared, actual, confidence)
+    orders = values["expected_orders"]
+    one_more = predicted / orders if target == "spend" else np.ones_like(orders)
 
     def relative(rows: NDArray[np.intp], outcomes: Floats) -> Floats:
-        scale = np.abs(outcomes) + predicted[rows]
-        return np.asarray(np.abs(outcomes - predicted[rows]) / np.where(scale > 0, scale, 1.0))
+        return relative_error(outcomes, predicted[rows], one_more[rows])
 
-    if target == "churn":
-        return permutation_metrics(squared, actual, confidence[is_judged])
-    return permutation_metrics(relative, actual, confidence[is_judged], churn_probability[is_judged])
+    return permutation_metrics(relative, actual, confidence, values["churn_probability"])
 
 
 def _auc(is_event: NDArray[np.bool_], score: Floats) -> float:

@@ -349,10 +349,27 @@ def _migrate(database: Backend, path: Path) -> None:
                     " source"
                 ) from None
     with transaction(database) as connection:
+        _put_columns_in_order(connection)
         if version is None:
             connection.execute(TABLES["warehouse_identity"].ddl())
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
+
+
+def _put_columns_in_order(connection: duckdb.DuckDBPyConnection) -> None:
+    """Copy each table whose columns are those of its contract in another order: added ones stand last."""
+    found = dict(
+        connection.execute(
+            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() GROUP BY table_name"
+        ).fetchall()
+    )
+    for name, table in TABLES.items():
+        columns = found.get(name, [])
+        if columns != [*table.columns] and sorted(columns) == sorted(table.columns):
+            connection.execute(table.ddl(f"{name}_in_order"))
+            connection.execute(f"INSERT INTO {name}_in_order BY NAME SELECT * FROM {name}")
+            connection.execute(f"DROP TABLE {name}")
+            connection.execute(f"ALTER TABLE {name}_in_order RENAME TO {name}")
 
 
 def _check_own(database: Backend, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised with each change of the warehouse's tables, other than a new table; the step there stands below."""
 
 _GENES_OF_SEASON = ("last_gap_days", "year_ago_purchase_day_count", "two_years_ago_purchase_day_count")
@@ -49,6 +49,20 @@ STEPS: dict[int, tuple[str, ...]] = {
         # What was made before lacks these columns' values: it counts as made under other settings, and is made again.
         "UPDATE written_slices SET settings_hash = 'schema 4' WHERE table_name IN ('customer_activity',"
         " 'segment_profiles')",
+    ),
+    5: (
+        *(
+            f"ALTER TABLE {table} DROP COLUMN IF EXISTS {part}_confidence"
+            for table in ("customer_confidence", "customer_genome")
+            for part in ("sufficiency", "precision", "membership", "familiarity")
+        ),
+        *(
+            f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {part}_confidence DOUBLE"
+            for table in ("customer_confidence", "customer_genome", "prediction_outcomes")
+            for part in ("churn", "orders", "spend")
+        ),
+        # Models of before do not tell what errors to expect: snapshots are made again.
+        "UPDATE written_slices SET settings_hash = 'schema 5' WHERE table_name = 'segment_profiles'",
     ),
 }
 """Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1.

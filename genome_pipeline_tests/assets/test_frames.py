@@ -11,7 +11,6 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.assets import frames
 from genome_pipeline.assets.frames import (
     latest_matured,
-    mean_similarities,
     provisional_at,
     sampled_frames,
     snapshot_frames,
@@ -84,16 +83,6 @@ def test_rows_come_in_order_of_the_key_whatever_order_they_lie_in(database: Back
 def test_a_snapshot_that_was_never_written_is_missed(database: Backend) -> None:
     with pytest.raises(WarehouseError, match="customer_features has no snapshot at 2020-04-01"):
         snapshot_frames(database, "customer_features", [FIRST, date(2020, 4, 1)])
-
-
-def test_similarities_are_means_over_the_neighbours_of_each_customer(database: Backend) -> None:
-    database.con.execute(
-        "CREATE TABLE customer_neighbors AS SELECT * FROM (VALUES (DATE '2020-02-01', 'b', 0.5),"
-        " (DATE '2020-02-01', 'a', 0.25), (DATE '2020-02-01', 'b', 1.0), (DATE '2020-03-01', 'a', 0.1))"
-        " t(as_of, customer_id, similarity)"
-    )
-    found = mean_similarities(database, [FIRST])[FIRST]
-    assert found[["customer_id", "similarity"]].to_numpy().tolist() == [["a", 0.25], ["b", 0.75]]
 
 
 def test_snapshots_that_the_log_does_not_reach_are_provisional() -> None:

@@ -39,8 +39,11 @@ def test_a_change_asks_for_its_version(tables: dict[str, dict[str, str]], versio
     assert least_version({"version": "1.2.3", "tables": {"t": {"a": "DATE", "b": "BIGINT"}}}, tables) == version
 
 
-def test_a_breaking_change_is_not_released_under_the_old_major_version(tmp_path: Path) -> None:
+def test_a_breaking_change_is_not_released_under_the_old_major_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "schema.json"
+    monkeypatch.setattr(published, "PUBLISHED_VERSION", "1.4.0")
     released = published_schema()
     released["tables"]["customer_genome"]["lucky_number"] = "BIGINT"
     path.write_text(json.dumps(released), encoding="utf-8")

@@ -223,10 +223,9 @@ def _genome(rng: np.random.Generator, activity: pd.DataFrame, as_of: date) -> pd
     frame["expected_spend_upper"] = frame["expected_spend"] * 2 + 10
     frame["naive_expected_spend"] = frame["recent_spend_amount"] * HORIZON_DAYS / 31
     parts = {
-        "sufficiency_confidence": (frame["purchase_day_count"] / 20).clip(upper=1).astype(float),
-        "precision_confidence": pd.Series(rng.uniform(0.3, 0.9, size), frame.index),
-        "membership_confidence": frame["membership_probability"],
-        "familiarity_confidence": pd.Series(rng.uniform(0.4, 1, size), frame.index),
+        "churn_confidence": (1 - 4 * frame["churn_probability"] * (1 - frame["churn_probability"])).astype(float),
+        "orders_confidence": pd.Series(rng.uniform(0.3, 0.9, size), frame.index),
+        "spend_confidence": pd.Series(rng.uniform(0.2, 0.8, size), frame.index),
     }
     frame = frame.assign(**parts)
     frame["confidence"] = frame[list(parts)].mean(axis=1)

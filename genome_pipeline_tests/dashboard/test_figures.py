@@ -104,7 +104,12 @@ FIGURES: Mapping[str, Draw] = {
         prediction_queries.coverage(c, SNAPSHOTS[0], "orders", "all", 0.8), ["All <b>"], "for all", 0.8, d, theme=t
     ),
     "error_by_confidence": lambda c, d, t: prediction_figures.error_by_confidence(
-        prediction_queries.error_by_confidence(c, SNAPSHOTS[0]), "brier_score", "Error", "Lower is better.", "", theme=t
+        prediction_queries.error_by_confidence(c, SNAPSHOTS[0], "churn"),
+        "churn_confidence",
+        "Error",
+        "It falls.",
+        "",
+        theme=t,
     ),
     "abstentions": lambda c, d, t: prediction_figures.abstentions(queries.abstentions(c, d), 300, theme=t),
     "interval_width_trend": lambda c, d, t: prediction_figures.interval_width_trend(

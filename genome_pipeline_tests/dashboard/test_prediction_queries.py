@@ -128,18 +128,20 @@ def test_coverage_stands_beside_what_chance_allows(connection: duckdb.DuckDBPyCo
 
 
 def test_errors_by_confidence_hold_every_customer_with_one(connection: duckdb.DuckDBPyConnection) -> None:
-    errors = prediction_queries.error_by_confidence(connection, MATURED)
-    count, brier, ratio = _row(
-        connection,
-        "SELECT count(*), avg((churn_probability - has_churned::INT) ** 2),"
-        " sum(abs(expected_spend - actual_spend)) / sum(actual_spend)"
-        " FROM prediction_outcomes_history WHERE as_of = ? AND confidence IS NOT NULL",
-        MATURED,
-    )
-    assert errors["customer_count"].sum() == count
-    assert np.average(errors["brier_score"], weights=errors["customer_count"]) == pytest.approx(brier)
-    assert errors["confidence"].is_monotonic_increasing
-    assert errors["spend_error_ratio"].min() < ratio < errors["spend_error_ratio"].max()
+    for target, error in (
+        ("churn", "(churn_probability - has_churned::INT) ** 2"),
+        ("spend", "least(abs(expected_spend - actual_spend) / (expected_spend * (1 + 1 / expected_orders)), 1)"),
+    ):
+        errors = prediction_queries.error_by_confidence(connection, MATURED, target)
+        count, mean = _row(
+            connection,
+            f"SELECT count(*), avg({error}) FROM prediction_outcomes_history"
+            f" WHERE as_of = ? AND {target}_confidence IS NOT NULL",
+            MATURED,
+        )
+        assert errors["customer_count"].sum() == count
+        assert np.average(errors["error"], weights=errors["customer_count"]) == pytest.approx(mean)
+        assert errors[f"{target}_confidence"].is_monotonic_increasing
 
 
 def test_a_question_about_a_snapshot_sees_nothing_later(connection: duckdb.DuckDBPyConnection) -> None:

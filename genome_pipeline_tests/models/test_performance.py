@@ -39,7 +39,7 @@ def outcomes(**columns: object) -> pd.DataFrame:
         "segment_id": 1,
         "segment_name": ["Loyal", "Loyal", "Champions", "Champions"],
         "t_days": [10, 100, 200, 400],
-        "confidence": [0.1, 0.2, 0.3, 0.4],
+        **{f"{part}confidence": [0.1, 0.2, 0.3, 0.4] for part in ("", "churn_", "orders_", "spend_")},
     }
     return pd.DataFrame({**frame, **columns})
 

@@ -21,7 +21,7 @@ from genome_pipeline.quality.performance import (
     judge_errors,
     judge_naive,
 )
-from genome_pipeline_tests.forecasts import LEVEL, MATURED, deal_anew, measured, perfect_forecast
+from genome_pipeline_tests.forecasts import LEVEL, MATURED, deal_anew, measured, perfect_forecast, with_confidence
 
 MAY, AUGUST = date(2021, 5, 1), date(2021, 8, 1)
 
@@ -202,17 +202,17 @@ def test_confidence_beside_the_outcomes_of_others_fails(forecast: pd.DataFrame) 
 
 def test_confidence_at_random_fails(forecast: pd.DataFrame) -> None:
     at_random = np.random.default_rng(0).random(len(forecast))
-    assert failed(judge_confidence, forecast.assign(confidence=at_random)) == {"churn", "orders", "spend"}
+    assert failed(judge_confidence, with_confidence(forecast, at_random)) == {"churn", "orders", "spend"}
 
 
 def test_confidence_that_only_repeats_the_churn_probability_tells_nothing_of_orders(forecast: pd.DataFrame) -> None:
     p = forecast["churn_probability"]
-    assert failed(judge_confidence, forecast.assign(confidence=1 - p)) >= {"orders", "spend"}
-    assert failed(judge_confidence, forecast.assign(confidence=1 - 4 * p * (1 - p))) == {"orders", "spend"}
+    assert failed(judge_confidence, with_confidence(forecast, 1 - p)) >= {"orders", "spend"}
+    assert failed(judge_confidence, with_confidence(forecast, 1 - 4 * p * (1 - p))) == {"orders", "spend"}
 
 
 def test_confidence_that_is_highest_where_errors_are_largest_fails(forecast: pd.DataFrame) -> None:
-    assert failed(judge_confidence, forecast.assign(confidence=-forecast["confidence"])) == {"churn", "orders", "spend"}
+    assert failed(judge_confidence, with_confidence(forecast, -forecast["confidence"])) == {"churn", "orders", "spend"}
 
 
 def test_an_error_that_falls_with_confidence_whosever_outcomes_they_are_is_no_merit() -> None:
@@ -221,9 +221,8 @@ def test_an_error_that_falls_with_confidence_whosever_outcomes_they_are_is_no_me
     outcomes = perfect_forecast(4_000, seed=3)
     is_bold = generator.random(4_000) < 0.3
     has_churned = generator.random(4_000) < 0.1
-    bold = outcomes.assign(
-        churn_probability=np.where(is_bold, 0.7, 0.1), has_churned=has_churned, confidence=np.where(is_bold, 0.2, 0.9)
-    )
+    bold = outcomes.assign(churn_probability=np.where(is_bold, 0.7, 0.1), has_churned=has_churned)
+    bold = with_confidence(bold, np.where(is_bold, 0.2, 0.9))
     (churn,) = (one for one in judge_confidence(measured(bold), [MATURED]) if one.target == "churn")
     assert not churn.is_passed
     assert "as small by chance in 0.0% of draws of confidence" in churn.observed

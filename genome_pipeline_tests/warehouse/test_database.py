@@ -180,7 +180,9 @@ def test_opening_waits_for_another_process_but_not_for_ever(tmp_path: Path) -> N
 _ADDED = {
     *("is_provisional", "last_gap_days", "active_year_share", "year_ago_purchase_day_count"),
     *("two_years_ago_purchase_day_count", "orders_if_retained", "spend_per_order_amount"),
+    *("churn_confidence", "orders_confidence", "spend_confidence"),
 }
+_WITH_ADDED = ("customer_activity", "customer_features", "customer_value", "customer_genome", "customer_confidence")
 
 
 def before(name: str) -> Table:
@@ -211,8 +213,8 @@ def version_1(warehouse: Warehouse) -> None:
             " VARCHAR, row_count BIGINT NOT NULL, raw_types VARCHAR NOT NULL, ingested_at TIMESTAMP NOT NULL)",
             "CREATE TABLE pipeline_runs (run_id VARCHAR NOT NULL, as_of DATE NOT NULL, version VARCHAR NOT NULL,"
             " settings_hash VARCHAR NOT NULL, parameters VARCHAR NOT NULL, published_at TIMESTAMP NOT NULL)",
-            *(before(name).ddl() for name in ("customer_activity", "customer_features", "customer_value")),
-            before("customer_genome").ddl(),
+            *(before(name).ddl() for name in (*_WITH_ADDED, "prediction_outcomes")),
+            "ALTER TABLE customer_confidence ADD COLUMN precision_confidence DOUBLE",
             TABLES["written_slices"].ddl(),
             "INSERT INTO source_files VALUES ('a.csv', 'f00', NULL, 3, '{}', '2020-01-01')",
             _CUSTOMERS_BEFORE,
@@ -244,6 +246,8 @@ def test_an_older_warehouse_is_brought_to_the_present_version(
         made = dict(database.con.execute("SELECT column_name, is_nullable FROM duckdb_columns()").fetchall())
         customers = database.con.execute("SELECT count(*), count(is_provisional) FROM customer_genome").fetchone()
         observed = database.con.execute("SELECT observed FROM data_quality").fetchall()
+        columns = {name: tuple(database.table(name).columns) for name in (*_WITH_ADDED, "prediction_outcomes")}
+    assert columns == {name: TABLES[name].columns for name in columns}
     assert observed == [("2 of 3",)]
     assert files == [("a.csv", 3, 0)]
     assert customers == (3, 3)
@@ -252,6 +256,22 @@ def test_an_older_warehouse_is_brought_to_the_present_version(
         assert sorted(name for name in database.list_tables()) == sorted(
             name for name, table in TABLES.items() if not table.is_made_at_publishing and name != "raw_transactions"
         )
+
+
+def test_snapshots_of_an_older_warehouse_are_stale_where_columns_were_added(warehouse: Warehouse) -> None:
+    """What is stale is told by the last table of a part of the pipeline: see ``find_stale``."""
+    version_1(warehouse)
+    with duckdb.connect(warehouse.path) as connection:
+        connection.execute("INSERT INTO warehouse_identity VALUES ('schema_version', '5')")
+        for statement in (statement for step in range(1, 5) for statement in STEPS[step]):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO written_slices BY NAME SELECT 'segment_profiles' AS table_name, '2020-02-01' AS slice_key,"
+            " 0 AS row_count, 'run' AS run_id, 'now' AS settings_hash, TIMESTAMP '2020-02-01' AS written_at"
+        )
+    with warehouse.open() as database:
+        found = database.con.execute("SELECT settings_hash FROM written_slices").fetchall()
+    assert found == [("schema 5",)]
 
 
 def test_a_warehouse_that_is_not_what_its_version_says_is_named(warehouse: Warehouse) -> None:

@@ -134,29 +134,22 @@ def _coverage(request: PageRequest, matured: date, target: str) -> Component:
 
 
 def _errors(request: PageRequest, matured: date) -> list[Component]:
-    errors = prediction_queries.error_by_confidence(request.connection, matured)
-    if errors.empty:
-        return []
-    meaning = f"Customers of {formats.day(matured)}, in tenths by confidence. Confidence means something where the bars"
-    charts = [
-        ("brier_score", "Error of the churn probability by confidence", "Brier score"),
-        ("spend_error_ratio", "Error of expected spend by confidence", "Sum of errors over sum of spend"),
-    ]
-    return [
-        columns_of(
-            *[
-                chart_panel(
-                    prediction_figures.error_by_confidence(
-                        errors, column, title, f"{meaning} fall to the right.", unit, theme=request.theme
-                    ),
-                    errors[["confidence_decile", "customer_count", "confidence", column, f"naive_{column}"]],
-                    ("confidence",),
-                )
-                for column, title, unit in charts
-                if errors[column].notna().any()
-            ]
+    charts = []
+    for target, title, unit in (
+        ("churn", "Error of the churn probability by the confidence in it", "Squared error, on average"),
+        ("spend", "Error of expected spend by the confidence in it", "Error over what is expected and an order more"),
+    ):
+        errors = prediction_queries.error_by_confidence(request.connection, matured, target)
+        if errors.empty:
+            continue
+        confidence = f"{target}_confidence"
+        reading = (
+            f"Customers of {formats.day(matured)}, in tenths by confidence. Confidence means something where the bars"
+            " fall to the right."
         )
-    ]
+        figure = prediction_figures.error_by_confidence(errors, confidence, title, reading, unit, theme=request.theme)
+        charts.append(chart_panel(figure, errors, (confidence,)))
+    return [columns_of(*charts)] if charts else []
 
 
 def _distribution(request: PageRequest) -> Component:

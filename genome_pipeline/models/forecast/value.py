@@ -37,6 +37,13 @@ from genome_pipeline.models.forecast.candidates import (
 )
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
 from genome_pipeline.models.forecast.constants import CONSTANTS
+from genome_pipeline.models.forecast.errors import (
+    ErrorFactor,
+    Forecasts,
+    factors_from_dict,
+    factors_to_dict,
+    fit_factors,
+)
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
 from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
 from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers, season_of
@@ -154,8 +161,8 @@ class ValueModel:
     """The forecast of how often customers buy and how much they spend, ready to predict.
 
     ``orders`` is None where the model abstains, ``amounts`` where spend is not predicted. ``references`` are the terms
-    of the average customer, of orders and of amounts, shape (2, terms + 1). ``abstain_reason`` says why a prediction or
-    its interval is not offered.
+    of the average customer, of orders and of amounts, shape (2, terms + 1). ``error_factors`` are those of
+    :mod:`.errors`, by error. ``abstain_reason`` says why a prediction or its interval is not offered.
     """
 
     horizon_days: int
@@ -163,6 +170,7 @@ class ValueModel:
     amounts: Amounts | None
     intervals: Intervals
     references: Floats
+    error_factors: Mapping[str, ErrorFactor]
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
 
@@ -218,6 +226,7 @@ class ValueModel:
             "amounts": None if self.amounts is None else self.amounts.to_dict(),
             "intervals": [None if found is None else found.to_dict() for found in self.intervals],
             "references": self.references.tolist(),
+            "error_factors": factors_to_dict(self.error_factors),
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
         }
@@ -235,6 +244,7 @@ class ValueModel:
                 *(None if found is None else ConformalIntervals.from_dict(found) for found in plain["intervals"])
             ),
             np.array(plain["references"]),
+            factors_from_dict(plain["error_factors"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )
@@ -274,21 +284,15 @@ def _fitted(
     interval_level: float,
     seed: int,
 ) -> ValueModel:
-    nothing: Floats = np.empty((2, 0))
     if len(current) < MINIMUM_CUSTOMERS:
-        reason = f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}"
-        return ValueModel(
-            horizon_days, None, None, Intervals(None, None), nothing, reason, abstention(CANDIDATES, reason)
-        )
+        return _abstaining(horizon_days, f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}")
     as_of = snapshot_date(current)
     snapshots = usable_snapshots(labelled, as_of)
     training = Training.at(snapshots, as_of, horizon_days)
     try:
         orders = Orders.fit(current, training, horizon_days, seed)
     except NotEnoughData as reason:
-        return ValueModel(
-            horizon_days, None, None, Intervals(None, None), nothing, str(reason), abstention(CANDIDATES, str(reason))
-        )
+        return _abstaining(horizon_days, str(reason))
     reasons = []
     amounts = None
     try:
@@ -312,8 +316,21 @@ def _fitted(
         amounts,
         intervals,
         np.stack(references),
+        fit_factors(
+            [one.snapshot.features for one, _, _ in made],
+            [Forecasts(expit(one.buys), said[FORECAST], amount) for one, said, amount in made],
+            [one.snapshot.outcomes for one, _, _ in made],
+            seed,
+        ),
         "; ".join(reasons) or None,
         _rows(made, orders, training, len(current), horizon_days),
+    )
+
+
+def _abstaining(horizon_days: int, reason: str) -> ValueModel:
+    nothing: Floats = np.empty((2, 0))
+    return ValueModel(
+        horizon_days, None, None, Intervals(None, None), nothing, {}, reason, abstention(CANDIDATES, reason)
     )
 
 
