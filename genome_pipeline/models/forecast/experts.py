@@ -49,6 +49,9 @@ _LEAST_FURTHER = 0.01
 
 _LEAST_RATE = 0.05
 
+_TAIL = 0.99
+"""Purchase days over what was expected count as at most this quantile of it."""
+
 
 class Expert(Protocol):
     """One model's say on all customers."""
@@ -159,7 +162,8 @@ class BtydOrders:
 class BoostedOrders:
     """The same by boosting: trees correct a line in the logarithm of the customer's rate so far.
 
-    The slope, which shrinks extreme rates towards the mean, is that of a Poisson regression. The rate is the mean of
+    The slope, which shrinks extreme rates towards the mean, is that of a Poisson regression; at most 1, as a rate of
+    the past is known with an error, and nobody's future is to be more extreme than their past. The rate is the mean of
     that over the recent window and of that over the lifetime, which is shrunk to that of all as if everyone had one
     more purchase day: ``(purchase days + 1) / (T + mean_gap_days)``.
     """
@@ -256,8 +260,11 @@ def _boosted_orders(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> Boost
     if not np.any(further > 0):
         raise NotEnoughData("nobody bought on more than one day in the horizons of the matured snapshots")
     line = PoissonRegressor(alpha=1e-6, solver="newton-cholesky", tol=1e-8).fit(log_rate[:, np.newaxis], further)
-    slope = float(line.coef_[0])
-    trees = fit_mean(model_matrix(features)[bought], further, np.exp(slope * log_rate), seed)
+    slope = min(float(line.coef_[0]), 1.0)
+    expected = np.exp(slope * log_rate)
+    # Boosting would chase the few who buy most, and hand what they did on to all who buy at such a rate.
+    further = np.minimum(further, float(np.quantile(further / expected, _TAIL)) * expected)
+    trees = fit_mean(model_matrix(features)[bought], further, expected, seed)
     return BoostedOrders(trees, slope, mean_gap_days, days)
 
 
