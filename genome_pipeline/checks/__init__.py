@@ -31,6 +31,7 @@ from genome_pipeline.checks.quality import (
 )
 from genome_pipeline.checks.quarantine import quarantine_is_steady, quarantined_share
 from genome_pipeline.checks.segments import segments_hold, segments_last
+from genome_pipeline.checks.totals import total_is_plausible
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.quality.gate import Gate
@@ -60,6 +61,7 @@ def declared_checks(
         drift,
         segments_hold,
         segments_last,
+        total_is_plausible,
         beats_naive,
         churn_is_calibrated,
         confidence_means_something,
