@@ -95,19 +95,29 @@ def neutral(text: str) -> str:
 def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
     """Write every table and view of the published file to ``folder``, each to ``<name><suffix>``; name -> rows.
 
-    Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
+    All of one version, and of the latest: where another was published meanwhile, all are written again, as customers
+    may have been forgotten. Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
     """
-    with Published(published_path) as published:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{folder} cannot be made ({error.strerror}): name a folder you may write") from None
-        return {
-            name: write_rows(published.connection, f"SELECT * FROM {identifier(name)}", [], folder / f"{name}{suffix}")[
-                "row_count"
-            ]
-            for name in published.names()
-        }
+    while True:
+        version = _version(published_path)
+        with Published(published_path) as published:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"{folder} cannot be made ({error.strerror}): name a folder you may write") from None
+            counts: dict[str, int] = {}
+            for name in published.names():
+                query = f"SELECT * FROM {identifier(name)}"
+                counts[name] = write_rows(published.connection, query, [], folder / f"{name}{suffix}")["row_count"]
+        if _version(published_path) == version:
+            return counts
+
+
+def _version(published_path: Path) -> tuple[int, int] | None:
+    if not published_path.exists():
+        return None
+    found = published_path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def renew_exports(published_path: Path, folder: Path) -> None:

@@ -48,9 +48,18 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     Each file is replaced in one step; what is interrupted is completed by forgetting them again. What is told of many
     customers, and held one of them, is made again without (:mod:`genome_pipeline.remaking`). Gives what
     :func:`rows_to_forget` does, and ``log_text_count``, the messages of Dagster's that named one of them. Raises
-    :class:`ConfigError` as that does, where no key is set or another than before, and while a run is in progress.
+    :class:`ConfigError` as that does, where no key is set or another than before, and while a run of Dagster's server
+    is in progress; another command is waited for.
     """
-    key, forgotten = key_of(settings), Forgotten.beside(settings.warehouse_path)
+    from genome_pipeline.instance import alone_at_work
+
+    key = key_of(settings)
+    with alone_at_work(settings, "`genome forget`"):
+        return _forget(settings, customer_ids, key)
+
+
+def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) -> dict[str, Any]:
+    forgotten = Forgotten.beside(settings.warehouse_path)
     stored = _stored_ids(settings, customer_ids)
     forgotten.check_key(key)
     found = _rows_in_files(settings, stored)

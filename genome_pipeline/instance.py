@@ -130,19 +130,36 @@ def prepare_server(settings: Settings) -> Path:
 
 
 @contextmanager
-def alone_at_work(settings: Settings) -> Iterator[None]:
-    """Hold the home for a run from the command line; another one is waited for. A run that dies gives it free."""
-    home = prepare_home(settings)
-    lock = FileLock(home / "at-work.lock")
+def alone_at_work(settings: Settings, command: str) -> Iterator[None]:
+    """Hold the home for a ``command`` that writes to it; another one is named and waited for.
+
+    One that dies gives it free. Not to be taken twice by one command: it would wait for itself.
+    """
+    prepare_home(settings)
+    home = settings.home.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(home / "at-work.lock"), home / "at-work.txt"
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.warning("another run is at work in %s: waiting for it to end", settings.home)
+        logger.warning(
+            "%s is at work in %s: waiting for it to end; Ctrl-C gives up and changes nothing", _named(holder), home
+        )
         lock.acquire()
     try:
+        holder.write_text(f"{command} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
+        holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _named(holder: Path) -> str:
+    """Who holds the home, as it says of itself; it may have only just begun."""
+    try:
+        return holder.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "another command"
 
 
 def limit_warehouse_pool(instance: DagsterInstance) -> None:

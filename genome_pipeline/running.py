@@ -61,6 +61,12 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     cases what was published before stays.
     """
     check_boundaries(settings, span)
+    with alone_at_work(settings, "`genome run`"):
+        return _run(settings, span, progress)
+
+
+def _run(settings: Settings, span: Span, progress: Progress) -> Outcome:
+    """As :func:`run`, by a command that holds the home."""
     check_replaceable(settings.published_path)
     pipeline = Pipeline.of(settings)
     definitions = dg.Definitions.merge(
@@ -68,7 +74,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
     )
     # The first check needs it seconds from now, and the stages before it leave a core idle.
     Thread(target=load_great_expectations, daemon=True).start()
-    with alone_at_work(settings), open_instance(settings) as instance:
+    with open_instance(settings) as instance:
         release_dead_runs(instance)
         _execute(definitions, INGEST_JOB, instance, {})
         stale = find_stale(pipeline, span)
@@ -95,10 +101,15 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
     """Make the warehouse anew from the source, and publish.
 
     The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
-    was forgotten stays forgotten. Must not be called while another run than ``own_run_id`` is at work. Raises as
-    :func:`run` does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where a run is at work, and
-    without the key under which customers were forgotten.
+    was forgotten stays forgotten. Waits for another command that is at work, as :func:`run` does. Raises as that does,
+    and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where another run than ``own_run_id`` of
+    Dagster's server is at work, and without the key under which customers were forgotten.
     """
+    with alone_at_work(settings, "`genome rebuild`"):
+        return _rebuild(settings, progress, own_run_id)
+
+
+def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> Outcome:
     with open_instance(settings) as instance:
         release_dead_runs(instance)
         others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
@@ -116,7 +127,7 @@ def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = Non
         if is_whole and path.exists():
             path.replace(kept)
         path.unlink(missing_ok=True)
-    outcome = run(settings, Span(), progress)
+    outcome = _run(settings, Span(), progress)
     aside.unlink(missing_ok=True)
     _log_of(aside).unlink(missing_ok=True)
     return outcome

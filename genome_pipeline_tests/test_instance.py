@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
@@ -17,12 +17,13 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 
 from genome_pipeline import instance as instances
+from genome_pipeline import running
 from genome_pipeline.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.forgetting import forget, rows_to_forget
 from genome_pipeline.instance import (
     POSTGRES_VARIABLE,
     alive,
-    alone_at_work,
     limit_warehouse_pool,
     open_event_logs,
     open_instance,
@@ -32,7 +33,9 @@ from genome_pipeline.instance import (
     release_dead_runs,
 )
 from genome_pipeline.resources import Pipeline
-from genome_pipeline.settings import load_settings
+from genome_pipeline.running import rebuild, run
+from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline.staleness import Span
 from genome_pipeline_tests.pipelines import make, shop
 from genome_pipeline_tests.postgres import PASSWORD, running_server
 
@@ -152,23 +155,49 @@ def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
             pass
 
 
-def test_a_run_waits_for_the_one_at_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings = load_settings(shop(tmp_path))
-    order: list[str] = []
+_COMMANDS: dict[str, Callable[[Settings], object]] = {
+    "run": lambda settings: run(settings, Span(), lambda *_: None),
+    "rebuild": lambda settings: rebuild(settings, lambda *_: None),
+    "forget": lambda settings: forget(settings, ["c0000"]),
+}
 
-    def second() -> None:
-        with alone_at_work(settings):
-            order.append("second")
 
-    with alone_at_work(settings):
-        thread = Thread(target=second)
-        thread.start()
-        while not caplog.messages:
-            time.sleep(0.01)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-    assert caplog.messages == [f"another run is at work in {settings.home}: waiting for it to end"]
+def _stay_at_work(config: Path, command: str, at_work: Event) -> None:
+    """The command, which stays at the first thing that it does once it holds the home."""
+
+    def stay(_: Settings) -> None:
+        at_work.set()
+        time.sleep(600)
+
+    instances.open_instance = running.open_instance = stay  # type: ignore[assignment]
+    _COMMANDS[command](load_settings(config))
+
+
+@pytest.mark.parametrize("holder", _COMMANDS)
+def test_a_command_waits_for_the_one_at_work_until_that_ends_or_dies(
+    early_shop: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, holder: str
+) -> None:
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", "0123456789abcdef0123456789abcdef")
+    settings = load_settings(early_shop)
+    fork = multiprocessing.get_context("fork")
+    at_work = fork.Event()
+    process = fork.Process(target=_stay_at_work, args=(early_shop, holder, at_work))
+    process.start()
+    assert at_work.wait(60)
+    second = Thread(target=forget, args=(settings, ["c0000"]))
+    second.start()
+    said = (
+        f"`genome {holder}` (process {process.pid}) is at work in {settings.home}: waiting for it to end; Ctrl-C gives"
+        " up and changes nothing"
+    )
+    while second.is_alive() and said not in caplog.messages:
+        time.sleep(0.01)
+    assert second.is_alive(), "it did not wait"
+    process.kill()
+    process.join()
+    second.join()
+    assert rows_to_forget(settings, ["c0000"])["files"] == {}
+    assert not (settings.home / "at-work.txt").exists()
 
 
 def test_a_limit_that_someone_has_set_stays(instance: DagsterInstance) -> None:

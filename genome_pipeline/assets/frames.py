@@ -119,15 +119,20 @@ def was_written(database: Backend, table: str, as_of: date) -> bool:
     return found is not None
 
 
-def observed_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
-    """Day up to which the log can be taken as complete at each date, today at most; see :func:`observed_until`."""
-    seen = [min(as_of, settings.today()) for as_of in dates]
+def order_days(database: Backend, until: date) -> list[date]:
+    """The days with a purchase before a date, in order."""
     rows = database.con.execute(
         "SELECT DISTINCT ordered_at::DATE AS day FROM validated_transactions"
         " WHERE NOT is_return AND ordered_at < ? ORDER BY day",
-        [max(seen)],
+        [until],
     ).fetchall()
-    days = [day for (day,) in rows]
+    return [day for (day,) in rows]
+
+
+def observed_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
+    """Day up to which the log can be taken as complete at each date, today at most; see :func:`observed_until`."""
+    seen = [min(as_of, settings.today()) for as_of in dates]
+    days = order_days(database, max(seen))
     return [observed_until(day, days[: bisect_left(days, day)]) for day in seen]
 
 

@@ -11,7 +11,14 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets.frames import LabelledSnapshots, check_written, customers_at, model_files, sampled_frames
+from genome_pipeline.assets.frames import (
+    LabelledSnapshots,
+    check_written,
+    customers_at,
+    model_files,
+    observed_at,
+    sampled_frames,
+)
 from genome_pipeline.assets.snapshots import in_batches, make_snapshots
 from genome_pipeline.assets.stage import report_rows, snapshots
 from genome_pipeline.contracts.tables import TABLES
@@ -37,16 +44,23 @@ def fit_each_snapshot(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     model_table: str,
-    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot]], FittedModel],
+    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot], int], FittedModel],
 ) -> None:
-    """Fit, store and record a model at each snapshot of the run, from outcomes known by then."""
+    """Fit, store and record a model at each snapshot of the run, from outcomes known by then.
+
+    ``fit`` is given the features, the labelled snapshots, and the days before the snapshot that the log does not reach.
+    """
     labelled = LabelledSnapshots(pipeline)
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot]]]:
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot], int]]:
         features = sampled_frames(database, dates, pipeline.settings.predict.seed)
-        return zip((features[as_of] for as_of in dates), labelled.at(database, dates), strict=True)
+        unobserved = [
+            (as_of - until).days
+            for as_of, until in zip(dates, observed_at(database, pipeline.settings, dates), strict=True)
+        ]
+        return zip((features[as_of] for as_of in dates), labelled.at(database, dates), unobserved, strict=True)
 
-    def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot]]) -> list[pd.DataFrame]:
+    def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot], int]) -> list[pd.DataFrame]:
         model = fit(*inputs)
         stored = pipeline.artifacts.write(model_table, as_of, ".json", model.to_bytes())
         return [model.candidates(as_of).assign(artifact_file=stored)]

@@ -23,7 +23,9 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         context,
         pipeline,
         "risk_model",
-        lambda features, labelled: fit_risk_model(features, labelled, predict.horizon_days, predict.seed),
+        lambda features, labelled, unobserved_days: fit_risk_model(
+            features, labelled, predict.horizon_days, predict.seed, unobserved_days=unobserved_days
+        ),
     )
 
 

@@ -23,8 +23,8 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         context,
         pipeline,
         "value_model",
-        lambda features, labelled: fit_value_model(
-            features, labelled, predict.horizon_days, predict.interval_level, predict.seed
+        lambda features, labelled, unobserved_days: fit_value_model(
+            features, labelled, predict.horizon_days, predict.interval_level, predict.seed, unobserved_days
         ),
     )
 

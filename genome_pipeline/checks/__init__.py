@@ -16,6 +16,7 @@ from genome_pipeline.checks.input import (
     files_remain,
     lines_in_bounds,
     names_as_written,
+    no_long_silence,
     nothing_lost,
     returns_within_purchases,
     rows_counted,
@@ -26,11 +27,13 @@ from genome_pipeline.checks.quality import (
     churn_is_calibrated,
     confidence_means_something,
     error_is_steady,
+    forecast_is_offered,
     intervals_cover,
     neighbors_found,
 )
 from genome_pipeline.checks.quarantine import quarantine_is_steady, quarantined_share
 from genome_pipeline.checks.segments import segments_hold, segments_last
+from genome_pipeline.checks.totals import total_is_plausible
 from genome_pipeline.checks.volume import missing_share, volume
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.quality.gate import Gate
@@ -53,6 +56,7 @@ def declared_checks(
         quarantined_share,
         quarantine_is_steady,
         covers_period,
+        no_long_silence,
         lines_in_bounds,
         returns_within_purchases,
         volume,
@@ -60,6 +64,8 @@ def declared_checks(
         drift,
         segments_hold,
         segments_last,
+        forecast_is_offered,
+        total_is_plausible,
         beats_naive,
         churn_is_calibrated,
         confidence_means_something,

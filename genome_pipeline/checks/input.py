@@ -10,13 +10,14 @@ import dagster as dg
 import ibis
 import pandas as pd
 
-from genome_pipeline.assets.frames import observed_at
+from genome_pipeline.assets.frames import observed_at, order_days
 from genome_pipeline.checks.bridge import check
 from genome_pipeline.contracts.rules import Rule, active_rules
 from genome_pipeline.partitions import period_starts
 from genome_pipeline.quality.files import judge_files
 from genome_pipeline.quality.reconciliation import Tally, balances, difference, tallies, total
 from genome_pipeline.quality.validation import CheckResult, Severity
+from genome_pipeline.quality.volume import judge_silence
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.transforms.validation import (
     NAMES,
@@ -235,6 +236,27 @@ def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
                 CheckResult("validated_transactions", "covers_period", "WARN", not missing, observed, 0, period)
             )
     return results
+
+
+@check(
+    "validated_transactions",
+    description="The log has no silence as long as the horizon: as if all customers had left, and come back.",
+    is_blocking=False,
+)
+def no_long_silence(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each period of the run: of the silences that end in it, and of the one that lasts."""
+    settings, periods = pipeline.settings, period_starts(context)
+    dates = [*map(settings.time.as_of, periods)]
+    with pipeline.warehouse.open() as database:
+        days = order_days(database, dates[-1])
+    findings = {
+        start: judge_silence(days, start, min(as_of, settings.today()), settings.predict.horizon_days)
+        for start, as_of in zip(periods, dates, strict=True)
+    }
+    return [
+        CheckResult("validated_transactions", "no_long_silence", "WARN", finding.is_passed, finding.observed, 0, start)
+        for start, finding in findings.items()
+    ]
 
 
 @check(

@@ -1,4 +1,4 @@
-"""Whether the models earned their place, on every snapshot that matured."""
+"""Whether the models offer forecasts, and earned their place on every snapshot that matured."""
 
 from __future__ import annotations
 
@@ -87,6 +87,36 @@ def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     with pipeline.warehouse.open() as database:
         findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
     return _results("error_is_steady", findings, pipeline)
+
+
+@check(
+    "customer_risk",
+    description="Customers have a forecast, where those of an earlier snapshot had one.",
+    is_blocking=False,
+)
+def forecast_is_offered(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each snapshot of the run, with the reason where forecasts are withheld."""
+    dates = _dates(context, pipeline)
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, count(*), count(churn_probability) > 0, min(abstain_reason) FROM customer_risk"
+            " WHERE as_of <= ? GROUP BY as_of ORDER BY as_of",
+            [dates[-1]],
+        ).fetchall()
+    first_offered = next((as_of for as_of, _, is_offered, _ in rows if is_offered), date.max)
+    return [
+        CheckResult(
+            "customer_risk",
+            "forecast_is_offered",
+            "WARN",
+            is_offered or as_of < first_offered,
+            f"{as_of}: a forecast for {count:,} customers" if is_offered else f"{as_of}: no forecast, as {reason}",
+            count,
+            pipeline.settings.time.period_start(as_of),
+        )
+        for as_of, count, is_offered, reason in rows
+        if as_of in dates
+    ]
 
 
 @check(

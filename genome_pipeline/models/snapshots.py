@@ -103,6 +103,16 @@ def snapshot_date(features: pd.DataFrame) -> date:
     return pd.Timestamp(str(days[0])).date()
 
 
+def why_unobserved(unobserved_days: int, horizon_days: int) -> str | None:
+    """Why a snapshot carries no forecast that the log ends so many days before; None where these are few."""
+    if unobserved_days <= horizon_days / 2:
+        return None
+    return (
+        f"the log ends {unobserved_days} days before the snapshot, over half of the horizon of {horizon_days}: who has"
+        " left cannot be told from who is not in it yet"
+    )
+
+
 def training_horizon(horizon_days: int) -> int:
     """Days of outcomes that the experts on half a horizon train on, rounded up."""
     return (horizon_days + 1) // 2

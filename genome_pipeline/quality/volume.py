@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from math import sqrt
 from statistics import median
 
@@ -57,6 +58,28 @@ def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) ->
     if not compared:
         return Finding(True, f"{period} from {start}: too little before it to compare with")
     return Finding(not unusual, f"{period} from {start}: {'; '.join(unusual or compared)}")
+
+
+def judge_silence(order_days: Sequence[date], start: date, as_of: date, horizon_days: int) -> Finding:
+    """Whether a silence as long as the horizon ended in the period from ``start`` to ``as_of``, or lasts at its end.
+
+    ``order_days`` are those with a purchase, in order.
+    """
+    known = [day for day in order_days if day < as_of]
+    silences = [(before, after) for before, after in pairwise([*known, as_of]) if after >= start]
+    longest = max(silences, key=lambda ends: ends[1] - ends[0], default=None)
+    if longest is None:
+        return Finding(True, f"nobody has bought before {as_of}")
+    before, after = longest
+    days = (after - before).days - 1
+    if days < horizon_days:
+        return Finding(True, f"up to {as_of} nobody bought for {days} days at most, and the horizon has {horizon_days}")
+    return Finding(
+        False,
+        f"nobody bought from {before + timedelta(days=1)} to {after - timedelta(days=1)}, {days} days, and the horizon"
+        f" has {horizon_days}: if rows are missing, add their files and run again; if the shop was closed, forecasts"
+        " that rest on that time are wrong or withheld",
+    )
 
 
 def judge_missing(column: str, missing: tuple[int, int], before: tuple[int, int]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from genome_pipeline import export
 from genome_pipeline.contracts.published import published_schema
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import export_tables
@@ -47,6 +49,31 @@ def test_csv_files_hold_no_formula(published: Path, tmp_path: Path) -> None:
     export_tables(published, tmp_path, ".csv")
     with (tmp_path / "customer_actions.csv").open(newline="", encoding="utf-8") as file:
         assert {row["action_reason"] for row in csv.DictReader(file)} == {"'=1+1"}
+
+
+def test_who_is_forgotten_during_an_export_is_not_in_it(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, without = tmp_path / "genome.duckdb", tmp_path / "without.duckdb"
+    shutil.copyfile(published, path)
+    shutil.copyfile(published, without)
+    with duckdb.connect(without) as connection:
+        (gone,) = connection.execute("SELECT min(customer_id) FROM customer_risk_history").fetchone() or ()
+        connection.execute("DELETE FROM customer_risk_history WHERE customer_id = ?", [gone])
+    write = export.write_rows
+
+    def forgotten_meanwhile(connection: duckdb.DuckDBPyConnection, query: str, *others: Any) -> dict[str, Any]:
+        if without.exists() and query.endswith('"customer_risk_history"'):
+            without.replace(path)
+        return write(connection, query, *others)
+
+    monkeypatch.setattr(export, "write_rows", forgotten_meanwhile)
+    export_tables(path, tmp_path / "out", ".parquet")
+    with duckdb.connect() as connection:
+        left = connection.execute(
+            f"SELECT count(*) FROM '{tmp_path}/out/customer_risk_history.parquet' WHERE customer_id = ?", [gone]
+        ).fetchone()
+    assert left == (0,)
 
 
 @pytest.fixture(scope="module")

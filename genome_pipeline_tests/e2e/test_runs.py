@@ -182,7 +182,7 @@ def test_a_changed_file_makes_its_own_period_and_later_snapshots_anew(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_month_that_the_log_does_not_reach_is_marked(tmp_path: Path) -> None:
+def test_a_month_that_the_log_does_not_reach_is_marked_and_has_no_forecast(tmp_path: Path) -> None:
     config = shop(tmp_path)
     log = tmp_path / "log.csv"
     header, *rows = log.read_text(encoding="utf-8").splitlines()
@@ -194,6 +194,20 @@ def test_a_month_that_the_log_does_not_reach_is_marked(tmp_path: Path) -> None:
         "SELECT as_of, bool_or(is_provisional) FROM customer_genome_history GROUP BY 1 ORDER BY 1",
     )
     assert marked == [(date(2020, 2, 1), False), (date(2020, 3, 1), False), (date(2020, 4, 1), True)]
+    why = (
+        "the log ends 30 days before the snapshot, over half of the horizon of 28: who has left cannot be told from who"
+        " is not in it yet"
+    )
+    assert query(
+        settings.published_path,
+        "SELECT DISTINCT risk_abstain_reason, value_abstain_reason, churn_probability, expected_spend, confidence"
+        " FROM customer_genome",
+    ) == [(why, why, None, None, None)]
+    assert query(
+        settings.published_path,
+        "SELECT period_start_date, observed FROM data_quality"
+        " WHERE check_name = 'forecast_is_offered' AND NOT is_passed",
+    ) == [(date(2020, 3, 1), f"2020-04-01: no forecast, as {why}")]
 
 
 @pytest.mark.slow

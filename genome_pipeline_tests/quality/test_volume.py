@@ -1,9 +1,9 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from genome_pipeline.calendar import Period
-from genome_pipeline.quality.volume import Volume, judge_missing, judge_volume
+from genome_pipeline.quality.volume import Volume, judge_missing, judge_silence, judge_volume
 
 MAY = date(2021, 5, 1)
 
@@ -64,3 +64,30 @@ def test_a_jump_in_words() -> None:
     assert judge_missing("category", (250, 1000), (10, 2000)).observed == (
         "category: missing in 25.0% of 1,000 lines, 0.5% in the period before"
     )
+
+
+WEEKLY = [date(2021, 1, 4) + timedelta(weeks=week) for week in range(60)]  # to 2022-02-21
+CLOSED = [day for day in WEEKLY if not date(2021, 3, 1) <= day < date(2021, 11, 1)]
+
+
+def test_a_silence_as_long_as_the_horizon_is_told_of_where_it_ends() -> None:
+    found = judge_silence(CLOSED, date(2021, 11, 1), date(2021, 12, 1), 90)
+    assert not found.is_passed
+    assert found.observed == (
+        "nobody bought from 2021-02-23 to 2021-10-31, 251 days, and the horizon has 90: if rows are missing, add their"
+        " files and run again; if the shop was closed, forecasts that rest on that time are wrong or withheld"
+    )
+    assert judge_silence(CLOSED, date(2021, 12, 1), date(2022, 1, 1), 90).is_passed, "it is told of once"
+
+
+def test_a_silence_that_lasts_is_told_of_as_soon_as_it_is_as_long() -> None:
+    assert judge_silence(CLOSED, date(2021, 4, 1), date(2021, 5, 1), 90).is_passed
+    found = judge_silence(CLOSED, date(2021, 5, 1), date(2021, 6, 1), 90)
+    assert found.observed.startswith("nobody bought from 2021-02-23 to 2021-05-31, 98 days, ")
+
+
+def test_a_log_that_goes_on_is_not_silent() -> None:
+    found = judge_silence(WEEKLY, date(2021, 11, 1), date(2021, 12, 1), 90)
+    assert found.is_passed
+    assert found.observed == "up to 2021-12-01 nobody bought for 6 days at most, and the horizon has 90"
+    assert judge_silence([], MAY, date(2021, 6, 1), 90).is_passed

@@ -25,6 +25,13 @@ from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 
 Floats = NDArray[np.float64]
 
+LARGEST_MISS = 2.0
+"""Log-odds by which Pareto/NBD may miss the share who buy, beside three standard errors of it: seven times the odds.
+
+Seasons that come again miss by a few tenths (:data:`BETWEEN_SEASONS`). Where purchases stop altogether, or begin again,
+no history of single customers tells of it, and a correction that was learned from it would be as wrong.
+"""
+
 BETWEEN_SEASONS = 0.06
 """Variance, in squared log-odds, of what Pareto/NBD misses from one season of a year to another."""
 
@@ -59,6 +66,13 @@ def expected_level(said: Levels, season: Season | None, constants: Constants = C
     weights = [constants.btyd_level_weight, 1 - constants.btyd_level_weight][: len(corrected)]
     variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
     return float(np.average(corrected, weights=weights)), variance
+
+
+def is_refuted(said: float, share: float, customers: int) -> bool:
+    """Whether a level, in log-odds, was so far from the share of customers who bought that it tells nothing."""
+    expected = expit(said)
+    error = 1 / np.sqrt(customers * expected * (1 - expected))
+    return bool(abs(logit(share) - said) > LARGEST_MISS + 3 * error)
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:

@@ -39,7 +39,15 @@ from genome_pipeline.models.forecast.candidates import (
 )
 from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 from genome_pipeline.models.forecast.experts import BtydActivity, Expert, Training, fit_activity, load_expert
-from genome_pipeline.models.forecast.level import Levels, Season, expected_level, level_of, share_of, shift_to_level
+from genome_pipeline.models.forecast.level import (
+    Levels,
+    Season,
+    expected_level,
+    is_refuted,
+    level_of,
+    share_of,
+    shift_to_level,
+)
 from genome_pipeline.models.forecast.weights import (
     SEASON_WEIGHT,
     STANDARD,
@@ -59,6 +67,7 @@ from genome_pipeline.models.snapshots import (
     season_before,
     snapshot_date,
     usable_snapshots,
+    why_unobserved,
 )
 
 Floats = NDArray[np.float64]
@@ -289,6 +298,7 @@ def fit_risk_model(
     horizon_days: int,
     seed: int,
     constants: Constants = CONSTANTS,
+    unobserved_days: int = 0,
 ) -> RiskModel:
     """Fit the forecast of who buys at one snapshot.
 
@@ -302,10 +312,13 @@ def fit_risk_model(
         horizon_days: length of the horizon.
         seed: seed of everything random.
         constants: how far the log's own evidence moves the forecast.
+        unobserved_days: days before the snapshot that the log does not reach.
 
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
+    if (unobserved := why_unobserved(unobserved_days, horizon_days)) is not None:
+        return _abstaining(horizon_days, unobserved)
     with threadpool_limits(1):
         return _fitted(by_customer(current), labelled, horizon_days, seed, constants)
 
@@ -327,6 +340,8 @@ def _fitted(
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
     made = remade(snapshots, as_of, horizon_days, seed, constants)
+    if (unsupported := why_unsupported(made, as_of, horizon_days)) is not None:
+        return _abstaining(horizon_days, unsupported)
     names = [*experts]
     start = start_weights(STANDARD, names, returned_customers(current))
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
@@ -416,7 +431,28 @@ def season_of(made: Sequence[Remade], as_of: date, horizon_days: int) -> Remade 
     if day is None or day + timedelta(days=horizon_days) > as_of:
         return None
     (found,) = (one for one in made if one.snapshot.as_of == day)
-    return found if numbers(found.snapshot.features["t_days"]).max() >= horizon_days else None
+    return found if _was_grown(found, horizon_days) else None
+
+
+def _was_grown(one: Remade, horizon_days: int) -> bool:
+    """Whether the log was a horizon old."""
+    return bool(numbers(one.snapshot.features["t_days"]).max() >= horizon_days)
+
+
+def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> str | None:
+    """Why no level can be expected: an origin at which it was refuted; None where it can.
+
+    Of the same season, where that has been seen: it tells more than any other. Else of any, if the log was old enough.
+    """
+    season = season_of(made, as_of, horizon_days)
+    for origin in [season] if season else [one for one in reversed(made) if _was_grown(one, horizon_days)]:
+        if is_refuted(origin.said.btyd, share_of(origin.bought), len(origin.bought)):
+            return (
+                f"how many buy within {horizon_days} days is not known: of the customers at {origin.snapshot.as_of}"
+                f"{', a year before' if season else ''}, {expit(origin.said.btyd):.0%} were to by all they had done,"
+                f" and {origin.bought.mean():.0%} did"
+            )
+    return None
 
 
 def _season(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | None:

@@ -46,7 +46,14 @@ from genome_pipeline.models.forecast.errors import (
 )
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
 from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
-from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers, season_of
+from genome_pipeline.models.forecast.risk import (
+    NO_OUTCOMES,
+    Remade,
+    remade,
+    returned_customers,
+    season_of,
+    why_unsupported,
+)
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import (
@@ -57,6 +64,7 @@ from genome_pipeline.models.snapshots import (
     purchase_history,
     snapshot_date,
     usable_snapshots,
+    why_unobserved,
 )
 
 Floats = NDArray[np.float64]
@@ -256,6 +264,7 @@ def fit_value_model(
     horizon_days: int,
     interval_level: float,
     seed: int,
+    unobserved_days: int = 0,
 ) -> ValueModel:
     """Fit the forecast of orders and amounts at one snapshot, and intervals on its errors at earlier ones.
 
@@ -269,10 +278,13 @@ def fit_value_model(
         horizon_days: length of the horizon.
         interval_level: coverage of the prediction intervals, in (0, 1).
         seed: seed of everything random.
+        unobserved_days: days before the snapshot that the log does not reach.
 
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
+    if (unobserved := why_unobserved(unobserved_days, horizon_days)) is not None:
+        return _abstaining(horizon_days, unobserved)
     with threadpool_limits(1):
         return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed)
 
@@ -293,13 +305,15 @@ def _fitted(
         orders = Orders.fit(current, training, horizon_days, seed)
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
+    made, season = _made_again(snapshots, as_of, horizon_days, seed)
+    if (unsupported := why_unsupported([one for one, _, _ in made], as_of, horizon_days)) is not None:
+        return _abstaining(horizon_days, unsupported)
     reasons = []
     amounts = None
     try:
         amounts = Amounts.fit(current, training.whole, seed)
     except NotEnoughData as reason:
         reasons.append(NO_AMOUNTS if str(reason) == "no amounts in the source" else f"{reason}: spend is not predicted")
-    made, season = _made_again(snapshots, as_of, horizon_days, seed)
     orders = replace(orders, constant=orders.constant + season)
     intervals = Intervals(None, None)
     if not made:

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from genome_pipeline.models.forecast.constants import Constants
-from genome_pipeline.models.forecast.level import Levels, Season, expected_level, level_of, share_of, shift_to_level
+from genome_pipeline.models.forecast.level import (
+    Levels,
+    Season,
+    expected_level,
+    is_refuted,
+    level_of,
+    share_of,
+    shift_to_level,
+)
 
 CONSTANTS = Constants(within_season=0.04, btyd_level_weight=0.4)
 
@@ -43,6 +51,23 @@ def test_a_season_of_four_customers_is_hardly_believed() -> None:
     """The share of four has a variance of 1 in log-odds."""
     level, _ = expected(Levels(0.0, None), Season(Levels(1.0, None), 0.5, 4))
     assert level == pytest.approx(-0.06 / 1.10)
+
+
+@pytest.mark.parametrize(
+    ("said", "share", "customers", "refuted"),
+    [
+        (0.33, 0.001, 400, True),  # all leave
+        (0.02, 0.60, 400, True),  # all come back
+        (0.33, 0.15, 400, False),  # a season
+        (0.33, 0.66, 400, False),
+        (0.02, 0.003, 200, False),  # four were to buy, and by chance nobody did
+        (0.9999, 0.995, 100, False),
+    ],
+)
+def test_a_level_is_refuted_by_a_miss_that_neither_season_nor_chance_explains(
+    said: float, share: float, customers: int, refuted: bool
+) -> None:
+    assert is_refuted(float(logit(said)), share, customers) == refuted
 
 
 def test_few_who_end_alike_are_no_proof_that_all_do() -> None:

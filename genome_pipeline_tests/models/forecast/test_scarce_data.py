@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genome_pipeline.models.forecast.risk import fit_risk_model
+from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.forecast.forecasts import Forecast, assert_coherent, forecast
-from genome_pipeline_tests.models.histories import START, History, history
+from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, History, history
 
 NOW = START + timedelta(days=390)
 BTYD_NEEDS = "Pareto/NBD needs 10"
@@ -90,11 +92,15 @@ def stopped(snapshot: LabelledSnapshot) -> LabelledSnapshot:
 
 
 def test_nobody_bought_within_any_horizon() -> None:
-    """They teach no trees, no weights and no intervals."""
+    """They teach no trees, no weights and no intervals; and of a log as old as a horizon, that nothing is known."""
     small = history(size=200)
-    found = checked(small.features(NOW), [stopped(one) for one in small.labelled(NOW)])
-    assert [*found.risk.experts] == ["btyd"]
-    assert set(found.spend["abstain_reason"]) == {"only 0 customers bought again: intervals need 50"}
+    learned = [stopped(one) for one in small.labelled(NOW)]
+    found = checked(small.features(NOW), learned)
+    assert found.churn["abstain_reason"].str.endswith(" and 0% did").all()
+    assert found.spend["abstain_reason"].equals(found.churn["abstain_reason"])
+    young = checked(small.features(NOW), [one for one in learned if (one.as_of - START).days < HORIZON_DAYS])
+    assert [*young.risk.experts] == ["btyd"]
+    assert set(young.spend["abstain_reason"]) == {"only 0 customers bought again: intervals need 50"}
 
 
 def test_everybody_bought_within_every_horizon() -> None:
@@ -122,3 +128,44 @@ def test_amounts_that_are_known_late_or_of_some(share: float) -> None:
     small = history(size=200)
     found = checked(small.features(NOW), [partly(one) for one in small.labelled(NOW)])
     assert found.spend["expected_orders_upper"].notna().all()
+
+
+def _bought_again(days: Sequence[int], now_day: int) -> Forecast:
+    """What is forecast at a day of a log in which 120 customers buy, one after the other, on the days given."""
+    numbered = [number for number in range(120) for _ in days]
+    found = log(numbered, [day + number % 10 for number in range(120) for day in days])
+    now = START + timedelta(days=now_day)
+    return checked(found.features(now), found.labelled(now))
+
+
+def test_a_shop_that_sells_in_january_only_foretells_nothing_after_it() -> None:
+    """At the same season a year before, nobody did what all histories said."""
+    found = _bought_again([*range(0, 21, 5), *range(365, 386, 5), *range(730, 751, 5)], 790)
+    said = (
+        r"how many buy within 90 days is not known: of the customers at 2024-0[23]-\d\d, a year before,"
+        r" [3-9]\d% were to by all they had done, and 0% did$"
+    )
+    for predictions in (found.churn, found.spend):
+        assert predictions["abstain_reason"].str.match(said).all()
+    assert found.churn["churn_probability"].isna().all()
+    assert found.spend["expected_orders"].isna().all()
+
+
+def test_after_a_year_in_which_nobody_bought_nothing_is_foretold_by_that_season() -> None:
+    without = [*range(0, 1_100, 30)]
+    found = _bought_again([day for day in without if not 360 <= day < 720], 780)
+    assert found.churn["abstain_reason"].str.endswith(" and 0% did").all()
+    found = _bought_again(without, 780)
+    assert found.churn["churn_probability"].notna().all()
+
+
+def test_a_log_that_ends_over_half_a_horizon_before_the_snapshot() -> None:
+    small = history(size=50)
+    features, learned = small.features(NOW), small.labelled(NOW)
+    assert fit_risk_model(features, learned, HORIZON_DAYS, 0, unobserved_days=45).experts
+    why = (
+        "the log ends 46 days before the snapshot, over half of the horizon of 90: who has left cannot be told from who"
+        " is not in it yet"
+    )
+    assert fit_risk_model(features, learned, HORIZON_DAYS, 0, unobserved_days=46).abstain_reason == why
+    assert fit_value_model(features, learned, HORIZON_DAYS, 0.8, 0, unobserved_days=46).abstain_reason == why
