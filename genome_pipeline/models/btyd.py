@@ -36,6 +36,8 @@ from scipy.optimize import minimize
 from scipy.special import digamma, expit, exprel, gammaln
 from threadpoolctl import threadpool_limits
 
+from genome_pipeline.models.not_enough_data import NotEnoughData
+
 Floats = NDArray[np.float64]
 _Objective = Callable[[Floats], tuple[float, Floats]]
 
@@ -55,10 +57,6 @@ _BLOCK = 4_096
 
 _START_ROWS = 500
 """Histories with, and without, a repeat purchase on which starts are compared, where there are many more."""
-
-
-class NotEnoughData(ValueError):
-    """The data cannot carry the model; the message says why in one sentence."""
 
 
 class NormalPrior(NamedTuple):

@@ -14,7 +14,6 @@ from genome_pipeline.models.btyd import (
     GammaGamma,
     MbgNbd,
     NormalPrior,
-    NotEnoughData,
     ParetoNbd,
     _sampled_rows,
     fit_bg_nbd,
@@ -22,6 +21,7 @@ from genome_pipeline.models.btyd import (
     fit_mbg_nbd,
     fit_pareto_nbd,
 )
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 CDNOW = Path(__file__).parents[2] / "examples" / "data" / "cdnow.csv.gz"
 PUBLISHED = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426, log_likelihood=-9582.4, customer_count=2357)

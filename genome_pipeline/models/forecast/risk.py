@@ -28,7 +28,6 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.drivers import reference_rows
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
@@ -49,6 +48,7 @@ from genome_pipeline.models.forecast.weights import (
     weighted,
 )
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
     MAXIMUM_TRAINING_ROWS,
