@@ -48,6 +48,7 @@ from genome_pipeline.models.forecast.weights import (
     weighted,
 )
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.losses import log_losses
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
@@ -87,7 +88,7 @@ _DIGITS = 9
 """Decimals of scores that are cut into groups: beyond them they differ between processors."""
 
 _SMALLEST_PROBABILITY = 1e-6
-"""Probabilities count as at least this, and at most 1 less this, in log loss."""
+"""Bounds by rank count as at least this, and at most 1 less this, before they are moved."""
 
 
 @dataclass(frozen=True)
@@ -518,7 +519,7 @@ def _mean_errors(judged: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> dict[str
     ]
     return {
         "brier_score": float(np.mean([np.mean((probability - outcome) ** 2) for probability, outcome in judged])),
-        "log_loss": float(np.mean([log_loss(probability, outcome) for probability, outcome in judged])),
+        "log_loss": float(np.mean([log_losses(outcome, probability).mean() for probability, outcome in judged])),
         "auc": float(np.mean(areas)) if areas else None,
     }
 
@@ -529,9 +530,3 @@ def risk_band(churn_probability: Floats) -> pd.Series[Any]:
     bands = names[np.searchsorted([1 / 3, 2 / 3], churn_probability, side="right")]
     bands[np.isnan(churn_probability)] = None
     return pd.Series(bands, dtype="object")
-
-
-def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
-    """Mean negative log likelihood of the outcomes, with probabilities kept 1e-6 from 0 and 1."""
-    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
-    return float(-np.log(np.where(is_event, p, 1 - p)).mean())
