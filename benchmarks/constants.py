@@ -24,8 +24,9 @@ from benchmarks.panel.baselines import SEED, baselines
 from benchmarks.panel.data import each_row
 from benchmarks.panel.logs import ROWS
 from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
-from genome_pipeline.models.forecast.risk import fit_risk_model, log_loss
+from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.genes import numbers
+from genome_pipeline.models.losses import log_losses
 
 RESULTS = Path(__file__).parent / "results" / "constants"
 
@@ -39,7 +40,7 @@ def _measured(log: str) -> list[dict[str, Any]]:
         is_active = ~data.actual["has_churned"].to_numpy(bool)
         with threadpool_limits(1):
             others = [forecast.activity for forecast in baselines(data).values() if forecast.activity is not None]
-            best = min(log_loss(activity, is_active) for activity in others)
+            best = min(float(log_losses(is_active, activity).mean()) for activity in others)
             best_auc = max(float(roc_auc_score(is_active, activity)) for activity in others)
         for constants in GRID:
             model = fit_risk_model(data.features, data.labelled, data.row.horizon_days, SEED, constants)
@@ -49,7 +50,7 @@ def _measured(log: str) -> list[dict[str, Any]]:
                     "log": log,
                     "row": data.row.name,
                     **constants._asdict(),
-                    "ratio": log_loss(active, is_active) / best,
+                    "ratio": float(log_losses(is_active, active).mean()) / best,
                     "auc": float(roc_auc_score(is_active, active)) - best_auc,
                 }
             )

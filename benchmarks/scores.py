@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from genome_pipeline.models.losses import log_losses, poisson_deviances
 from genome_pipeline.models.performance import decile
 
 Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
-_SMALLEST_PROBABILITY = 1e-6
 
 
 def resamples(customers: int, count: int, seed: int) -> Floats:
@@ -28,10 +28,9 @@ def resamples(customers: int, count: int, seed: int) -> Floats:
 
 def activity_scores(is_active: NDArray[np.bool_], probability: Floats, weights: Floats) -> dict[str, Floats]:
     """Metrics of the probability of a purchase, in [0, 1]: AUC, log loss, Brier score, calibration error."""
-    likelihood = np.where(is_active, probability, 1 - probability)
     return {
         "auc": _auc(is_active, probability, weights),
-        "log_loss": _mean(-np.log(np.clip(likelihood, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)), weights),
+        "log_loss": _mean(log_losses(is_active, probability), weights),
         "brier": _mean((probability - is_active) ** 2, weights),
         "ece": _calibration_error(is_active, probability, weights),
     }
@@ -60,14 +59,8 @@ def spend_scores(actual: Floats, predicted: Floats, weights: Floats) -> dict[str
 
 
 def poisson_deviance(actual: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Mean Poisson deviance, which is consistent for the mean; see :mod:`genome_pipeline.models.performance`.
-
-    Negative actuals count as 0, and predictions as at least 1% of the mean actual: one of 0 would have no end.
-    """
-    actual = np.maximum(actual, 0.0)
-    floored = np.maximum(predicted, 0.01 * actual.mean())
-    ratio = np.where(actual > 0, actual, floored) / floored
-    return _mean(2 * (actual * np.log(ratio) - actual + floored), weights)
+    """Mean Poisson deviance. Predictions count as at least 1% of the mean actual of all customers."""
+    return _mean(poisson_deviances(actual, predicted), weights)
 
 
 def mean_by_decile(by: Floats, values: Floats | NDArray[np.bool_]) -> dict[str, float]:

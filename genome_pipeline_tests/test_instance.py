@@ -169,7 +169,8 @@ def _stay_at_work(config: Path, command: str, at_work: Event) -> None:
         at_work.set()
         time.sleep(600)
 
-    instances.open_instance = running.open_instance = stay  # type: ignore[assignment]
+    for module in (instances, running):
+        setattr(module, "open_instance", stay)  # noqa: B010, what it takes the place of is another type
     _COMMANDS[command](load_settings(config))
 
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.tree import DecisionTreeClassifier
 
+from benchmarks.panel.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd
 from benchmarks.panel.data import Data
-from genome_pipeline.models.btyd import NotEnoughData, fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd, fit_pareto_nbd
+from genome_pipeline.models.btyd import fit_pareto_nbd
 from genome_pipeline.models.forecast.value import naive_value
 from genome_pipeline.models.genes import numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import model_matrix, pooled_rows, purchase_history
 
 Floats = NDArray[np.float64]

@@ -29,6 +29,7 @@ from scipy.stats import rankdata
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.forecast.errors import relative_error
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.losses import log_losses, poisson_deviances
 from genome_pipeline.models.permutations import permutation_metrics
 
 Floats = NDArray[np.float64]
@@ -37,9 +38,6 @@ _CALIBRATION_BINS = 10
 _DECIMALS = 6  # to which predictions are compared with one another
 _TENURE_EDGES = [90, 180, 365]
 _TENURE_BANDS = np.array(["0-89 days", "90-179 days", "180-364 days", "365+ days"], dtype=object)
-_SMALLEST_PROBABILITY = 1e-6
-_SMALLEST_MEAN_SHARE = 0.01
-"""Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
 
 _PREDICTED = {"orders": "expected_orders", "spend": "expected_spend", "churn": "churn_probability"}
 _ACTUAL = {"orders": "actual_orders", "spend": "actual_spend", "churn": "has_churned"}
@@ -224,22 +222,6 @@ def bound_metrics(lower: Floats, upper: Floats) -> dict[str, float]:
     if np.isnan(lower).any() or np.isnan(upper).any():
         return {}
     return {"mean_lower_bound": float(lower.mean()), "mean_upper_bound": float(upper.mean())}
-
-
-def log_losses(is_event: NDArray[np.bool_], probability: Floats) -> Floats:
-    """Negative log likelihood of each outcome, shape (n,), with probabilities kept 1e-6 from 0 and 1."""
-    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
-    return np.asarray(-np.log(np.where(is_event, p, 1 - p)))
-
-
-def poisson_deviances(actual: Floats, predicted: Floats) -> Floats:
-    """Poisson deviance of each customer, shape (n,): consistent for a mean, and not ruled by the few largest.
-
-    Negative actuals count as 0, and predictions as at least 1% of the mean actual.
-    """
-    y = np.maximum(actual, 0.0)
-    mean = np.maximum(predicted, max(_SMALLEST_MEAN_SHARE * float(y.mean()), np.finfo(np.float64).tiny))
-    return np.asarray(2 * (y * np.log(np.where(y > 0, y, mean) / mean) - y + mean))
 
 
 def _excess_metrics(target: str, actual: Floats, model: Floats, naive: Floats) -> dict[str, float]:

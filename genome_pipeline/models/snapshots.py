@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genome_pipeline.contracts.tables import GENES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 Floats = NDArray[np.float64]
 

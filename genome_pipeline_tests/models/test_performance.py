@@ -11,7 +11,6 @@ from genome_pipeline.models.performance import (
     expected_calibration_error,
     measure,
     normalised_gini,
-    poisson_deviances,
 )
 
 
@@ -104,12 +103,6 @@ def test_excess_over_the_naive_error_with_its_standard_error() -> None:
     assert error == pytest.approx(excess.std(ddof=1) / 2)
     losses = -np.log([0.6, 0.6, 0.8, 1]) + np.log([0.25, 0.75, 0.75, 0.75])
     assert metric(table, "churn", "model", "log_loss_excess") == pytest.approx(losses.mean(), abs=1e-5)
-
-
-def test_poisson_deviance_by_hand() -> None:
-    # A prediction of 0 counts as 1% of the mean actual, here .02; negative spend as 0.
-    found = poisson_deviances(np.array([0.0, 4.0, -1.0, 4.0]), np.array([0.5, 2.0, 1.0, 0.0]))
-    assert found == pytest.approx([1, 2 * (4 * np.log(2) - 2), 2, 2 * (4 * np.log(4 / 0.02) - 4 + 0.02)])
 
 
 def test_what_churn_said_of_itself() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     LabelledSnapshot,
     origins,

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from genome_pipeline.models.forecast.risk import fit_risk_model, log_loss
+from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.genes import numbers
+from genome_pipeline.models.losses import log_losses
 from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
 from genome_pipeline_tests.models.forecast.forecasts import assert_coherent, forecast
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, History
@@ -76,7 +77,8 @@ class Judged(NamedTuple):
     spend_ratio: float
 
     def loss_ratio(self) -> float:
-        return log_loss(self.forecast, self.has_churned) / log_loss(self.alone, self.has_churned)
+        losses, alone = (log_losses(self.has_churned, said) for said in (self.forecast, self.alone))
+        return float(losses.mean() / alone.mean())
 
 
 def learned_at(log: History, now_day: int) -> list[LabelledSnapshot]:
@@ -224,8 +226,8 @@ def no_signal(seed: int) -> tuple[float, float, float]:
     ]
     found = judge(log_of(days, flat), 480)
     truth = (1 - 1 / 60) ** HORIZON_DAYS
-    loss = log_loss(found.forecast, found.has_churned) / log_loss(np.full(500, truth), found.has_churned)
-    return loss, float(found.forecast.mean() - truth), float(found.forecast.std())
+    losses, of_truth = (log_losses(found.has_churned, said) for said in (found.forecast, np.full(500, truth)))
+    return float(losses.mean() / of_truth.mean()), float(found.forecast.mean() - truth), float(found.forecast.std())
 
 
 def test_where_there_is_nothing_to_learn_little_is_claimed() -> None:

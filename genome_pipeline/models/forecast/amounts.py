@@ -23,10 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genome_pipeline.contracts.tables import GENES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.drivers import TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean
 from genome_pipeline.models.genes import numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import KEPT_FITS, LabelledSnapshot, model_matrix, pooled_rows
 
 Floats = NDArray[np.float64]

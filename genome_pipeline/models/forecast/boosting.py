@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from genome_pipeline.contracts.tables import GENES
-from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 if TYPE_CHECKING:
     import lightgbm

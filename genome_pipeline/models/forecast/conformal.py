@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genome_pipeline.models.btyd import NotEnoughData
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 Floats = NDArray[np.float64]
 

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from genome_pipeline.contracts.tables import GENES
-from genome_pipeline.models.btyd import PARETO_PRIOR, NotEnoughData, ParetoNbd, fit_pareto_nbd
+from genome_pipeline.models.btyd import PARETO_PRIOR, ParetoNbd, fit_pareto_nbd
 from genome_pipeline.models.drivers import PURCHASE_RATE, SILENCE, TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability
 from genome_pipeline.models.forecast.regression import LogRegression, fit_log_regression
 from genome_pipeline.models.genes import numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
     LabelledSnapshot,

@@ -4,9 +4,8 @@ Experts give log-odds of a purchase; their weighted sum tells customers apart, a
 brings their mean to the level that is expected (:mod:`.level`). To learn weights and errors, the forecast is made again
 at earlier dates whose horizon has passed (*origins*), each with experts trained on what was known there.
 
-The interval joins what Venn-Abers calibration on the origins says of a customer's rank with how far the level may be
-off. Venn-Abers: Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V.
-(2015), "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
+The interval joins what Venn-Abers calibration on the origins says of a customer's rank (:mod:`.venn_abers`) with how
+far the level may be off.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.drivers import reference_rows
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
@@ -48,6 +46,7 @@ from genome_pipeline.models.forecast.level import (
     share_of,
     shift_to_level,
 )
+from genome_pipeline.models.forecast.venn_abers import VennAbers
 from genome_pipeline.models.forecast.weights import (
     SEASON_WEIGHT,
     STANDARD,
@@ -57,6 +56,8 @@ from genome_pipeline.models.forecast.weights import (
     weighted,
 )
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.losses import log_losses
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
     MAXIMUM_TRAINING_ROWS,
@@ -91,65 +92,8 @@ _EVIDENCE_ROWS = 20_000
 _BOUNDS_LEVEL = 0.8
 """How often the level of all customers lies within the interval."""
 
-_SCORE_GROUPS = 100
-_DIGITS = 9
-"""Decimals of scores that are cut into groups: beyond them they differ between processors."""
-
 _SMALLEST_PROBABILITY = 1e-6
-"""Probabilities count as at least this, and at most 1 less this, in log loss."""
-
-
-@dataclass(frozen=True)
-class VennAbers:
-    """Inductive Venn-Abers calibrator of scores that rise with the probability of an event.
-
-    Scores fall into groups (of equal frequency in the calibration data), as a score is only used by its rank.
-
-    Attributes:
-        edges: inner edges of the groups, increasing, shape (groups - 1,).
-        lower: probability of the event if the new customer counts as a non-event, shape (groups,), in [0, 1].
-        upper: the same if it counts as an event; at least ``lower``.
-    """
-
-    edges: tuple[float, ...]
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, scores: ArrayLike, is_event: ArrayLike) -> VennAbers:
-        """Fit on the scores and outcomes of customers the scoring model did not learn from, each of shape (n,).
-
-        For each group, isotonic regression is run with one more row in it, once as a non-event and once as an event.
-        Its value there is max over i <= g of min over j >= g of the mean outcome of groups i..j (Robertson, T.,
-        Wright, F. T. and Dykstra, R. L. (1988), "Order Restricted Statistical Inference", eq. 1.4.1).
-        """
-        values = np.round(np.asarray(scores, dtype=np.float64), _DIGITS)
-        outcomes = np.asarray(is_event, dtype=np.float64)
-        edges = np.unique(np.quantile(values, np.arange(1, _SCORE_GROUPS) / _SCORE_GROUPS))
-        group = np.searchsorted(edges, values, side="right")
-        count = np.concatenate([[0.0], np.cumsum(np.bincount(group, minlength=edges.size + 1))])
-        events = np.concatenate([[0.0], np.cumsum(np.bincount(group, outcomes, minlength=edges.size + 1))])
-        bounds: list[list[float]] = [[], []]
-        for g in range(edges.size + 1):
-            rows = count[g + 1 :] - count[: g + 1, np.newaxis] + 1
-            happened = events[g + 1 :] - events[: g + 1, np.newaxis]
-            for outcome in (0, 1):
-                bounds[outcome].append(float(((happened + outcome) / rows).min(axis=1).max()))
-        return cls(tuple(edges.tolist()), tuple(bounds[0]), tuple(bounds[1]))
-
-    def apply(self, scores: ArrayLike) -> tuple[Floats, Floats]:
-        """Lower and upper bound of each score."""
-        group = np.searchsorted(self.edges, np.round(np.asarray(scores, dtype=np.float64), _DIGITS), side="right")
-        return np.asarray(self.lower)[group], np.asarray(self.upper)[group]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold."""
-        return {"edges": list(self.edges), "lower": list(self.lower), "upper": list(self.upper)}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> VennAbers:
-        """Inverse of :meth:`to_dict`."""
-        return cls(tuple(state["edges"]), tuple(state["lower"]), tuple(state["upper"]))
+"""Bounds by rank count as at least this, and at most 1 less this, before they are moved."""
 
 
 @dataclass(frozen=True)
@@ -554,7 +498,7 @@ def _mean_errors(judged: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> dict[str
     ]
     return {
         "brier_score": float(np.mean([np.mean((probability - outcome) ** 2) for probability, outcome in judged])),
-        "log_loss": float(np.mean([log_loss(probability, outcome) for probability, outcome in judged])),
+        "log_loss": float(np.mean([log_losses(outcome, probability).mean() for probability, outcome in judged])),
         "auc": float(np.mean(areas)) if areas else None,
     }
 
@@ -565,9 +509,3 @@ def risk_band(churn_probability: Floats) -> pd.Series[Any]:
     bands = names[np.searchsorted([1 / 3, 2 / 3], churn_probability, side="right")]
     bands[np.isnan(churn_probability)] = None
     return pd.Series(bands, dtype="object")
-
-
-def log_loss(probability: Floats, is_event: NDArray[np.bool_]) -> float:
-    """Mean negative log likelihood of the outcomes, with probabilities kept 1e-6 from 0 and 1."""
-    p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
-    return float(-np.log(np.where(is_event, p, 1 - p)).mean())

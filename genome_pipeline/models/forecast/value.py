@@ -25,7 +25,6 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.drivers import PURCHASE_RATE, TERMS, reference_rows
 from genome_pipeline.models.forecast.amounts import Amounts
 from genome_pipeline.models.forecast.candidates import (
@@ -56,6 +55,7 @@ from genome_pipeline.models.forecast.risk import (
 )
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
     MAXIMUM_TRAINING_ROWS,

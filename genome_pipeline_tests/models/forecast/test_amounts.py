@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.forecast.amounts import Amounts, MeanAmount
+from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import customers

@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from genome_pipeline.contracts.tables import GENES
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 ROWS = 2_000
 

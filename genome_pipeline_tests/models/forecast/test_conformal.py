@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 Draw = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from genome_pipeline.models.btyd import NotEnoughData
 from genome_pipeline.models.forecast.regression import LogRegression, fit_log_regression
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 MODEL = LogRegression(-1.0, slope=(2.0, 1.0), centre=(1.0, 0.0), low=(0.0, -1.0), high=(3.0, 1.0))
 

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.forecast.risk import RiskModel, VennAbers, fit_risk_model, log_loss, risk_band
+from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model, risk_band
+from genome_pipeline.models.losses import log_losses
 from genome_pipeline.models.snapshots import LabelledSnapshot, origins
 from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
 from genome_pipeline_tests.models.populations import assert_keeps_contract, customers
@@ -25,49 +25,6 @@ def fit(current: pd.DataFrame, labelled: Sequence[LabelledSnapshot]) -> RiskMode
 @pytest.fixture(scope="module")
 def model() -> RiskModel:
     return fit(history().features(NOW), history().labelled(NOW))
-
-
-def test_venn_abers_is_isotonic_regression_with_one_more_row() -> None:
-    generator = np.random.default_rng(1)
-    scores = np.repeat(np.arange(20) / 20, 5)
-    is_event = generator.uniform(size=100) < scores
-    calibrator = VennAbers.fit(scores, is_event)
-    for score in (0.0, 0.35, 0.95):
-        (lower,), (upper,) = calibrator.apply([score])
-        for outcome, bound in ((0, lower), (1, upper)):
-            isotonic = IsotonicRegression().fit(np.append(scores, score), np.append(is_event, outcome))
-            assert bound == pytest.approx(isotonic.predict([score])[0])
-
-
-def test_venn_abers_is_calibrated() -> None:
-    """Scores are a distortion of the true probability; in each tenth, the mean probability is the event share."""
-    generator = np.random.default_rng(2)
-
-    def draw(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        truth = generator.uniform(size=size)
-        return truth**3, generator.uniform(size=size) < truth, truth
-
-    calibrator = VennAbers.fit(*draw(20_000)[:2])
-    scores, is_event, truth = draw(100_000)
-    lower, upper = calibrator.apply(scores)
-    assert (lower <= upper).all()
-    probability = (lower + upper) / 2
-    tenth = np.floor(truth * 10)
-    for index in range(10):
-        rows = tenth == index
-        # 2,000 calibration rows in each tenth: standard error below .0112.
-        assert abs(probability[rows].mean() - is_event[rows].mean()) < 4 * 0.0112
-
-
-def test_two_scores_give_the_rule_of_succession() -> None:
-    calibrator = VennAbers.fit([0.0] * 8 + [1.0] * 8, [0] * 6 + [1] * 2 + [0] * 2 + [1] * 6)
-    (low_0, high_0), (low_1, high_1) = calibrator.apply([0.0, 1.0])
-    assert (low_0, low_1) == pytest.approx((2 / 9, 3 / 9))
-    assert (high_0, high_1) == pytest.approx((6 / 9, 7 / 9))
-
-
-def test_log_loss_is_finite_for_certain_errors() -> None:
-    assert log_loss(np.array([0.0, 1.0]), np.array([True, True])) == pytest.approx(-np.log(1e-6) / 2, rel=1e-6)
 
 
 def test_bands() -> None:
@@ -101,8 +58,11 @@ def test_the_forecast_beats_the_baseline_on_new_outcomes(model: RiskModel) -> No
     future = history().snapshot(NOW)
     predictions = model.predict(future.features)
     has_churned = future.outcomes["has_churned"].to_numpy(bool)
-    loss = log_loss(predictions["churn_probability"].to_numpy(float), has_churned)
-    assert loss < 0.95 * log_loss(predictions["naive_churn_probability"].to_numpy(float), has_churned)
+    losses, naive = (
+        log_losses(has_churned, predictions[name].to_numpy(float))
+        for name in ("churn_probability", "naive_churn_probability")
+    )
+    assert losses.mean() < 0.95 * naive.mean()
     assert predictions["churn_probability"].mean() == pytest.approx(has_churned.mean(), abs=0.05)
     lower, upper = predictions["churn_probability_lower"].mean(), predictions["churn_probability_upper"].mean()
     assert lower < has_churned.mean() < upper
