@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -65,9 +66,9 @@ def judge_silence(order_days: Sequence[date], start: date, as_of: date, horizon_
 
     ``order_days`` are those with a purchase, in order.
     """
-    known = [day for day in order_days if day < as_of]
-    silences = [(before, after) for before, after in pairwise([*known, as_of]) if after >= start]
-    longest = max(silences, key=lambda ends: ends[1] - ends[0], default=None)
+    first, last = (bisect_left(order_days, day) for day in (start, as_of))
+    ends = [*order_days[max(first - 1, 0) : last], as_of]
+    longest = max(pairwise(ends), key=lambda silence: silence[1] - silence[0], default=None)
     if longest is None:
         return Finding(True, f"nobody has bought before {as_of}")
     before, after = longest
