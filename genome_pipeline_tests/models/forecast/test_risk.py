@@ -122,7 +122,7 @@ def test_a_snapshot_that_has_not_matured_is_refused() -> None:
         fit(history().features(NOW), [history().snapshot(NOW - timedelta(days=HORIZON_DAYS - 1))])
 
 
-def test_one_outcome_only_teaches_no_expert_and_has_no_auc() -> None:
+def test_where_all_left_who_had_every_reason_to_stay_nothing_is_predicted() -> None:
     learned = [
         LabelledSnapshot(one.as_of, one.horizon_days, one.features, one.outcomes.assign(has_churned=True))
         for one in history().labelled(NOW)
@@ -130,8 +130,8 @@ def test_one_outcome_only_teaches_no_expert_and_has_no_auc() -> None:
     model = fit(history().features(NOW), learned)
     table = model.candidates(NOW).set_index("candidate")
     assert table["auc"].isna().all()
-    assert [*model.experts] == ["btyd"]
-    assert table["training_snapshot_count"].eq(0).all()
+    assert not model.experts
+    assert str(model.abstain_reason).endswith("and 0% did")
 
 
 def test_few_customers_abstain() -> None:
