@@ -22,7 +22,15 @@ from genome_pipeline.remaking import fill_published, remake
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.rows import identifier, literal
-from genome_pipeline.warehouse.erasure import LeftOut, RemovedRows, known_ids, rewrite_without, rows_of
+from genome_pipeline.warehouse.erasure import (
+    LeftOut,
+    RemovedRows,
+    databases_under,
+    files_under,
+    known_ids,
+    rewrite_without,
+    rows_of,
+)
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
 from genome_pipeline.warehouse.publishing import is_current
 
@@ -143,7 +151,7 @@ def _rows_in_files(settings: Settings, stored: Sequence[str]) -> dict[str, Remov
 
 def _databases(settings: Settings) -> list[Path]:
     """Every DuckDB file under the home: the warehouse, what is published, and copies that somebody made."""
-    return sorted(path for path in settings.home.rglob("*.duckdb") if not path.name.startswith("."))
+    return databases_under(settings.home)
 
 
 def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
@@ -156,10 +164,10 @@ def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
         settings.published_path.parent,
         settings.report_path.parent,
     )
-    found = []
-    for path in sorted(settings.home.rglob("*")):
-        is_own = any(path.is_relative_to(folder) for folder in own) or ".duckdb" in path.name
-        if path.is_file() and not is_own and _names_one(path, stored):
+    found, databases = [], set(_databases(settings))
+    for path in sorted(files_under(settings.home)):
+        is_own = any(path.is_relative_to(folder) for folder in own) or path in databases or path.suffix == ".wal"
+        if not is_own and _names_one(path, stored):
             found.append(str(path.relative_to(settings.home)))
     return found
 

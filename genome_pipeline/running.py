@@ -121,11 +121,13 @@ def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> 
     _take_old_list(forgotten, warehouse)
     forgotten.check_key(settings.privacy_key)
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
-    # Where one stands aside already, this one is of a rebuild that stopped on the way.
-    is_whole = not aside.exists()
+    # Where one stands aside already, this one is of a rebuild that stopped on the way, unless it was published since.
+    is_whole = not aside.exists() or _has_published(warehouse)
     for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse, aside)):
-        if is_whole and path.exists():
-            path.replace(kept)
+        if is_whole:
+            kept.unlink(missing_ok=True)
+            if path.exists():
+                path.replace(kept)
         path.unlink(missing_ok=True)
     outcome = _run(settings, Span(), progress)
     aside.unlink(missing_ok=True)
@@ -143,6 +145,17 @@ def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
             raise
         except (WarehouseError, duckdb.Error):
             pass
+
+
+def _has_published(warehouse: Path) -> bool:
+    """Whether anything was published from the warehouse; of one that cannot be read, nothing is known."""
+    try:
+        with open_database(warehouse, read_only=True) as database:
+            return bool(database.con.execute("SELECT count(*) > 0 FROM pipeline_runs").fetchall()[0][0])
+    except WarehouseBusy:
+        raise
+    except (WarehouseError, duckdb.Error):
+        return False
 
 
 def _log_of(database: Path) -> Path:

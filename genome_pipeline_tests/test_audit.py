@@ -74,6 +74,18 @@ def test_who_saw_what_is_recorded_and_no_customer_is_named(published_path: Path,
     assert not any(text in written for text in ("C0010", "C0011", "C0012", PASSWORD, TOKEN, "wrong\n"))
 
 
+def test_a_link_of_many_names_does_not_hide_whom_it_shows(published_path: Path, log: AuditLog) -> None:
+    client: FlaskClient = create_app(published_path, audit=log).server.test_client()
+    nobody = "&".join(["id=nobody"] * 500)
+    for link in (f"/customer?{nobody}&customer_id=C0010", f"/customer?{nobody}&customer_id=x&customer_id=C0010"):
+        assert "customer-name" in client.get(link).text
+    assert "C0010" in client.get(f"/similar?{nobody}&id=C0010").text
+    assert len(list(log.entries(customer_id="C0010"))) == 3
+    # An id on a page that does not read it is of nobody shown.
+    client.get("/risk?customer_id=C0010")
+    assert len(list(log.entries(customer_id="C0010"))) == 3
+
+
 def test_whoever_is_at_the_machine_is_recorded_too_and_callbacks(published_path: Path, log: AuditLog) -> None:
     client: FlaskClient = create_app(published_path, audit=log).server.test_client()
     client.get("/customer?customer_id=C0010")

@@ -266,9 +266,19 @@ def _shell(*, has_login: bool) -> Component:
 
 def _record_page(visits: Visits, pathname: str, search: str) -> None:
     if pathname in PAGES and len(search) <= LONGEST_LINK:
-        given = parse_qsl(search.removeprefix("?"))
-        named = [value.strip() for name, value in given if name in ("customer_id", "id") and value.strip()]
-        visits.record("page", named[:GROUP_LIMIT], page=pathname, **_filters(pathname, search))
+        visits.record("page", _customers_shown(pathname, search), page=pathname, **_filters(pathname, search))
+
+
+def _customers_shown(pathname: str, search: str) -> list[str]:
+    """The customers a link asks for, as the page reads it: what else stands in the link must not crowd them out."""
+    if pathname == customer.PATH:
+        asked = [_parameters(search).get("customer_id", "").strip()]
+    elif pathname == similar.PATH:
+        asked = similar.ids_asked(search)
+    else:
+        asked = []
+    # Of more, the page shows none.
+    return [customer_id for customer_id in asked if customer_id][:GROUP_LIMIT]
 
 
 def _filters(pathname: str, search: str) -> dict[str, Any]:
@@ -386,9 +396,10 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
                 selection = selection.sorted_by(order["colId"], order["sort"])
             with published.connect() as connection:
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                rows, size = queries.audience_rows(
-                    connection, as_of, selection, int(wanted["startRow"]), int(wanted["endRow"])
-                )
+                first = int(wanted["startRow"])
+                # No more than the grid asks for: all at once is an export, which has limits of its own.
+                last = min(int(wanted["endRow"]), first + audience.BLOCK_ROWS)
+                rows, size = queries.audience_rows(connection, as_of, selection, first, last)
                 currency = queries.run(connection).currency
         except (*_UNSHOWABLE, TypeError, OverflowError):
             # The grid would wait for ever; the page itself says what is wrong when it is drawn anew.

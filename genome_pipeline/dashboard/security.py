@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import flask
+from dash.exceptions import DependencyException
 from markupsafe import escape
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
@@ -316,5 +317,7 @@ def log_failure(error: BaseException) -> None:
 def _failed(error: Exception) -> HTTPException | Response:
     if isinstance(error, HTTPException):
         return error
+    if isinstance(error, DependencyException):
+        return NotFound()  # a script that Dash does not have: nothing failed
     log_failure(error)
     return flask.Response("Something went wrong; the log says where. Open the page again.", 500, mimetype="text/plain")

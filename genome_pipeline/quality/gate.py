@@ -16,6 +16,9 @@ WHOLE = "all"
 
 _NAMED = 3
 
+_LAST = "SELECT max(published_at) FROM pipeline_runs"
+_LAST_WITHOUT_FORCE = f"{_LAST} WHERE forced_past IS NULL"
+
 _NEW = """
     SELECT table_name, slice_key, written_at FROM written_slices
     UNION ALL
@@ -65,7 +68,19 @@ class Gate:
 
     def obstacles(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
         """What stands in the way, failed checks first; only what was written since the last publication is asked of."""
-        ((published_at,),) = connection.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
+        return self._found_since(_LAST, connection, calendar)
+
+    def forced_past(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
+        """What a publication made now is in spite of: what stands in the way, and what one by force has left so.
+
+        It stays in the file, whoever publishes next, until it is made again and has passed.
+        """
+        return self._found_since(_LAST_WITHOUT_FORCE, connection, calendar)
+
+    def _found_since(
+        self, publication: str, connection: duckdb.DuckDBPyConnection, calendar: Calendar
+    ) -> list[Obstacle]:
+        ((published_at,),) = connection.execute(publication).fetchall()
         since = published_at or datetime.min
         return [*self._unchecked(connection, calendar, since), *self._half_made(connection, calendar, since)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ FORGOTTEN = "[forgotten]"
 EXAMPLES = "e.g. "
 """What comes before the rows that a check names."""
 
+_BEGINNING, _BEGINS_AT = b"DUCK", 8  # of each DuckDB file, after a checksum
 _SHOWN_LENGTH = 60  # checks show so much of an id
 _EXAMPLES_IN = ("data_quality", "observed")
 
@@ -69,6 +70,28 @@ class LeftOut:
     rows_by_file: dict[str, int]
     since: date | None
     sums: dict[str, pd.DataFrame]
+
+
+def files_under(folder: Path) -> Iterator[Path]:
+    """Every regular file under the folder, those in linked folders and linked files too."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()  # a link to a folder above it
+            continue
+        seen.add(real)
+        yield from (path for path in (Path(place, name) for name in names) if path.is_file())
+
+
+def databases_under(folder: Path) -> list[Path]:
+    """The DuckDB files under the folder, whatever their names: by how they begin. None that is being written."""
+    return sorted(path for path in files_under(folder) if path.suffix != ".part" and _is_database(path))
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_BEGINNING) + _BEGINS_AT)[_BEGINS_AT:] == _BEGINNING
 
 
 def text_without(text: str, customer_ids: Iterable[str]) -> str:
@@ -122,7 +145,9 @@ def rewrite_without(
     file open keep it. Raises :class:`WarehouseError`, with the file as before, when the copy does not hold what it
     should.
     """
-    building = path.with_name(f".{path.name}.part")
+    # Of a link, what it names: else the old file would stay, where nobody looks for it.
+    target = path.resolve()
+    building = target.with_name(f".{target.name}.part")
     building.unlink(missing_ok=True)
     building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
     log = path.with_name(f"{path.name}.wal")
@@ -156,8 +181,8 @@ def rewrite_without(
                 complete(copy, left_out)
                 copy.con.execute("CHECKPOINT")
             to_disk(building)
-            os.replace(building, path)
-            to_disk(path.parent)
+            os.replace(building, target)
+            to_disk(target.parent)
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(
             f"{path} is as before: it could not be written anew ({str(error).splitlines()[0]}); see that its folder can"

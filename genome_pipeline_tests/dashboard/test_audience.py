@@ -189,6 +189,11 @@ def test_the_grid_gets_the_rows_of_the_link_in_the_order_of_its_heading(
     assert [row["customer_id"] for row in found["rowData"]] == [row[0] for row in expected][:100]
 
 
+def test_a_request_for_all_rows_at_once_gives_a_block_of_them(client: FlaskClient) -> None:
+    found = _rows_request(client, "", {"startRow": 50, "endRow": 10**18, "sortModel": []})
+    assert (len(found["rowData"]), found["rowCount"]) == (100, 300)
+
+
 @pytest.mark.parametrize("order", [{"colId": "1; DROP TABLE x", "sort": "asc"}, {"colId": "confidence", "sort": ","}])
 def test_an_order_nobody_offered_gives_no_rows(client: FlaskClient, order: dict[str, str]) -> None:
     found = _rows_request(client, "", {"startRow": 0, "endRow": 10, "sortModel": [order]})

@@ -445,6 +445,14 @@ def test_rows_that_cannot_be_given_are_none(client: FlaskClient, wanted: dict[st
     assert answer.get_json()["response"]["audience-grid"]["getRowsResponse"] == {"rowData": [], "rowCount": 0}
 
 
+@pytest.mark.parametrize("path", ["os/etc/passwd", "genome_pipeline/cli.py", "dash/../../etc/passwd"])
+def test_a_script_that_is_none_of_the_pages_is_not_found(
+    client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get(f"/_dash-component-suites/{path}").status_code == 404
+    assert caplog.text == ""
+
+
 def test_a_large_body_is_refused(client: FlaskClient, guarded: FlaskClient) -> None:
     large = b"x" * (MOST_BODY_BYTES + 1)
     for tested, path in ((client, "/_dash-update-component"), (guarded, "/login")):

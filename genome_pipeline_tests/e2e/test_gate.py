@@ -101,7 +101,7 @@ def test_what_was_refused_is_not_published_by_hand_and_every_door_says_why(refus
         make(early_shop, None, "2020-03-01")
 
 
-def test_by_force_it_is_published_and_recorded(refused: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_force_it_is_published_and_recorded(refused: Settings) -> None:
     assert publish(refused, force=True).success
     with duckdb.connect(str(refused.published_path), read_only=True) as connection:
         runs = connection.execute("SELECT forced_past FROM pipeline_runs ORDER BY published_at").fetchall()
@@ -111,8 +111,10 @@ def test_by_force_it_is_published_and_recorded(refused: Settings, monkeypatch: p
     facts = summarise(refused)
     assert facts["forced_past"].startswith(WRONG)
     assert any(row["table_name"] == "customer_features" for row in facts["failed_checks"])
+    # Another publication, which needs no force, still holds it, and says so.
     assert publish(refused).success
     assert summarise(refused)["checks"] == {"passed": 0, "run": 0}
+    assert summarise(refused)["forced_past"].startswith(WRONG)
 
 
 def test_what_was_never_checked_is_not_published_and_a_run_makes_it_again(early_shop: Path) -> None:

@@ -116,6 +116,40 @@ def test_a_source_read_since_is_checked_first(records: duckdb.DuckDBPyConnection
     assert in_the_way(records) == []
 
 
+def test_what_was_published_by_force_is_told_of_until_it_was_made_again_and_has_passed(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    def left_so() -> list[str]:
+        return [str(obstacle) for obstacle in GATE.forced_past(records, MONTHS)]
+
+    def publish(hour: int) -> None:
+        told = in_words(GATE.forced_past(records, MONTHS)) or None
+        records.execute(
+            "INSERT INTO pipeline_runs VALUES ('run', '2020-03-01', '1', 'h', '{}', ?, '1', ?)", [at(hour), told]
+        )
+
+    assert left_so() == []
+    write(records, "gene_drift", "2020-03-01", 4)
+    check_slice(records, "gene_drift", "2020-03-01", "contract", 5)
+    check_slice(records, "gene_drift", "2020-03-01", "drift", 5, "spend moved")
+    refused = ["check drift of gene_drift of 2020-02-01 failed: spend moved"]
+    assert in_the_way(records) == left_so() == refused
+    for hour in (6, 7):  # by force, then as always
+        publish(hour)
+        assert in_the_way(records) == []
+        assert left_so() == refused
+    write(records, "gene_drift", "2020-03-01", 8)
+    for check in GATE.checks["gene_drift"]:
+        check_slice(records, "gene_drift", "2020-03-01", check, 9)
+    assert left_so() == []
+    publish(10)
+    assert records.execute("SELECT forced_past FROM pipeline_runs ORDER BY published_at").fetchall() == [
+        (None,),
+        *[(refused[0],)] * 2,
+        (None,),
+    ]
+
+
 def test_before_the_first_publication_everything_is_asked_for(records: duckdb.DuckDBPyConnection) -> None:
     records.execute("DELETE FROM pipeline_runs")
     assert in_the_way(records) == []

@@ -13,6 +13,7 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline.warehouse.erasure import (
     LeftOut,
+    databases_under,
     known_ids,
     rewrite_without,
     rows_of,
@@ -59,6 +60,31 @@ def test_every_row_that_names_the_customer_goes_and_no_other(file: Path) -> None
         assert connection.execute("SELECT comment FROM duckdb_tables() WHERE comment IS NOT NULL").fetchall() == [
             ("Everyone.",)
         ]
+
+
+def test_what_a_link_names_is_written_anew_and_the_link_stays(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "linked.duckdb"
+    link.symlink_to(file)
+    rewrite_without(link, ["person-2"])
+    assert link.is_symlink()
+    assert rows_of(file, ["person-2"]) == {}
+    assert b"person-3" in file.read_bytes()
+    assert b"person-2\0" not in file.read_bytes()
+
+
+def test_databases_are_found_by_their_content_and_behind_links(file: Path, tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "published").mkdir(parents=True)
+    elsewhere.mkdir()
+    for copy in (home / "warehouse.duckdb", home / "published" / "genome.duckdb.bak", elsewhere / "genome.duckdb"):
+        copy.write_bytes(file.read_bytes())
+    (home / ".warehouse.duckdb.part").write_bytes(file.read_bytes())
+    (home / "empty.duckdb").touch()
+    (home / "linked").symlink_to(elsewhere)
+    (home / "loop").symlink_to(home)
+    os.mkfifo(home / "pipe.duckdb")
+    found = [str(path.relative_to(home)) for path in databases_under(home)]
+    assert found == ["linked/genome.duckdb", "published/genome.duckdb.bak", "warehouse.duckdb"]
 
 
 @pytest.fixture

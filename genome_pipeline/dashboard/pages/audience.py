@@ -32,7 +32,9 @@ VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
     f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
 )
 
-_PAGE_ROWS = 100
+BLOCK_ROWS = 100
+"""Rows the grid asks for at a time."""
+
 _WIDE_COLUMNS = {"action": 250, "action_reason": 420, "segment_name": 170}
 
 
@@ -280,7 +282,7 @@ def _grid(request: PageRequest, selection: Selection) -> Component:
         },
         dashGridOptions={
             **GRID_OPTIONS,
-            "cacheBlockSize": _PAGE_ROWS,
+            "cacheBlockSize": BLOCK_ROWS,
             "maxBlocksInCache": 20,
             "blockLoadDebounceMillis": 80,
             "headerHeight": 52,

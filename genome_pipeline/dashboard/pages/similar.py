@@ -39,10 +39,7 @@ _COMPARED = (
 
 def layout(request: PageRequest) -> Component:
     """The ids in the link: of one customer the neighbours, of several their lookalikes; up to four side by side."""
-    asked = list(
-        dict.fromkeys(value.strip() for name, value in parse_qsl(request.search.removeprefix("?")) if name == "id")
-    )
-    asked = [customer_id for customer_id in asked if customer_id]
+    asked = ids_asked(request.search)
     sections: list[Any] = [_search(asked)]
     if len(asked) > GROUP_LIMIT:
         sections.append(
@@ -65,6 +62,12 @@ def layout(request: PageRequest) -> Component:
     else:
         sections += _of_group(request, known)
     return page(TITLE, QUESTION, *sections)
+
+
+def ids_asked(search: str) -> list[str]:
+    """The customers that a link asks for, each once, in its order."""
+    given = dict.fromkeys(value.strip() for name, value in parse_qsl(search.removeprefix("?")) if name == "id")
+    return [customer_id for customer_id in given if customer_id]
 
 
 def _search(asked: list[str]) -> Component:
