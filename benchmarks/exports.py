@@ -3,9 +3,10 @@
 ``python -m benchmarks.exports [--customers 1000000] [--exports 200] [--clients 20] [--publishes 20] [--published F]``
 makes a published file of that many customers (or takes the one at F, made first where it is not there), serves a copy
 of it, and publishes over it, in turn, that file and one with other amounts, while clients export all customers with
-all columns, sorted, half of them as CSV and half as Parquet. Each export must be one of the two files, whole. Writes
+all columns, sorted, half of them as CSV and half as Parquet. First each file is exported while nothing else goes on,
+and compared with it in all columns; each export beside publishes must then be one of these, byte for byte. Writes
 ``benchmarks/results/dashboard/exports.json`` and ``.md``; ends with 1 where anything went wrong. On the disk it needs
-three times the file, and some gigabytes for the exports.
+four times the file, and some gigabytes for the exports.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -33,96 +35,102 @@ from genome_pipeline.dashboard.selection import COLUMN_NAMES
 
 _RETRY_SECONDS = 2.0
 _PAGE_SECONDS = 1.0
-# Numbers of the latest snapshot, as they stand in a file of either format: equal where all rows are.
-_FINGERPRINT = (
-    "SELECT count(*), bit_xor(hash(t_days::DOUBLE, spend_amount::DOUBLE, expected_spend::DOUBLE,"
-    " churn_probability::DOUBLE, confidence::DOUBLE))"
-)
+_PATIENCE_SECONDS = 3_600
+_KINDS = ("parquet", "csv")
 _SEARCH = urlencode({"columns": ",".join(COLUMN_NAMES), "sort": "spend_amount:desc"})
 
-Fingerprint = tuple[int, int]
+_Digest = str
+_COLUMNS = ("customer_id", *(name for name in COLUMN_NAMES if name != "customer_id"))
+_FINGERPRINT = f"SELECT count(*), bit_xor(hash(wide)) FROM (SELECT {', '.join(_COLUMNS)} FROM {{}}) AS wide"
 
 
-def _fingerprint_of(published: Path) -> Fingerprint:
-    with duckdb.connect(str(published), read_only=True) as connection:
-        return _row(connection, f"{_FINGERPRINT} FROM customer_genome")
-
-
-def _fingerprint_in(path: Path) -> Fingerprint:
-    """Of an export. Raises :class:`ValueError` where it lacks a column."""
-    with duckdb.connect(config={"memory_limit": "500MB", "temp_directory": f"{path}.spilled"}) as connection:
+def _check(path: Path, published: Path) -> None:
+    """Raises :class:`ValueError` where an export is not the latest snapshot of the published file, in all columns."""
+    with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": f"{path}.spilled"}) as connection:
+        connection.execute(f"ATTACH '{published}' AS published (READ_ONLY)")
+        types = dict(
+            connection.execute("SELECT column_name, column_type FROM (DESCRIBE published.customer_genome)").fetchall()
+        )
+        columns = ", ".join(f"'{name}': '{types[name]}'" for name in _COLUMNS)
+        # Its notes and its head come first.
+        skipped = 1 + sum(line.startswith(b"#") for line in path.open("rb").readlines(5_000))
         scan = (
-            f"read_csv('{path}', comment='#', delim=',', quote='\"', header=true)"
+            f"read_csv('{path}', skip={skipped}, header=false, auto_detect=false, delim=',', quote='\"',"
+            f" allow_quoted_nulls=false, columns={{{columns}}})"
             if path.suffix == ".csv"
             else f"read_parquet('{path}')"
         )
-        names = [name for name, *_ in connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
-        if names != ["customer_id", *(name for name in COLUMN_NAMES if name != "customer_id")]:
-            raise ValueError(f"{len(names)} columns, from {names[0]} to {names[-1]}")
-        return _row(connection, f"{_FINGERPRINT} FROM {scan}")
+        found, wanted = (
+            connection.execute(_FINGERPRINT.format(rows)).fetchall() for rows in (scan, "published.customer_genome")
+        )
+        if found != wanted:
+            raise ValueError(f"{path.name}: {found[0][0]} rows, not the {wanted[0][0]} published, or other values")
 
 
-def _row(connection: duckdb.DuckDBPyConnection, query: str) -> Fingerprint:
-    count, fingerprint = connection.execute(query).fetchall()[0]
-    return count, fingerprint
-
-
-def _download(address: str, kind: str, path: Path) -> tuple[int, int]:
-    """One request for an export, into ``path``: status and bytes."""
-    connection = HTTPConnection(address, timeout=1_200)
+def _download(address: str, kind: str, path: Path | None = None) -> tuple[int, int, _Digest]:
+    """One request for an export, into ``path`` or nowhere: status, bytes and digest."""
+    connection = HTTPConnection(address, timeout=_PATIENCE_SECONDS)
+    size, digest = 0, blake2b()
     try:
         connection.request("GET", f"/export/audience.{kind}?{_SEARCH}")
         answer = connection.getresponse()
-        with path.open("wb") as file:
-            shutil.copyfileobj(answer, file)
-        return answer.status, path.stat().st_size
+        with Path(path or os.devnull).open("wb") as file:
+            while part := answer.read(1 << 20):
+                file.write(part)
+                digest.update(part)
+                size += len(part)
+        return answer.status, size, digest.hexdigest()
     finally:
         connection.close()
+
+
+def _publish(file: Path, target: Path) -> None:
+    building = target.with_name("building.duckdb")
+    shutil.copy(file, building)
+    os.replace(building, target)
 
 
 class _Trial:
     """Counts what happens while clients, a visitor and a publisher are at work."""
 
-    def __init__(self, address: str, folder: Path, versions: set[Fingerprint]) -> None:
-        self.address, self.folder, self.versions = address, folder, versions
+    def __init__(self, address: str, wanted: set[_Digest]) -> None:
+        self.address, self.wanted = address, wanted
         self.done = threading.Event()
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self.slowest_export = self.slowest_page = 0.0
         self.work: queue.Queue[int] = queue.Queue()
 
-    def export(self, client: int) -> None:
+    def export(self) -> None:
         """Take one export after another until there is none left."""
         while True:
             try:
                 number = self.work.get_nowait()
             except queue.Empty:
                 return
-            kind = "csv" if number % 2 else "parquet"
-            path = self.folder / f"{client}.{kind}"
+            kind = _KINDS[number % 2]
             started = time.monotonic()
             try:
-                while (found := _download(self.address, kind, path))[0] == 503:
+                while (found := _download(self.address, kind))[0] == 503:
                     self.counts["told to wait"] += 1
                     time.sleep(_RETRY_SECONDS)
-                status, size = found
+                status, size, digest = found
                 self.slowest_export = max(self.slowest_export, time.monotonic() - started)
                 if status != 200:
                     self.problems.append(f"export {number}: status {status}")
-                elif _fingerprint_in(path) not in self.versions:
-                    self.problems.append(f"export {number}: rows of no version, or of both")
+                elif digest not in self.wanted:
+                    self.problems.append(f"export {number}: {size} bytes of no version, or of both")
                 else:
                     self.counts[f"{kind} exports, whole"] += 1
                     self.counts["megabytes exported"] += round(size / 1e6)
-            except (OSError, HTTPException, ValueError, duckdb.Error) as error:
+            except (OSError, HTTPException) as error:
                 self.problems.append(f"export {number}: {type(error).__name__} {error}")
-            path.unlink(missing_ok=True)
 
     def visit(self) -> None:
         """Ask for a page again and again."""
         while not self.done.wait(_PAGE_SECONDS):
             started = time.monotonic()
-            connection = HTTPConnection(self.address, timeout=600)
+            connection = HTTPConnection(self.address, timeout=_PATIENCE_SECONDS)
             try:
                 connection.request("GET", "/risk")
                 answer = connection.getresponse()
@@ -138,12 +146,10 @@ class _Trial:
 
     def publish(self, files: list[Path], target: Path, publishes: int, exports: int) -> None:
         """Publish the files in turn, spread evenly over the exports."""
-        building = target.with_name("building.duckdb")
         for turn in range(publishes):
             while self.work.qsize() > exports * (1 - (turn + 1) / (publishes + 1)) and not self.done.is_set():
                 time.sleep(0.1)
-            shutil.copy(files[(turn + 1) % len(files)], building)
-            os.replace(building, target)
+            _publish(files[turn % len(files)], target)
             self.counts["publishes"] += 1
 
 
@@ -153,18 +159,31 @@ def run(published: Path, folder: Path, exports: int, clients: int, publishes: in
     shutil.copy(published, other)
     with duckdb.connect(str(other)) as connection:
         connection.execute("UPDATE customer_genome_history SET spend_amount = spend_amount + 1")
+    files = [published, other]
     shutil.copy(published, target)
-    versions = {_fingerprint_of(file) for file in (published, other)}
     with served(target) as (address, process):
-        trial = _Trial(address, folder, versions)
+        wanted: set[_Digest] = set()
+        seconds: dict[str, float] = {}
+        for file in files:
+            _publish(file, target)
+            for kind in _KINDS:
+                path = folder / f"alone.{kind}"
+                started = time.monotonic()
+                _, _, digest = _download(address, kind, path)
+                seconds[f"one {kind} export alone, seconds"] = round(time.monotonic() - started, 1)
+                _check(path, file)
+                path.unlink()
+                wanted.add(digest)
+        alone = peak_megabytes(process)
+        trial = _Trial(address, wanted)
         for number in range(exports):
             trial.work.put(number)
         started = time.monotonic()
         with ThreadPoolExecutor(clients + 2) as pool:
             pool.submit(trial.visit)
-            publishing = pool.submit(trial.publish, [published, other], target, publishes, exports)
+            publishing = pool.submit(trial.publish, files, target, publishes, exports)
             try:
-                for client in [pool.submit(trial.export, client) for client in range(clients)]:
+                for client in [pool.submit(trial.export) for _ in range(clients)]:
                     client.result()
                 publishing.result()
             finally:
@@ -172,17 +191,22 @@ def run(published: Path, folder: Path, exports: int, clients: int, publishes: in
         if process.poll() is not None:
             trial.problems.append(f"the server ended with {process.returncode}")
         peak = 0 if process.poll() is not None else peak_megabytes(process)
-    if len(versions) != 2 or peak > MEMORY_MEGABYTES:
-        trial.problems.append(f"{len(versions)} versions, {peak} MB of memory")
+    if len(wanted) != len(files) * len(_KINDS) or peak > MEMORY_MEGABYTES:
+        trial.problems.append(f"{len(wanted)} different exports, {peak} MB of memory")
+    with duckdb.connect(str(published), read_only=True) as connection:
+        customers = connection.execute("SELECT count(*) FROM customer_genome").fetchall()[0][0]
     return {
-        "customers": next(iter(versions))[0],
+        "customers": customers,
         "columns": len(COLUMN_NAMES),
         "clients": clients,
         "seconds": round(time.monotonic() - started),
         **dict(sorted(trial.counts.items())),
         "slowest export, seconds": round(trial.slowest_export, 1),
         "slowest page, seconds": round(trial.slowest_page, 1),
+        **seconds,
+        "memory at its peak after exports alone, MB": alone,
         "memory at its peak, MB": peak,
+        "load at end": round(os.getloadavg()[0], 1),
         "problems": trial.problems,
     }
 

@@ -435,10 +435,10 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
             selection = Selection.parse(search)
             with (
                 making.turn() as place,
-                published.connect(exports.EXPORT_SECONDS, exports.READER_MEMORY) as connection,
+                published.connect_alone(exports.EXPORT_SECONDS, exports.MEMORY) as (connection, folder),
             ):
                 as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                file, row_count = exports.audience_file(connection, as_of, selection, kind, place)
+                file, row_count = exports.audience_file(connection, folder, as_of, selection, kind, place)
         except exports.ExportRefused as refused:
             return _refusal(str(refused), refused.status)
         except (*_UNSHOWABLE, ConfigError) as error:

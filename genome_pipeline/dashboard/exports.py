@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.selection import Selection, in_words
-from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.export import write_rows
 
 EXPORT_SECONDS = 600.0
@@ -30,11 +27,8 @@ HELD_AT_ONCE = 8
 MOST_CELLS = 100_000_000
 """Customers times columns of one export: some 2 GB as CSV."""
 
-READER_MEMORY = "250MB"
-"""Of the connection that reads for one export: beside the pages', whose version of the file may be another by then."""
-
-_BATCH_ROWS = 20_000
-_WRITER_MEMORY = "150MB"
+MEMORY = "250MB"
+"""Of the database that reads, sorts and writes one export, beside the pages': rows beyond it are put aside."""
 
 
 class ExportRefused(Exception):
@@ -75,14 +69,14 @@ class Exports:
 
 
 def audience_file(
-    connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, kind: str, place: Place
+    connection: duckdb.DuckDBPyConnection, folder: Path, as_of: date, selection: Selection, kind: str, place: Place
 ) -> tuple[io.FileIO, int]:
     """The customers of a selection as an open file, gone once it is closed, and their number; ``kind``: csv or parquet.
 
-    Its head says the snapshot, the selection and the number of customers. The connection reads the published file and
-    can reach no other; another one, which has seen nothing of the request, writes. It puts rows aside in a folder of
-    its own: see :class:`genome_pipeline.dashboard.published.PublishedFile`. Raises :class:`ExportRefused` where the
-    selection was not understood, or has too many rows and columns.
+    Its head says the snapshot, the selection and the number of customers. Connection and folder are those of
+    :meth:`genome_pipeline.dashboard.published.PublishedFile.connect_alone`: DuckDB writes what it sorts, as rows handed
+    over to another database, batch by batch, leave a heap in pieces, as large as all of them. Raises
+    :class:`ExportRefused` where the selection was not understood, or has too many rows and columns.
     """
     if selection.faults:
         raise ExportRefused(f"Nothing is exported, as a part of the link is wrong: {selection.faults[0]}.", 400)
@@ -101,16 +95,11 @@ def audience_file(
         **{f"selection {number}": text for number, text in enumerate(in_words(selection), start=1)},
         "customers": str(size),
     }
-    rows = connection.execute(*queries.audience_query(as_of, selection, size)).to_arrow_reader(_BATCH_ROWS)
-    with tempfile.TemporaryDirectory(prefix="genome-export-") as folder:
-        own: dict[str, Any] = {"memory_limit": _WRITER_MEMORY, "temp_directory": f"{folder}/spilled", "threads": 1}
-        with connect(config=own) as writer:
-            path = Path(folder) / f"audience.{kind}"
-            writer.register("audience", rows)
-            write_rows(writer, "SELECT * FROM audience", [], path, notes)
-        file = _Download(path, place.release)
-        place.has_file = True
-        return file, size
+    path = folder / f"audience.{kind}"
+    write_rows(connection, *queries.audience_query(as_of, selection, size), path, notes)
+    file = _Download(path, place.release)
+    place.has_file = True
+    return file, size
 
 
 class _Download(io.FileIO):

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pandas as pd
 
 from genome_pipeline.contracts.published import unreadable_because, version_in
 from genome_pipeline.duckdb_connection import connect
+from genome_pipeline.sources.rows import literal
 
 _CATALOG = "published"
 _MEMORY_LIMIT = "400MB"
@@ -66,19 +67,42 @@ class PublishedFile:
             return ""
 
     @contextmanager
-    def connect(
-        self, seconds: float = _QUERY_SECONDS, own_memory: str | None = None
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection on the file as it is now; it sees one version of it from first to last query.
 
         A query that still runs after ``seconds``, or when the file is closed, ends in
-        :class:`duckdb.InterruptException`. With ``own_memory`` the connection is to a database of its own, of so much,
-        and with one thread, so that long work holds no version's: a sort of wide rows takes memory for each thread.
+        :class:`duckdb.InterruptException`.
         """
         with self._lock:
-            database = self._current() if own_memory is None else self._attach(own_memory, threads=1)
+            database = self._current()
+        with self._reader(database, seconds) as cursor:
+            yield cursor
+
+    @contextmanager
+    def connect_alone(self, seconds: float, memory_limit: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+        """As :meth:`connect`, to a database of its own: with it comes a folder, in which alone it may write files.
+
+        The folder goes with the connection. So long work takes no memory of a version's pages; it has one thread, as
+        a sort of wide rows takes memory for each.
+        """
+        with tempfile.TemporaryDirectory(dir=self._spilled, prefix="alone-") as name:
+            folder = Path(name)
+            with (
+                closing(_attach(self.path, memory_limit, folder / "spilled", threads=1, written=folder)) as database,
+                self._reader(database, seconds) as cursor,
+            ):
+                yield cursor, folder
+
+    def close(self) -> None:
+        """End the queries that run, and wait for their readers: a query that outlives the interpreter aborts it."""
+        self._is_closed.set()
+        ends = time.monotonic() + _CLOSING_SECONDS
+        while self._readers and time.monotonic() < ends:
+            time.sleep(_INTERRUPT_AGAIN_SECONDS)
+
+    @contextmanager
+    def _reader(self, database: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = database.cursor()
-        del database
         is_done = threading.Event()
         watch = threading.Thread(target=self._interrupt, args=(cursor, is_done, seconds), daemon=True)
         watch.start()
@@ -94,13 +118,6 @@ class PublishedFile:
             with self._lock:
                 self._readers -= 1
 
-    def close(self) -> None:
-        """End the queries that run, and wait for their readers: a query that outlives the interpreter aborts it."""
-        self._is_closed.set()
-        ends = time.monotonic() + _CLOSING_SECONDS
-        while self._readers and time.monotonic() < ends:
-            time.sleep(_INTERRUPT_AGAIN_SECONDS)
-
     def _interrupt(self, cursor: duckdb.DuckDBPyConnection, is_done: threading.Event, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while not is_done.wait(_INTERRUPT_AGAIN_SECONDS):
@@ -113,16 +130,11 @@ class PublishedFile:
             version = _version(self.path)
             if self._database is None or version != self._version:
                 # The older database is dropped, not closed: cursors of requests under way keep it alive.
-                self._database = self._attach(_MEMORY_LIMIT)
+                self._databases += 1
+                self._database = _attach(self.path, _MEMORY_LIMIT, self._spilled / str(self._databases))
                 self._version = version
             return self._database
         raise PublishedFileMissing(str(self.path))
-
-    def _attach(self, memory_limit: str, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-        if not self.path.exists():
-            raise PublishedFileMissing(str(self.path))
-        self._databases += 1
-        return _attach(self.path, memory_limit, threads, self._spilled / str(self._databases))
 
 
 def _version(path: Path) -> tuple[int, int, int]:
@@ -160,14 +172,17 @@ def remembered_rows(
     return connection.execute(f"FROM {name}").df()
 
 
-def _attach(path: Path, memory_limit: str, threads: int | None, spilled: Path) -> duckdb.DuckDBPyConnection:
+def _attach(
+    path: Path, memory_limit: str, spilled: Path, threads: int | None = None, written: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    if not path.exists():
+        raise PublishedFileMissing(str(path))
     settings: dict[str, Any] = {"memory_limit": memory_limit, "temp_directory": str(spilled)}
     if threads is not None:
         settings["threads"] = threads
     database = connect(config=settings)
-    quoted = str(path).replace("'", "''")
     try:
-        database.execute(f"ATTACH '{quoted}' AS {_CATALOG} (READ_ONLY)")
+        database.execute(f"ATTACH {literal(str(path))} AS {_CATALOG} (READ_ONLY)")
         database.execute(f"USE {_CATALOG}")
         reason = unreadable_because(version_in(database))
         database.execute("USE memory")
@@ -182,7 +197,9 @@ def _attach(path: Path, memory_limit: str, threads: int | None, spilled: Path) -
         database.close()
         raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
     database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
-    # From here on no query can reach any other file.
+    # From here on no query can reach any other file, but those in the folder it writes to.
+    if written is not None:
+        database.execute(f"SET allowed_directories = [{literal(str(written))}]")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
     return database

@@ -244,14 +244,6 @@ class Warehouse:
             ]
             connection.executemany("INSERT INTO checked_slices VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def stale_slices(self, database: Backend, table: Table) -> set[str]:
-        """Slices of ``table`` written under other settings than the present ones."""
-        rows = database.con.execute(
-            "SELECT slice_key FROM written_slices WHERE table_name = ? AND settings_hash <> ?",
-            [table.name, self._settings_hash],
-        ).fetchall()
-        return {key for (key,) in rows}
-
     def _record(
         self, connection: duckdb.DuckDBPyConnection, table: Table, counts: dict[Slice, int], run_id: str
     ) -> None:

@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 
 from genome_pipeline.dashboard import exports, queries
 from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, Selection
 from genome_pipeline.errors import ConfigError
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
@@ -311,12 +312,13 @@ def test_an_export_that_is_too_large_is_refused(client: FlaskClient, monkeypatch
     assert "51 customers with 2 columns are more than can be downloaded at once" in refused.text
 
 
-def test_so_many_exports_are_under_way_at_once(connection: duckdb.DuckDBPyConnection) -> None:
+def test_so_many_exports_are_under_way_at_once(published_path: Path) -> None:
     making = exports.Exports(made_at_once=1, held_at_once=2)
+    published = PublishedFile(published_path)
 
     def make(kind: str) -> Any:
-        with making.turn() as place:
-            return exports.audience_file(connection, LATEST, Selection.parse("first=5"), kind, place)
+        with making.turn() as place, published.connect_alone(60, exports.MEMORY) as (connection, folder):
+            return exports.audience_file(connection, folder, LATEST, Selection.parse("first=5"), kind, place)
 
     first, size = make("csv")
     second, _ = make("parquet")
@@ -347,23 +349,10 @@ def test_a_visitor_is_told_to_wait(published_path: Path) -> None:
     assert client.get("/export/audience.csv?first=5").status_code == 200
 
 
-def test_two_exports_put_rows_aside_in_folders_of_their_own(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[str, int]] = []
-
-    def write(writer: duckdb.DuckDBPyConnection, query: str, values: list[Any], path: Path, notes: Any) -> None:
-        (spilled,) = writer.execute("SELECT current_setting('temp_directory')").fetchall()[0]
-        seen.append((spilled, Path(spilled).parent.stat().st_mode & 0o777))
-        path.touch()
-
+def test_an_export_leaves_nothing_behind(published_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(exports, "write_rows", write)
-    for _ in range(2):
-        with exports.Exports().turn() as place:
-            exports.audience_file(connection, LATEST, Selection(), "csv", place)[0].close()
-    (one, one_mode), (other, other_mode) = seen
-    assert one != other
-    assert one_mode == other_mode == 0o700
-    assert Path(one).is_relative_to(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    client = create_app(published_path).server.test_client()
+    for kind in ("csv", "parquet"):
+        download = client.get(f"/export/audience.{kind}")
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+        assert download.data

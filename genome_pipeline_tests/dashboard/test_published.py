@@ -93,6 +93,23 @@ def test_nothing_can_be_written_and_no_other_file_read(published_path: Path) -> 
             connection.execute("SET enable_external_access = true")
 
 
+def test_a_connection_alone_writes_into_its_folder_and_nowhere_else(tmp_path: Path, published_path: Path) -> None:
+    with PublishedFile(published_path).connect_alone(60, "100MB") as (connection, folder):
+        connection.execute(f"COPY (SELECT 1) TO '{folder}/one.csv'")
+        assert (folder / "one.csv").read_text() == "1\n1\n"
+        assert folder.stat().st_mode & 0o777 == 0o700
+        for other in (tmp_path, f"{folder}-other", f"{folder}/..", folder.parent):
+            with pytest.raises(duckdb.PermissionException, match="disabled"):
+                connection.execute(f"COPY (SELECT 1) TO '{other}/two.csv'")
+        with pytest.raises(duckdb.Error, match="disabled"):
+            connection.execute("SELECT * FROM read_text(?)", [__file__])
+        with pytest.raises(duckdb.Error, match="read-only"):
+            connection.execute("DELETE FROM source_files")
+        with pytest.raises(duckdb.Error):
+            connection.execute("SET enable_external_access = true")
+    assert not folder.exists()
+
+
 def test_each_version_puts_rows_aside_in_a_folder_of_its_own(
     tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,13 +121,14 @@ def test_each_version_puts_rows_aside_in_a_folder_of_its_own(
     with published.connect() as under_way:
         os.replace(newer, published.path)
         with published.connect() as next_request, PublishedFile(published_path).connect() as other_process:
-            with published.connect(own_memory="100MB") as alone:
-                folders = [_spilled(connection) for connection in (under_way, next_request, other_process, alone)]
+            with published.connect_alone(60, "100MB") as (alone, _), published.connect_alone(60, "1GB") as (other, _):
+                readers = (under_way, next_request, other_process, alone, other)
+                folders = [_spilled(connection) for connection in readers]
                 limits = [_setting(connection, "memory_limit") for connection in (next_request, alone)]
                 assert _latest(alone) == _latest(next_request)
+                assert all(folder.parent.stat().st_mode & 0o777 == 0o700 for folder in folders)
             assert limits == ["381.4 MiB", "95.3 MiB"]
-            assert len(set(folders)) == 4
-            assert all(folder.parent.stat().st_mode & 0o777 == 0o700 for folder in folders)
+            assert len(set(folders)) == 5
             assert all(folder.is_relative_to(spill) for folder in folders)
     del published
     assert list(spill.iterdir()) == []
@@ -165,7 +183,7 @@ def test_a_page_that_took_too_long_says_so(published_path: Path, monkeypatch: py
     def take_long(request: PageRequest) -> None:
         request.connection.execute(_ENDLESS).fetchall()
 
-    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.2, None))  # type: ignore[attr-defined]
+    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
     monkeypatch.setattr(PAGES["/value"], "layout", take_long)
     assert render(PublishedFile(published_path), "/value", "", None)[3] == "Took too long"
 
