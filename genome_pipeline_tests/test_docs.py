@@ -1,0 +1,50 @@
+"""The pages for people name what there is: files, links, words in their order."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "genome_pipeline"
+GLOSSARY = ROOT / "docs" / "glossary.md"
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def rows() -> list[list[str]]:
+    lines = GLOSSARY.read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[2:]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_glossary_says_where_each_word_is_defined() -> None:
+    for word, meaning, places in rows():
+        named = re.findall(r"`([^`]+)`", places)
+        assert named or "](" in places, word
+        assert [place for place in named if not (PACKAGE / place).exists()] == [], word
+        assert meaning.endswith("."), word
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    words = [re.sub(r"[`_]", "", row[0]).casefold() for row in rows()]
+    assert words == sorted(words)
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_is_one_page_that_the_architecture_links_to(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+        "Context",
+        "Decision",
+        "What it costs",
+        "What would change it",
+    ]
+    assert f"(decisions/{page.name})" in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
