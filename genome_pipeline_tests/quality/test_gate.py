@@ -15,7 +15,7 @@ from genome_pipeline.quality.gate import Gate, in_words
 MONTHS = Calendar(Period.MONTH, date(2020, 1, 1))
 GATE = Gate(
     {"raw_transactions": ["rows_counted"], "customer_features": ["contract"], "gene_drift": ["contract", "drift"]},
-    {"gene_drift": ["customer_features"]},
+    {"customer_features": ["customer_activity"], "gene_drift": ["customer_features"]},
 )
 
 
@@ -102,6 +102,32 @@ def test_a_snapshot_half_made_does(records: duckdb.DuckDBPyConnection) -> None:
     write(records, "customer_features", "2020-04-01", 4)
     check_slice(records, "customer_features", "2020-04-01", "contract", 5)
     assert in_the_way(records) == ["gene_drift of 2020-02-01 to 2020-03-01 was not made again after customer_features"]
+
+
+def test_a_period_summed_up_again_without_its_snapshot_does(records: duckdb.DuckDBPyConnection) -> None:
+    write(records, "customer_activity", "2020-02-01", 4)
+    assert in_the_way(records) == ["customer_features of 2020-02-01 was not made again after customer_activity"]
+    write(records, "customer_features", "2020-03-01", 5)
+    check_slice(records, "customer_features", "2020-03-01", "contract", 6)
+    assert in_the_way(records) == ["gene_drift of 2020-02-01 was not made again after customer_features"]
+
+
+def test_what_was_forced_is_told_of_until_it_passes(records: duckdb.DuckDBPyConnection) -> None:
+    def forced() -> list[str]:
+        return [str(obstacle) for obstacle in GATE.forced(records, MONTHS)]
+
+    write(records, "gene_drift", "2020-03-01", 4)
+    check_slice(records, "gene_drift", "2020-03-01", "contract", 5)
+    check_slice(records, "gene_drift", "2020-03-01", "drift", 5, "spend moved")
+    failed = ["check drift of gene_drift of 2020-02-01 failed: spend moved"]
+    for hour in (6, 7):
+        records.execute(
+            "INSERT INTO pipeline_runs VALUES ('forced', '2020-03-01', '1', 'h', '{}', ?, '1', 'drift')", [at(hour)]
+        )
+        assert in_the_way(records) == []
+        assert forced() == failed
+    check_slice(records, "gene_drift", "2020-03-01", "drift", 8)
+    assert forced() == []
 
 
 def test_a_source_read_since_is_checked_first(records: duckdb.DuckDBPyConnection) -> None:
