@@ -41,7 +41,7 @@ _POSTGRES_SCHEME = "postgresql+psycopg2://"
 _CREATE = "create_engine"  # the name under which Dagster's module knows it
 _DISPOSE = "dispose"
 _STARTUP = timedelta(minutes=10)
-_CONFIG = """\
+_CONFIG = f"""\
 # Written by `genome` where there is none; yours to change.
 telemetry:
   enabled: false
@@ -53,6 +53,7 @@ concurrency:
     default_limit: 1
 run_monitoring:
   enabled: true
+  start_timeout_seconds: {_STARTUP.seconds}  # one given up too early starts beside its replacement
   free_slots_after_run_end_seconds: 60
 run_retries:
   enabled: true
@@ -62,9 +63,9 @@ retention:
   schedule:
     purge_after_days: 90
   sensor:
-    purge_after_days: {skipped: 7, success: 90, failure: 90}
+    purge_after_days: {{skipped: 7, success: 90, failure: 90}}
   auto_materialize:
-    purge_after_days: {skipped: 7, success: 90, failure: 90}
+    purge_after_days: {{skipped: 7, success: 90, failure: 90}}
 freshness:
   enabled: true
 """

@@ -18,12 +18,17 @@ from genome_pipeline.sources.rows import literal
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
 
-# The checks of what was published last: since the publication before, by whichever runs, the latest of each.
-_CHECKS = """
+LATEST_CHECKS = """
     SELECT * FROM data_quality
     WHERE table_name <> 'published_genome' AND checked_at > coalesce(
-        (SELECT published_at FROM pipeline_runs ORDER BY published_at DESC LIMIT 1 OFFSET 1), TIMESTAMP '-infinity')
-    QUALIFY row_number() OVER (PARTITION BY table_name, check_name, period_start_date ORDER BY checked_at DESC) = 1
+        (SELECT max(published_at) FROM pipeline_runs WHERE published_at <
+            (SELECT max(checked_at) FROM data_quality WHERE table_name <> 'published_genome')),
+        TIMESTAMP '-infinity')
+    QUALIFY rank() OVER (PARTITION BY table_name, check_name, period_start_date ORDER BY checked_at DESC) = 1
+"""
+"""The checks of what was published last, in the published file: by whichever runs, the latest of each.
+
+They are those since the publication before; where it was published again with nothing checked, those of the first.
 """
 
 
@@ -135,9 +140,9 @@ def summarise(settings: Settings) -> dict[str, Any]:
             " max(metric_value) FILTER (predictor = 'naive') AS naive FROM model_performance WHERE slice_name = 'all'"
             " AND as_of = (SELECT max(as_of) FROM model_performance) GROUP BY ALL ORDER BY ALL"
         )
-        checks = published.row(f"SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM ({_CHECKS})")
+        checks = published.row(f"SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM ({LATEST_CHECKS})")
         warnings = published.rows(
-            f"SELECT table_name, check_name, observed FROM ({_CHECKS}) WHERE NOT is_passed ORDER BY ALL"
+            f"SELECT table_name, check_name, observed FROM ({LATEST_CHECKS}) WHERE NOT is_passed ORDER BY ALL"
         )
     return {
         "as_of": latest["as_of"],

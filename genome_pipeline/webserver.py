@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from dagster import SupersessionWarning
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import keep_to_owner
@@ -95,7 +98,10 @@ def serve_with_daemon(options: Sequence[str]) -> None:
         return opened([__name__ if part == "dagster_webserver" else part for part in parts], **keywords)
 
     _replace(dev, "open_ipc_subprocess", open_guarded)
-    dev.dev_command([*options], standalone_mode=False)
+    with warnings.catch_warnings():
+        # Dagster would have one type its own command instead, which has no guard.
+        warnings.simplefilter("ignore", SupersessionWarning)
+        dev.dev_command([*options], standalone_mode=False)
 
 
 def main() -> None:

@@ -97,6 +97,8 @@ def test_the_home_is_written_once_and_is_then_the_users(tmp_path: Path) -> None:
     config = yaml.safe_load((home / "dagster.yaml").read_text(encoding="utf-8"))
     assert config["telemetry"] == {"enabled": False}
     assert config["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+    # As long as the sensor waits for a run to take its lock.
+    assert config["run_monitoring"]["start_timeout_seconds"] == 600
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     prepare_home(settings)
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"

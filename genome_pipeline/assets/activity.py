@@ -16,7 +16,12 @@ TOGETHER_LINES = 4_000_000
 """Lines of the periods that are summed up together: DuckDB holds sets of products and categories in memory."""
 
 
-@table_stage("customer_activity", reads={"validated_transactions": Reads.SAME}, kinds={"ibis"})
+@table_stage(
+    "customer_activity",
+    # What was set aside is not read: its checks tell whether what was kept is worth going on with.
+    reads={"validated_transactions": Reads.SAME, "quarantined_transactions": Reads.SAME},
+    kinds={"ibis"},
+)
 def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Sum up what each customer did in the run's periods."""
     with pipeline.warehouse.open() as database, pipeline.engine.work(database) as work:

@@ -31,13 +31,14 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
     settings = pipeline.settings
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, settings.time)
-        if obstacles and not context.op_execution_context.op_config["force"]:
+        if obstacles and not _is_forced(context):
             raise PublicationRefused(
                 f"{in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same, say force:"
-                " true in the run config of published_genome"
+                " true in the run config of published_genome, in a new run of the launchpad"
             )
-        left = gate().forced_past(database.con, settings.time)
-        forced_past = in_words(left) if left else None
+        # What was forced once is told of each time, until it is made again or passes.
+        forced = gate().forced(database.con, settings.time)
+        forced_past = in_words(forced) if forced else None
         published = publish(database, pipeline.warehouse, settings, context.run_id, forced_past)
     if forced_past:
         how = "published by force" if obstacles else "published with what an earlier publication forced"
@@ -54,6 +55,11 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
             "rows": dg.MetadataValue.json(published.row_counts),
         },
     )
+
+
+def _is_forced(context: dg.AssetExecutionContext) -> bool:
+    """Whether somebody said so of this run: a run that is executed again takes the config of the first with it."""
+    return bool(context.op_execution_context.op_config["force"]) and context.run.parent_run_id is None
 
 
 published_genome = Stage(

@@ -84,11 +84,16 @@ def gate() -> Gate:
             checks.setdefault(check.asset, []).append(check.name)
     # Outcomes are of earlier snapshots: they may be put right without this one.
     snapshots = [name for name, table in TABLES.items() if table.slice_by == "as_of"]
+    published_lines = [
+        name for name, table in TABLES.items() if table.slice_by == "period_start_date" and table.is_published
+    ]
     made_from = {
         name: [
             upstream
             for upstream, reads in stage.reads.items()
-            if upstream in snapshots and upstream not in stage.asset_names and reads.includes_own_period
+            if upstream in (*snapshots, *published_lines)
+            and upstream not in stage.asset_names
+            and reads.includes_own_period
         ]
         for stage in STAGES
         for name in stage.asset_names

@@ -21,6 +21,7 @@ import pandas as pd
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.dashboard.published import remembered, remembered_rows
 from genome_pipeline.dashboard.selection import Selection
+from genome_pipeline.summary import LATEST_CHECKS
 
 FINGERPRINT_GENES = (
     "frequency_count",
@@ -797,27 +798,23 @@ def quarantine_samples(connection: duckdb.DuckDBPyConnection, reason: str) -> pd
     ).df()
 
 
-# A run that only publishes checks nothing: the checks shown are those of the last run that did.
-_LATEST_CHECKS = "SELECT * FROM data_quality WHERE run_id = (SELECT arg_max(run_id, checked_at) FROM data_quality)"
-
-
 def checks(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The checks of the last run that checked anything, failures first."""
+    """The checks of what was published last, failures first."""
     return connection.execute(
         f"""
         SELECT table_name, check_name, severity, is_passed, observed, period_start_date
-        FROM ({_LATEST_CHECKS})
+        FROM ({LATEST_CHECKS})
         ORDER BY is_passed, severity, table_name, check_name, period_start_date
         """
     ).df()
 
 
 def check_summary(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """One row per severity: checks of the last run that checked anything, and how many passed."""
+    """One row per severity: checks of what was published last, and how many passed."""
     return connection.execute(
         f"""
         SELECT severity, count(*) AS check_count, count(*) FILTER (is_passed) AS passed_check_count
-        FROM ({_LATEST_CHECKS})
+        FROM ({LATEST_CHECKS})
         GROUP BY severity
         ORDER BY severity
         """

@@ -42,7 +42,7 @@ th {{ text-align: left; color: #5b6775; font-weight: 600; font-size: 13px; borde
 th, td {{ padding: 7px 10px 7px 0; vertical-align: top; }}
 td {{ border-top: 1px solid #eef1f4; overflow-wrap: break-word; }}
 .number {{ text-align: right; white-space: nowrap; }}
-.provisional {{ background: #fdf0d0; color: #6b4a00; padding: 8px 12px; border-radius: 8px; }}
+.marked {{ background: #fdf0d0; color: #6b4a00; padding: 8px 12px; border-radius: 8px; }}
 footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; color: #5b6775; font-size: 13px; }}
 @media print {{ body {{ background: #fff; }} main {{ padding: 0; }} }}
 """
@@ -73,7 +73,12 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
     )
     provisional = queries.provisional_snapshots(connection)
     title = f"Customer Genome: {run.source_name} at {formats.snapshot(snapshot, provisional)}"
-    marked = f'<p class="provisional">{description("is_provisional")}</p>' if snapshot in provisional else ""
+    marked = f'<p class="marked">{description("is_provisional")}</p>' if snapshot in provisional else ""
+    if run.forced_past:
+        marked += (
+            '<p class="marked"><strong>These numbers have not passed their checks.</strong> They were published by'
+            f" force, in spite of: {escape(run.forced_past)}.</p>"
+        )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -268,8 +273,6 @@ def _data_quality(connection: duckdb.DuckDBPyConnection, run: queries.Run) -> It
         f" aside with their reasons. {formats.integer(summary['passed_check_count'].sum())} of"
         f" {formats.integer(summary['check_count'].sum())} checks passed.</p>\n"
     )
-    if run.forced_past:
-        yield f"<p><strong>Published by force, in spite of: {escape(run.forced_past)}.</strong></p>\n"
     reasons = queries.quarantine_by_reason(connection)
     if not reasons.empty:
         yield figures.quarantine_by_reason(reasons, run.currency)

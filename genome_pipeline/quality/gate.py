@@ -16,9 +16,6 @@ WHOLE = "all"
 
 _NAMED = 3
 
-_LAST = "SELECT max(published_at) FROM pipeline_runs"
-_LAST_WITHOUT_FORCE = f"{_LAST} WHERE forced_past IS NULL"
-
 _NEW = """
     SELECT table_name, slice_key, written_at FROM written_slices
     UNION ALL
@@ -59,8 +56,8 @@ class Obstacle:
 class Gate:
     """What has to be so before anything is published.
 
-    ``checks`` are the blocking checks of each table; ``made_from`` the tables of the same snapshot that each is made
-    from.
+    ``checks`` are the blocking checks of each table; ``made_from`` the published tables that each snapshot's is made
+    from: those of the same snapshot, and those of the period that ends with it.
     """
 
     checks: Mapping[str, Sequence[str]]
@@ -68,19 +65,15 @@ class Gate:
 
     def obstacles(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
         """What stands in the way, failed checks first; only what was written since the last publication is asked of."""
-        return self._found_since(_LAST, connection, calendar)
+        return self._since(connection, calendar, "SELECT max(published_at) FROM pipeline_runs")
 
-    def forced_past(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
-        """What a publication made now is in spite of: what stands in the way, and what one by force has left so.
+    def forced(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
+        """What stands in the way, and what was published by force and is still as it was then."""
+        latest = "SELECT max(published_at) FROM pipeline_runs WHERE forced_past IS NULL"
+        return self._since(connection, calendar, latest)
 
-        It stays in the file, whoever publishes next, until it is made again and has passed.
-        """
-        return self._found_since(_LAST_WITHOUT_FORCE, connection, calendar)
-
-    def _found_since(
-        self, publication: str, connection: duckdb.DuckDBPyConnection, calendar: Calendar
-    ) -> list[Obstacle]:
-        ((published_at,),) = connection.execute(publication).fetchall()
+    def _since(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar, query: str) -> list[Obstacle]:
+        ((published_at,),) = connection.execute(query).fetchall()
         since = published_at or datetime.min
         return [*self._unchecked(connection, calendar, since), *self._half_made(connection, calendar, since)]
 
@@ -114,11 +107,14 @@ class Gate:
         ]
 
     def _half_made(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar, since: datetime) -> list[Obstacle]:
+        involved = {*self.made_from, *(name for upstreams in self.made_from.values() for name in upstreams)}
         written: dict[str, dict[str, datetime]] = {}
         for table, key, at in connection.execute(
-            "SELECT table_name, slice_key, written_at FROM written_slices"
+            "SELECT table_name, slice_key, written_at FROM written_slices WHERE table_name IN (SELECT unnest(?))",
+            [sorted(involved)],
         ).fetchall():
-            written.setdefault(table, {})[key] = at
+            as_of = key if TABLES[table].is_snapshot else str(calendar.as_of(date.fromisoformat(key)))
+            written.setdefault(table, {})[as_of] = at
         found = []
         for table, upstreams in self.made_from.items():
             own = written.get(table, {})

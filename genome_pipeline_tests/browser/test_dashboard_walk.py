@@ -17,6 +17,7 @@ import pytest
 
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES
+from genome_pipeline.summary import LATEST_CHECKS
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 
@@ -389,8 +390,7 @@ def test_data_quality(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
     assert [walk.text(f"#kpi-{name}") for name in names] == [formats.integer(int(fact)) for fact in facts]
     (checked,) = _rows(
         sql,
-        "SELECT count(*) FILTER (is_passed), count(*) FROM data_quality"
-        " WHERE run_id = (SELECT arg_max(run_id, checked_at) FROM data_quality)",
+        f"SELECT count(*) FILTER (is_passed), count(*) FROM ({LATEST_CHECKS})",
     )
     assert walk.text("#kpi-checks-passed") == f"{formats.integer(checked[0])} of {formats.integer(checked[1])}"
     _agree(_saved(walk, "Rows set aside, by reason"), reasons)

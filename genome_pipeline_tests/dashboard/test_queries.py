@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -194,6 +196,23 @@ def test_only_the_last_run_that_checked_counts(connection: duckdb.DuckDBPyConnec
     assert summary.loc["ERROR", "passed_check_count"] == 3
     checks = queries.checks(connection)
     assert checks["is_passed"].tolist() == [False, True, True, True, True]
+
+
+def test_a_later_run_of_another_table_does_not_hide_a_failed_check(published_path: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copy(published_path, tmp_path / "genome.duckdb"))
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE pipeline_runs SET published_at = published_at + INTERVAL 1 DAY")
+        connection.execute(
+            "INSERT INTO data_quality SELECT 'run-3', max(checked_at) + INTERVAL 1 HOUR, 'customer_genome', 'contract',"
+            " NULL, 'ERROR', true, 'passed' FROM data_quality"
+        )
+        assert queries.checks(connection)["is_passed"].tolist() == [False, True, True, True, True, True]
+        # Published again, with nothing checked since.
+        connection.execute(
+            "INSERT INTO pipeline_runs BY NAME SELECT * REPLACE ('run-4' AS run_id, published_at + INTERVAL 1 DAY AS"
+            " published_at) FROM pipeline_runs"
+        )
+        assert queries.check_summary(connection)["check_count"].sum() == 6
 
 
 def test_movements_between_any_two_snapshots(connection: duckdb.DuckDBPyConnection) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -53,6 +54,15 @@ def test_the_report_shows_the_figures_of_the_pages(document: str) -> None:
         "Do the intervals hold, orders by segment?",
     ):
         assert f"<h3>{title}</h3>" in document
+
+
+def test_what_was_published_by_force_is_said_before_any_number(published_path: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copy(published_path, tmp_path / "genome.duckdb"))
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("UPDATE pipeline_runs SET forced_past = 'check contract of <b>x</b> failed'")
+    own = _without_plotly(write_report(file, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert own.count("check contract of &lt;b&gt;x&lt;/b&gt; failed") == 1
+    assert own.index("published by force") < own.index("<h2>")
 
 
 def test_text_from_data_is_escaped(document: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from genome_pipeline.assets import LINE_STAGES
 from genome_pipeline.assets.ingestion import raw_transactions
-from genome_pipeline.assets.validation import validation
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.failures import first_cause
 from genome_pipeline.resources import Pipeline
@@ -22,8 +22,8 @@ HEADER = "customer,order,date,sku,department,units,price\n"
 
 
 def read_and_judge(settings: Settings) -> str | None:
-    """Why reading and judging January to April stopped, if it did."""
-    result = materialise(settings, [raw_transactions, validation], date(2020, 1, 1), date(2020, 4, 1))
+    """Why reading, judging and summing up January to April stopped, if it did."""
+    result = materialise(settings, [raw_transactions, *LINE_STAGES], date(2020, 1, 1), date(2020, 4, 1))
     return None if result.success else str(first_cause(result.all_events))
 
 
@@ -51,6 +51,8 @@ def test_a_month_that_lost_its_customers_stops_there(tmp_path: Path) -> None:
         f" rows set aside, {share} for missing_customer ({len(blanked)} of them in log.csv, the first in row"
         f" {blanked[0]})"
     )
+    with duckdb.connect(str(tmp_path / "home/warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM customer_activity").fetchall() == [(0,)]
 
     more = "[quality]\nmax_quarantined_share_by_reason = { missing_customer = 0.8 }\n"
     allowed = load_settings(shop_config(tmp_path, home="allowed", more=more))

@@ -15,7 +15,7 @@ from genome_pipeline.quality.gate import Gate, in_words
 MONTHS = Calendar(Period.MONTH, date(2020, 1, 1))
 GATE = Gate(
     {"raw_transactions": ["rows_counted"], "customer_features": ["contract"], "gene_drift": ["contract", "drift"]},
-    {"gene_drift": ["customer_features"]},
+    {"customer_features": ["customer_activity"], "gene_drift": ["customer_features"]},
 )
 
 
@@ -104,6 +104,14 @@ def test_a_snapshot_half_made_does(records: duckdb.DuckDBPyConnection) -> None:
     assert in_the_way(records) == ["gene_drift of 2020-02-01 to 2020-03-01 was not made again after customer_features"]
 
 
+def test_a_period_summed_up_again_without_its_snapshot_does(records: duckdb.DuckDBPyConnection) -> None:
+    write(records, "customer_activity", "2020-02-01", 4)
+    assert in_the_way(records) == ["customer_features of 2020-02-01 was not made again after customer_activity"]
+    write(records, "customer_features", "2020-03-01", 5)
+    check_slice(records, "customer_features", "2020-03-01", "contract", 6)
+    assert in_the_way(records) == ["gene_drift of 2020-02-01 was not made again after customer_features"]
+
+
 def test_a_source_read_since_is_checked_first(records: duckdb.DuckDBPyConnection) -> None:
     records.execute(
         "INSERT INTO source_files BY NAME SELECT 'a.csv' AS source_file, NULL AS content_hash,"
@@ -120,10 +128,10 @@ def test_what_was_published_by_force_is_told_of_until_it_was_made_again_and_has_
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     def left_so() -> list[str]:
-        return [str(obstacle) for obstacle in GATE.forced_past(records, MONTHS)]
+        return [str(obstacle) for obstacle in GATE.forced(records, MONTHS)]
 
     def publish(hour: int) -> None:
-        told = in_words(GATE.forced_past(records, MONTHS)) or None
+        told = in_words(GATE.forced(records, MONTHS)) or None
         records.execute(
             "INSERT INTO pipeline_runs VALUES ('run', '2020-03-01', '1', 'h', '{}', ?, '1', ?)", [at(hour), told]
         )

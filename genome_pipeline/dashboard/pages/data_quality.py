@@ -204,7 +204,7 @@ def _kpis(request: PageRequest) -> list[Component]:
             "Checks passed",
             f"{formats.integer(passed)} of {formats.integer(total)}",
             name="checks-passed",
-            explanation="Checks of the last run that checked anything.",
+            explanation="Checks of what was published last: the latest result of each since the publication before.",
             change=badge("✓ all passed", "good")
             if passed == total
             else badge(f"✗ {formats.integer(total - passed)} failed", "warning"),

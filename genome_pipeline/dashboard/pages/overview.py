@@ -310,5 +310,5 @@ def _checks_panel(request: PageRequest) -> Component:
         html.Dl([item for name, value in facts for item in (html.Dt(name), html.Dd(value))], className="facts"),
         dcc.Link("See data quality", href=request.link("/data-quality"), className="more"),
         title="Is it fresh, and can the input be trusted?",
-        reading="Age of the data, checks of the latest run, and what became of the source rows.",
+        reading="Age of the data, checks of what was published last, and what became of the source rows.",
     )
