@@ -9,6 +9,7 @@ from typing import Any
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import check_target, write_rows
 from genome_pipeline.settings import Settings
+from genome_pipeline.sources.files import check_is_no_source
 from genome_pipeline.summary import Published
 
 _COLUMNS = (
@@ -41,10 +42,11 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
 def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     """Write the customers whom ``rule`` picked at the latest snapshot to a CSV or Parquet file, most at stake first.
 
-    Gives ``path`` and ``row_count``. Raises :class:`ConfigError` for a rule that the playbook does not have, and as
-    :func:`genome_pipeline.export.write_rows` does.
+    Gives ``path`` and ``row_count``. Raises :class:`ConfigError` for a rule that the playbook does not have, a place
+    from which the source takes files, and as :func:`genome_pipeline.export.write_rows` does.
     """
     check_target(path)
+    check_is_no_source(path, settings.source)
     with Published(settings.published_path) as published:
         rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]
         if rule not in rules:

@@ -302,9 +302,11 @@ def export(
         counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
     else:
         from genome_pipeline.export import export_tables
+        from genome_pipeline.sources.files import check_is_no_source
 
-        folder = Path(to) if to else settings.exports_path
-        counts, place = export_tables(settings.published_path, folder, ".csv" if csv else ".parquet"), str(folder)
+        folder, suffix = Path(to) if to else settings.exports_path, ".csv" if csv else ".parquet"
+        check_is_no_source(folder / f"customer_genome{suffix}", settings.source)
+        counts, place = export_tables(settings.published_path, folder, suffix), str(folder)
     if as_json:
         _print_json({"place": place, "tables": counts})
     else:

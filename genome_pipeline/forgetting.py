@@ -192,8 +192,14 @@ def _clear_leftovers(settings: Settings) -> None:
     for path in settings.home.rglob("*.duckdb.tmp"):
         shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(settings.exchange_path, ignore_errors=True)
-    for pattern in ("genome-*.duckdb*", ".*.part*"):
-        for path in settings.published_path.parent.glob(pattern):
+    for folder, pattern in (
+        (settings.published_path.parent, "genome-*.duckdb*"),
+        (settings.published_path.parent, ".*.part*"),
+        (settings.exports_path, ".*.part*"),
+        (settings.report_path.parent, "*.building"),
+        (settings.artifacts_path, "*/.*"),
+    ):
+        for path in folder.glob(pattern):
             path.unlink()
 
 

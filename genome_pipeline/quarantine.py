@@ -10,6 +10,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import check_target, write_rows
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
+from genome_pipeline.sources.files import check_is_no_source
 from genome_pipeline.sources.rows import identifier
 
 
@@ -39,9 +40,11 @@ def write_quarantine(settings: Settings, path: Path, reason: str | None = None) 
 
     The columns have the source's own names, with ``source_file``, ``source_row`` and ``reasons`` before them. In a
     CSV file a text that a spreadsheet would take for a formula gets an apostrophe in front. Raises
-    :class:`ConfigError` for another ending, a folder that does not exist, or a reason that no row has.
+    :class:`ConfigError` for another ending, a folder that does not exist, a place from which the source takes files, or
+    a reason that no row has.
     """
     check_target(path)
+    check_is_no_source(path, settings.source)
     mapped = {f"raw_{ours}": theirs for ours, theirs in settings.source.columns.mapped.items()}
     texts = {"array_to_string(reasons, ' ')": "reasons", **mapped}
     columns = ", ".join(f"{text} AS {identifier(name)}" for text, name in texts.items())

@@ -35,8 +35,9 @@ from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.staleness import Span, check_boundaries, find_stale
-from genome_pipeline.warehouse.database import WarehouseBusy, WarehouseError, open_database
+from genome_pipeline.warehouse.database import SOURCE_SETTING, WarehouseBusy, WarehouseError, open_database
 from genome_pipeline.warehouse.forgotten import Forgotten
+from genome_pipeline.warehouse.ingestion import PRESENT_FILES
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 
 _LOGGER = "progress"
@@ -129,6 +130,8 @@ def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> 
             if path.exists():
                 path.replace(kept)
         path.unlink(missing_ok=True)
+    if _place_of(aside) in (None, settings.source.place):
+        _remember_published_files(settings)
     outcome = _run(settings, Span(), progress)
     aside.unlink(missing_ok=True)
     _log_of(aside).unlink(missing_ok=True)
@@ -156,6 +159,29 @@ def _has_published(warehouse: Path) -> bool:
         raise
     except (WarehouseError, duckdb.Error):
         return False
+
+
+def _place_of(warehouse: Path) -> str | None:
+    """Where the rows of a warehouse came from; None where it cannot tell."""
+    try:
+        with open_database(warehouse, read_only=True) as database:
+            query = "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?"
+            found = database.con.execute(query, [SOURCE_SETTING]).fetchone()
+    except (WarehouseError, duckdb.Error):
+        return None
+    return str(found[0]) if found else None
+
+
+def _remember_published_files(settings: Settings) -> None:
+    """Tell the new warehouse which files were published last, so that those which are gone are missed by it, too."""
+    try:
+        with open_database(settings.published_path, read_only=True) as published:
+            files = published.con.execute(PRESENT_FILES).fetchall()
+    except (WarehouseError, duckdb.Error):
+        return  # none is there, or of another version
+    with Pipeline.of(settings).warehouse.open() as database:
+        for file in files:
+            database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
 
 
 def _log_of(database: Path) -> Path:

@@ -5,11 +5,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.resources import Pipeline
 from genome_pipeline.running import rebuild
 from genome_pipeline.settings import Settings
-from genome_pipeline_tests.landing import landing_settings
+from genome_pipeline_tests.landing import HEADER, landing_settings
 
 
 def warehouse_of(settings: Settings, mark: str, *, is_published: bool) -> None:
@@ -41,3 +42,36 @@ def test_the_warehouse_that_was_published_last_stands_aside(tmp_path: Path, is_p
     with pytest.raises(ConfigError, match="in"):
         rebuild(settings, lambda *_: None)
     assert mark_of(aside) == kept
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Settings:
+    """Of two files that were published one is left, whose rows are of before the calendar: no snapshot is made."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(HEADER + "7,A1,2019-02-03,1\n", encoding="utf-8")
+    settings = landing_settings(tmp_path)
+    settings.published_path.parent.mkdir()
+    with duckdb.connect(settings.published_path) as connection:
+        for name in ("pipeline_runs", "source_files"):
+            connection.execute(TABLES[name].ddl())
+        for name, rows in (("a.csv", 1), ("b.csv", 9)):
+            connection.execute(
+                "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, ? AS row_count,"
+                " '{}' AS raw_types, '2020-02-01' AS ingested_at, 0 AS suppressed_row_count",
+                [name, f"hash of {name}", rows],
+            )
+    return settings
+
+
+def test_a_rebuild_misses_the_files_that_were_published_and_are_gone(published: Settings) -> None:
+    with pytest.raises(
+        RunFailed, match=r"files_remain of raw_transactions failed: .*b\.csv with 9 rows is gone: 90\.0%"
+    ):
+        rebuild(published, lambda *_: None)
+
+
+def test_a_rebuild_from_another_place_does_not(published: Settings) -> None:
+    with Pipeline.of(published).warehouse.open() as database:
+        database.con.execute("INSERT INTO warehouse_identity VALUES ('source', '/elsewhere/*.csv')")
+    with pytest.raises(ConfigError, match="is dated within the calendar"):
+        rebuild(published, lambda *_: None)

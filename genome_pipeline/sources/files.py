@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -29,7 +30,16 @@ from genome_pipeline.sources.columns import choose
 from genome_pipeline.sources.rows import Rows
 from genome_pipeline.sources.text import unreadable
 
-__all__ = ["Sample", "SourceError", "SourceFile", "find_files", "read_file", "read_sample", "sniff"]
+__all__ = [
+    "Sample",
+    "SourceError",
+    "SourceFile",
+    "check_is_no_source",
+    "find_files",
+    "read_file",
+    "read_sample",
+    "sniff",
+]
 
 _SUPPORTED = ".csv, .tsv, .txt, .ndjson, .jsonl, .json (each also with .gz or .zst), .parquet, .xlsx"
 _LISTED = 10
@@ -66,6 +76,26 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
         return [file for path in paths for file in _source_files(root, path)]
     except OSError as error:
         raise SourceError(unreadable(Path(error.filename or source.path), error)) from None
+
+
+def check_is_no_source(path: Path, source: SourceSettings) -> None:
+    """Raises :class:`SourceError` where a file written at ``path`` would replace one of the source, or be read as one.
+
+    A pattern's ``*`` is taken to match folders as well: rather one place too many than a log that is lost.
+    """
+    if "://" in source.path:
+        return
+    log, target = (Path(place).resolve() for place in (source.path, path))
+    if log.is_dir():
+        is_inside = target.is_relative_to(log) and _format(target) is not None
+        is_read = is_inside and all("=" in folder for folder in target.relative_to(log).parts[:-1])
+    else:
+        patterns = (str(log), str(log).replace("**/", ""))  # a "**" may be no folder at all
+        is_read = target == log or any(fnmatch(str(target), pattern) for pattern in patterns)
+    if is_read:
+        raise SourceError(
+            f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
+        )
 
 
 def landing_mark(source: SourceSettings) -> str | None:

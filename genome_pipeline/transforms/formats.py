@@ -10,9 +10,10 @@ from genome_pipeline.contracts.formats import NEGATIVE_SHAPES, POSITIVE_SHAPES, 
 
 _AWARE = dt.Timestamp(timezone="UTC")
 # The offset of an ISO moment follows its time of day: a bare date ends in what could be taken for one.
-_HAS_OFFSET = "[0-9]:[0-9]{2}(?:[.,][0-9]+)? ?(?:Z|UTC|[-+][0-9]{2}(?::?[0-9]{2})?)$"
+# Whatever its form: what the engine makes of one without its help, it leaves out without a word.
+_HAS_OFFSET = "(?i)[0-9]:[0-9]{2}(?:[.,][0-9]+)? ?(?:Z|UTC|[-+][0-9:]+)$"
 # Where there is one: none on earth is beyond these, and the engine would take any.
-_OFFSET_OF_SOME_ZONE = "(?:Z|UTC|[-+](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)$"
+_OFFSET_OF_SOME_ZONE = "(?i)(?:Z|UTC|[-+](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?(?::[0-5][0-9])?)$"
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]

@@ -73,6 +73,14 @@ def test_rows_are_written_under_the_names_of_the_source(settings: Settings, tmp_
     assert rows[2] == ["log.csv", "4", "unreadable_date", "'=1+1", "2020-13-06", "o4", "'@p", "food", "-5", "2.50"]
 
 
+def test_the_source_is_not_written_over(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path)
+    for target in (tmp_path / "log.csv", tmp_path / "log" / "log.csv"):
+        with pytest.raises(ConfigError, match=r"log.csv is where source.path takes files from: it would be lost, or"):
+            write_quarantine(settings, target)
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == ROWS
+
+
 def test_parquet_keeps_rows_as_they_came_and_a_reason_chooses_among_them(settings: Settings, tmp_path: Path) -> None:
     write_quarantine(settings, tmp_path / "rows.parquet", "unreadable_date")
     found = duckdb.execute("SELECT customer, sku FROM read_parquet(?)", [str(tmp_path / "rows.parquet")]).fetchall()

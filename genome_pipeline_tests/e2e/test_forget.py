@@ -27,13 +27,14 @@ from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.export import export_tables
-from genome_pipeline.forgetting import forget, rows_to_forget
+from genome_pipeline.forgetting import _clear_leftovers, forget, rows_to_forget
 from genome_pipeline.remaking import _MADE_AGAIN, coarse
 from genome_pipeline.running import rebuild
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.terminal import print_forgotten
 from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline_tests.landing import landing_settings
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -332,6 +333,24 @@ def published(settings: Settings) -> dict[str, pd.DataFrame]:
 def query(settings: Settings, sql: str) -> list[Any]:
     with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
         return connection.execute(sql).fetchall()
+
+
+def test_what_processes_that_died_had_begun_to_write_goes(tmp_path: Path) -> None:
+    settings = landing_settings(tmp_path)
+    left_over = [
+        settings.artifacts_path / "similarity_index" / ".2020-03-01.npz.4711",
+        settings.exports_path / ".customer_genome.csv.part",
+        settings.published_path.parent / "genome-2020-03-01-0123abcd.duckdb",
+        settings.report_path.parent / "genome_report.building",
+        settings.exchange_path / "rows.parquet",
+    ]
+    whole = [settings.artifacts_path / "similarity_index" / "2020-03-01.npz", settings.exports_path / "a.csv"]
+    for path in [*left_over, *whole]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    _clear_leftovers(settings)
+    assert not any(path.exists() for path in left_over)
+    assert all(path.exists() for path in whole)
 
 
 def test_nobody_is_forgotten_without_a_key(early_shop: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.sources.files import SourceError, SourceFile, find_files
+from genome_pipeline.sources.files import SourceError, SourceFile, check_is_no_source, find_files
 from genome_pipeline_tests.sources.conftest import Landing
 from genome_pipeline_tests.sources.workbooks import write_workbook
 
@@ -34,6 +34,25 @@ def test_a_pattern_names_files_relative_to_its_fixed_part(landing: Landing) -> N
     assert landing.names("in/**/*.csv") == ["2020/a.csv", "2021/deep/b.csv", "c.csv"]
     assert landing.names("in/**") == ["2020/a.csv", "2021/deep/b.csv", "c.csv"]
     assert landing.names("in/202?/*.csv") == ["2020/a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_read", "is_not"),
+    [
+        ("in/a.csv", ["in/a.csv", "out/../in/a.csv"], ["in/b.csv", "a.csv"]),
+        ("in", ["in/new.csv", "in/y=1/new.parquet"], ["in/old/new.csv", "in/notes.md", "new.csv"]),
+        ("in/**/*.csv", ["in/new.csv", "in/2020/deep/new.csv"], ["in/new.parquet", "new.csv"]),
+    ],
+)
+def test_what_is_written_must_not_be_taken_for_the_source(
+    landing: Landing, source: str, is_read: list[str], is_not: list[str]
+) -> None:
+    folder = landing.put("in/a.csv", "a\n1\n").parent.parent
+    for name in is_read:
+        with pytest.raises(SourceError, match=r"is where source.path takes files from: it would be lost, or read"):
+            check_is_no_source(folder / name, landing.source(source))
+    for name in is_not:
+        check_is_no_source(folder / name, landing.source(source))
 
 
 def test_the_partition_folders_of_a_folder_are_part_of_it(landing: Landing) -> None:
