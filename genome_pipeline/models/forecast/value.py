@@ -30,9 +30,10 @@ from genome_pipeline.models.forecast.amounts import Amounts
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
     CandidateRow,
+    Judged,
     abstention,
+    candidate_rows,
     candidate_table,
-    weight_reason,
 )
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
 from genome_pipeline.models.forecast.constants import CONSTANTS
@@ -45,13 +46,12 @@ from genome_pipeline.models.forecast.errors import (
 )
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
 from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
-from genome_pipeline.models.forecast.risk import NO_OUTCOMES, Remade, remade, returned_customers, season_of
+from genome_pipeline.models.forecast.risk import Remade, remade, returned_customers, season_of
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
-    MAXIMUM_TRAINING_ROWS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     purchase_history,
@@ -97,9 +97,8 @@ class Orders:
     constant: float
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, training: Training, horizon_days: int, seed: int) -> Orders:
-        """Fit on a snapshot, and on labelled ones before it. Raises :class:`NotEnoughData`."""
-        experts = fit_orders(features, training, seed)
+    def join(cls, experts: Mapping[str, Expert], features: pd.DataFrame, horizon_days: int) -> Orders:
+        """Give experts fitted for a snapshot their weights, and the level of those who know the whole horizon."""
         names = [*experts]
         weights = start_weights(STANDARD, names, returned_customers(features))
         said = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
@@ -290,9 +289,10 @@ def _fitted(
     snapshots = usable_snapshots(labelled, as_of)
     training = Training.at(snapshots, as_of, horizon_days)
     try:
-        orders = Orders.fit(current, training, horizon_days, seed)
+        experts, missing = fit_orders(current, training, seed)
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
+    orders = Orders.join(experts, current, horizon_days)
     reasons = []
     amounts = None
     try:
@@ -305,8 +305,8 @@ def _fitted(
     if not made:
         reasons.append(NOT_MATURED)
     else:
-        intervals, missing = _intervals(made, interval_level, amounts is not None)
-        reasons += missing
+        intervals, unlearned = _intervals(made, interval_level, amounts is not None)
+        reasons += unlearned
     average = reference_rows(current, seed)
     references = [orders.terms(average, horizon_days).mean(axis=0)]
     references.append(np.zeros_like(references[0]) if amounts is None else amounts.terms(average).mean(axis=0))
@@ -323,7 +323,14 @@ def _fitted(
             seed,
         ),
         "; ".join(reasons) or None,
-        _rows(made, orders, training, len(current), horizon_days),
+        candidate_rows(
+            {candidate: _judged(candidate, made, horizon_days) for candidate in CANDIDATES},
+            dict(zip(orders.experts, orders.weights.tolist(), strict=True)),
+            missing,
+            training,
+            made[-1][0].snapshot.as_of if made else None,
+            len(current),
+        ),
     )
 
 
@@ -344,7 +351,8 @@ def _said_at(
 ) -> tuple[Mapping[str, Floats], Floats]:
     """Purchase days of those who buy, by expert and by the forecast, and spend per purchase day, (customers,) each."""
     features = origin.features
-    orders = Orders.fit(features, training, horizon_days, seed)
+    experts, _ = fit_orders(features, training, seed)
+    orders = Orders.join(experts, features, horizon_days)
     forecast = orders.predict(features, horizon_days)
     further = {name: np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
     if _LEVEL_OF_HALF in further:
@@ -418,40 +426,14 @@ def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[
     return Intervals(*found), list(dict.fromkeys(reasons))
 
 
-def _rows(
-    made: Sequence[_Made], orders: Orders, training: Training, customers: int, horizon_days: int
-) -> tuple[CandidateRow, ...]:
-    """Rows of the model table: mean absolute errors at the origins, with the probability to buy expected there."""
-    weight_of = dict(zip(orders.experts, orders.weights.tolist(), strict=True))
-    latest = made[-1][0].snapshot.as_of if made else None
-    rows = []
-    for candidate in CANDIDATES:
-        errors = _errors(candidate, made, horizon_days)
-        error = errors.get("orders_mae")
-        count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
-        summary = "" if error is None else f"Mean absolute error of orders {error:.3f} at {count} earlier dates."
-        if candidate == FORECAST:
-            reason = "All experts joined. " + (summary or "No snapshot has matured yet to measure it on.")
-        elif candidate == "naive":
-            reason = f"Not used: the baseline. {summary}".strip()
-        else:
-            reason = weight_reason(weight_of.get(candidate), NO_OUTCOMES, summary)
-        known = training.half if candidate == _LEVEL_OF_HALF else training.whole
-        is_trained = candidate in weight_of and candidate != "btyd"
-        size = sum(len(snapshot.features) for snapshot in known)
-        rows.append(
-            CandidateRow(
-                candidate,
-                candidate == FORECAST,
-                reason,
-                latest,
-                len(known) if is_trained else 0,
-                min(size, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
-                errors,
-                {"weight": weight_of[candidate]} if candidate in weight_of else None,
-            )
-        )
-    return tuple(rows)
+def _judged(candidate: str, made: Sequence[_Made], horizon_days: int) -> Judged:
+    """Mean absolute errors of a candidate at the origins, with the probability to buy expected there."""
+    errors = _errors(candidate, made, horizon_days)
+    error = errors["orders_mae"]
+    if error is None:
+        return Judged(errors, "")
+    count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
+    return Judged(errors, f"Mean absolute error of orders {error:.3f} at {count} earlier dates.")
 
 
 def _errors(candidate: str, made: Sequence[_Made], horizon_days: int) -> dict[str, float | None]:

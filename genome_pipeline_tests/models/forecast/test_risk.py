@@ -131,6 +131,7 @@ def test_one_outcome_only_teaches_no_expert_and_has_no_auc() -> None:
     table = model.candidates(NOW).set_index("candidate")
     assert table["auc"].isna().all()
     assert [*model.experts] == ["btyd"]
+    assert table.loc["boosting", "choice_reason"] == "Not used: all customers of the matured snapshots ended alike."
     assert table["training_snapshot_count"].eq(0).all()
 
 

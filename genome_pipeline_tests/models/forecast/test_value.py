@@ -8,8 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.forecast.experts import Training
-from genome_pipeline.models.forecast.risk import NO_OUTCOMES, fit_risk_model
+from genome_pipeline.models.forecast.experts import Training, fit_orders
+from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import Orders, ValueModel, fit_value_model, naive_value
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
 from genome_pipeline_tests.models.forecast.forecasts import LEVEL, MONETARY
@@ -51,7 +51,7 @@ def test_orders_of_those_who_buy_are_at_the_level_of_experts_who_know_the_whole_
     """Weighted, in the logarithm of days beyond the first, with the half-horizon expert left out."""
     features = history().features(NOW)
     training = Training.at(history().labelled(NOW), NOW, HORIZON_DAYS)
-    orders = Orders.fit(features, training, HORIZON_DAYS, seed=0)
+    orders = Orders.join(fit_orders(features, training, seed=0).experts, features, HORIZON_DAYS)
     buys = orders.experts["btyd"].purchases.purchase_probability(  # type: ignore[attr-defined]
         features["frequency_count"], features["recency_days"], features["t_days"], HORIZON_DAYS
     )
@@ -117,8 +117,8 @@ def test_without_a_matured_snapshot_pareto_nbd_predicts_without_intervals() -> N
     assert table["choice_reason"].to_dict() == {
         "naive": "Not used: the baseline.",
         "btyd": "Weight 1.00. No snapshot has matured yet to measure it on.",
-        "boosting": f"Not used: {NO_OUTCOMES}.",
-        "boosting_half": f"Not used: {NO_OUTCOMES}.",
+        "boosting": "Not used: no snapshot with enough customers had matured early enough to train on.",
+        "boosting_half": "Not used: no snapshot with enough customers had matured early enough to train on.",
         "forecast": "All experts joined. No snapshot has matured yet to measure it on.",
     }
 
