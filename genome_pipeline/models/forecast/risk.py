@@ -319,7 +319,7 @@ def remade(
     as_of: date,
     horizon_days: int,
     seed: int,
-    constants: Constants = CONSTANTS,
+    constants: Constants,
 ) -> tuple[Remade, ...]:
     """The forecast made again at the origins for ``as_of``, oldest first; those that carry no model are left out."""
     found: list[Remade] = []

@@ -36,7 +36,7 @@ from genome_pipeline.models.forecast.candidates import (
     candidate_table,
 )
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
-from genome_pipeline.models.forecast.constants import CONSTANTS
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 from genome_pipeline.models.forecast.errors import (
     ErrorFactor,
     Forecasts,
@@ -255,6 +255,7 @@ def fit_value_model(
     horizon_days: int,
     interval_level: float,
     seed: int,
+    constants: Constants = CONSTANTS,
 ) -> ValueModel:
     """Fit the forecast of orders and amounts at one snapshot, and intervals on its errors at earlier ones.
 
@@ -268,12 +269,13 @@ def fit_value_model(
         horizon_days: length of the horizon.
         interval_level: coverage of the prediction intervals, in (0, 1).
         seed: seed of everything random.
+        constants: how far the log's own evidence moves the forecast.
 
     Raises:
         ValueError: the outcomes of a labelled snapshot are not known by now.
     """
     with threadpool_limits(1):
-        return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed)
+        return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed, constants)
 
 
 def _fitted(
@@ -282,6 +284,7 @@ def _fitted(
     horizon_days: int,
     interval_level: float,
     seed: int,
+    constants: Constants,
 ) -> ValueModel:
     if len(current) < MINIMUM_CUSTOMERS:
         return _abstaining(horizon_days, f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}")
@@ -299,7 +302,7 @@ def _fitted(
         amounts = Amounts.fit(current, training.whole, seed)
     except NotEnoughData as reason:
         reasons.append(NO_AMOUNTS if str(reason) == "no amounts in the source" else f"{reason}: spend is not predicted")
-    made, season = _made_again(snapshots, as_of, horizon_days, seed)
+    made, season = _made_again(snapshots, as_of, horizon_days, seed, constants)
     orders = replace(orders, constant=orders.constant + season)
     intervals = Intervals(None, None)
     if not made:
@@ -364,7 +367,7 @@ def _said_at(
     return {**said, FORECAST: forecast}, amount
 
 
-def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
+def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Constants) -> float:
     """What is expected again of what was missed at the same season before, in the logarithm of further purchase days.
 
     Of those who bought then. By its credibility, as the level of who buys: see :mod:`.level`.
@@ -376,23 +379,23 @@ def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
     bought = season.bought
     further = float(np.sum(numbers(season.snapshot.outcomes["actual_orders"])[bought] - 1))
     missed = np.log((further + 0.5) / (float(np.sum(said[bought] - 1)) + 0.5))
-    noise = CONSTANTS.within_season + 1 / max(int(bought.sum()), 1)
+    noise = constants.within_season + 1 / max(int(bought.sum()), 1)
     return float(missed * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
 
 
 def _made_again(
-    snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int
+    snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int, constants: Constants
 ) -> tuple[list[_Made], float]:
     """What was said at the origins, oldest first, each with the season expected there; and the season of now."""
     plain: list[_Made] = []
     made: list[_Made] = []
-    for one in remade(snapshots, as_of, horizon_days, seed):
+    for one in remade(snapshots, as_of, horizon_days, seed, constants):
         day = one.snapshot.as_of
         said, amount = _said_at(one.snapshot, Training.at(snapshots, day, horizon_days), horizon_days, seed)
-        factor = np.exp(_season(plain, day, horizon_days))
+        factor = np.exp(_season(plain, day, horizon_days, constants))
         made.append((one, {name: _at_most(1 + (m - 1) * factor, horizon_days) for name, m in said.items()}, amount))
         plain.append((one, said, amount))
-    return made, _season(plain, as_of, horizon_days)
+    return made, _season(plain, as_of, horizon_days, constants)
 
 
 def _at_most(purchase_days: Floats, horizon_days: int) -> Floats:
