@@ -41,7 +41,7 @@ from benchmarks.scores import activity_scores, resamples, spend_scores
 from benchmarks.synthetic import write_log
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.segments import fit_segments, segment_customers
+from genome_pipeline.models.segments import fit_segments
 from genome_pipeline.models.similarity import ESTIMATE_NEIGHBORS, SimilarityIndex, matured_neighbors
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
@@ -141,10 +141,7 @@ def signal(row: Row) -> dict[str, Any]:
         ),
     }
     model = fit_segments(matured.features, None, SEED)
-    then, now = (
-        by_customer(segment_customers(model, frame, None).customers)["segment_id"].to_numpy(int)
-        for frame in (matured.features, features)
-    )
+    then, now = (model.assign(frame)["segment_id"].to_numpy(int) for frame in (matured.features, features))
     churned, spend = (numbers(matured.outcomes[name]) for name in ("has_churned", "actual_spend"))
     generator = np.random.default_rng(SEED)
     drawn = np.empty((len(now), ESTIMATE_NEIGHBORS), dtype=np.int64)

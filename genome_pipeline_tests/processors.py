@@ -15,7 +15,7 @@ import pandas as pd
 from genome_pipeline.models import similarity
 from genome_pipeline.models.drift import gene_drift
 from genome_pipeline.models.segment_profiles import profile_segments
-from genome_pipeline.models.segments import fit_segments, segment_customers
+from genome_pipeline.models.segments import compare_segments, fit_segments
 from genome_pipeline_tests.models.populations import AS_OF, shop
 
 _ROOT = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ def model_tables(seed: int) -> dict[str, pd.DataFrame]:
     similarity._CHUNK_QUERIES, similarity._CHUNK_VALUES = 1_000 + 37 * seed, 100_000 + seed
     first = fit_segments(before, None, seed=0)
     model = fit_segments(now, first, seed=0)
-    found = segment_customers(model, now, first.assign(before))
+    found = compare_segments(model.assign(now), now, first.assign(before))
     index = similarity.SimilarityIndex.build(now, exact_customers=100)
     exact = similarity.SimilarityIndex.build(now)
     genome = now.merge(found.customers[["customer_id", "segment_id"]], on="customer_id")

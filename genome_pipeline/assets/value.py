@@ -24,7 +24,12 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         pipeline,
         "value_model",
         lambda features, labelled, unobserved_days: fit_value_model(
-            features, labelled, predict.horizon_days, predict.interval_level, predict.seed, unobserved_days
+            features,
+            labelled,
+            predict.horizon_days,
+            predict.interval_level,
+            predict.seed,
+            unobserved_days=unobserved_days,
         ),
     )
 

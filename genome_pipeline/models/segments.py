@@ -193,11 +193,6 @@ def fit_segments(features: pd.DataFrame, previous: SegmentModel | None, seed: in
     )
 
 
-def segment_customers(model: SegmentModel, features: pd.DataFrame, previous: pd.DataFrame | None) -> SegmentedCustomers:
-    """Assign every customer, and compare with the previous snapshot; see :func:`compare_segments`."""
-    return compare_segments(model.assign(features), features, previous)
-
-
 def compare_segments(
     assignment: pd.DataFrame, features: pd.DataFrame, previous: pd.DataFrame | None
 ) -> SegmentedCustomers:

@@ -223,7 +223,7 @@ def pooled_rows(snapshots: Sequence[LabelledSnapshot], seed: int) -> tuple[pd.Da
         NotEnoughData: there is no snapshot.
     """
     if not snapshots:
-        raise NotEnoughData("no snapshot had matured early enough to train on")
+        raise NotEnoughData("no snapshot with enough customers had matured early enough to train on")
     sizes = [len(snapshot.features) for snapshot in snapshots]
     total = sum(sizes)
     is_kept = np.ones(total, dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,9 @@ import pandas as pd
 from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import GENES, RAW_COLUMNS, TABLES
+from genome_pipeline.models.forecast.candidates import FORECAST
+from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
+from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
 HOSTILE_ID = "<script>alert(1)</script>"
@@ -58,8 +62,8 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "segment_migrations": _migrations(genome, snapshots),
         "segment_model": _segment_model(snapshots),
         "segment_events": _segment_events(snapshots),
-        "value_model": _prediction_model(snapshots, orders_mae=1.1, spend_mae_amount=21.0),
-        "risk_model": _prediction_model(snapshots, brier_score=0.14, log_loss=0.42, auc=0.81),
+        "value_model": _prediction_model(VALUE_CANDIDATES, snapshots, orders_mae=1.1, spend_mae_amount=21.0),
+        "risk_model": _prediction_model(RISK_CANDIDATES, snapshots, brier_score=0.14, log_loss=0.42, auc=0.81),
         "similarity_index": pd.DataFrame(
             {
                 "as_of": snapshots,
@@ -436,23 +440,23 @@ def _segment_events(snapshots: list[date]) -> pd.DataFrame:
     )
 
 
-def _prediction_model(snapshots: list[date], **scores: float) -> pd.DataFrame:
+def _prediction_model(candidates: Sequence[str], snapshots: list[date], **scores: float) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
                 "as_of": as_of,
                 "candidate": candidate,
-                "is_chosen": candidate == "gradient_boosting",
-                "choice_reason": "smallest error" if candidate == "gradient_boosting" else "larger error",
+                "is_chosen": candidate == FORECAST,
+                "choice_reason": "All experts joined." if candidate == FORECAST else "Weight 0.30.",
                 "selection_as_of": _shifted(as_of, 1),
                 "training_snapshot_count": 3,
                 "training_row_count": 800,
                 "parameters": None,
                 "artifact_file": None,
-                **{name: score * (1.0 if candidate == "gradient_boosting" else 1.2) for name, score in scores.items()},
+                **{name: score * (1.0 if candidate == FORECAST else 1.2) for name, score in scores.items()},
             }
             for as_of in snapshots
-            for candidate in ("gradient_boosting", "naive")
+            for candidate in candidates
         ]
     )
 

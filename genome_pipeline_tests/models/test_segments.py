@@ -12,7 +12,7 @@ from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
 from genome_pipeline.models.segment_migrations import describe_moves
 from genome_pipeline.models.segment_names import NAMING_RULES, name_segments
 from genome_pipeline.models.segment_profiles import profile_segments
-from genome_pipeline.models.segments import SegmentedCustomers, SegmentModel, fit_segments, segment_customers
+from genome_pipeline.models.segments import SegmentedCustomers, SegmentModel, compare_segments, fit_segments
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract, customers, shop
 
 
@@ -126,7 +126,7 @@ def test_where_nothing_can_be_told_apart_there_is_one_segment(features: pd.DataF
     assert model.segment_names == ("Everyone",)
     assert model.candidates(AS_OF)["choice_reason"].tolist() == [reason]
     assert (model.assign(features)["membership_probability"] == 1).all()
-    segmented = segment_customers(model, features, None)
+    segmented = compare_segments(model.assign(features), features, None)
     assert_keeps_contract("customer_segments", segmented.customers)
     assert_keeps_contract("segment_profiles", profile_segments(mart(features, segmented), model.described, "EUR"))
     assert_keeps_contract("segment_migrations", segmented.migrations)
@@ -219,7 +219,8 @@ def test_eight_segments_alike_get_eight_names() -> None:
 
 def test_profiles_share_out_customers_and_recent_spend(model: SegmentModel) -> None:
     features = shop()
-    profiles = profile_segments(mart(features, segment_customers(model, features, None)), model.described, "EUR")
+    segmented = compare_segments(model.assign(features), features, None)
+    profiles = profile_segments(mart(features, segmented), model.described, "EUR")
     assert_keeps_contract("segment_profiles", profiles)
     assert profiles["customer_share"].sum() == pytest.approx(1)
     assert profiles["spend_share"].sum() == pytest.approx(1)
@@ -239,7 +240,7 @@ def test_profiles_share_out_customers_and_recent_spend(model: SegmentModel) -> N
 def test_without_amounts_spend_is_null() -> None:
     features = shop().assign(spend_amount=None, average_order_value_amount=None, recent_spend_amount=None)
     model = fit_segments(features, None, seed=0)
-    segmented = segment_customers(model, features, None)
+    segmented = compare_segments(model.assign(features), features, None)
     profiles = profile_segments(mart(features, segmented), model.described, "EUR")
     assert_keeps_contract("segment_profiles", profiles)
     assert profiles["recent_spend_amount"].isna().all()
@@ -286,7 +287,7 @@ def test_net_flows_of_two_segments_add_up_to_0() -> None:
 
 
 def test_at_the_first_snapshot_everyone_is_new(model: SegmentModel) -> None:
-    segmented = segment_customers(model, shop(), None)
+    segmented = compare_segments(model.assign(shop()), shop(), None)
     assert_keeps_contract("customer_segments", segmented.customers)
     assert segmented.customers["has_moved"].isna().all()
     assert segmented.migrations["from_segment_id"].tolist() == [0] * 5

@@ -198,5 +198,5 @@ def test_rows_beyond_the_limit_are_sampled_by_seed(monkeypatch: pytest.MonkeyPat
     assert not features.duplicated(["as_of", "customer_id"]).any()
     assert not features.equals(pooled_rows(snapshots, seed=2)[0])
     pd.testing.assert_frame_equal(features, pooled_rows(snapshots, seed=1)[0])
-    with pytest.raises(NotEnoughData, match="no snapshot had matured early enough"):
+    with pytest.raises(NotEnoughData, match="no snapshot with enough customers had matured"):
         pooled_rows([], seed=1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.experts import Training
+from genome_pipeline.models.snapshots import MAXIMUM_TRAINING_ROWS
 
 FORECAST = "forecast"
 """The candidate that is always the chosen one: all experts joined."""
@@ -66,8 +68,59 @@ def candidate_table(table_name: str, as_of: date, rows: Sequence[CandidateRow]) 
     return pd.DataFrame(records).reindex(columns=columns).astype(dict.fromkeys(floats, "float64"))
 
 
-def weight_reason(weight: float | None, missing: str, summary: str) -> str:
-    """Why an expert counts as it does, in a plain sentence: ``summary`` tells its errors, or is empty."""
-    if weight is None:
+class Judged(NamedTuple):
+    """Mean errors of a candidate at earlier dates, and a sentence that tells one; it is empty where there are none."""
+
+    errors: dict[str, float | None]
+    summary: str
+
+
+def candidate_rows(
+    judged: Mapping[str, Judged],
+    weights: Mapping[str, float],
+    missing: Mapping[str, str],
+    training: Training,
+    selection_as_of: date | None,
+    customers: int,
+) -> tuple[CandidateRow, ...]:
+    """Rows of a model table, in the order of ``judged``: the baseline, the experts, and the forecast they make.
+
+    Args:
+        judged: every candidate.
+        weights: of the experts that could be fitted.
+        missing: why the others could not.
+        training: what experts learned from.
+        selection_as_of: the latest date at which candidates were judged, if there is one.
+        customers: of the snapshot, whose histories Pareto/NBD is fitted to.
+    """
+    rows = []
+    for candidate, (errors, summary) in judged.items():
+        known = training.half if candidate.endswith("_half") else training.whole
+        is_trained = candidate in weights and candidate != "btyd"
+        size = sum(len(snapshot.features) for snapshot in known)
+        rows.append(
+            CandidateRow(
+                candidate,
+                candidate == FORECAST,
+                _reason(candidate, weights.get(candidate), missing.get(candidate), summary),
+                selection_as_of,
+                len(known) if is_trained else 0,
+                min(size, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
+                errors,
+                {"weight": weights[candidate]} if candidate in weights else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _reason(candidate: str, weight: float | None, missing: str | None, summary: str) -> str:
+    """Why a candidate counts as it does, in a plain sentence or two."""
+    if candidate == "naive":
+        return f"Not used: the baseline. {summary}".strip()
+    if candidate == FORECAST:
+        counts = "All experts joined."
+    elif weight is None:
         return f"Not used: {missing}."
-    return f"Weight {weight:.2f}." + (f" {summary}" if summary else " No snapshot has matured yet to measure it on.")
+    else:
+        counts = f"Weight {weight:.2f}."
+    return f"{counts} {summary or 'No snapshot has matured yet to measure it on.'}"

@@ -13,9 +13,9 @@ An expert that repeats the recent windows was tried and left out: on no log of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -196,26 +196,44 @@ class BoostedOrders:
         }
 
 
-def fit_activity(features: pd.DataFrame, training: Training, seed: int) -> dict[str, Expert]:
-    """The experts on whether a customer buys that can be fitted. Raises :class:`NotEnoughData` without Pareto/NBD."""
-    found: dict[str, Expert] = {"btyd": BtydActivity(fit_purchases(features))}
-    for ending, snapshots in (("", training.whole), ("_half", training.half)):
-        try:
-            found[f"boosting{ending}"] = _boosted_activity(snapshots, seed)
-            found[f"regression{ending}"] = _regressed_activity(snapshots, seed)
-        except NotEnoughData:
-            continue
-    return found
+class Fitted(NamedTuple):
+    """Experts by name; and of those that could not be fitted why, as a clause."""
+
+    experts: dict[str, Expert]
+    missing: dict[str, str]
 
 
-def fit_orders(features: pd.DataFrame, training: Training, seed: int) -> dict[str, Expert]:
+def fit_activity(features: pd.DataFrame, training: Training, seed: int) -> Fitted:
+    """The experts on whether a customer buys. Raises :class:`NotEnoughData` without Pareto/NBD."""
+    return _fitted(
+        BtydActivity(fit_purchases(features)),
+        {
+            "boosting": partial(_boosted_activity, training.whole, seed),
+            "regression": partial(_regressed_activity, training.whole, seed),
+            "boosting_half": partial(_boosted_activity, training.half, seed),
+            "regression_half": partial(_regressed_activity, training.half, seed),
+        },
+    )
+
+
+def fit_orders(features: pd.DataFrame, training: Training, seed: int) -> Fitted:
     """The experts on how often a customer who buys does so. Raises :class:`NotEnoughData` without Pareto/NBD."""
-    found: dict[str, Expert] = {"btyd": BtydOrders(fit_purchases(features))}
-    for name, snapshots in (("boosting", training.whole), ("boosting_half", training.half)):
+    return _fitted(
+        BtydOrders(fit_purchases(features)),
+        {
+            "boosting": partial(_boosted_orders, training.whole, seed),
+            "boosting_half": partial(_boosted_orders, training.half, seed),
+        },
+    )
+
+
+def _fitted(btyd: Expert, others: Mapping[str, Callable[[], Expert]]) -> Fitted:
+    found = Fitted({"btyd": btyd}, {})
+    for name, fit in others.items():
         try:
-            found[name] = _boosted_orders(snapshots, seed)
-        except NotEnoughData:
-            continue
+            found.experts[name] = fit()
+        except NotEnoughData as reason:
+            found.missing[name] = str(reason)
     return found
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
+from genome_pipeline.models.forecast.constants import Constants
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Season(NamedTuple):
     customers: int
 
 
-def expected_level(said: Levels, season: Season | None, constants: Constants = CONSTANTS) -> tuple[float, float]:
+def expected_level(said: Levels, season: Season | None, constants: Constants) -> tuple[float, float]:
     """The level to expect, in log-odds, and the variance of its error."""
     if season is None:
         return said.btyd, constants.within_season + _OTHER_VARIANCE

@@ -31,9 +31,10 @@ from genome_pipeline.models.drivers import reference_rows
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
     CandidateRow,
+    Judged,
     abstention,
+    candidate_rows,
     candidate_table,
-    weight_reason,
 )
 from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 from genome_pipeline.models.forecast.experts import BtydActivity, Expert, Training, fit_activity, load_expert
@@ -60,7 +61,6 @@ from genome_pipeline.models.losses import log_losses
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
-    MAXIMUM_TRAINING_ROWS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     origins,
@@ -78,7 +78,6 @@ CANDIDATES = ("naive", *STANDARD, FORECAST)
 NOT_CALIBRATED = (
     "no snapshot that carries a forecast has matured yet: the probability is not calibrated and has no interval"
 )
-NO_OUTCOMES = "no snapshot with enough customers and outcomes had matured early enough to train on"
 
 _TRAINED = ("boosting", "regression")
 """Experts whose level counts: they learned from outcomes over the whole horizon."""
@@ -280,7 +279,7 @@ def _fitted(
     snapshots = usable_snapshots(labelled, as_of)
     training = Training.at(snapshots, as_of, horizon_days)
     try:
-        experts = fit_activity(current, training, seed)
+        experts, missing = fit_activity(current, training, seed)
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
     made = remade(snapshots, as_of, horizon_days, seed, constants)
@@ -303,7 +302,14 @@ def _fitted(
         levelled = [one.buys + shift_to_level(one.buys, logit(share_of(one.bought))) for one in made]
         calibrator = VennAbers.fit(-np.concatenate(levelled), ~np.concatenate([one.bought for one in made]))
         naive_shares = _naive_shares(made[-1].snapshot)
-    rows = _rows(made, names, weights, experts, training, len(current))
+    rows = candidate_rows(
+        {candidate: _judged(candidate, made) for candidate in CANDIDATES},
+        dict(zip(names, weights.tolist(), strict=True)),
+        missing,
+        training,
+        made[-1].snapshot.as_of if made else None,
+        len(current),
+    )
     return RiskModel(
         horizon_days,
         experts,
@@ -328,7 +334,7 @@ def remade(
     as_of: date,
     horizon_days: int,
     seed: int,
-    constants: Constants = CONSTANTS,
+    constants: Constants,
 ) -> tuple[Remade, ...]:
     """The forecast made again at the origins for ``as_of``, oldest first; those that carry no model are left out."""
     found: list[Remade] = []
@@ -349,7 +355,7 @@ def remade(
 @lru_cache(maxsize=KEPT_FITS)
 def _said_at(origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int) -> Mapping[str, Floats]:
     """What each expert says of the customers of an origin, log-odds of shape (customers,)."""
-    experts = fit_activity(origin.features, training, seed)
+    experts, _ = fit_activity(origin.features, training, seed)
     return {name: expert.linear(origin.features, horizon_days) for name, expert in experts.items()}
 
 
@@ -435,44 +441,11 @@ def _naive_churn(features: pd.DataFrame, shares: tuple[float, float]) -> Floats:
     return np.where(numbers(features["recent_purchase_day_count"]) > 0, *shares)
 
 
-def _rows(
-    made: Sequence[Remade],
-    names: Sequence[str],
-    weights: Floats,
-    experts: Mapping[str, Expert],
-    training: Training,
-    customers: int,
-) -> tuple[CandidateRow, ...]:
-    """Rows of the model table: errors at the origins, each expert at the level that was expected there."""
-    weight_of = dict(zip(names, weights.tolist(), strict=True))
-    latest = made[-1].snapshot.as_of if made else None
-    rows = []
-    for candidate in CANDIDATES:
-        judged = [found for one in made if (found := _said_by(candidate, one)) is not None]
-        errors = _mean_errors(judged)
-        summary = f"Log loss {errors['log_loss']:.4f} at {len(judged)} earlier dates." if judged else ""
-        if candidate == FORECAST:
-            reason = "All experts joined. " + (summary or "No snapshot has matured yet to measure it on.")
-        elif candidate == "naive":
-            reason = f"Not used: the baseline. {summary}".strip()
-        else:
-            reason = weight_reason(weight_of.get(candidate), NO_OUTCOMES, summary)
-        known = training.half if candidate.endswith("_half") else training.whole
-        is_trained = candidate in weight_of and candidate != "btyd"
-        count = sum(len(snapshot.features) for snapshot in known)
-        rows.append(
-            CandidateRow(
-                candidate,
-                candidate == FORECAST,
-                reason,
-                latest,
-                len(known) if is_trained else 0,
-                min(count, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
-                errors,
-                {"weight": weight_of[candidate]} if candidate in weight_of else None,
-            )
-        )
-    return tuple(rows)
+def _judged(candidate: str, made: Sequence[Remade]) -> Judged:
+    """Errors of a candidate at the origins, each expert at the level that was expected there."""
+    said = [found for one in made if (found := _said_by(candidate, one)) is not None]
+    errors = _mean_errors(said)
+    return Judged(errors, f"Log loss {errors['log_loss']:.4f} at {len(said)} earlier dates." if said else "")
 
 
 def _said_by(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | None:

@@ -30,12 +30,13 @@ from genome_pipeline.models.forecast.amounts import Amounts
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
     CandidateRow,
+    Judged,
     abstention,
+    candidate_rows,
     candidate_table,
-    weight_reason,
 )
 from genome_pipeline.models.forecast.conformal import ConformalIntervals, fit_intervals
-from genome_pipeline.models.forecast.constants import CONSTANTS
+from genome_pipeline.models.forecast.constants import CONSTANTS, Constants
 from genome_pipeline.models.forecast.errors import (
     ErrorFactor,
     Forecasts,
@@ -45,20 +46,12 @@ from genome_pipeline.models.forecast.errors import (
 )
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
 from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
-from genome_pipeline.models.forecast.risk import (
-    NO_OUTCOMES,
-    Remade,
-    remade,
-    returned_customers,
-    season_of,
-    why_unsupported,
-)
+from genome_pipeline.models.forecast.risk import Remade, remade, returned_customers, season_of, why_unsupported
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     KEPT_FITS,
-    MAXIMUM_TRAINING_ROWS,
     MINIMUM_CUSTOMERS,
     LabelledSnapshot,
     purchase_history,
@@ -105,9 +98,8 @@ class Orders:
     constant: float
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, training: Training, horizon_days: int, seed: int) -> Orders:
-        """Fit on a snapshot, and on labelled ones before it. Raises :class:`NotEnoughData`."""
-        experts = fit_orders(features, training, seed)
+    def join(cls, experts: Mapping[str, Expert], features: pd.DataFrame, horizon_days: int) -> Orders:
+        """Give experts fitted for a snapshot their weights, and the level of those who know the whole horizon."""
         names = [*experts]
         weights = start_weights(STANDARD, names, returned_customers(features))
         said = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
@@ -264,6 +256,7 @@ def fit_value_model(
     horizon_days: int,
     interval_level: float,
     seed: int,
+    constants: Constants = CONSTANTS,
     unobserved_days: int = 0,
 ) -> ValueModel:
     """Fit the forecast of orders and amounts at one snapshot, and intervals on its errors at earlier ones.
@@ -278,6 +271,7 @@ def fit_value_model(
         horizon_days: length of the horizon.
         interval_level: coverage of the prediction intervals, in (0, 1).
         seed: seed of everything random.
+        constants: how far the log's own evidence moves the forecast.
         unobserved_days: days before the snapshot that the log does not reach.
 
     Raises:
@@ -286,7 +280,7 @@ def fit_value_model(
     if (unobserved := why_unobserved(unobserved_days, horizon_days)) is not None:
         return _abstaining(horizon_days, unobserved)
     with threadpool_limits(1):
-        return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed)
+        return _fitted(by_customer(current), labelled, horizon_days, interval_level, seed, constants)
 
 
 def _fitted(
@@ -295,6 +289,7 @@ def _fitted(
     horizon_days: int,
     interval_level: float,
     seed: int,
+    constants: Constants,
 ) -> ValueModel:
     if len(current) < MINIMUM_CUSTOMERS:
         return _abstaining(horizon_days, f"only {len(current)} customers: a value model needs {MINIMUM_CUSTOMERS}")
@@ -302,12 +297,13 @@ def _fitted(
     snapshots = usable_snapshots(labelled, as_of)
     training = Training.at(snapshots, as_of, horizon_days)
     try:
-        orders = Orders.fit(current, training, horizon_days, seed)
+        experts, missing = fit_orders(current, training, seed)
     except NotEnoughData as reason:
         return _abstaining(horizon_days, str(reason))
-    made, season = _made_again(snapshots, as_of, horizon_days, seed)
+    made, season = _made_again(snapshots, as_of, horizon_days, seed, constants)
     if (unsupported := why_unsupported([one for one, _, _ in made], as_of, horizon_days)) is not None:
         return _abstaining(horizon_days, unsupported)
+    orders = Orders.join(experts, current, horizon_days)
     reasons = []
     amounts = None
     try:
@@ -319,8 +315,8 @@ def _fitted(
     if not made:
         reasons.append(NOT_MATURED)
     else:
-        intervals, missing = _intervals(made, interval_level, amounts is not None)
-        reasons += missing
+        intervals, unlearned = _intervals(made, interval_level, amounts is not None)
+        reasons += unlearned
     average = reference_rows(current, seed)
     references = [orders.terms(average, horizon_days).mean(axis=0)]
     references.append(np.zeros_like(references[0]) if amounts is None else amounts.terms(average).mean(axis=0))
@@ -337,7 +333,14 @@ def _fitted(
             seed,
         ),
         "; ".join(reasons) or None,
-        _rows(made, orders, training, len(current), horizon_days),
+        candidate_rows(
+            {candidate: _judged(candidate, made, horizon_days) for candidate in CANDIDATES},
+            dict(zip(orders.experts, orders.weights.tolist(), strict=True)),
+            missing,
+            training,
+            made[-1][0].snapshot.as_of if made else None,
+            len(current),
+        ),
     )
 
 
@@ -358,7 +361,8 @@ def _said_at(
 ) -> tuple[Mapping[str, Floats], Floats]:
     """Purchase days of those who buy, by expert and by the forecast, and spend per purchase day, (customers,) each."""
     features = origin.features
-    orders = Orders.fit(features, training, horizon_days, seed)
+    experts, _ = fit_orders(features, training, seed)
+    orders = Orders.join(experts, features, horizon_days)
     forecast = orders.predict(features, horizon_days)
     further = {name: np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
     if _LEVEL_OF_HALF in further:
@@ -370,7 +374,7 @@ def _said_at(
     return {**said, FORECAST: forecast}, amount
 
 
-def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
+def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Constants) -> float:
     """What is expected again of what was missed at the same season before, in the logarithm of further purchase days.
 
     Of those who bought then. By its credibility, as the level of who buys: see :mod:`.level`.
@@ -382,23 +386,23 @@ def _season(made: Sequence[_Made], as_of: date, horizon_days: int) -> float:
     bought = season.bought
     further = float(np.sum(numbers(season.snapshot.outcomes["actual_orders"])[bought] - 1))
     missed = np.log((further + 0.5) / (float(np.sum(said[bought] - 1)) + 0.5))
-    noise = CONSTANTS.within_season + 1 / max(int(bought.sum()), 1)
+    noise = constants.within_season + 1 / max(int(bought.sum()), 1)
     return float(missed * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
 
 
 def _made_again(
-    snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int
+    snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int, constants: Constants
 ) -> tuple[list[_Made], float]:
     """What was said at the origins, oldest first, each with the season expected there; and the season of now."""
     plain: list[_Made] = []
     made: list[_Made] = []
-    for one in remade(snapshots, as_of, horizon_days, seed):
+    for one in remade(snapshots, as_of, horizon_days, seed, constants):
         day = one.snapshot.as_of
         said, amount = _said_at(one.snapshot, Training.at(snapshots, day, horizon_days), horizon_days, seed)
-        factor = np.exp(_season(plain, day, horizon_days))
+        factor = np.exp(_season(plain, day, horizon_days, constants))
         made.append((one, {name: _at_most(1 + (m - 1) * factor, horizon_days) for name, m in said.items()}, amount))
         plain.append((one, said, amount))
-    return made, _season(plain, as_of, horizon_days)
+    return made, _season(plain, as_of, horizon_days, constants)
 
 
 def _at_most(purchase_days: Floats, horizon_days: int) -> Floats:
@@ -432,40 +436,14 @@ def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[
     return Intervals(*found), list(dict.fromkeys(reasons))
 
 
-def _rows(
-    made: Sequence[_Made], orders: Orders, training: Training, customers: int, horizon_days: int
-) -> tuple[CandidateRow, ...]:
-    """Rows of the model table: mean absolute errors at the origins, with the probability to buy expected there."""
-    weight_of = dict(zip(orders.experts, orders.weights.tolist(), strict=True))
-    latest = made[-1][0].snapshot.as_of if made else None
-    rows = []
-    for candidate in CANDIDATES:
-        errors = _errors(candidate, made, horizon_days)
-        error = errors.get("orders_mae")
-        count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
-        summary = "" if error is None else f"Mean absolute error of orders {error:.3f} at {count} earlier dates."
-        if candidate == FORECAST:
-            reason = "All experts joined. " + (summary or "No snapshot has matured yet to measure it on.")
-        elif candidate == "naive":
-            reason = f"Not used: the baseline. {summary}".strip()
-        else:
-            reason = weight_reason(weight_of.get(candidate), NO_OUTCOMES, summary)
-        known = training.half if candidate == _LEVEL_OF_HALF else training.whole
-        is_trained = candidate in weight_of and candidate != "btyd"
-        size = sum(len(snapshot.features) for snapshot in known)
-        rows.append(
-            CandidateRow(
-                candidate,
-                candidate == FORECAST,
-                reason,
-                latest,
-                len(known) if is_trained else 0,
-                min(size, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
-                errors,
-                {"weight": weight_of[candidate]} if candidate in weight_of else None,
-            )
-        )
-    return tuple(rows)
+def _judged(candidate: str, made: Sequence[_Made], horizon_days: int) -> Judged:
+    """Mean absolute errors of a candidate at the origins, with the probability to buy expected there."""
+    errors = _errors(candidate, made, horizon_days)
+    error = errors["orders_mae"]
+    if error is None:
+        return Judged(errors, "")
+    count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
+    return Judged(errors, f"Mean absolute error of orders {error:.3f} at {count} earlier dates.")
 
 
 def _errors(candidate: str, made: Sequence[_Made], horizon_days: int) -> dict[str, float | None]:

@@ -2,7 +2,8 @@ import json
 from datetime import date
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.forecast.candidates import CandidateRow, abstention, candidate_table, weight_reason
+from genome_pipeline.models.forecast.candidates import CandidateRow, Judged, abstention, candidate_rows, candidate_table
+from genome_pipeline.models.forecast.experts import Training
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract
 
 ROW = CandidateRow(
@@ -28,7 +29,25 @@ def test_where_nothing_was_fitted_nothing_is_chosen() -> None:
     assert [(row.is_chosen, row.choice_reason) for row in rows] == [(False, "Not fitted: only 3 customers.")] * 2
 
 
+def reasons(judged: dict[str, Judged]) -> list[str]:
+    rows = candidate_rows(judged, {"btyd": 0.256}, {"boosting": "too few"}, Training((), ()), None, 40)
+    assert [row.training_row_count for row in rows] == [40 if name == "btyd" else 0 for name in judged]
+    assert [row.is_chosen for row in rows] == [name == "forecast" for name in judged]
+    assert [row.parameters for row in rows] == [{"weight": 0.256} if name == "btyd" else None for name in judged]
+    return [row.choice_reason for row in rows]
+
+
 def test_reasons() -> None:
-    assert weight_reason(None, "nothing to train on", "") == "Not used: nothing to train on."
-    assert weight_reason(0.256, "", "Log loss 0.5.") == "Weight 0.26. Log loss 0.5."
-    assert weight_reason(1.0, "", "") == "Weight 1.00. No snapshot has matured yet to measure it on."
+    names = ("naive", "btyd", "boosting", "forecast")
+    assert reasons({name: Judged({}, "Log loss 0.5.") for name in names}) == [
+        "Not used: the baseline. Log loss 0.5.",
+        "Weight 0.26. Log loss 0.5.",
+        "Not used: too few.",
+        "All experts joined. Log loss 0.5.",
+    ]
+    assert reasons({name: Judged({}, "") for name in names}) == [
+        "Not used: the baseline.",
+        "Weight 0.26. No snapshot has matured yet to measure it on.",
+        "Not used: too few.",
+        "All experts joined. No snapshot has matured yet to measure it on.",
+    ]

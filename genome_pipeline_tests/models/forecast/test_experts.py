@@ -36,7 +36,8 @@ def test_outcomes_over_the_horizon_and_half_of_it_are_kept_apart(training: Train
 @pytest.mark.parametrize("target", FITS)
 def test_terms_add_up_and_parameters_come_back(target: str, training: Training) -> None:
     features = LOG.features(NOW)
-    experts = FITS[target](features, training, 0)
+    experts, missing = FITS[target](features, training, 0)
+    assert missing == {}
     assert len(experts) == {"activity": 5, "orders": 3}[target]
     for name, expert in experts.items():
         said = expert.linear(features, HORIZON_DAYS)
@@ -49,12 +50,14 @@ def test_terms_add_up_and_parameters_come_back(target: str, training: Training) 
 
 @pytest.mark.parametrize("target", FITS)
 def test_without_outcomes_there_is_pareto_nbd(target: str) -> None:
-    assert [*FITS[target](LOG.features(NOW), Training((), ()), 0)] == ["btyd"]
+    experts, missing = FITS[target](LOG.features(NOW), Training((), ()), 0)
+    assert [*experts] == ["btyd"]
+    assert set(missing.values()) == {"no snapshot with enough customers had matured early enough to train on"}
 
 
 def test_pareto_nbd_says_its_own_probability_and_orders() -> None:
     features = LOG.features(NOW)
-    activity, orders = (fit(features, Training((), ()), 0)["btyd"] for fit in (fit_activity, fit_orders))
+    activity, orders = (fit(features, Training((), ()), 0).experts["btyd"] for fit in (fit_activity, fit_orders))
     assert isinstance(activity, BtydActivity)
     assert isinstance(orders, BtydOrders)
     history_ = features["frequency_count"], features["recency_days"], features["t_days"]
@@ -70,7 +73,7 @@ def test_pareto_nbd_says_its_own_probability_and_orders() -> None:
 
 def test_silence_takes_from_the_rate_and_never_adds() -> None:
     features = LOG.features(NOW)
-    terms = fit_activity(features, Training((), ()), 0)["btyd"].terms(features, HORIZON_DAYS)
+    terms = fit_activity(features, Training((), ()), 0).experts["btyd"].terms(features, HORIZON_DAYS)
     silence, rate = terms[:, TERMS.index(SILENCE)], terms[:, TERMS.index(PURCHASE_RATE)]
     assert (silence <= 1e-9).all()
     assert silence.min() < -1

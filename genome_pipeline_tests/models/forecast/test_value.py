@@ -8,8 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.forecast.experts import Training
-from genome_pipeline.models.forecast.risk import NO_OUTCOMES, fit_risk_model
+from genome_pipeline.models.forecast.constants import Constants
+from genome_pipeline.models.forecast.experts import Training, fit_orders
+from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import Orders, ValueModel, fit_value_model, naive_value
 from genome_pipeline.models.snapshots import LabelledSnapshot, model_matrix
 from genome_pipeline_tests.models.forecast.forecasts import LEVEL, MONETARY
@@ -51,7 +52,7 @@ def test_orders_of_those_who_buy_are_at_the_level_of_experts_who_know_the_whole_
     """Weighted, in the logarithm of days beyond the first, with the half-horizon expert left out."""
     features = history().features(NOW)
     training = Training.at(history().labelled(NOW), NOW, HORIZON_DAYS)
-    orders = Orders.fit(features, training, HORIZON_DAYS, seed=0)
+    orders = Orders.join(fit_orders(features, training, seed=0).experts, features, HORIZON_DAYS)
     buys = orders.experts["btyd"].purchases.purchase_probability(  # type: ignore[attr-defined]
         features["frequency_count"], features["recency_days"], features["t_days"], HORIZON_DAYS
     )
@@ -65,6 +66,21 @@ def test_orders_of_those_who_buy_are_at_the_level_of_experts_who_know_the_whole_
     assert total(orders.linear(features, HORIZON_DAYS)) == pytest.approx(expected)
     assert model.orders is not None
     assert model.orders.predict(features, HORIZON_DAYS).tolist() == orders.predict(features, HORIZON_DAYS).tolist()
+
+
+def test_how_far_a_season_is_believed_is_told_by_the_constants() -> None:
+    log, at = history(size=300), START + timedelta(days=365 + 120)
+    features, learned = log.features(at), log.labelled(at)
+    believed, doubted = (
+        fit_value_model(features, learned, HORIZON_DAYS, LEVEL, 0, Constants(within_season=variance)).orders
+        for variance in (0.0, 1e12)
+    )
+    experts = fit_orders(features, Training.at(learned, at, HORIZON_DAYS), seed=0).experts
+    without = Orders.join(experts, features, HORIZON_DAYS).constant
+    assert believed is not None
+    assert doubted is not None
+    assert doubted.constant == pytest.approx(without, abs=1e-9)
+    assert abs(believed.constant - without) > 1e-3
 
 
 def test_predictions_and_candidates_keep_the_contract(model: ValueModel, features: pd.DataFrame) -> None:
@@ -117,8 +133,8 @@ def test_without_a_matured_snapshot_pareto_nbd_predicts_without_intervals() -> N
     assert table["choice_reason"].to_dict() == {
         "naive": "Not used: the baseline.",
         "btyd": "Weight 1.00. No snapshot has matured yet to measure it on.",
-        "boosting": f"Not used: {NO_OUTCOMES}.",
-        "boosting_half": f"Not used: {NO_OUTCOMES}.",
+        "boosting": "Not used: no snapshot with enough customers had matured early enough to train on.",
+        "boosting_half": "Not used: no snapshot with enough customers had matured early enough to train on.",
         "forecast": "All experts joined. No snapshot has matured yet to measure it on.",
     }
 
