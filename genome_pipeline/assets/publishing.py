@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from genome_pipeline.assets.stage import OWNERS, Stage
 from genome_pipeline.contracts.tables import TABLES
@@ -59,7 +60,7 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
 
 def _is_forced(context: dg.AssetExecutionContext) -> bool:
     """Whether somebody said so of this run: a run that is executed again takes the config of the first with it."""
-    return bool(context.op_execution_context.op_config["force"]) and context.run.parent_run_id is None
+    return bool(context.op_execution_context.op_config["force"]) and PARENT_RUN_ID_TAG not in context.run.tags
 
 
 published_genome = Stage(

@@ -12,30 +12,33 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import pytest
 
+from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.dagster_server import BIN, DagsterServer, environment
 from genome_pipeline_tests.pipelines import shop
 
 _ASK = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 
 
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
-    folder = tmp_path_factory.mktemp("ui")
-    config = shop(folder)
+@contextmanager
+def serving(config: Path) -> Iterator[DagsterServer]:
+    """`genome ui` on a free port, until it is left."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (folder / "ui.log").open("w")
+    output = config.with_name("ui.log")
+    log = output.open("w")
     process = subprocess.Popen(
         [BIN / "genome", "ui", "--config", str(config), "--port", str(port)],
-        cwd=folder,
+        cwd=config.parent,
         env=environment(),
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -45,8 +48,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
     try:
         deadline = time.monotonic() + 600
         while not _has_loaded(server):
-            assert process.poll() is None, (folder / "ui.log").read_text()
-            assert time.monotonic() < deadline, (folder / "ui.log").read_text()
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
             time.sleep(1)
         yield server
     finally:
@@ -57,6 +60,12 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         log.close()
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
+    with serving(shop(tmp_path_factory.mktemp("ui"))) as server:
+        yield server
 
 
 def _has_loaded(server: DagsterServer) -> bool:
@@ -145,3 +154,111 @@ def test_it_works_in_a_browser_and_another_site_cannot_use_it(
     framed = tab.frames[1]
     assert "customer" not in (framed.content() if framed.url.startswith(ui.address) else "")
     tab.close()
+
+
+_RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId status } } } }"
+_UNFINISHED = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}
+
+
+class Walker:
+    """Somebody who clicks in the UI, and waits for what comes of it."""
+
+    def __init__(self, browser: Any, server: DagsterServer) -> None:
+        self.tab = browser.new_page(viewport={"width": 1600, "height": 1000})
+        self.tab.set_default_timeout(180_000)
+        self._server = server
+        self._seen = {run_id for run_id, _ in self._runs()}
+
+    def open(self, path: str) -> None:
+        self.tab.goto(f"{self._server.address}{path}")
+
+    def click(self, text: str) -> None:
+        """Click the last button of this text: a dialog's comes after the page's."""
+        self.tab.locator(f"button:has-text('{text}')").last.click()
+
+    def choose(self, beside: str, text: str) -> None:
+        """Choose in the menu whose arrow is beside a button."""
+        self.tab.locator(f"button:has-text('{beside}')").first.wait_for()
+        box = self.tab.locator(f"button:has-text('{beside}')").first.bounding_box()
+        self.tab.mouse.click(box["x"] + box["width"] + 12, box["y"] + box["height"] / 2)
+        self.tab.locator(f"text={text}").first.click()
+
+    def refresh_last_month(self) -> None:
+        self.open("/locations/genome_pipeline.definitions/jobs/refresh")
+        self.click("Materialize all")
+        self.tab.get_by_role("button", name="Latest").click()
+        self.click("Launch")
+
+    def publish(self) -> None:
+        self.open("/assets/published_genome")
+        self.click("Materialize")
+
+    def cancel(self, run_id: str) -> None:
+        self.open(f"/runs/{run_id}")
+        self.click("Terminate")
+        self.tab.locator("[class*=dialog] button:has-text('Terminate')").last.click()
+        self._outcome(run_id)
+        self.open(f"/runs/{run_id}")
+
+    def started(self) -> str:
+        """The id of the run that was asked for, when it has begun."""
+        deadline = time.monotonic() + 300
+        while not (new := [run_id for run_id, status in self._runs() if run_id not in self._seen]):
+            assert time.monotonic() < deadline, "no run was launched"
+            time.sleep(0.5)
+        self._seen.update(new)
+        return new[0]
+
+    def ended(self) -> str:
+        """How the run that was asked for ended; its page is open then."""
+        run_id = self.started()
+        status = self._outcome(run_id)
+        self.open(f"/runs/{run_id}")
+        return status
+
+    def _outcome(self, run_id: str) -> str:
+        deadline = time.monotonic() + 900
+        while (status := dict(self._runs())[run_id]) in _UNFINISHED:
+            assert time.monotonic() < deadline, status
+            time.sleep(0.5)
+        return status
+
+    def _runs(self) -> list[tuple[str, str]]:
+        return [(run["runId"], run["status"]) for run in self._server.ask(_RUNS)["runsOrError"]["results"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_whatever_is_clicked_nothing_refused_is_published(early_shop: Path, browser: Any, tmp_path: Path) -> None:
+    settings = load_settings(early_shop)
+    log = tmp_path / "log.csv"
+    header, *lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = ["," + line.split(",", 1)[1] if line.split(",")[2].startswith("2020-07") else line for line in lines]
+    log.write_text(header + "".join(lines), encoding="utf-8")
+    published = settings.published_path.read_bytes()
+    with serving(early_shop) as server:
+        walk = Walker(browser, server)
+        walk.refresh_last_month()
+        assert walk.ended() == "FAILURE"
+        walk.publish()
+        assert walk.ended() == "FAILURE"
+        walk.tab.wait_for_selector("text=say force: true")
+        walk.refresh_last_month()
+        walk.cancel(walk.started())
+        walk.choose("Re-execute", "From failure")
+        assert walk.ended() == "FAILURE"
+        walk.publish()
+        assert walk.ended() == "FAILURE"
+        assert settings.published_path.read_bytes() == published
+
+        walk.open("/assets/published_genome")
+        walk.choose("Materialize", "Open launchpad")
+        walk.tab.wait_for_selector("text=force: false")
+        walk.tab.mouse.click(600, 300)
+        walk.tab.keyboard.press("Control+a")
+        walk.tab.keyboard.insert_text("ops: {published_genome: {config: {force: true}}}")
+        walk.click("Materialize")
+        assert walk.ended() == "SUCCESS"
+    with duckdb.connect(str(settings.published_path), read_only=True) as connection:
+        (forced_past,) = connection.execute("SELECT arg_max(forced_past, published_at) FROM pipeline_runs").fetchone()
+    assert forced_past.startswith("check quarantined_share of quarantined_transactions of 2020-07-01 failed")
