@@ -9,6 +9,7 @@ from enum import Enum, auto
 import dagster as dg
 
 from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.errors import ConfigError
 
 _LATER_PERIODS = 1_000
 """Periods that may end while a code location stays loaded."""
@@ -68,5 +69,10 @@ def period_partitions(calendar: Calendar) -> dg.TimeWindowPartitionsDefinition:
 
 
 def period_starts(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
-    """First days of the periods of this run, in order: one partition, or the whole range of a backfill."""
+    """First days of the periods of this run, in order: one partition, or the whole range of a backfill.
+
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a run without a period, as the UI starts of a check alone.
+    """
+    if not context.has_partition_key_range and not context.has_partition_key:
+        raise ConfigError("the run has no period: execute the check, or the asset, for a period")
     return sorted(date.fromisoformat(key) for key in context.partition_keys)

@@ -260,5 +260,7 @@ def test_whatever_is_clicked_nothing_refused_is_published(early_shop: Path, brow
         walk.click("Materialize")
         assert walk.ended() == "SUCCESS"
     with duckdb.connect(str(settings.published_path), read_only=True) as connection:
-        (forced_past,) = connection.execute("SELECT arg_max(forced_past, published_at) FROM pipeline_runs").fetchone()
+        ((forced_past,),) = connection.execute(
+            "SELECT arg_max(forced_past, published_at) FROM pipeline_runs"
+        ).fetchall()
     assert forced_past.startswith("check quarantined_share of quarantined_transactions of 2020-07-01 failed")
