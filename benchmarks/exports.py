@@ -1,18 +1,19 @@
 """Whether wide exports beside publishes crash the dashboard or mix versions, and the memory they take.
 
-``python -m benchmarks.exports [--customers 1000000] [--exports 200] [--clients 20] [--publishes 20] [--published F]``
-makes a published file of that many customers (or takes the one at F, made first where it is not there), serves a copy
-of it, and publishes over it, in turn, that file and one with other amounts, while clients export all customers with
-all columns, sorted, half of them as CSV and half as Parquet. First each file is exported while nothing else goes on,
-and compared with it in all columns; each export beside publishes must then be one of these, byte for byte. Writes
-``benchmarks/results/dashboard/exports.json`` and ``.md``; ends with 1 where anything went wrong. On the disk it needs
-four times the file, and some gigabytes for the exports.
+``python -m benchmarks.exports [--customers 1000000] [--exports 200] [--clients 20] [--publishes 20] [--minutes M]
+[--published F]`` makes a published file of that many customers (or takes the one at F, made first where it is not
+there), serves a copy of it, and publishes over it, in turn, that file and one with other amounts, while clients export
+all customers with all columns, sorted, half of them as CSV and half as Parquet. First each file is exported while
+nothing else goes on, and compared with it in all columns; each export beside publishes must then be one of these, byte
+for byte. Writes ``benchmarks/results/dashboard/exports.json`` and ``.md``; ends with 1 where anything went wrong. On
+the disk it needs five times the file, and some gigabytes for the exports.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import queue
 import shutil
@@ -93,8 +94,9 @@ def _publish(file: Path, target: Path) -> None:
 class _Trial:
     """Counts what happens while clients, a visitor and a publisher are at work."""
 
-    def __init__(self, address: str, wanted: set[_Digest]) -> None:
+    def __init__(self, address: str, wanted: set[_Digest], minutes: float) -> None:
         self.address, self.wanted = address, wanted
+        self.ends = time.monotonic() + 60 * minutes
         self.done = threading.Event()
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -102,8 +104,8 @@ class _Trial:
         self.work: queue.Queue[int] = queue.Queue()
 
     def export(self) -> None:
-        """Take one export after another until there is none left."""
-        while True:
+        """Take one export after another until there is none left, or no time."""
+        while time.monotonic() < self.ends:
             try:
                 number = self.work.get_nowait()
             except queue.Empty:
@@ -147,13 +149,15 @@ class _Trial:
     def publish(self, files: list[Path], target: Path, publishes: int, exports: int) -> None:
         """Publish the files in turn, spread evenly over the exports."""
         for turn in range(publishes):
-            while self.work.qsize() > exports * (1 - (turn + 1) / (publishes + 1)) and not self.done.is_set():
+            while self.work.qsize() > exports * (1 - (turn + 1) / (publishes + 1)):
+                if time.monotonic() > self.ends:
+                    return
                 time.sleep(0.1)
             _publish(files[turn % len(files)], target)
             self.counts["publishes"] += 1
 
 
-def run(published: Path, folder: Path, exports: int, clients: int, publishes: int) -> dict[str, Any]:
+def run(published: Path, folder: Path, exports: int, clients: int, publishes: int, minutes: float) -> dict[str, Any]:
     """What became of the exports, in numbers; ``problems`` is empty where all went well."""
     target, other = folder / "genome.duckdb", folder / "other.duckdb"
     shutil.copy(published, other)
@@ -175,7 +179,7 @@ def run(published: Path, folder: Path, exports: int, clients: int, publishes: in
                 path.unlink()
                 wanted.add(digest)
         alone = peak_megabytes(process)
-        trial = _Trial(address, wanted)
+        trial = _Trial(address, wanted, minutes)
         for number in range(exports):
             trial.work.put(number)
         started = time.monotonic()
@@ -199,6 +203,7 @@ def run(published: Path, folder: Path, exports: int, clients: int, publishes: in
         "customers": customers,
         "columns": len(COLUMN_NAMES),
         "clients": clients,
+        "exports not begun, as the time was up": trial.work.qsize(),
         "seconds": round(time.monotonic() - started),
         **dict(sorted(trial.counts.items())),
         "slowest export, seconds": round(trial.slowest_export, 1),
@@ -218,6 +223,7 @@ def main() -> None:
     parser.add_argument("--exports", type=int, default=200)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--publishes", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="Begin no export after so many.")
     parser.add_argument("--published", type=Path, help="Take this file; made first where it is not there.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -225,7 +231,7 @@ def main() -> None:
         path = arguments.published or folder / "made.duckdb"
         if not path.exists():
             build(path, arguments.customers)
-        found = run(path, folder, arguments.exports, arguments.clients, arguments.publishes)
+        found = run(path, folder, arguments.exports, arguments.clients, arguments.publishes, arguments.minutes)
     rows = "\n".join(f"| {name} | {value if value != [] else 'none'} |" for name, value in found.items())
     text = f"# Wide exports beside publishes\n\n| what | |\n| --- | --- |\n{rows}\n"
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from genome_pipeline.summary import Published
 _FORMULA = "(^|[;\t\r\n])([ \u00a0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
 _MARKED = r"\1'\2"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*$"
-# Rows of a group are in memory together: of a wide table, 30 MB, where a dashboard's export has 250.
+# Rows of a group are in memory together: of a wide table, 30 MB, where a dashboard's export has 200.
 _FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, ROW_GROUP_SIZE 40960"}
 # What stays as it is in a note: no line break, and none of the marks that part cells.
 _PLAIN = " !#$&'()*+-./:<=>?@[]^_{|}~%\u2212\u2013"

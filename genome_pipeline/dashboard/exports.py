@@ -27,7 +27,7 @@ HELD_AT_ONCE = 8
 MOST_CELLS = 100_000_000
 """Customers times columns of one export: some 2 GB as CSV."""
 
-MEMORY = "250MB"
+MEMORY = "200MB"
 """Of the database that reads, sorts and writes one export, beside the pages': rows beyond it are put aside."""
 
 

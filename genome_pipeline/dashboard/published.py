@@ -22,7 +22,7 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sources.rows import literal
 
 _CATALOG = "published"
-_MEMORY_LIMIT = "400MB"
+_MEMORY_LIMIT = "250MB"
 _MEMORY = "memory.main.remembered"
 _QUERY_SECONDS = 60.0
 _INTERRUPT_AGAIN_SECONDS = 0.1
