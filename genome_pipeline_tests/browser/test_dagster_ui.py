@@ -133,7 +133,7 @@ def test_it_works_in_a_browser_and_another_site_cannot_use_it(
     tab.set_default_timeout(180_000)
     sockets: list[Any] = []
     refused: list[str] = []
-    tab.on("websocket", lambda opened: sockets.append(opened))
+    tab.on("websocket", lambda opened: sockets.append(opened))  # noqa: PLW0108
     tab.on("response", lambda response: refused.append(response.url) if response.status in (400, 403, 405) else None)
     tab.goto(f"{ui.address}/asset-groups")
     tab.wait_for_selector("text=Global asset lineage")
