@@ -1,5 +1,6 @@
 """What holds of every model of purchases: the test class of a model inherits it."""
 
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -59,7 +60,7 @@ def simulate(
     return x, t_x, future
 
 
-class EveryModel:
+class EveryModel(ABC):
     """Tests of a fitted model, of the function that fits it, and of its family."""
 
     model: ClassVar[Any]
@@ -67,9 +68,9 @@ class EveryModel:
     family: ClassVar[Family]
     dropout_comes: ClassVar[DropoutComes]
 
+    @abstractmethod
     def dropout_rate(self, model: Any) -> float:
         """Mean of the rate, or probability, of dropping out."""
-        raise NotImplementedError
 
     def test_the_unit_of_time_and_the_order_of_rows_do_not_matter(self) -> None:
         log = cdnow()
