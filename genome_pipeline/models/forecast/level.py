@@ -4,8 +4,9 @@ The level is the logit of the share of customers who buy within the horizon. Par
 histories alone. It knows no season: at the same season a year before it missed what it is likely to miss now.
 Part of that is expected again, by its credibility (Buhlmann, H. and Straub, E. (1970), "Glaubwuerdigkeit fuer
 Schadensaetze", Bulletin of the Swiss Association of Actuaries 70): ``between / (between + within + sampling)``, with
-the variance between seasons, that of one season from year to year, and that of a share of few customers. Experts that
-learned from outcomes give a second level, corrected in the same way.
+the variance between seasons, that of one season from year to year, and that of a share, and of a forecast, of few
+customers. Experts that learned from outcomes give a second level, corrected in the same way; it counts the less the
+fewer customers came back.
 
 Without such a season the level is that of Pareto/NBD: what it missed lately says nothing of what it will miss, as the
 panel of logs shows (``docs/methodology.md``), and experts trained on a young log take its customers to be as young as
@@ -54,18 +55,25 @@ class Season(NamedTuple):
     customers: int
 
 
-def expected_level(said: Levels, season: Season | None, constants: Constants) -> tuple[float, float]:
-    """The level to expect, in log-odds, and the variance of its error."""
+def expected_level(
+    said: Levels, season: Season | None, learned_share: float, constants: Constants
+) -> tuple[float, float]:
+    """The level to expect, in log-odds, and the variance of its error.
+
+    ``learned_share`` is how much experts that learned from outcomes count here, in [0, 1):
+    :func:`genome_pipeline.models.forecast.weights.learned_share`.
+    """
     if season is None:
         return said.btyd, constants.within_season + _OTHER_VARIANCE
-    sampling = 1 / (season.customers * season.share * (1 - season.share))
+    # Twice that of a share: the level said then was fitted to as few customers.
+    sampling = 2 / (season.customers * season.share * (1 - season.share))
     credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
-    corrected = [said.btyd + credibility * (logit(season.share) - season.said.btyd)]
+    level = said.btyd + credibility * (logit(season.share) - season.said.btyd)
     if said.trained is not None and season.said.trained is not None:
-        corrected.append(said.trained + credibility * (logit(season.share) - season.said.trained))
-    weights = [constants.btyd_level_weight, 1 - constants.btyd_level_weight][: len(corrected)]
+        trained = said.trained + credibility * (logit(season.share) - season.said.trained)
+        level += learned_share * (1 - constants.btyd_level_weight) * (trained - level)
     variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
-    return float(np.average(corrected, weights=weights)), variance
+    return float(level), variance
 
 
 def is_refuted(said: float, share: float, customers: int) -> bool:

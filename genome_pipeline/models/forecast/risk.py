@@ -52,6 +52,7 @@ from genome_pipeline.models.forecast.weights import (
     SEASON_WEIGHT,
     STANDARD,
     Evidence,
+    learned_share,
     learned_weights,
     start_weights,
     weighted,
@@ -286,11 +287,13 @@ def _fitted(
     if (unsupported := why_unsupported(made, as_of, horizon_days)) is not None:
         return _abstaining(horizon_days, unsupported)
     names = [*experts]
-    start = start_weights(STANDARD, names, returned_customers(current))
+    returned = returned_customers(current)
+    start = start_weights(STANDARD, names, returned)
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
     said = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
     score = weighted(said, names, weights)
-    level, variance = expected_level(levels_said(said), _season(made, as_of, horizon_days), constants)
+    season = _season(made, as_of, horizon_days)
+    level, variance = expected_level(levels_said(said), season, learned_share(returned), constants)
     constant = shift_to_level(score, level)
     average = reference_rows(current, seed)
     terms = weighted({name: expert.terms(average, horizon_days) for name, expert in experts.items()}, names, weights)
@@ -342,9 +345,10 @@ def remade(
         with suppress(NotEnoughData):
             training = Training.at(snapshots, origin.as_of, horizon_days)
             log_odds = _said_at(origin, training, horizon_days, seed)
-            names, said = [*log_odds], levels_said(log_odds)
-            score = weighted(log_odds, names, start_weights(STANDARD, names, returned_customers(origin.features)))
-            level, _ = expected_level(said, _season(found, origin.as_of, horizon_days), constants)
+            names, said, returned = [*log_odds], levels_said(log_odds), returned_customers(origin.features)
+            score = weighted(log_odds, names, start_weights(STANDARD, names, returned))
+            season = _season(found, origin.as_of, horizon_days)
+            level, _ = expected_level(said, season, learned_share(returned), constants)
             naive = None
             if training.whole:
                 naive = 1 - _naive_churn(origin.features, _naive_shares(training.whole[-1]))

@@ -58,6 +58,11 @@ class Evidence(NamedTuple):
     weight: float
 
 
+def learned_share(returned_customers: float) -> float:
+    """How much experts that learned from outcomes count, in [0, 1), beside what they do where customers are many."""
+    return returned_customers / (returned_customers + _RETURNED_CUSTOMERS)
+
+
 def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned_customers: float) -> Floats:
     """Weights before any evidence, shape (experts,), summing to 1; ``btyd`` is among the experts.
 
@@ -65,7 +70,7 @@ def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned
     """
     standard = np.array([weights[name] for name in experts])
     alone = np.array([float(name == "btyd") for name in experts])
-    share = returned_customers / (returned_customers + _RETURNED_CUSTOMERS)
+    share = learned_share(returned_customers)
     return np.asarray(share * standard / standard.sum() + (1 - share) * alone)
 
 

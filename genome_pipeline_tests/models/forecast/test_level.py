@@ -18,8 +18,8 @@ from genome_pipeline.models.forecast.level import (
 CONSTANTS = Constants(within_season=0.04, btyd_level_weight=0.4)
 
 
-def expected(said: Levels, season: Season | None) -> tuple[float, float]:
-    return expected_level(said, season, CONSTANTS)
+def expected(said: Levels, season: Season | None, learned_share: float = 1.0) -> tuple[float, float]:
+    return expected_level(said, season, learned_share, CONSTANTS)
 
 
 def test_without_a_season_the_level_is_that_of_pareto_nbd() -> None:
@@ -28,29 +28,32 @@ def test_without_a_season_the_level_is_that_of_pareto_nbd() -> None:
 
 
 def test_what_one_season_missed_is_expected_again_by_its_credibility() -> None:
-    """Of 1,000 customers half bought: credibility .06 / (.06 + .04 + 1 / 250) = 15 / 26, of .2 too much said."""
+    """Of 1,000 customers half bought: credibility .06 / (.06 + .04 + 2 / 250) = 5 / 9, of .2 too much said."""
     season = Season(Levels(0.2, None), 0.5, 1_000)
     level, variance = expected(Levels(-1.0, None), season)
-    assert level == pytest.approx(-1.0 - 0.2 * 15 / 26)
-    assert variance == pytest.approx(0.06 * 11 / 26 + 0.04)
+    assert level == pytest.approx(-1.0 - 0.2 * 5 / 9)
+    assert variance == pytest.approx(0.06 * 4 / 9 + 0.04)
 
 
 def test_experts_that_learned_from_outcomes_give_six_tenths_of_the_level() -> None:
     season = Season(Levels(0.2, 0.1), 0.5, 1_000)
+    btyd, trained = -1.0 - 0.2 * 5 / 9, -0.5 - 0.1 * 5 / 9
     level, _ = expected(Levels(-1.0, -0.5), season)
-    assert level == pytest.approx(0.4 * (-1.0 - 0.2 * 15 / 26) + 0.6 * (-0.5 - 0.1 * 15 / 26))
+    assert level == pytest.approx(0.4 * btyd + 0.6 * trained)
+    of_few, _ = expected(Levels(-1.0, -0.5), season, learned_share=0.5)
+    assert of_few == pytest.approx(0.7 * btyd + 0.3 * trained)
 
 
 @pytest.mark.parametrize(("now", "then"), [(None, 0.1), (-0.5, None)])
 def test_experts_whose_miss_is_not_known_do_not_count(now: float | None, then: float | None) -> None:
     level, _ = expected(Levels(-1.0, now), Season(Levels(0.2, then), 0.5, 1_000))
-    assert level == pytest.approx(-1.0 - 0.2 * 15 / 26)
+    assert level == pytest.approx(-1.0 - 0.2 * 5 / 9)
 
 
 def test_a_season_of_four_customers_is_hardly_believed() -> None:
-    """The share of four has a variance of 1 in log-odds."""
+    """The share of four has a variance of 1 in log-odds, and so has the level that was said of them."""
     level, _ = expected(Levels(0.0, None), Season(Levels(1.0, None), 0.5, 4))
-    assert level == pytest.approx(-0.06 / 1.10)
+    assert level == pytest.approx(-0.06 / 2.10)
 
 
 @pytest.mark.parametrize(
