@@ -46,7 +46,7 @@ _SCALED_UNITS = {Unit.CURRENCY, Unit.PROBABILITY, Unit.SCORE}
 _SERVER = """
 import sys
 from pathlib import Path
-from genome_pipeline.audit import AuditLog
+from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.app import serve
 from genome_pipeline.dashboard.security import Access
 log = AuditLog(Path(sys.argv[3]), None)

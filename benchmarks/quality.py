@@ -28,10 +28,10 @@ horizon_days = 28
 
 def measure(lines: int, folder: Path) -> dict[str, Any]:
     """Seconds of a run over a log of about ``lines`` lines, and those of its checks, by check."""
-    from genome_pipeline.assets import STAGES
-    from genome_pipeline.running import run
+    from genome_pipeline.orchestration.assets.flow import STAGES
+    from genome_pipeline.orchestration.runs.run import run
+    from genome_pipeline.orchestration.runs.staleness import Span
     from genome_pipeline.settings import load_settings
-    from genome_pipeline.staleness import Span
 
     customers = CUSTOMERS.get(lines, max(500, lines // 1_000))
     written = write_log(folder / "log.parquet", lines=lines, customers=customers)

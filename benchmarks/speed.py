@@ -153,9 +153,9 @@ def _job(config: str, job: str, stages: Sequence[str], first: str, last: str) ->
     import dagster as dg
     from dagster._core.utils import make_new_run_id
 
-    from genome_pipeline.assets import STAGES
     from genome_pipeline.definitions import build_definitions
-    from genome_pipeline.instance import open_event_logs, prepare_home
+    from genome_pipeline.orchestration.assets.flow import STAGES
+    from genome_pipeline.orchestration.instance import open_event_logs, prepare_home
     from genome_pipeline.quality.validation import load_great_expectations
     from genome_pipeline.settings import load_settings
 
@@ -187,7 +187,7 @@ def _job(config: str, job: str, stages: Sequence[str], first: str, last: str) ->
 def _genome_run(config: str, home: str) -> dict[str, float]:
     """Seconds of ``genome run`` in a new home, as a command."""
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "genome_pipeline.cli", "run", "--quiet", "--config", config]
+    command = [sys.executable, "-m", "genome_pipeline.command.cli", "run", "--quiet", "--config", config]
     subprocess.run(command, check=True, env={**os.environ, "GENOME_HOME": home})  # noqa: S603, our own command
     return {"run": time.perf_counter() - begun}
 
@@ -197,7 +197,7 @@ def _help() -> dict[str, float]:
     seconds = []
     for _ in range(5):
         begun = time.perf_counter()
-        command = [sys.executable, "-m", "genome_pipeline.cli", "--help"]
+        command = [sys.executable, "-m", "genome_pipeline.command.cli", "--help"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603, our own command
         seconds.append(time.perf_counter() - begun)
     return {"help": min(seconds)}
@@ -206,11 +206,11 @@ def _help() -> dict[str, float]:
 def _plain_calls(config: str, home: str) -> dict[str, float]:
     """Seconds of the bodies of all stages and checks, called one after the other without Dagster; without imports."""
     os.environ["GENOME_HOME"] = home  # of a process of its own
-    from genome_pipeline.assets import STAGES
-    from genome_pipeline.checks import declared_checks
-    from genome_pipeline.partitions import period_partitions
+    from genome_pipeline.orchestration.assets.flow import STAGES
+    from genome_pipeline.orchestration.checks.declared import declared_checks
+    from genome_pipeline.orchestration.partitions import period_partitions
+    from genome_pipeline.orchestration.resources import Pipeline
     from genome_pipeline.quality.validation import load_great_expectations
-    from genome_pipeline.resources import Pipeline
     from genome_pipeline.settings import load_settings
 
     load_great_expectations()
@@ -372,7 +372,7 @@ def _home(folder: Path, log: Path | str, months: int, memory_limit: str) -> Iter
 
 def _stages() -> tuple[list[str], list[str]]:
     """Names of the stages of lines, and of those of snapshots."""
-    from genome_pipeline.assets import LINE_STAGES, SNAPSHOT_STAGES
+    from genome_pipeline.orchestration.assets.flow import LINE_STAGES, SNAPSHOT_STAGES
 
     return [stage.name for stage in LINE_STAGES], [stage.name for stage in SNAPSHOT_STAGES]
 

@@ -27,12 +27,12 @@ from benchmarks.customers import drawn_features, drawn_snapshot
 from benchmarks.panel.btyd import fit_bg_nbd, fit_gamma_gamma
 from benchmarks.panel.data import labelled_data
 from benchmarks.panel.logs import FIVE, LogAbsent
-from genome_pipeline.assets.frames import SNAPSHOT_ROWS
 from genome_pipeline.models.btyd import fit_pareto_nbd
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.snapshots import purchase_history
+from genome_pipeline.orchestration.assets.frames import SNAPSHOT_ROWS
 
 RESULTS = Path(__file__).parent / "results" / "training"
 

@@ -1,45 +1,27 @@
-"""The code location: assets, checks, jobs, schedules and the resource they share. Nothing else."""
+"""The code location: what a run executes, and what starts runs. Nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 
-from genome_pipeline.assets import STAGES
-from genome_pipeline.automation import IN_ONE_PROCESS, expected, jobs, schedules, sensors
-from genome_pipeline.checks import build_checks
-from genome_pipeline.instance import alive
-from genome_pipeline.partitions import period_partitions
+from genome_pipeline.orchestration.automation.maintenance import housekeeping_job, rebuild_job
+from genome_pipeline.orchestration.automation.schedules import schedules
+from genome_pipeline.orchestration.automation.sensors import sensors
+from genome_pipeline.orchestration.graph import build_graph
 from genome_pipeline.privacy import keep_to_owner
-from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings_or_demo
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything Dagster has to know of the pipeline that ``settings`` describe."""
-    partitions = period_partitions(settings.time)
-    return dg.Definitions(
-        assets=expected([stage.build(partitions) for stage in STAGES], settings.time),
-        asset_checks=build_checks(partitions),
-        jobs=jobs(settings),
-        schedules=schedules(settings.time),
-        sensors=sensors(settings),
-        resources={"pipeline": _pipeline(settings)},
-        executor=IN_ONE_PROCESS,
+    return dg.Definitions.merge(
+        build_graph(settings),
+        dg.Definitions(
+            jobs=[rebuild_job(settings), housekeeping_job(settings)],
+            schedules=schedules(settings.time),
+            sensors=sensors(settings),
+        ),
     )
-
-
-def _pipeline(settings: Settings) -> dg.ResourceDefinition:
-    @contextmanager
-    def hand_out(context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        assert context.instance is not None
-        assert context.run_id is not None
-        with alive(context.instance, context.run_id):
-            yield Pipeline.of(settings)
-
-    return dg.ResourceDefinition(hand_out, description="The settings, the warehouse and the stored models.")
 
 
 @dg.definitions

@@ -14,17 +14,17 @@ import duckdb
 import pandas as pd
 import pandas.testing
 
-from genome_pipeline.assets import LINE_STAGES
-from genome_pipeline.assets.drift import gene_drift
-from genome_pipeline.assets.features import customer_features
-from genome_pipeline.assets.ingestion import raw_transactions
-from genome_pipeline.assets.stage import Stage
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.instance import prepare_home
-from genome_pipeline.running import Outcome, run
+from genome_pipeline.orchestration.assets.drift import gene_drift
+from genome_pipeline.orchestration.assets.features import customer_features
+from genome_pipeline.orchestration.assets.ingestion import raw_transactions
+from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.tables import LINE_STAGES
+from genome_pipeline.orchestration.instance import prepare_home
+from genome_pipeline.orchestration.runs.run import Outcome, run
+from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.staleness import Span
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHARED_LOGS = Path(__file__).parents[2] / "shared" / "data"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.alerts import SMTP_PASSWORD_VARIABLE, WEBHOOK_VARIABLE, digest, send_alert
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.alerts import SMTP_PASSWORD_VARIABLE, WEBHOOK_VARIABLE, digest, send_alert
 from genome_pipeline.settings import AlertSettings
 
 

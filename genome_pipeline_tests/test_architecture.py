@@ -10,89 +10,134 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "genome_pipeline"
 
-# A room imports only from rooms named after it, and from the modules that belong to all.
-FORBIDDEN = {
-    "contracts": (
-        "dagster",
-        "duckdb",
-        "genome_pipeline.transforms",
-        "genome_pipeline.models",
-        "genome_pipeline.assets",
-        "genome_pipeline.warehouse",
-        "genome_pipeline.settings",
-    ),
-    "transforms": (
-        "dagster",
-        "duckdb",
-        "genome_pipeline.models",
-        "genome_pipeline.warehouse",
-        "genome_pipeline.assets",
-    ),
-    "models": (
-        "dagster",
-        "duckdb",
-        "ibis",
-        "genome_pipeline.transforms",
-        "genome_pipeline.warehouse",
-        "genome_pipeline.assets",
-    ),
-    "sources": ("dagster", "genome_pipeline.warehouse", "genome_pipeline.assets", "genome_pipeline.models"),
-    "quality": ("dagster", "genome_pipeline.assets", "genome_pipeline.checks", "genome_pipeline.models"),
-    "warehouse": ("dagster", "genome_pipeline.assets", "genome_pipeline.checks", "genome_pipeline.models"),
-    "dashboard": ("dagster", "genome_pipeline.assets", "genome_pipeline.checks", "genome_pipeline.warehouse"),
+# A room imports from rooms of lower floors, and from itself.
+FLOORS = (
+    ("calendar", "duckdb_connection", "errors", "privacy", "sql"),
+    ("contracts", "settings"),
+    ("models", "sources", "transforms"),
+    ("published", "quality", "warehouse"),
+    ("dashboard", "orchestration"),
+    ("command", "definitions"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+# What a room may import of others on its own floor, and of what stands above it.
+NEIGHBOURS = {
+    "settings": {"contracts"},
+    "sources": {"transforms"},
+    "published": {"warehouse"},
+    "quality": {"warehouse"},
+    "orchestration": {"dashboard"},
 }
+
+# Libraries that a room does without.
+BARRED_LIBRARIES = {
+    "contracts": {"dagster", "duckdb"},
+    "transforms": {"dagster", "duckdb"},
+    "models": {"dagster", "duckdb", "ibis"},
+    "sources": {"dagster"},
+    "published": {"dagster"},
+    "quality": {"dagster"},
+    "warehouse": {"dagster"},
+    "dashboard": {"dagster"},
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path): path for path in MODULES}
+
+
+def room_of(module: str) -> str:
+    """The first name under the package; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in NAMES else node.module
 
 
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_imports_point_one_way(room: str) -> None:
+def test_every_module_has_its_floor() -> None:
+    assert {room_of(name) for name in NAMES} - {""} == set(FLOOR)
+
+
+def test_few_modules_are_loose() -> None:
+    assert len([path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]) <= 6
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_imports_point_down(room: str) -> None:
     wrong = [
-        f"{path.relative_to(PACKAGE)}: {name}"
-        for path in (PACKAGE / room).rglob("*.py")
-        for name in imports(path)
-        if any(name == barred or name.startswith(f"{barred}.") for barred in FORBIDDEN[room])
+        f"{name} imports {other}"
+        for name, path in NAMES.items()
+        if room_of(name) == room
+        for other in imports(path)
+        if other.startswith("genome_pipeline.")
+        and (theirs := room_of(other)) not in {room} | NEIGHBOURS.get(room, set())
+        and FLOOR[theirs] >= FLOOR[room]
     ]
     assert wrong == []
 
 
+@pytest.mark.parametrize("room", BARRED_LIBRARIES)
+def test_a_room_does_without_libraries_of_others(room: str) -> None:
+    wrong = [
+        f"{name} imports {library}"
+        for name, path in NAMES.items()
+        if room_of(name) == room
+        for library in {other.partition(".")[0] for other in imports(path)} & BARRED_LIBRARIES[room]
+    ]
+    assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    left = {name: set(imports(path)) & set(NAMES) - {name} for name, path in NAMES.items()}
+    while free := {name for name, needed in left.items() if not needed & set(left)}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert sorted(left) == []
+
+
+def called(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            yield (node.func.id if isinstance(node.func, ast.Name) else node.func.attr), node
+
+
 @pytest.mark.parametrize("room", ["transforms", "models"])
 def test_logic_opens_nothing(room: str) -> None:
-    calls = [
-        f"{path.name}: {node.func.id if isinstance(node.func, ast.Name) else node.func.attr}"
-        for path in (PACKAGE / room).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and (
-            (isinstance(node.func, ast.Name) and node.func.id == "open")
-            or (isinstance(node.func, ast.Attribute) and node.func.attr in ("read_text", "read_bytes", "write_bytes"))
-        )
-    ]
-    assert calls == []
+    opening = {"open", "connect", "read_text", "read_bytes", "write_text", "write_bytes"}
+    assert [
+        f"{path.name}: {name}" for path in (PACKAGE / room).rglob("*.py") for name, _ in called(path) if name in opening
+    ] == []
 
 
 def test_nothing_is_pickled() -> None:
-    assert [path for path in PACKAGE.rglob("*.py") if {"pickle", "joblib", "cloudpickle"} & set(imports(path))] == []
+    assert [path for path in MODULES if {"pickle", "joblib", "cloudpickle"} & set(imports(path))] == []
 
 
 def test_nothing_of_spark_is_imported_for_duckdb() -> None:
-    code = "import sys, genome_pipeline.assets; print([m for m in ('pyspark', 'py4j') if m in sys.modules])"
+    code = (
+        "import sys, genome_pipeline.orchestration.assets;"
+        " print([name for name in ('pyspark', 'py4j') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_command_starts_without_heavy_libraries() -> None:
     heavy = "dagster", "pandas", "sklearn", "ibis", "dash", "plotly", "great_expectations", "pydantic", "rich"
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys, genome_pipeline.cli; print([m for m in {heavy} if m in sys.modules])"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = f"import sys, genome_pipeline.command.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

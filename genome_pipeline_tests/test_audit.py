@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from typer.testing import CliRunner
 
-from genome_pipeline.audit import AuditLog
-from genome_pipeline.cli import app
+from genome_pipeline.command.cli import app
 from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import PrivacyKey

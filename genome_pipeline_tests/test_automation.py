@@ -7,11 +7,12 @@ import dagster as dg
 import pytest
 from dagster import DagsterInstance
 
-from genome_pipeline.assets.stage import REASON_TAG
-from genome_pipeline.automation import schedules, sensors
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.definitions import build_definitions
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.assets.stage import REASON_TAG
+from genome_pipeline.orchestration.automation.schedules import schedules
+from genome_pipeline.orchestration.automation.sensors import sensors
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import shop
 

@@ -16,12 +16,11 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 
-from genome_pipeline import instance as instances
-from genome_pipeline import running
-from genome_pipeline.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.command.forgetting import forget, rows_to_forget
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.forgetting import forget, rows_to_forget
-from genome_pipeline.instance import (
+from genome_pipeline.orchestration import instance as instances
+from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.orchestration.instance import (
     POSTGRES_VARIABLE,
     alive,
     limit_warehouse_pool,
@@ -32,10 +31,13 @@ from genome_pipeline.instance import (
     prune_runs,
     release_dead_runs,
 )
-from genome_pipeline.resources import Pipeline
-from genome_pipeline.running import rebuild, run
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs import rebuild as rebuilding
+from genome_pipeline.orchestration.runs import run as running
+from genome_pipeline.orchestration.runs.rebuild import rebuild
+from genome_pipeline.orchestration.runs.run import run
+from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.staleness import Span
 from genome_pipeline_tests.pipelines import make, shop
 from genome_pipeline_tests.postgres import PASSWORD, running_server
 
@@ -171,7 +173,7 @@ def _stay_at_work(config: Path, command: str, at_work: Event) -> None:
         at_work.set()
         time.sleep(600)
 
-    for module in (instances, running):
+    for module in (instances, running, rebuilding):
         setattr(module, "open_instance", stay)  # noqa: B010, what it takes the place of is another type
     _COMMANDS[command](load_settings(config))
 

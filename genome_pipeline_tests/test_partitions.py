@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.partitions import period_starts
+from genome_pipeline.orchestration.partitions import period_starts
 
 
 def test_a_run_without_a_period_is_told_to_take_one() -> None:

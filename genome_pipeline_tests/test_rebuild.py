@@ -7,8 +7,8 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import ConfigError, RunFailed
-from genome_pipeline.resources import Pipeline
-from genome_pipeline.running import rebuild
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.rebuild import rebuild
 from genome_pipeline.settings import Settings
 from genome_pipeline_tests.landing import HEADER, landing_settings
 

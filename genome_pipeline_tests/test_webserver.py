@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.webserver import Guard, Message
+from genome_pipeline.orchestration.webserver import Guard, Message
 
 
 async def _everyone_in(scope: Message, receive: Any, send: Any) -> None:

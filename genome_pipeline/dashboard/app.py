@@ -22,14 +22,13 @@ from dash.development.base_component import Component
 from markupsafe import Markup, escape
 
 from genome_pipeline import __version__
-from genome_pipeline.audit import AuditLog
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import exports, formats, queries
+from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.callbacks import refuse_malformed
 from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
 from genome_pipeline.dashboard.first_paint import as_html
 from genome_pipeline.dashboard.glossary import description
-from genome_pipeline.dashboard.lookalikes import GROUP_LIMIT
 from genome_pipeline.dashboard.pages import (
     audience,
     confidence,
@@ -42,12 +41,14 @@ from genome_pipeline.dashboard.pages import (
     value,
 )
 from genome_pipeline.dashboard.pages.request import PageRequest, url
-from genome_pipeline.dashboard.published import PublishedFile, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.dashboard.security import Access, Visits, log_failure, protect
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
 from genome_pipeline.dashboard.server import Server
 from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.lookalikes import GROUP_LIMIT
+from genome_pipeline.published.reader import PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.published.versions import PublishedFile
 
 PAGES = {
     page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)

@@ -18,7 +18,7 @@ from dash.development.base_component import Component
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.glossary import description, label
-from genome_pipeline.export import neutral
+from genome_pipeline.published.export import neutral
 
 _TABLE_ROWS = 200
 """Rows of a chart's data shown on the page; the CSV file has them all."""

@@ -13,7 +13,7 @@ import duckdb
 
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.selection import Selection, in_words
-from genome_pipeline.export import write_rows
+from genome_pipeline.published.export import write_rows
 
 EXPORT_SECONDS = 600.0
 """How long one export may take to be made."""
@@ -74,7 +74,7 @@ def audience_file(
     """The customers of a selection as an open file, gone once it is closed, and their number; ``kind``: csv or parquet.
 
     Its head says the snapshot, the selection and the number of customers. Connection and folder are those of
-    :meth:`genome_pipeline.dashboard.published.PublishedFile.connect_alone`: DuckDB writes what it sorts, as rows handed
+    :meth:`genome_pipeline.published.versions.PublishedFile.connect_alone`: DuckDB writes what it sorts, as rows handed
     over to another database, batch by batch, leave a heap in pieces, as large as all of them. Raises
     :class:`ExportRefused` where the selection was not understood, or has too many rows and columns.
     """

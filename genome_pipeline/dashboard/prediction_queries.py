@@ -12,8 +12,8 @@ from typing import Literal
 import duckdb
 import pandas as pd
 
-from genome_pipeline.dashboard.published import remembered_rows
 from genome_pipeline.dashboard.queries import up_to
+from genome_pipeline.published.versions import remembered_rows
 
 Predictor = Literal["model", "naive"]
 Prediction = Literal["expected_spend", "churn_probability"]

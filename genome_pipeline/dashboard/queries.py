@@ -1,6 +1,6 @@
 """Every question the pages and the report ask of the published file.
 
-Each function takes a connection on the file (see :mod:`genome_pipeline.dashboard.published`) and returns a small
+Each function takes a connection on the file (see :mod:`genome_pipeline.published.versions`) and returns a small
 frame: DuckDB aggregates, values are bound as parameters, and identifiers put into SQL come from this module or the
 contracts only. A question about a snapshot sees only what was known at that snapshot.
 """
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.published import remembered, remembered_rows
 from genome_pipeline.dashboard.selection import Selection
-from genome_pipeline.summary import LATEST_CHECKS
+from genome_pipeline.published.reader import LATEST_CHECKS
+from genome_pipeline.published.versions import remembered, remembered_rows
 
 FINGERPRINT_GENES = (
     "frequency_count",

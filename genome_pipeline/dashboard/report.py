@@ -17,8 +17,8 @@ from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard import figures, formats, prediction_figures, prediction_queries, queries
 from genome_pipeline.dashboard.glossary import description
 from genome_pipeline.dashboard.performance import compare, no_performance
-from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline.dashboard.theme import FONT_FAMILY
+from genome_pipeline.published.versions import PublishedFile
 
 _STYLE = f"""
 :root {{ color-scheme: light; }}

@@ -27,7 +27,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from genome_pipeline.audit import AuditLog
+from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.server import MOST_BODY_BYTES
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import DashboardSettings
@@ -148,7 +148,7 @@ class Visits:
         self._log = log
 
     def record(self, event: str, customers: Collection[str] = (), **facts: Any) -> None:
-        """See :meth:`genome_pipeline.audit.AuditLog.record`; adds who it is, and from which address."""
+        """See :meth:`genome_pipeline.dashboard.audit.AuditLog.record`; adds who it is, and from which address."""
         if self._log is None or not flask.has_request_context():
             return
         request = flask.request

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.columns import Column
 from genome_pipeline.contracts.tables import Reference, Table
+from genome_pipeline.sql import identifier, literal
 
 if TYPE_CHECKING:
     from genome_pipeline.quality.expect_no_rows import ExpectNoRows
@@ -152,7 +153,7 @@ ARRANGEMENTS = (
 def checks_of(table: Table) -> tuple[Check, ...]:
     """Every check of the table, in a stable order."""
     not_null = [
-        Check(f"not_null_{name}", f"{name} is never null", (name,), f"{_quoted(name)} IS NULL")
+        Check(f"not_null_{name}", f"{name} is never null", (name,), f"{identifier(name)} IS NULL")
         for name in table.columns
         if name not in table.nullable
     ]
@@ -176,7 +177,7 @@ def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_sl
 
     row_checks = [check for check in checks if check.breach]
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
-    slice_ = f"CAST({_quoted(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
+    slice_ = f"CAST({identifier(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
     queries = [(bundle, _rows_query(table, bundle, slice_)) for bundle in bundles]
     queries += [
         ([check], _broken_query(table, check, check.broken_rows.replace("{within}", within), slice_))
@@ -191,7 +192,7 @@ def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_sl
 
 
 def _bounds(column: Column) -> Check | None:
-    name = _quoted(column.name)
+    name = identifier(column.name)
     is_double = column.type == "DOUBLE"
     low, high = column.minimum, column.maximum
     parts = [f"isfinite({name})"] * is_double
@@ -210,7 +211,7 @@ def _bounds(column: Column) -> Check | None:
 
 
 def _values(column: Column, values: tuple[str, ...]) -> Check:
-    breach = f"{_quoted(column.name)} NOT IN ({', '.join(_literal(value) for value in values)})"
+    breach = f"{identifier(column.name)} NOT IN ({', '.join(literal(value) for value in values)})"
     return Check(f"values_{column.name}", f"{column.name} is one of {', '.join(values)}", (column.name,), breach)
 
 
@@ -221,9 +222,9 @@ def _interval(name: str) -> Check:
 
 
 def _references(reference: Reference) -> list[Check]:
-    ours, theirs = (", ".join(map(_quoted, names)) for names in (reference.columns, reference.their_columns))
+    ours, theirs = (", ".join(map(identifier, names)) for names in (reference.columns, reference.their_columns))
     matching = " AND ".join(
-        f"own.{_quoted(own)} IS NOT DISTINCT FROM other.{_quoted(other)}"
+        f"own.{identifier(own)} IS NOT DISTINCT FROM other.{identifier(other)}"
         for own, other in zip(reference.columns, reference.their_columns, strict=True)
     )
     name, listed = reference.columns[-1], " and ".join(reference.columns)
@@ -251,7 +252,7 @@ def _references(reference: Reference) -> list[Check]:
 def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
     # Rows that break nothing, the usual case, are dropped before any text is made of them.
     broken = ", ".join(
-        f"CASE WHEN {check.breach} THEN struct_pack(check_name := {_literal(check.name)}, example := row_key"
+        f"CASE WHEN {check.breach} THEN struct_pack(check_name := {literal(check.name)}, example := row_key"
         + "".join(f" || ', ' || {_name_and_value(name)}" for name in check.columns if name not in table.key)
         + ") END"
         for check in checks
@@ -269,16 +270,16 @@ def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
 def _broken_query(table: Table, check: Check, broken_rows: str, slice_: str) -> str:
     text = _FOUND.format(count="count(*)", text=_row_key(table))
     found = (
-        f"SELECT {_literal(check.name)} AS check_name, {slice_} AS slice, {text} FROM ({broken_rows})"
+        f"SELECT {literal(check.name)} AS check_name, {slice_} AS slice, {text} FROM ({broken_rows})"
         " GROUP BY ALL HAVING count(*) > 0"
     )
     return _BY_CHECK.format(found=found)
 
 
 def _key_query(table: Table, check: Check, slice_: str) -> str:
-    key = ", ".join(_quoted(name) for name in table.key)
+    key = ", ".join(identifier(name) for name in table.key)
     found = (
-        f"SELECT {_literal(check.name)} AS check_name, slice,"
+        f"SELECT {literal(check.name)} AS check_name, slice,"
         f" {_FOUND.format(count='sum(copies)', text=_row_key(table))} FROM (SELECT {key}, max({slice_}) AS slice,"
         f" count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1) GROUP BY slice"
     )
@@ -290,12 +291,4 @@ def _row_key(table: Table) -> str:
 
 
 def _name_and_value(name: str) -> str:
-    return f"'{name}=' || coalesce(left(CAST({_quoted(name)} AS VARCHAR), {_EXAMPLE_LENGTH}), 'null')"
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"'{name}=' || coalesce(left(CAST({identifier(name)} AS VARCHAR), {_EXAMPLE_LENGTH}), 'null')"

@@ -14,8 +14,9 @@ import duckdb
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, QueriedRows, literal, numbered, path_literal, raw_columns
+from genome_pipeline.sources.rows import Chosen, QueriedRows, numbered, path_literal, raw_columns
 from genome_pipeline.sources.text import compression, open_bytes, open_text, utf8_path
+from genome_pipeline.sql import literal
 
 _DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}

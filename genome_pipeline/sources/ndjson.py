@@ -14,8 +14,9 @@ import duckdb
 
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, literal, path_literal, raw_columns
+from genome_pipeline.sources.rows import Chosen, QueriedRows, path_literal, raw_columns
 from genome_pipeline.sources.text import compression, open_bytes, open_text, utf8_path
+from genome_pipeline.sql import identifier, literal
 
 _SAMPLE_LINES = 1_000
 _KINDS = {list: "array", dict: "object", str: "string", int: "number", float: "number", bool: "boolean"}

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sources import SourceError, SourceFile
-from genome_pipeline.sources.rows import Chosen, QueriedRows, identifier, path_literal, raw_columns
+from genome_pipeline.sources.rows import Chosen, QueriedRows, path_literal, raw_columns
 from genome_pipeline.sources.text import damaged, unreadable
+from genome_pipeline.sql import identifier
 
 _NOT_UTF8 = "is not valid UTF8"
 _ROW_NUMBER = "file_row_number"

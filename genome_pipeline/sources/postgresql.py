@@ -22,7 +22,8 @@ from adbc_driver_manager.dbapi import Connection, Cursor
 
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable
-from genome_pipeline.sources.rows import Chosen, Rows, identifier, raw_columns
+from genome_pipeline.sources.rows import Chosen, Rows, raw_columns
+from genome_pipeline.sql import identifier
 
 _NO_SUCH_TABLE = ("42P01", "3F000")
 _PASSWORD = ("password authentication failed", "no password supplied")

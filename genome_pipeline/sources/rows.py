@@ -11,6 +11,7 @@ import duckdb
 
 from genome_pipeline.contracts.tables import RAW_COLUMNS
 from genome_pipeline.duckdb_connection import connect
+from genome_pipeline.sql import literal
 
 Chosen = Mapping[str, int]
 """The mapped columns: our name -> position in the file."""
@@ -73,16 +74,6 @@ def raw_columns(expressions: Mapping[str, str]) -> str:
     """
     names = dict.fromkeys((*RAW_COLUMNS, *(f"raw_{name}" for name in expressions)))
     return ", ".join(f"{expressions.get(name.removeprefix('raw_'), 'NULL::VARCHAR')} AS {name}" for name in names)
-
-
-def identifier(name: str) -> str:
-    """The name, quoted for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """The text, quoted for SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def path_literal(path: Path) -> str:

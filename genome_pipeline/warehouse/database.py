@@ -20,7 +20,7 @@ from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError, TransientError
-from genome_pipeline.sources.rows import literal
+from genome_pipeline.sql import literal
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
 

@@ -23,7 +23,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.columns import Column
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.sources.rows import literal
+from genome_pipeline.sql import literal
 
 BATCH_CUSTOMERS = 100_000
 """Customers whose rows are in memory together while a function is applied to them in this process."""

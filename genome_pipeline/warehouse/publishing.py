@@ -23,6 +23,7 @@ from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import Settings
+from genome_pipeline.sql import literal
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
 from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time, transaction
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES
@@ -91,7 +92,7 @@ def publish(
     record = _run_record(database, settings, run_id, as_of, forced_past)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
-        connection.execute(f"ATTACH '{_quoted(building)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute(f"ATTACH {literal(str(building))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
             connection.register("this_run", record)
             counts = {table.name: _copy(database, table) for table in TABLES.values() if table.is_published}
@@ -176,10 +177,10 @@ def _describe(database: Backend, table: Table) -> None:
 
 
 def _comment(database: Backend, kind: str, name: str, description: str, columns: Sequence[Column]) -> None:
-    database.con.execute(f"COMMENT ON {kind} published.{name} IS '{_quoted(description)}'")
+    database.con.execute(f"COMMENT ON {kind} published.{name} IS {literal(description)}")
     for column in columns:
         text = f"{column.description} Unit: {column.unit}." if column.unit else column.description
-        database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS '{_quoted(text)}'")
+        database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS {literal(text)}")
 
 
 def _run_record(
@@ -209,7 +210,3 @@ def _run_record(
             "forced_past": pd.array([forced_past], dtype="string"),
         }
     )
-
-
-def _quoted(text: object) -> str:
-    return str(text).replace("'", "''")

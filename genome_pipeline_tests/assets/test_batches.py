@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from genome_pipeline.assets.batches import cut_by_rows
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.assets.batches import cut_by_rows
 from genome_pipeline_tests.logs import engine
 
 PERIODS = [date(2024, month, 1) for month in range(1, 6)]

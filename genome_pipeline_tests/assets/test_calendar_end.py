@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.settings import load_settings
-from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline_tests.pipelines import assert_same, measure, shop, shop_config, tables
 
 

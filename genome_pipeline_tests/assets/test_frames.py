@@ -8,14 +8,14 @@ import pandas.testing
 import pytest
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.assets import frames
-from genome_pipeline.assets.frames import (
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.assets import frames
+from genome_pipeline.orchestration.assets.frames import (
     latest_matured,
     provisional_at,
     sampled_frames,
     snapshot_frames,
 )
-from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline_tests.logs import engine

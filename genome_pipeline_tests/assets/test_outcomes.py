@@ -4,8 +4,8 @@ from datetime import date
 
 import pandas as pd
 
-from genome_pipeline.assets.outcomes import made_elsewhere
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.assets.outcomes import made_elsewhere
 from genome_pipeline_tests.logs import engine
 
 TABLE = TABLES["prediction_outcomes"]

@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from genome_pipeline.assets.snapshots import in_threads
+from genome_pipeline.orchestration.assets.snapshots import in_threads
 
 DATES = [date(2024, 1, 1) + timedelta(days=day) for day in range(7)]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType
 
-from genome_pipeline.assets.activity import customer_activity
-from genome_pipeline.assets.features import customer_features
-from genome_pipeline.assets.genome import customer_genome
-from genome_pipeline.assets.stage import Stage
+from genome_pipeline.orchestration.assets.activity import customer_activity
+from genome_pipeline.orchestration.assets.features import customer_features
+from genome_pipeline.orchestration.assets.genome import customer_genome
+from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import materialise, shop
 

@@ -17,7 +17,7 @@ import pytest
 
 from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES
-from genome_pipeline.summary import LATEST_CHECKS
+from genome_pipeline.published.reader import LATEST_CHECKS
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 

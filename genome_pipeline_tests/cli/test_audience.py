@@ -9,11 +9,11 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from genome_pipeline.audience import audience_summary, write_audience
-from genome_pipeline.cli import app
+from genome_pipeline.command.cli import app
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.export import neutral, write_rows
+from genome_pipeline.published.audience import audience_summary, write_audience
+from genome_pipeline.published.export import neutral, write_rows
 from genome_pipeline.settings import Settings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from genome_pipeline import cli
+from genome_pipeline.command import cli
 from genome_pipeline.settings import load_settings
 
 GERMAN_ROWS = [

@@ -9,11 +9,11 @@ import pytest
 
 _SHOWN = "✓ José paid … 5 € to 田中"
 _PRINT = (
-    "from genome_pipeline.console import use_plain_characters; use_plain_characters();"
+    "from genome_pipeline.command.console import use_plain_characters; use_plain_characters();"
     f"from rich.console import Console; Console().print({_SHOWN!r})"
 )
 _WAIT = (
-    "import time; from genome_pipeline import cli, console;"
+    "import time; from genome_pipeline.command import cli, console;"
     "cli.app = lambda: (print('ready', flush=True), time.sleep(60)); cli.main()"
 )
 

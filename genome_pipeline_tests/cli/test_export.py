@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from genome_pipeline import export
 from genome_pipeline.contracts.published import published_schema
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.export import export_tables
-from genome_pipeline.push import push_tables
+from genome_pipeline.published import export
+from genome_pipeline.published.export import export_tables
+from genome_pipeline.published.push import push_tables
 from genome_pipeline.sources import SourceError
 from genome_pipeline_tests.dashboard.published_file import build_published_file
 from genome_pipeline_tests.postgres import PASSWORD, Server, running_server

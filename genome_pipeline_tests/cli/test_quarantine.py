@@ -7,12 +7,12 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from genome_pipeline.cli import app
+from genome_pipeline.command.cli import app
+from genome_pipeline.command.quarantine import quarantine_summary, write_quarantine
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.quarantine import quarantine_summary, write_quarantine
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline import cli
+from genome_pipeline.command import cli
 from genome_pipeline.errors import ConfigError, RunFailed
-from genome_pipeline.failures import sendable
+from genome_pipeline.orchestration.failures import sendable
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import shop_config
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from genome_pipeline.cli import app
+from genome_pipeline.command.cli import app
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.similar import ids_in, lookalikes, similar_customers
 from genome_pipeline.settings import Settings
-from genome_pipeline.similar import ids_in, lookalikes, similar_customers
 
 
 def _command(settings: Settings, *arguments: str) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
+from genome_pipeline.command.terminal import print_summary
+from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings
-from genome_pipeline.summary import summarise
-from genome_pipeline.terminal import print_summary
 
 
 def test_paths_are_shown_as_they_are_whatever_is_in_them(shop_run: Settings) -> None:

@@ -31,7 +31,14 @@ def test_the_command_says_what_is_wrong_and_harms_nothing(case: Command, before:
     case.prepare(tmp_path)
     kept = _contents(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "genome_pipeline.cli", *case.arguments.split(), "--config", tmp_path / "genome.toml"],
+        [
+            sys.executable,
+            "-m",
+            "genome_pipeline.command.cli",
+            *case.arguments.split(),
+            "--config",
+            tmp_path / "genome.toml",
+        ],
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard.published import PublishedFile
+from genome_pipeline.published.versions import PublishedFile
 from genome_pipeline_tests.dashboard.published_file import build_published_file
 
 

@@ -17,9 +17,9 @@ from flask.testing import FlaskClient
 
 from genome_pipeline.dashboard import exports, queries
 from genome_pipeline.dashboard.app import create_app
-from genome_pipeline.dashboard.published import PublishedFile
 from genome_pipeline.dashboard.selection import COLUMN_NAMES, Selection
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.versions import PublishedFile
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]

@@ -12,14 +12,9 @@ import pytest
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import PAGES, render
 from genome_pipeline.dashboard.pages.request import PageRequest
-from genome_pipeline.dashboard.published import (
-    PublishedFile,
-    PublishedFileMissing,
-    PublishedFileUnreadable,
-    remembered_rows,
-)
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.summary import Published
+from genome_pipeline.published.reader import Published, PublishedFileMissing, PublishedFileUnreadable
+from genome_pipeline.published.versions import PublishedFile, remembered_rows
 from genome_pipeline.warehouse.publishing import is_current
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from flask.testing import FlaskClient
 
-from genome_pipeline.cli import main
+from genome_pipeline.command.cli import main
 from genome_pipeline.dashboard import app, security
 from genome_pipeline.dashboard.app import PAGES, create_app
 from genome_pipeline.dashboard.security import Access, Guesses, Sessions

@@ -25,7 +25,7 @@ from genome_pipeline.errors import ConfigError
 _PROGRAM = """
 import sys
 from pathlib import Path
-from genome_pipeline.audit import AuditLog
+from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.app import serve
 from genome_pipeline.dashboard.security import Access
 log = AuditLog(Path(sys.argv[2]), None)

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from genome_pipeline.automation import REFRESH_JOB
 from genome_pipeline.definitions import build_definitions
+from genome_pipeline.orchestration.automation.jobs import REFRESH_JOB
 from genome_pipeline.settings import load_settings
 
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]

@@ -18,7 +18,7 @@ from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tabl
 def genome(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
     return subprocess.run(
-        [sys.executable, "-m", "genome_pipeline.cli", *arguments, "--config", str(config), "--quiet"],
+        [sys.executable, "-m", "genome_pipeline.command.cli", *arguments, "--config", str(config), "--quiet"],
         capture_output=True,
         text=True,
         env=environment,
@@ -105,7 +105,7 @@ def test_a_damaged_warehouse_is_rebuilt(early_shop: Path, place: str) -> None:
 def begun(config: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "genome_pipeline.cli", *arguments, "--config", str(config)],
+        [sys.executable, "-m", "genome_pipeline.command.cli", *arguments, "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

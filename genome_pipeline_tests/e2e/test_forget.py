@@ -22,16 +22,16 @@ from dagster import DagsterInstance
 from rich.console import Console
 from typer.testing import CliRunner
 
-from genome_pipeline.cli import app
+from genome_pipeline.command.cli import app
+from genome_pipeline.command.forgetting import _clear_leftovers, forget, rows_to_forget
+from genome_pipeline.command.terminal import print_forgotten
 from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.export import export_tables
-from genome_pipeline.forgetting import _clear_leftovers, forget, rows_to_forget
-from genome_pipeline.remaking import _MADE_AGAIN, coarse
-from genome_pipeline.running import rebuild
+from genome_pipeline.orchestration.runs.rebuild import rebuild
+from genome_pipeline.orchestration.runs.remaking import _MADE_AGAIN, coarse
+from genome_pipeline.published.export import export_tables
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.terminal import print_forgotten
 from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
 from genome_pipeline_tests.landing import landing_settings

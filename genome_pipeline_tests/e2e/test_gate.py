@@ -13,15 +13,15 @@ import duckdb
 import pytest
 from dagster import DagsterInstance
 
-from genome_pipeline.assets.features import customer_features
-from genome_pipeline.automation import sensors
+from genome_pipeline.command.inspection import pipeline_status
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import RunFailed
-from genome_pipeline.failures import first_cause
-from genome_pipeline.inspection import pipeline_status
-from genome_pipeline.instance import prepare_home
+from genome_pipeline.orchestration.assets.features import customer_features
+from genome_pipeline.orchestration.automation.sensors import sensors
+from genome_pipeline.orchestration.failures import first_cause
+from genome_pipeline.orchestration.instance import prepare_home
+from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.summary import summarise
 from genome_pipeline_tests.pipelines import make, materialise
 
 WRONG = "check contract of customer_features of 2020-03-01 failed: "

@@ -8,13 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.assets import LINE_STAGES
-from genome_pipeline.assets.ingestion import raw_transactions
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.failures import first_cause
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.assets.ingestion import raw_transactions
+from genome_pipeline.orchestration.assets.tables import LINE_STAGES
+from genome_pipeline.orchestration.failures import first_cause
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.staleness import Span, find_stale
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES, ingest
 from genome_pipeline_tests.pipelines import make, materialise, shop_config, split_by_month, write_shop_log
 

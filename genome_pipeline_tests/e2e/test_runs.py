@@ -16,12 +16,12 @@ import pytest
 from dagster import DagsterInstance
 from rich.console import Console
 
+from genome_pipeline.command.terminal import print_card
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.summary import customer_card
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline.summary import customer_card
-from genome_pipeline.terminal import print_card
 from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
 
@@ -389,7 +389,7 @@ def test_a_log_of_customers_and_dates_alone_is_enough(tmp_path: Path) -> None:
 def test_the_command_runs_quietly_and_speaks_json(early_shop: Path) -> None:
     config = early_shop
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
-    genome = [sys.executable, "-m", "genome_pipeline.cli"]
+    genome = [sys.executable, "-m", "genome_pipeline.command.cli"]
     done = subprocess.run(
         [*genome, "run", "--config", config, "--as-of", "2020-04-01", "--json"],
         capture_output=True,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.assets.segments import segment_model, segments
+from genome_pipeline.orchestration.assets.segments import segment_model, segments
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import assert_same, materialise, measure, shop_config, tables, write_shop_log
 

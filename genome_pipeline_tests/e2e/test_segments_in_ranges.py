@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from genome_pipeline.assets.segments import segment_model, segments
 from genome_pipeline.definitions import build_definitions
+from genome_pipeline.orchestration.assets.segments import segment_model, segments
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import assert_same, materialise, measure, shop, shop_config, tables
 

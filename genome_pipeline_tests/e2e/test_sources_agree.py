@@ -14,7 +14,7 @@ import xlsxwriter
 
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import load_settings
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections, valid_lines
 from genome_pipeline.warehouse.database import stored

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from genome_pipeline.assets.value import customer_value
-from genome_pipeline.checks import gate
-from genome_pipeline.failures import first_cause
 from genome_pipeline.models.forecast.value import ValueModel
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.assets.value import customer_value
+from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.failures import first_cause
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import materialise
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import SourceSettings, load_settings
 from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
 from genome_pipeline.warehouse.ingestion import ingest

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.assets.drift import comparable_genes
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.drift import FALSE_ALARM_RATE, gene_drift
+from genome_pipeline.orchestration.assets.drift import comparable_genes
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 

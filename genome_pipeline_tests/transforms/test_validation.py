@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.calendar import Calendar, Period
-from genome_pipeline.checks.input import amounts_multiplied
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.checks.input import amounts_multiplied
 from genome_pipeline.transforms.validation import (
     judged_lines,
     names_changed,

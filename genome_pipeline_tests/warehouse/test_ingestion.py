@@ -11,8 +11,8 @@ import pytest
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.privacy import PrivacyKey
-from genome_pipeline.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
 from genome_pipeline.warehouse.database import WarehouseError

@@ -5,12 +5,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from genome_pipeline.command.inspection import pipeline_status
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.inspection import pipeline_status
-from genome_pipeline.resources import Pipeline
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
-from genome_pipeline.summary import Published
 from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 from genome_pipeline_tests.landing import landing_settings

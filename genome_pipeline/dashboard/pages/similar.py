@@ -13,9 +13,9 @@ from dash.development.base_component import Component
 from genome_pipeline.dashboard import figures, formats, queries
 from genome_pipeline.dashboard.components import chart_panel, labelled, notice, page, panel, table
 from genome_pipeline.dashboard.glossary import description, label
-from genome_pipeline.dashboard.lookalikes import GROUP_LIMIT, lookalikes
 from genome_pipeline.dashboard.pages import customer
 from genome_pipeline.dashboard.pages.request import PageRequest
+from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 
 PATH = "/similar"
 TITLE = "Similar"

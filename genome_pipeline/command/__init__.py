@@ -1,0 +1,1 @@
+"""The `genome` command, and what it shows."""

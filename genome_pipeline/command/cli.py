@@ -1,0 +1,497 @@
+"""The ``genome`` command. Exit 0: done; 1: a check failed and nothing was published; 2: wrong use or config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from genome_pipeline import __version__
+from genome_pipeline.command.console import (
+    another_way_to,
+    interrupted_by,
+    raise_on_signals,
+    shows_all_characters,
+    use_plain_characters,
+)
+from genome_pipeline.errors import ConfigError, RunFailed
+from genome_pipeline.privacy import keep_to_owner
+
+# What takes long to import is imported where it is used: `genome --help` answers at once.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from genome_pipeline.orchestration.runs.run import Progress
+    from genome_pipeline.settings import Settings
+
+app = typer.Typer(
+    name="genome",
+    help="Raw transactions in; segments, value, churn risk, similar customers and confidence out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Config file; default $GENOME_CONFIG, else genome.toml here.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on standard error, never a traceback."""
+    keep_to_owner()
+    use_plain_characters()
+    raise_on_signals()
+    try:
+        app()
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise  # done
+        # Whatever became of it on its way up: Dagster makes a failed step of it, DuckDB an error of its own.
+        if (number := interrupted_by()) is not None:
+            _fail("interrupted; what was published before stays, and the same command takes up from here", 128 + number)
+        _tell(error)
+
+
+def _tell(error: BaseException) -> NoReturn:
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, RunFailed):
+        _fail(f"{error}; nothing was published, what was published before stays", 1)
+    from genome_pipeline.warehouse.faults import in_words
+
+    sentence = in_words(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+    if sentence is None:
+        raise error
+    _fail(sentence, 2)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Customer Genome."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Make the snapshot at this date.")
+    ] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="Make again from this snapshot on ...")
+    ] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="... to this one.")] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what is new in the source, make the snapshots that are missing or stale, and publish."""
+    if as_of and (first or last):
+        raise ConfigError("--as-of goes without --from and --to: give one date, or a range")
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline.command import terminal
+    from genome_pipeline.orchestration.runs.run import run as run_pipeline
+    from genome_pipeline.orchestration.runs.staleness import Span
+    from genome_pipeline.published.summary import summarise
+
+    span = Span(_day(as_of or first), _day(as_of or last))
+    started = time.monotonic()
+    with _alerting(settings, "run"), _progress(silent=quiet or as_json) as progress:
+        outcome = run_pipeline(settings, span, progress)
+    summary = summarise(settings)
+    if outcome.run_id:
+        _tell_of_warnings(settings, summary)
+    facts = {
+        **summary,
+        "snapshots_made": outcome.as_of,
+        "run_id": outcome.run_id,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if as_json:
+        _print_json(facts)
+    elif not quiet:
+        terminal.print_summary(_console(), facts, _config_argument(config))
+
+
+@app.command()
+def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
+    """Make the warehouse anew from the source, and publish: after damage, or under another calendar."""
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline.orchestration.runs.rebuild import rebuild as rebuild_warehouse
+    from genome_pipeline.published.summary import summarise
+
+    with _alerting(settings, "rebuild"), _progress(silent=quiet) as progress:
+        outcome = rebuild_warehouse(settings, progress)
+    _tell_of_warnings(settings, summarise(settings))
+    if not quiet:
+        typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell what is in the warehouse and what is published."""
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.command.inspection import pipeline_status
+
+    facts = pipeline_status(settings)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_status(_console(), facts)
+
+
+@app.command()
+def check(
+    path: Annotated[
+        str | None, typer.Argument(help="A file, folder or glob to look at; without --config, no config is needed.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
+    from genome_pipeline.command import terminal
+    from genome_pipeline.command.inspection import inspect_source
+    from genome_pipeline.settings import DEFAULT_CONFIG, config_path, draft_of, load_draft
+
+    draft = draft_of(path, config) if path else load_draft(config)
+    is_new = path is not None and config is None
+    target = DEFAULT_CONFIG if is_new else config_path(config)
+    facts = inspect_source(draft, target.parent)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_inspection(_console(highlight=False), facts, target, _config_argument(config))
+    if facts["missing"]:
+        raise ConfigError(
+            f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
+            f" `genome check{_config_argument(config)}`"
+        )
+
+
+@app.command()
+def quarantine(
+    config: ConfigOption = None,
+    reason: Annotated[str | None, typer.Option(help="Only the rows with this reason (with --to).")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write the rows to this .csv or .parquet file, to repair.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell which source rows were set aside and why; or write them out for repair."""
+    if reason and not to:
+        raise ConfigError("--reason goes with --to: name the file to write the rows to")
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.command.quarantine import quarantine_summary, write_quarantine
+
+    facts = write_quarantine(settings, to, reason) if to else quarantine_summary(settings)
+    if as_json:
+        _print_json(facts)
+    elif to:
+        _console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
+    else:
+        terminal.print_quarantine(_console(), facts)
+
+
+@app.command()
+def customer(
+    customer_id: Annotated[str, typer.Argument(help="The customer, as named in the source.")],
+    config: ConfigOption = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="At this snapshot; default the latest.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one customer's genome."""
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.published.summary import customer_card
+
+    card = customer_card(settings, settings.stored_id(customer_id), _day(as_of))
+    if as_json:
+        _print_json(card)
+    else:
+        terminal.print_card(_console(), card)
+
+
+@app.command()
+def similar(
+    customer_ids: Annotated[
+        list[str] | None, typer.Argument(help="One customer, to see whom they resemble; or a group, for lookalikes.")
+    ] = None,
+    group: Annotated[Path | None, typer.Option("--from", help="File with the ids of the group, one a line.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Lookalikes to list.")] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show whom a customer resembles and what those did, or who is nearest to a group."""
+    if bool(customer_ids) == bool(group):
+        raise ConfigError("name one customer, several, or a file of them with --from")
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.published.similar import ids_in, lookalikes, similar_customers
+
+    ids = [settings.stored_id(name) for name in (ids_in(group) if group else customer_ids or [])]
+    is_group = group is not None or len(ids) > 1
+    facts = lookalikes(settings, ids, count) if is_group else similar_customers(settings, ids[0])
+    if as_json:
+        _print_json(facts)
+    elif is_group:
+        terminal.print_lookalikes(_console(), facts)
+    else:
+        terminal.print_similar(_console(), facts)
+
+
+@app.command()
+def audience(
+    rule: Annotated[str | None, typer.Argument(help="Rule of the playbook; without it, all are listed.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write its customers to this .csv or .parquet file.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the playbook's audiences with what became of earlier ones; or write one out."""
+    if (rule is None) != (to is None):
+        raise ConfigError("a rule goes with --to FILE: name both, or neither to list the audiences")
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.published.audience import audience_summary, write_audience
+
+    facts = write_audience(settings, rule, to) if rule and to else audience_summary(settings)
+    if as_json:
+        _print_json(facts)
+    elif rule:
+        _console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
+    else:
+        terminal.print_audiences(_console(), facts)
+
+
+@app.command()
+def export(
+    to: Annotated[
+        str | None, typer.Option(help="Folder (default exports/ in the home), or postgresql://user@host/database.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV files for spreadsheets, not Parquet.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
+    settings = _settings(config)
+    if to and "://" in to:
+        if csv:
+            raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
+        from genome_pipeline.published.push import SCHEMA, push_tables
+
+        counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
+    else:
+        from genome_pipeline.published.export import export_tables
+        from genome_pipeline.sources.files import check_is_no_source
+
+        folder, suffix = Path(to) if to else settings.exports_path, ".csv" if csv else ".parquet"
+        check_is_no_source(folder / f"customer_genome{suffix}", settings.source)
+        counts, place = export_tables(settings.published_path, folder, suffix), str(folder)
+    if as_json:
+        _print_json({"place": place, "tables": counts})
+    else:
+        _console(soft_wrap=True).print(
+            f"{len(counts)} tables with {sum(counts.values()):,} rows written to {place}", markup=False, highlight=False
+        )
+
+
+@app.command()
+def forget(
+    customer_ids: Annotated[list[str], typer.Argument(help="The customers, as named in the source.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take customers out of everything that was kept of them, for good, and keep them out."""
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise ConfigError("nothing was removed: it cannot be undone, so say --yes where nobody can be asked")
+    settings = _settings(config)
+    _quieten()
+    from genome_pipeline.command import forgetting, terminal
+
+    if not dry_run:
+        forgetting.key_of(settings)
+    if dry_run or not yes:
+        facts = forgetting.rows_to_forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_rows_to_forget(_console(), facts)
+    if not dry_run:
+        if not yes and not typer.confirm("Remove them? This cannot be undone"):
+            raise ConfigError("nothing was removed")
+        facts = forgetting.forget(settings, customer_ids)
+        if not as_json:
+            terminal.print_forgotten(_console(), facts)
+    if as_json:
+        _print_json(facts)
+
+
+@app.command()
+def dashboard(
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
+) -> None:
+    """Open the dashboard on the published file.
+
+    Elsewhere than on loopback it asks for the password in GENOME_DASHBOARD__PASSWORD, or the token in
+    GENOME_DASHBOARD__TOKEN.
+    """
+    settings = _settings(config)
+    from genome_pipeline.dashboard.app import serve
+    from genome_pipeline.dashboard.audit import AuditLog
+    from genome_pipeline.dashboard.security import Access
+
+    access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
+    log.prepare()
+    _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server has a way of its own to end
+    serve(settings.published_path, access, log, host=host, port=port)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="From this day on; default: the last 100.")
+    ] = None,
+    customer_id: Annotated[
+        str | None, typer.Option("--customer", help="Only what was about this customer, as named in the source.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell who looked at what in the dashboard, and who was not let in."""
+    settings = _settings(config)
+    from genome_pipeline.command import terminal
+    from genome_pipeline.dashboard.audit import audit_entries
+
+    facts = audit_entries(settings, _day(since), customer_id)
+    if as_json:
+        _print_json(facts)
+    else:
+        terminal.print_audit(_console(), facts, None if since else 100)
+
+
+@app.command()
+def ui(
+    config: ConfigOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
+    settings = _settings(config)
+    from genome_pipeline.orchestration.instance import prepare_server
+
+    prepare_server(settings)
+    # Servers that Dagster starts need the command's own environment, and end with it.
+    from genome_pipeline.orchestration.webserver import serve_with_daemon
+
+    serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
+
+
+def _settings(config: Path | None) -> Settings:
+    """The settings, also for every process started from here."""
+    from genome_pipeline.settings import CONFIG_VARIABLE, load_settings
+
+    settings = load_settings(config)
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = str(config.absolute())
+    os.environ["GENOME_HOME"] = str(settings.home.absolute())
+    return settings
+
+
+def _quieten() -> None:
+    """Libraries keep their notices to themselves; errors come through."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _alerting(settings: Settings, command: str) -> Iterator[None]:
+    """Alerts tell of what stops the block, but for somebody who interrupts it."""
+    try:
+        yield
+    except Exception as error:
+        if interrupted_by() is None:
+            from genome_pipeline.orchestration.failures import sendable
+
+            _alert(settings, f"Customer Genome: {command} failed", sendable(error))
+        raise
+
+
+def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
+    from genome_pipeline.orchestration.alerts import digest
+
+    found = digest(summary["failed_checks"], summary["forced_past"])
+    if settings.alerts.warnings and found:
+        _alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
+
+
+def _alert(settings: Settings, subject: str, text: str) -> None:
+    """Send an alert; one that is not taken changes nothing of what the command has done."""
+    from genome_pipeline.orchestration.alerts import send_alert
+
+    try:
+        send_alert(settings.alerts, subject, text)
+    except ConfigError as error:
+        _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Progress]:
+    """Progress of the stages on standard error: a live display in a terminal, plain lines elsewhere."""
+    if silent:
+        yield lambda *_: None
+        return
+    from genome_pipeline.command.terminal import StageProgress
+
+    # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
+    with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:
+        yield progress.report
+
+
+def _console(**options: Any) -> Console:
+    from rich.console import Console
+
+    return Console(**options)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _config_argument(config: Path | None) -> str:
+    return f" --config {config}" if config else ""
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    typer.echo(json.dumps(facts, default=str, ensure_ascii=not shows_all_characters(sys.stdout)))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

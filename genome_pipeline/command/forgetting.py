@@ -1,0 +1,248 @@
+"""``genome forget``: customers taken out of everything that was kept of them, and kept out from then on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.contracts.names import as_name
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.duckdb_connection import connect
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.remaking import fill_published, remake
+from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
+from genome_pipeline.published.export import renew_exports
+from genome_pipeline.settings import Settings
+from genome_pipeline.sql import identifier, literal
+from genome_pipeline.warehouse.erasure import (
+    LeftOut,
+    RemovedRows,
+    databases_under,
+    files_under,
+    known_ids,
+    rewrite_without,
+    rows_of,
+)
+from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline.warehouse.publishing import is_current
+
+
+def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
+    """How many rows each file holds of the customers, as the source names them. Writes nothing.
+
+    Gives ``customer_count``, ``files``: path relative to the home -> table -> rows, and ``files_to_delete``: the files
+    under the home that name one and are nobody's but the user's. Raises :class:`ConfigError` for an id that no file
+    names and that was not forgotten before.
+    """
+    stored = _stored_ids(settings, customer_ids)
+    return {
+        "customer_count": len(stored),
+        "files": _rows_in_files(settings, stored),
+        "files_to_delete": _others_files(settings, stored),
+    }
+
+
+def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
+    """Take the customers out of every file under the home, and leave them out when the source brings them again.
+
+    Each file is replaced in one step; what is interrupted is completed by forgetting them again. What is told of many
+    customers, and held one of them, is made again without (:mod:`~genome_pipeline.orchestration.runs.remaking`). Gives
+    what :func:`rows_to_forget` does, and ``log_text_count``, the messages of Dagster's that named one of them. Raises
+    :class:`ConfigError` as that does, where no key is set or another than before, and while a run of Dagster's server
+    is in progress; another command is waited for.
+    """
+    from genome_pipeline.orchestration.instance import alone_at_work
+
+    key = key_of(settings)
+    with alone_at_work(settings, "`genome forget`"):
+        return _forget(settings, customer_ids, key)
+
+
+def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) -> dict[str, Any]:
+    forgotten = Forgotten.beside(settings.warehouse_path)
+    stored = _stored_ids(settings, customer_ids)
+    forgotten.check_key(key)
+    found = _rows_in_files(settings, stored)
+    pipeline = Pipeline.of(settings)
+
+    from genome_pipeline.command.event_logs import forget_in_logs
+    from genome_pipeline.orchestration.instance import open_instance, release_dead_runs, runs_in_progress
+
+    with open_instance(settings) as instance:
+        dagster_home = Path(instance.root_directory)
+        release_dead_runs(instance)
+        if running := runs_in_progress(instance):
+            raise ConfigError(
+                f"run {running[0]} is in progress, and may hold rows of the customers in memory: let it finish, or"
+                " cancel it, and forget again"
+            )
+
+        def complete_warehouse(copy: Backend, left_out: LeftOut) -> None:
+            remake(copy, pipeline, left_out)
+            _bring_counts_in_line(copy, left_out)
+
+        def complete_published(copy: Backend, left_out: LeftOut) -> None:
+            fill_published(copy, settings.warehouse_path, left_out)
+
+        # First, so that they cannot come back, whatever interrupts the rest.
+        forgotten.add((key.forgotten_mark(as_name(name)) for name in customer_ids), key.fingerprint)
+        rewrite_without(settings.warehouse_path, stored, complete_warehouse)
+        _clear_leftovers(settings)
+        for path in _databases(settings):
+            if path == settings.published_path and is_current(path):
+                rewrite_without(path, stored, complete_published)
+            elif path != settings.warehouse_path and rows_of(path, stored):
+                rewrite_without(path, stored)
+        _forget_in_indexes(pipeline, stored)
+        _renew_what_is_made_from_the_published(settings)
+        log_text_count = forget_in_logs(instance, dagster_home, stored)
+    return {
+        "customer_count": len(stored),
+        "files": found,
+        "files_to_delete": _others_files(settings, stored),
+        "log_text_count": log_text_count,
+    }
+
+
+def key_of(settings: Settings) -> PrivacyKey:
+    """The key of the list of forgotten customers. Raises :class:`ConfigError` where none is set."""
+    if (key := settings.privacy_key) is None:
+        raise ConfigError(
+            "a forgotten customer is known by a keyed hash when the source brings them again, and no key is set:"
+            f" {HOW_TO_MAKE_A_KEY}"
+        )
+    return key
+
+
+def _stored_ids(settings: Settings, customer_ids: Sequence[str]) -> list[str]:
+    """What stands in the tables for the customers, each once. Raises :class:`ConfigError` for one nobody knows."""
+    if not settings.warehouse_path.exists():
+        raise ConfigError(f"nothing has been taken in at {settings.warehouse_path} yet: there is nobody to forget")
+    named = list(dict.fromkeys(map(as_name, customer_ids)))
+    with Pipeline.of(settings).warehouse.open():
+        marks = Forgotten.beside(settings.warehouse_path).marks()
+    key, stored = settings.privacy_key, {name: settings.stored_id(name) for name in named}
+    known = set[str]().union(*(known_ids(path, list(stored.values())) for path in _databases(settings)))
+    unknown = [
+        name
+        for name, id_ in stored.items()
+        if id_ not in known and (key is None or key.forgotten_mark(name) not in marks)
+    ]
+    if unknown:
+        raise ConfigError(
+            f"no customer {', '.join(map(repr, unknown))} is in {settings.home}, and nothing was removed: ids are as in"
+            " the source, with leading zeros"
+        )
+    return list(stored.values())
+
+
+def _rows_in_files(settings: Settings, stored: Sequence[str]) -> dict[str, RemovedRows]:
+    found = {path: rows_of(path, stored) for path in _databases(settings)}
+    return {str(path.relative_to(settings.home)): rows for path, rows in found.items() if rows}
+
+
+def _databases(settings: Settings) -> list[Path]:
+    """Every DuckDB file under the home: the warehouse, what is published, and copies that somebody made."""
+    return databases_under(settings.home)
+
+
+def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
+    """Files under the home that name one of the customers and are not the program's: what somebody wrote there."""
+    own = (
+        settings.artifacts_path,
+        settings.exports_path,
+        settings.exchange_path,
+        settings.dagster_home,
+        settings.published_path.parent,
+        settings.report_path.parent,
+    )
+    found, databases = [], set(_databases(settings))
+    for path in sorted(files_under(settings.home)):
+        is_own = any(path.is_relative_to(folder) for folder in own) or path in databases or path.suffix == ".wal"
+        if not is_own and _names_one(path, stored):
+            found.append(str(path.relative_to(settings.home)))
+    return found
+
+
+def _names_one(path: Path, stored: Sequence[str]) -> bool:
+    if path.suffix.lower() == ".parquet":
+        with suppress(duckdb.Error), connect() as connection:
+            rows = f"read_parquet({literal(str(path))})"
+            texts = [
+                name for name, type_, *_ in connection.execute(f"DESCRIBE FROM {rows}").fetchall() if type_ == "VARCHAR"
+            ]
+            named = " OR ".join(f"trim({identifier(name)}) IN (SELECT unnest($ids))" for name in texts) or "false"
+            values = {"ids": list(stored)} if texts else {}
+            return bool(connection.execute(f"SELECT count(*) > 0 FROM {rows} WHERE {named}", values).fetchall()[0][0])
+    named_in = re.compile("|".join(rf"(?<!\w){re.escape(customer_id)}(?!\w)" for customer_id in stored))
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return any(named_in.search(line) for line in lines)
+
+
+def _clear_leftovers(settings: Settings) -> None:
+    """Remove what runs and erasures that died had begun to write, or had put aside for want of memory."""
+    for path in settings.home.rglob("*.duckdb.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(settings.exchange_path, ignore_errors=True)
+    for folder, pattern in (
+        (settings.published_path.parent, "genome-*.duckdb*"),
+        (settings.published_path.parent, ".*.part*"),
+        (settings.exports_path, ".*.part*"),
+        (settings.report_path.parent, "*.building"),
+        (settings.artifacts_path, "*/.*"),
+    ):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _forget_in_indexes(pipeline: Pipeline, stored: Sequence[str]) -> None:
+    from genome_pipeline.models.similarity import SimilarityIndex
+
+    for path in sorted((pipeline.artifacts.folder / "similarity_index").glob("*.npz")):
+        content = path.read_bytes()
+        index = SimilarityIndex.from_bytes(content)
+        left = index.without(stored)
+        if left is not index:
+            pipeline.artifacts.replace(path, left.to_bytes())
+
+
+def _renew_what_is_made_from_the_published(settings: Settings) -> None:
+    """The report, in which a failed check may name a customer, and the exported tables."""
+    if settings.published_path.exists():
+        renew_exports(settings.published_path, settings.exports_path)
+        if settings.report_path.exists():
+            from genome_pipeline.dashboard.report import write_report
+
+            write_report(settings.published_path, settings.report_path)
+
+
+def _bring_counts_in_line(copy: Backend, left_out: LeftOut) -> None:
+    """What the warehouse tells of its own slices and source files, as they are in the copy."""
+    connection = copy.con
+    for name, leaving in left_out.rows_by_file.items():
+        connection.execute(
+            "UPDATE source_files SET row_count = row_count - $leaving, suppressed_row_count = suppressed_row_count +"
+            " $suppressed WHERE source_file = $name",
+            {"leaving": leaving, "suppressed": up_to_tens(leaving), "name": name},
+        )
+    connection.execute(
+        "UPDATE published_files SET row_count = files.row_count + files.suppressed_row_count FROM source_files AS files"
+        " WHERE files.source_file = published_files.source_file"
+        " AND files.content_hash IS NOT DISTINCT FROM published_files.content_hash"
+    )
+    for name in {*left_out.row_counts, *left_out.sums}:
+        slice_by = TABLES[name].slice_by
+        if slice_by is not None:
+            connection.execute(
+                f"UPDATE written_slices SET row_count = (SELECT count(*) FROM {name}"
+                f" WHERE coalesce({slice_by}::VARCHAR, 'undated') = slice_key) WHERE table_name = ?",
+                [name],
+            )

@@ -1,0 +1,35 @@
+"""``validated_transactions`` -> ``customer_activity``."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.assets.batches import cut_by_rows
+from genome_pipeline.orchestration.assets.frames import check_written
+from genome_pipeline.orchestration.assets.stage import report_rows, table_stage
+from genome_pipeline.orchestration.partitions import Reads, period_starts
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.transforms import activity
+
+TOGETHER_LINES = 4_000_000
+"""Lines of the periods that are summed up together: DuckDB holds sets of products and categories in memory."""
+
+
+@table_stage(
+    "customer_activity",
+    # What was set aside is not read: its checks tell whether what was kept is worth going on with.
+    reads={"validated_transactions": Reads.SAME, "quarantined_transactions": Reads.SAME},
+    kinds={"ibis"},
+)
+def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Sum up what each customer did in the run's periods."""
+    with pipeline.warehouse.open() as database, pipeline.engine.work(database) as work:
+        check_written(database, pipeline, "validated_transactions", period_starts(context))
+        lines = database.table("validated_transactions")
+        for periods in cut_by_rows(database, "validated_transactions", period_starts(context), TOGETHER_LINES):
+            rows = activity.customer_activity(work.share(lines.filter(lines.period_start_date.isin(periods))))
+            written = pipeline.warehouse.replace_slices(
+                database, TABLES["customer_activity"], periods, work.fetch(rows), context.run_id
+            )
+            report_rows(context, pipeline, written)

@@ -1,0 +1,18 @@
+"""The whole flow: the stages that write tables, and those that publish them."""
+
+from __future__ import annotations
+
+from genome_pipeline.orchestration.assets.publishing import published_genome
+from genome_pipeline.orchestration.assets.report import genome_report
+from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.tables import LINE_STAGES, SNAPSHOT_TABLE_STAGES, TABLE_STAGES
+
+_PUBLISHING_STAGES: tuple[Stage, ...] = (published_genome, genome_report)
+
+SNAPSHOT_STAGES: tuple[Stage, ...] = (*SNAPSHOT_TABLE_STAGES, *_PUBLISHING_STAGES)
+"""The stages of which a period needs those before it too, and what is made of all."""
+
+STAGES: tuple[Stage, ...] = (*TABLE_STAGES, *_PUBLISHING_STAGES)
+"""The flow, in the order of the data."""
+
+__all__ = ["LINE_STAGES", "SNAPSHOT_STAGES", "STAGES"]

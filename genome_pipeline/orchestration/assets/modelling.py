@@ -1,0 +1,112 @@
+"""What stages with models have in common: fit on outcomes known by then, store; load, apply to all customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Protocol, TypeVar
+
+import dagster as dg
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.orchestration.assets.frames import (
+    LabelledSnapshots,
+    check_written,
+    customers_at,
+    model_files,
+    observed_at,
+    sampled_frames,
+)
+from genome_pipeline.orchestration.assets.snapshots import in_batches, make_snapshots
+from genome_pipeline.orchestration.assets.stage import report_rows, snapshots
+from genome_pipeline.orchestration.resources import Pipeline
+
+Model = TypeVar("Model")
+
+
+class FittedModel(Protocol):
+    """A fitted model with its table of candidates."""
+
+    def candidates(self, as_of: date) -> pd.DataFrame:
+        """Rows of the model table, but for the artifact file."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """The model as it is stored."""
+        ...
+
+
+def fit_each_snapshot(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    model_table: str,
+    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot], int], FittedModel],
+) -> None:
+    """Fit, store and record a model at each snapshot of the run, from outcomes known by then.
+
+    ``fit`` is given the features, the labelled snapshots, and the days before the snapshot that the log does not reach.
+    """
+    labelled = LabelledSnapshots(pipeline)
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot], int]]:
+        features = sampled_frames(database, dates, pipeline.settings.predict.seed)
+        unobserved = [
+            (as_of - until).days
+            for as_of, until in zip(dates, observed_at(database, pipeline.settings, dates), strict=True)
+        ]
+        return zip((features[as_of] for as_of in dates), labelled.at(database, dates), unobserved, strict=True)
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot], int]) -> list[pd.DataFrame]:
+        model = fit(*inputs)
+        stored = pipeline.artifacts.write(model_table, as_of, ".json", model.to_bytes())
+        return [model.candidates(as_of).assign(artifact_file=stored)]
+
+    make_snapshots(context, pipeline, [model_table], read, make, are_independent=True)
+
+
+def map_each_snapshot(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    model_table: str,
+    table_name: str,
+    load: Callable[[bytes], Model],
+    apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
+    columns: Sequence[str] = (),
+    beside: Mapping[str, Mapping[str, str]] | None = None,
+    divide: Callable[[bytes], Iterable[bytes]] | None = None,
+    merge: Callable[[ir.Table], ir.Table] | None = None,
+) -> None:
+    """Let the engine apply the model stored at each snapshot of the run to all its customers.
+
+    ``load`` makes the model of its bytes, ``apply`` rows of the table of some customers: of all their features, or of
+    the ``columns`` named, with columns of other tables ``beside`` them, each under a name of its own. A large model can
+    be divided; ``merge`` makes the rows of all its parts those of the table.
+    """
+    table, warehouse = TABLES[table_name], pipeline.warehouse
+
+    def read(database: Backend, dates: Sequence[date]) -> dict[date, str]:
+        return model_files(database, model_table, dates)
+
+    for batch, files in in_batches(pipeline, snapshots(context, pipeline), read):
+        with pipeline.engine.exchange() as exchange:
+            with warehouse.open() as database:
+                rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
+                for other, wanted in (beside or {}).items():
+                    check_written(database, pipeline, other, batch)
+                    known = database.table(other)
+                    known = known.select("as_of", "customer_id", **{new: known[old] for new, old in wanted.items()})
+                    rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
+                customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}
+            found: list[str] = []
+            for as_of in batch:
+                stored = pipeline.artifacts.read(files[as_of])
+                parts = divide(stored) if divide else (stored,)
+                found += (exchange.map_customers(customers[as_of], part, load, apply, table.fields) for part in parts)
+            with warehouse.open() as database:
+                made = exchange.get(database, found, merge if len(found) > len(batch) else None)
+                written = warehouse.replace_slices(database, table, batch, made, context.run_id)
+        report_rows(context, pipeline, written)

@@ -1,0 +1,95 @@
+"""The warehouse's customer tables -> the published DuckDB file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.errors import PublicationRefused
+from genome_pipeline.orchestration.assets.stage import OWNERS, Stage
+from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.partitions import Reads
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.quality.gate import in_words
+from genome_pipeline.warehouse.publishing import publish
+
+_SOURCES = tuple(
+    table.name
+    for table in TABLES.values()
+    if table.is_published
+    and table.slice_by is not None
+    and not table.is_made_at_publishing
+    and table.group not in ("ingestion", "bookkeeping")
+)
+
+
+def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+    settings = pipeline.settings
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, settings.time)
+        if obstacles and not _is_forced(context):
+            raise PublicationRefused(
+                f"{in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same, say force:"
+                " true in the run config of published_genome, in a new run of the launchpad"
+            )
+        # What was forced once is told of each time, until it is made again or passes.
+        forced = gate().forced(database.con, settings.time)
+        forced_past = in_words(forced) if forced else None
+        published = publish(database, pipeline.warehouse, settings, context.run_id, forced_past)
+    if forced_past:
+        how = "published by force" if obstacles else "published with what an earlier publication forced"
+        context.log.warning(f"{how}, although {forced_past}")
+    pipeline.artifacts.prune()
+    yield dg.MaterializeResult(
+        asset_key="published_genome",
+        metadata={
+            **({"forced_past": forced_past} if forced_past else {}),
+            "as_of": str(published.as_of),
+            "path": dg.MetadataValue.path(str(published.path)),
+            "dagster/row_count": published.row_counts["customer_genome"],
+            "megabytes": round(published.byte_count / 1e6, 1),
+            "rows": dg.MetadataValue.json(published.row_counts),
+        },
+    )
+
+
+def _is_forced(context: dg.AssetExecutionContext) -> bool:
+    """Whether somebody said so of this run: a run that is executed again takes the config of the first with it."""
+    return bool(context.op_execution_context.op_config["force"]) and PARENT_RUN_ID_TAG not in context.run.tags
+
+
+published_genome = Stage(
+    name="published_genome",
+    specs=(
+        dg.AssetSpec(
+            "published_genome",
+            description="The DuckDB file that BI tools and the dashboard read: every customer table, latest snapshot"
+            " and history, with comments and a data dictionary. Replaced in one step; readers never block a run.",
+            group_name="publishing",
+            owners=list(OWNERS),
+            kinds={"duckdb"},
+            metadata={
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[
+                        dg.TableColumn(table.name, type="table", description=table.description)
+                        for table in TABLES.values()
+                        if table.is_published
+                    ]
+                )
+            },
+        ),
+    ),
+    reads=dict.fromkeys(_SOURCES, Reads.ALL),
+    is_partitioned=False,
+    body=_publish,
+    config={
+        "force": dg.Field(
+            bool,
+            default_value=False,
+            description="Publish even what no blocking check has passed. It is recorded in pipeline_runs and shown.",
+        )
+    },
+)

@@ -1,0 +1,128 @@
+"""``customer_features`` -> ``segment_model`` -> segments, and who moved between them; the mart -> their profiles.
+
+Both stages also read what they made of the period before. Dagster is not told: it would cut a backfill into a run for
+each period, while the periods of a run are made in order, and those of earlier runs are in the warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import SEGMENT_GENES
+from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
+from genome_pipeline.models.segments import SegmentModel, compare_segments, fit_segments
+from genome_pipeline.orchestration.assets.frames import (
+    customers_at,
+    model_files,
+    sampled_frames,
+    snapshot_frames,
+    was_written,
+)
+from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.orchestration.assets.stage import table_stage
+from genome_pipeline.orchestration.partitions import Reads
+from genome_pipeline.orchestration.resources import Pipeline
+
+_NOT_ASSIGNED = ("as_of", "previous_segment_id", "has_moved")
+ASSIGNED_FIELDS = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
+"""What :meth:`SegmentModel.assign` gives."""
+
+_COMPARED = ["customer_id", "segment_id", "segment_name"]
+_SPENT = ["customer_id", "recent_spend_amount"]
+
+_Inputs = tuple[str, str, pd.DataFrame, pd.DataFrame | None]
+"""Genes that were put for the engine, the stored model, recent spend, and the segments before."""
+
+
+@table_stage(
+    "segment_model",
+    "segment_events",
+    reads={"customer_features": Reads.SAME},
+    kinds={"scikitlearn"},
+)
+def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
+    fitted: dict[date, SegmentModel] = {}
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
+        features = sampled_frames(database, dates, pipeline.settings.predict.seed)
+        return [(features[as_of], _model_file(database, pipeline.settings.time.period_start(as_of))) for as_of in dates]
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
+        features, stored_before = inputs
+        previous = fitted.pop(pipeline.settings.time.period_start(as_of), None)
+        if previous is None and stored_before is not None:
+            previous = SegmentModel.from_bytes(pipeline.artifacts.read(stored_before))
+        fitted[as_of] = fit_segments(features, previous, pipeline.settings.predict.seed)
+        stored = pipeline.artifacts.write("segment_model", as_of, ".json", fitted[as_of].to_bytes())
+        return [fitted[as_of].candidates(as_of).assign(artifact_file=stored), fitted[as_of].events(as_of)]
+
+    make_snapshots(context, pipeline, ["segment_model", "segment_events"], read, make)
+
+
+@table_stage(
+    "customer_segments",
+    "segment_migrations",
+    reads={"customer_features": Reads.SAME, "segment_model": Reads.SAME},
+    kinds={"scikitlearn"},
+    name="segments",
+)
+def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Assign every customer to a segment at each snapshot, and tell who moved since the one before."""
+    assigned: dict[date, pd.DataFrame] = {}
+    with pipeline.engine.exchange() as exchange:
+
+        def read(database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
+            before = [pipeline.settings.time.period_start(as_of) for as_of in dates]
+            written = [day for day in before if was_written(database, "customer_segments", day)]
+            previous = snapshot_frames(database, "customer_segments", written, _COMPARED)
+            models = model_files(database, "segment_model", dates)
+            spend = snapshot_frames(database, "customer_features", dates, _SPENT)
+            for as_of, day in zip(dates, before, strict=True):
+                genes = exchange.put(database, customers_at(database, as_of, *(gene.name for gene in SEGMENT_GENES)))
+                yield genes, models[as_of], spend[as_of], previous.get(day)
+
+        def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
+            genes, model, spend, stored_before = inputs
+            found = exchange.map_customers(
+                genes, pipeline.artifacts.read(model), SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
+            )
+            previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
+            compared = compare_segments(exchange.frame(found), spend, previous)
+            assigned[as_of] = compared.customers[_COMPARED]
+            return [compared.customers, compared.migrations]
+
+        make_snapshots(context, pipeline, ["customer_segments", "segment_migrations"], read, make)
+
+
+@table_stage(
+    "segment_profiles", reads={"customer_genome": Reads.SAME, "segment_model": Reads.SAME}, kinds={"scikitlearn"}
+)
+def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Describe the segments of each snapshot, with what is expected of their customers."""
+    read_genome = read_frames("customer_genome", columns=USED_COLUMNS)
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str]]:
+        models = model_files(database, "segment_model", dates)
+        return ((genome, models[as_of]) for as_of, (genome,) in zip(dates, read_genome(database, dates), strict=True))
+
+    def make(_: date, inputs: tuple[pd.DataFrame, str]) -> list[pd.DataFrame]:
+        genome, stored = inputs
+        model = SegmentModel.from_bytes(pipeline.artifacts.read(stored))
+        return [profile_segments(genome, model.described, pipeline.settings.source.currency)]
+
+    make_snapshots(context, pipeline, ["segment_profiles"], read, make)
+
+
+def _model_file(database: Backend, as_of: date) -> str | None:
+    """Stored model of a snapshot, where there is one."""
+    found = database.con.execute(
+        "SELECT artifact_file FROM segment_model WHERE as_of = ? AND is_chosen", [as_of]
+    ).fetchone()
+    return found[0] if found else None

@@ -1,0 +1,83 @@
+"""``customer_features`` -> ``similarity_index`` -> ``customer_neighbors``; and what similar customers did before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES
+from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors, shards
+from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.orchestration.assets.frames import latest_matured
+from genome_pipeline.orchestration.assets.modelling import map_each_snapshot
+from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
+from genome_pipeline.orchestration.assets.stage import table_stage
+from genome_pipeline.orchestration.partitions import Reads
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.transforms.neighbors import best_neighbors
+
+KEPT_INDEXES = 3
+"""Latest snapshots whose index files are kept: they are large, and can be built again."""
+
+
+@table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"faiss"})
+def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Index the scaled genes of every customer at each snapshot."""
+    settings = pipeline.settings
+
+    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        (features,) = inputs
+        index = SimilarityIndex.build(
+            features, settings.similarity.neighbors, settings.similarity.weights.model_dump(), settings.predict.seed
+        )
+        stored = pipeline.artifacts.write("similarity_index", as_of, ".npz", index.to_bytes())
+        return [index.summary(as_of).assign(artifact_file=stored)]
+
+    make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features", columns=GENE_LABELS), make)
+
+
+@table_stage(
+    "customer_neighbors", reads={"customer_features": Reads.SAME, "similarity_index": Reads.SAME}, kinds={"faiss"}
+)
+def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Find the customers most similar to each one at each snapshot, in one part of the index after the other."""
+    map_each_snapshot(
+        context,
+        pipeline,
+        "similarity_index",
+        "customer_neighbors",
+        SimilarityIndex.from_bytes,
+        SimilarityIndex.neighbors_of,
+        columns=[gene.name for gene in SCALED_GENES],
+        divide=shards,
+        merge=lambda found: best_neighbors(found, pipeline.settings.similarity.neighbors),
+    )
+    pipeline.artifacts.keep_latest("similarity_index", KEPT_INDEXES)
+
+
+@table_stage(
+    "matured_neighbors",
+    "neighbor_estimates",
+    reads={"customer_features": Reads.UP_TO_THIS, "prediction_outcomes": Reads.UP_TO_THIS},
+    kinds={"faiss"},
+)
+def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
+    similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
+    read_features = read_frames("customer_features", columns=GENE_LABELS)
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, LabelledSnapshot | None]]:
+        matured = [latest_matured(database, as_of, predict.horizon_days, predict.seed) for as_of in dates]
+        return ((features, then) for (features,), then in zip(read_features(database, dates), matured, strict=True))
+
+    def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
+        return list(
+            matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), predict.seed)
+        )
+
+    tables = ["matured_neighbors", "neighbor_estimates"]
+    make_snapshots(context, pipeline, tables, read, make, are_independent=True)

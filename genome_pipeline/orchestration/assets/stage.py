@@ -1,0 +1,187 @@
+"""How a stage of the flow becomes a Dagster asset: declared here once, the same for all.
+
+Dagster reads annotations at run time, so this module does not postpone them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from genome_pipeline.contracts.columns import AS_READ
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.errors import ConfigError, PublicationRefused, TransientError
+from genome_pipeline.orchestration.partitions import Reads, period_starts
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.warehouse.database import Slice, WrittenSlices
+from genome_pipeline.warehouse.faults import in_words
+
+WAREHOUSE_POOL = "genome_warehouse"
+"""Pool of every step that may open the warehouse: one process holds it at a time."""
+
+REASON_TAG = "genome/reason"
+"""Tag that says what asked for a run."""
+
+ON_COMMAND = "command: genome run"
+
+REFUSED = "publication_refused"
+"""Metadata of a failure that is no mistake of use: a check stands in the way."""
+
+_RETRIES = 3
+_RETRY_SECONDS = 30
+
+OWNERS = ("team:customer-genome",)
+
+Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any] | None"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function that makes one or several assets, with what Dagster has to know of them.
+
+    ``reads`` says which periods of each upstream asset are read, ``config`` what can be said of a run in its config.
+    """
+
+    name: str
+    specs: tuple[dg.AssetSpec, ...]
+    reads: Mapping[str, Reads]
+    is_partitioned: bool
+    body: Body
+    config: Mapping[str, dg.Field] = field(default_factory=dict)
+
+    @property
+    def asset_names(self) -> tuple[str, ...]:
+        """Names of the assets made."""
+        return tuple(spec.key.to_user_string() for spec in self.specs)
+
+    def build(self, partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetsDefinition:
+        """The Dagster definition, cut by ``partitions`` where the stage has periods."""
+
+        @dg.multi_asset(
+            name=self.name,
+            specs=[spec.replace_attributes(deps=self._deps(spec, partitions)) for spec in self.specs],
+            partitions_def=partitions if self.is_partitioned else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
+            pool=WAREHOUSE_POOL,
+            config_schema=dict(self.config) or None,
+        )
+        def _compute(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
+            try:
+                yield from self.body(context, pipeline) or ()
+            except ConfigError as error:
+                is_watched = context.run.tags.get(REASON_TAG) == ON_COMMAND
+                if isinstance(error, TransientError) and not is_watched and context.retry_number < _RETRIES:
+                    context.log.warning(str(error))
+                    raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
+                # A user's mistake: its sentence is the whole message, with no traceback to read through.
+                raise stopped(error, pipeline) from None
+            except Exception as error:
+                raise stopped(error, pipeline) from error
+
+        return _compute
+
+    def _deps(self, spec: dg.AssetSpec, partitions: dg.TimeWindowPartitionsDefinition) -> list[dg.AssetDep]:
+        own = spec.key.to_user_string()
+        made_here = set(self.asset_names) - {own}
+        return [
+            dg.AssetDep(upstream, partition_mapping=reads.mapping(partitions))
+            for upstream, reads in self.reads.items()
+            if upstream not in made_here
+        ]
+
+
+def table_stage(
+    *tables: str, reads: Mapping[str, Reads], kinds: set[str], name: str | None = None
+) -> Callable[[Callable[[dg.AssetExecutionContext, Pipeline], None]], Stage]:
+    """Declare a stage that writes ``tables`` of the contract; description, columns and group come from there."""
+    declared = [TABLES[table] for table in tables]
+
+    def decorate(function: Callable[[dg.AssetExecutionContext, Pipeline], None]) -> Stage:
+        def body(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+            function(context, pipeline)
+            for table in tables:
+                yield dg.MaterializeResult(asset_key=table)
+
+        return Stage(
+            name=name or tables[0],
+            specs=tuple(_spec(table, kinds) for table in declared),
+            reads=reads,
+            is_partitioned=declared[0].slice_by in ("period_start_date", "as_of", "matured_as_of"),
+            body=body,
+        )
+
+    return decorate
+
+
+def stopped(error: Exception, pipeline: Pipeline) -> Exception:
+    """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
+    fault = in_words(error, pipeline.settings.home)
+    if fault is None:
+        return error
+    told = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
+    return dg.Failure(description=fault, metadata=told, allow_retries=False)
+
+
+def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.name,
+        description=f"{table.description}\n\nOne row per {table.grain}; key: {', '.join(table.key)}.",
+        group_name=table.group,
+        owners=list(OWNERS),
+        kinds={"duckdb", *kinds},
+        metadata={
+            "dagster/table_name": table.name,
+            "dagster/column_schema": column_schema(table),
+            "docs": dg.MetadataValue.md(
+                "`docs/data_dictionary.md` (every column), `docs/methodology.md` (how it is computed),"
+                " `docs/operations.md` (what to do when it fails)"
+            ),
+        },
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The contract's columns as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type="as read" if column.type == AS_READ else column.type,
+                description=column.description,
+                tags={"unit": column.unit.name.lower()} if column.unit else {},
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.name in table.nullable, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.fields
+        ]
+    )
+
+
+def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[date]:
+    """The ``as_of`` of every period of this run, in order."""
+    return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
+
+
+def report_rows(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    written: WrittenSlices,
+    facts: Mapping[date, Mapping[str, Any]] | None = None,
+) -> None:
+    """Attach row counts, and the ``facts`` of a slice, to the materialisation of each period; numbers are plotted."""
+    table = TABLES[written.table]
+    for key, rows in written.row_counts.items():
+        if isinstance(key, date):
+            context.add_asset_metadata(
+                {"dagster/partition_row_count": rows, **(facts or {}).get(key, {})},
+                asset_key=table.name,
+                partition_key=_partition_key(pipeline, table, key),
+            )
+
+
+def _partition_key(pipeline: Pipeline, table: Table, key: Slice) -> str:
+    assert isinstance(key, date)
+    return str(pipeline.settings.time.period_start(key) if table.is_snapshot else key)

@@ -1,0 +1,48 @@
+"""The stages that write tables, in the order of the data."""
+
+from __future__ import annotations
+
+from genome_pipeline.orchestration.assets.actions import action_audiences, customer_actions
+from genome_pipeline.orchestration.assets.activity import customer_activity
+from genome_pipeline.orchestration.assets.confidence import customer_confidence
+from genome_pipeline.orchestration.assets.drift import gene_drift
+from genome_pipeline.orchestration.assets.drivers import customer_drivers
+from genome_pipeline.orchestration.assets.features import customer_features
+from genome_pipeline.orchestration.assets.genome import customer_genome
+from genome_pipeline.orchestration.assets.ingestion import raw_transactions
+from genome_pipeline.orchestration.assets.outcomes import model_performance, prediction_outcomes
+from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
+from genome_pipeline.orchestration.assets.segments import segment_model, segment_profiles, segments
+from genome_pipeline.orchestration.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
+from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.validation import validation
+from genome_pipeline.orchestration.assets.value import customer_value, value_model
+
+LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
+"""The stages of which a period needs only its own rows."""
+
+SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
+    customer_features,
+    gene_drift,
+    segment_model,
+    segments,
+    value_model,
+    customer_value,
+    risk_model,
+    customer_risk,
+    customer_drivers,
+    similarity_index,
+    customer_neighbors,
+    customer_confidence,
+    prediction_outcomes,
+    model_performance,
+    neighbor_outcomes,
+    customer_actions,
+    action_audiences,
+    customer_genome,
+    segment_profiles,
+)
+"""The stages of which a period needs those before it too."""
+
+TABLE_STAGES: tuple[Stage, ...] = (raw_transactions, *LINE_STAGES, *SNAPSHOT_TABLE_STAGES)
+"""All of them."""

@@ -1,0 +1,143 @@
+"""Sensors: what watches the source, and what tells of failures and warnings.
+
+Dagster reads annotations at run time, so this module does not postpone them.
+"""
+
+import json
+from hashlib import sha256
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import RUN_KEY_TAG
+
+from genome_pipeline.orchestration.alerts import digest, send_alert
+from genome_pipeline.orchestration.assets.stage import REASON_TAG
+from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, REFRESH, REFRESH_JOB
+from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.failures import first_cause, sendable
+from genome_pipeline.orchestration.instance import AT_WORK, release_dead_runs
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.staleness import Span, find_stale
+from genome_pipeline.published.summary import summarise
+from genome_pipeline.quality.gate import in_words
+from genome_pipeline.settings import Settings
+from genome_pipeline.sources.files import landing_mark
+from genome_pipeline.warehouse import faults
+from genome_pipeline.warehouse.ingestion import files_due
+
+_PUBLISHED = dg.AssetKey("published_genome")
+_UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *AT_WORK]
+
+
+def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """What watches the source, and what tells of failures."""
+    return [
+        _landing_sensor(settings),
+        _failure_sensor(settings),
+        *([_warnings_sensor(settings)] if settings.alerts.warnings else []),
+    ]
+
+
+def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="landing",
+        jobs=[INGEST, REFRESH],
+        minimum_interval_seconds=60,
+        description="Take in source files that are new or changed, then make the periods they touch and the snapshots"
+        " after them, as one run. One thing at a time; what failed is asked for again when the source has changed.",
+    )
+    def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        release_dead_runs(context.instance)
+        if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
+            return dg.SkipReason("a run is at work")
+        known = json.loads(context.cursor or "{}")
+        try:
+            mark = landing_mark(settings.source)
+            if mark is not None and mark != known.get("seen"):
+                # It may still be growing: it is read once it has been the same for two looks.
+                context.update_cursor(json.dumps({**known, "seen": mark}))
+                return dg.SkipReason("the source is changing")
+            if mark is not None and mark != known.get("asked"):
+                request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
+                return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
+            if mark is not None and str(settings.today()) != known.get("looked_at"):
+                # Once a day: the moments of orders that were in the future may come one by one.
+                looked = json.dumps({**known, "looked_at": str(settings.today())})
+                if _has_files_due(settings):
+                    request = dg.RunRequest(job_name=INGEST_JOB, tags={REASON_TAG: "landing: future orders have come"})
+                    return dg.SensorResult([request], cursor=looked)
+                context.update_cursor(looked)
+            return _stale_request(settings, context.instance)
+        except Exception as error:
+            fault = faults.in_words(error, settings.home)
+            if fault is None:
+                raise
+            return dg.SkipReason(fault)
+
+    return landing
+
+
+def _has_files_due(settings: Settings) -> bool:
+    with Pipeline.of(settings, wait_seconds=0).warehouse.open() as database:
+        return bool(files_due(database, settings))
+
+
+def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
+    """Everything stale, as one run. The same state is asked for once: a check that failed fails again."""
+    pipeline = Pipeline.of(settings, wait_seconds=0)
+    planned = (stale := find_stale(pipeline, Span(with_running=True))).one_run()
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, settings.time)
+    waiting = f"nothing is published until this is put right: {in_words(obstacles)}"
+    if planned is None:
+        return dg.SkipReason(waiting if obstacles else "everything is up to date")
+    has_ended = settings.time.as_of(planned.last) <= settings.today()
+    state = [stale.changed_at, planned.first, planned.last, has_ended, settings.results_hash]
+    run_key = sha256(json.dumps(state, default=str).encode()).hexdigest()
+    if obstacles and instance.get_runs_count(RunsFilter(tags={RUN_KEY_TAG: run_key})):
+        return dg.SkipReason(waiting)
+    # The source is read again where its own checks have not passed.
+    source = ["raw_transactions"] if any(found.table_name == "raw_transactions" for found in obstacles) else []
+    return dg.SensorResult(
+        [
+            dg.RunRequest(
+                job_name=REFRESH_JOB,
+                run_key=run_key,
+                tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
+                asset_selection=[dg.AssetKey(name) for name in [*source, *planned.asset_names]],
+            )
+        ]
+    )
+
+
+def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="alert_on_failure",
+        description="Tell of a failed run by command, webhook or mail, as [alerts] and the environment say.",
+    )
+    def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        events = [entry.dagster_event for entry in context.instance.all_logs(run.run_id) if entry.dagster_event]
+        text = sendable(first_cause(events))
+        send_alert(settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", text)
+
+    return alert_on_failure
+
+
+def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=DagsterRunStatus.SUCCESS,
+        name="alert_on_warnings",
+        description="Tell of a run that has published with warnings, or by force, in one message.",
+    )
+    def alert_on_warnings(context: dg.RunStatusSensorContext) -> None:
+        run_id = context.dagster_run.run_id
+        made = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if not any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made):
+            return
+        facts = summarise(settings)
+        found = digest(facts["failed_checks"], facts["forced_past"])
+        if found:
+            send_alert(settings.alerts, f"Customer Genome: published as of {facts['as_of']} with warnings", found)
+
+    return alert_on_warnings

@@ -1,0 +1,1 @@
+"""Asset checks, made from contracts, rules and Great Expectations suites."""

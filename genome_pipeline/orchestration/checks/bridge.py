@@ -1,0 +1,188 @@
+"""How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, stopped
+from genome_pipeline.orchestration.partitions import period_starts
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.quality.gate import WHOLE
+from genome_pipeline.quality.validation import CheckResult
+from genome_pipeline.warehouse.database import slice_key
+
+CheckBody = Callable[[dg.AssetCheckExecutionContext, Pipeline], Sequence[CheckResult]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one asset; a blocking one stops what comes after it when an ERROR is found."""
+
+    asset: str
+    name: str
+    description: str
+    is_blocking: bool
+    body: CheckBody
+
+    def build(self, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
+        """The Dagster definition; a run over a range of periods checks them together."""
+        with warnings.catch_warnings():
+            # Partitions of checks are in preview; the end-to-end tests hold the behaviour relied on here.
+            warnings.simplefilter("ignore", dg.PreviewWarning)
+
+            @dg.asset_check(
+                asset=self.asset,
+                name=self.name,
+                description=self.description,
+                blocking=self.is_blocking,
+                partitions_def=partitions,
+                pool=WAREHOUSE_POOL,
+            )
+            def _check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
+                try:
+                    # Open throughout: DuckDB opens a file that is open in this process in no time.
+                    with pipeline.warehouse.open() as database:
+                        results = self.body(context, pipeline)
+                        pipeline.warehouse.append(database, TABLES["data_quality"], _rows(context, results))
+                        if self.is_blocking and self.asset in TABLES:
+                            outcomes = self._outcomes(context, pipeline, results, partitions is not None)
+                            pipeline.warehouse.record_checked(
+                                database, TABLES[self.asset], self.name, outcomes, context.run.run_id
+                            )
+                except Exception as error:
+                    raise stopped(error, pipeline) from error
+                if context.has_partition_key_range:
+                    yield from self._period_evaluations(context, results)
+                yield _evaluation(results)
+
+        return _check
+
+    def _outcomes(
+        self,
+        context: dg.AssetCheckExecutionContext,
+        pipeline: Pipeline,
+        results: Sequence[CheckResult],
+        is_partitioned: bool,
+    ) -> dict[str, tuple[bool, str]]:
+        """Whether each slice of the run passed, and what was found: what is of no period counts for every one."""
+        table = TABLES[self.asset]
+        judged = [result.period_start_date for result in results if result.period_start_date]
+        periods = sorted({*period_starts(context), *judged}) if is_partitioned else []
+        slices: dict[str, date | None] = {
+            slice_key(pipeline.settings.time.as_of(start) if table.is_snapshot else start): start for start in periods
+        }
+        if not is_partitioned:
+            slices[WHOLE] = None
+        elif table.slice_by in table.nullable:
+            slices[slice_key(None)] = None
+        errors = [result for result in results if not result.is_passed and result.severity == "ERROR"]
+        found = {
+            key: "; ".join(error.observed for error in errors if error.period_start_date in (period, None))
+            for key, period in slices.items()
+        }
+        return {key: (not words, words or "passed") for key, words in found.items()}
+
+    def _period_evaluations(
+        self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
+    ) -> Iterator[dg.AssetCheckEvaluation]:
+        """What was found in each period of a range, which Dagster records of single periods only."""
+        periods = period_starts(context)
+        made = _latest_materializations(context.instance, dg.AssetKey(self.asset), periods)
+        for period in periods:
+            found = _evaluation([result for result in results if result.period_start_date in (period, None)])
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(self.asset),
+                check_name=self.name,
+                passed=found.passed,
+                metadata=found.metadata,
+                severity=found.severity,
+                description=found.description,
+                blocking=self.is_blocking,
+                partition=str(period),
+                target_materialization_data=made.get(str(period)),
+            )
+
+
+def _latest_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, periods: Sequence[date]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """What was made last of each period: Dagster counts an outcome as long as nothing was made after it."""
+    ids = instance.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {str(period) for period in periods}
+    )
+    if not ids:
+        return {}
+    of_these = dg.AssetRecordsFilter(asset_key=asset, storage_ids=list(ids.values()))
+    return {
+        str(record.partition_key): AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in instance.fetch_materializations(of_these, limit=len(ids)).records
+    }
+
+
+def check(asset: str, *, description: str, is_blocking: bool) -> Callable[[CheckBody], Check]:
+    """Declare a check of ``asset``, named as its function."""
+
+    def decorate(function: CheckBody) -> Check:
+        return Check(asset, function.__name__, description, is_blocking, function)
+
+    return decorate
+
+
+def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
+    failed = [result for result in results if not result.is_passed]
+    has_error = any(result.severity == "ERROR" for result in failed)
+    metadata: dict[str, Any] = {"checked": len(results), "failed": len(failed)}
+    if failed:
+        metadata["failures"] = dg.TableMetadataValue(
+            records=[
+                dg.TableRecord(
+                    {
+                        "check": result.check_name,
+                        "period": str(result.period_start_date or ""),
+                        "severity": result.severity,
+                        "observed": result.observed,
+                        "examples": "; ".join(result.examples),
+                    }
+                )
+                for result in failed
+            ],
+            schema=dg.TableSchema(
+                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed", "examples")]
+            ),
+        )
+    details = [record for result in failed for record in result.details]
+    if details:
+        metadata["details"] = dg.TableMetadataValue(
+            records=[dg.TableRecord(record) for record in details],
+            schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in details[0]]),
+        )
+    return dg.AssetCheckResult(
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if has_error or not failed else dg.AssetCheckSeverity.WARN,
+        description="; ".join(result.observed for result in failed) or "all passed",
+        metadata=metadata,
+    )
+
+
+def _rows(context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "run_id": context.run.run_id,
+            "checked_at": datetime.now(UTC).replace(tzinfo=None),
+            "table_name": [result.table_name for result in results],
+            "check_name": [result.check_name for result in results],
+            "period_start_date": [result.period_start_date for result in results],
+            "severity": [result.severity for result in results],
+            "is_passed": [result.is_passed for result in results],
+            "observed": [result.observed for result in results],
+        }
+    )

@@ -1,0 +1,167 @@
+"""Whether the models offer forecasts, and earned their place on every snapshot that matured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import dagster as dg
+
+from genome_pipeline.orchestration.checks.bridge import check
+from genome_pipeline.orchestration.partitions import period_starts
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.quality.performance import (
+    HEADLINE,
+    Finding,
+    judge_bounds,
+    judge_calibration,
+    judge_confidence,
+    judge_coverage,
+    judge_errors,
+    judge_naive,
+)
+from genome_pipeline.quality.validation import CheckResult
+
+_LEAST_RECALL = 0.99
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, no error of the model is above the naive one's by more than chance.",
+    is_blocking=False,
+)
+def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
+    with pipeline.warehouse.open() as database:
+        findings = judge_naive(database.con, _dates(context, pipeline))
+    return _results("beats_naive", findings, pipeline)
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, errors fall as confidence rises: those of churn, and those of orders"
+    " and spend among customers with the same churn probability.",
+    is_blocking=False,
+)
+def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
+    with pipeline.warehouse.open() as database:
+        findings = judge_confidence(database.con, _dates(context, pipeline))
+    return _results("confidence_means_something", findings, pipeline)
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, intervals cover what they promise, no less and no more than they must:"
+    " in all, and in each decile of the prediction, segment and tenure band. Bounds of the churn probability hold what"
+    " became of each tenth, and tell tenths apart.",
+    is_blocking=False,
+)
+def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
+    dates, level = _dates(context, pipeline), pipeline.settings.predict.interval_level
+    with pipeline.warehouse.open() as database:
+        findings = judge_coverage(database.con, dates, level) + judge_bounds(database.con, dates)
+    return _results("intervals_cover", findings, pipeline)
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, as many churned as churn_probability said: in all, and in each tenth.",
+    is_blocking=False,
+)
+def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Two results for each snapshot: of the total, and of the tenths beside it."""
+    with pipeline.warehouse.open() as database:
+        findings = judge_calibration(database.con, _dates(context, pipeline))
+    return _results("churn_is_calibrated", findings, pipeline)
+
+
+@check(
+    "model_performance",
+    description="On each snapshot that matured, the model's error is not far above what it was on those before.",
+    is_blocking=False,
+)
+def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each of orders, spend and churn, on each snapshot."""
+    with pipeline.warehouse.open() as database:
+        findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
+    return _results("error_is_steady", findings, pipeline)
+
+
+@check(
+    "customer_risk",
+    description="Customers have a forecast, where those of an earlier snapshot had one.",
+    is_blocking=False,
+)
+def forecast_is_offered(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """One result for each snapshot of the run, with the reason where forecasts are withheld."""
+    dates = _dates(context, pipeline)
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, count(*), count(churn_probability) > 0, min(abstain_reason) FROM customer_risk"
+            " WHERE as_of <= ? GROUP BY as_of ORDER BY as_of",
+            [dates[-1]],
+        ).fetchall()
+    first_offered = next((as_of for as_of, _, is_offered, _ in rows if is_offered), date.max)
+    return [
+        CheckResult(
+            "customer_risk",
+            "forecast_is_offered",
+            "WARN",
+            is_offered or as_of < first_offered,
+            f"{as_of}: a forecast for {count:,} customers" if is_offered else f"{as_of}: no forecast, as {reason}",
+            count,
+            pipeline.settings.time.period_start(as_of),
+        )
+        for as_of, count, is_offered, reason in rows
+        if as_of in dates
+    ]
+
+
+@check(
+    "similarity_index",
+    description="The index finds at least 99% of the true neighbours of a sample of customers.",
+    is_blocking=False,
+)
+def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+    """Recall on the sample that was measured when the index was built."""
+    dates = _dates(context, pipeline)
+    with pipeline.warehouse.open() as database:
+        rows = database.con.execute(
+            "SELECT as_of, recall_share, method, customer_count FROM similarity_index"
+            " WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of",
+            [dates],
+        ).fetchall()
+    return [
+        CheckResult(
+            "similarity_index",
+            "neighbors_found",
+            "WARN",
+            recall >= _LEAST_RECALL,
+            f"at {as_of}: {recall:.2%} of the true neighbours found; {method}",
+            customers,
+            pipeline.settings.time.period_start(as_of),
+        )
+        for as_of, recall, method, customers in rows
+    ]
+
+
+def _results(name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:
+    period_start = pipeline.settings.time.period_start
+    return [
+        CheckResult(
+            "model_performance",
+            f"{name}_{finding.target}",
+            "WARN",
+            finding.is_passed,
+            finding.observed,
+            finding.customer_count,
+            period_start(finding.matured_as_of),
+        )
+        for finding in findings
+    ]
+
+
+def _dates(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> list[date]:
+    return [pipeline.settings.time.as_of(start) for start in period_starts(context)]

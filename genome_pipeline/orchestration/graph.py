@@ -1,0 +1,58 @@
+"""What a run executes: the assets with their checks, the jobs over them, and the resource that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import dagster as dg
+
+from genome_pipeline.calendar import Calendar, Period
+from genome_pipeline.orchestration.assets.flow import STAGES
+from genome_pipeline.orchestration.automation.jobs import jobs
+from genome_pipeline.orchestration.checks.declared import build_checks
+from genome_pipeline.orchestration.instance import alive
+from genome_pipeline.orchestration.partitions import period_partitions
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.settings import Settings
+
+_NOON = {Period.MONTH: "0 12 1 * *", Period.WEEK: "0 12 * * 1", Period.DAY: "0 12 * * *"}
+
+
+def build_graph(settings: Settings) -> dg.Definitions:
+    """Assets, checks and jobs of the pipeline that ``settings`` describe; nothing that starts by itself."""
+    partitions = period_partitions(settings.time)
+    return dg.Definitions(
+        assets=_with_freshness([stage.build(partitions) for stage in STAGES], settings.time),
+        asset_checks=build_checks(partitions),
+        jobs=jobs(),
+        resources={"pipeline": _pipeline(settings)},
+        # A run is a process of its own already; starting one more for each step costs seconds and gains nothing.
+        executor=dg.in_process_executor,
+    )
+
+
+def _pipeline(settings: Settings) -> dg.ResourceDefinition:
+    @contextmanager
+    def hand_out(context: dg.InitResourceContext) -> Iterator[Pipeline]:
+        assert context.instance is not None
+        assert context.run_id is not None
+        with alive(context.instance, context.run_id):
+            yield Pipeline.of(settings)
+
+    return dg.ResourceDefinition(hand_out, description="The settings, the warehouse and the stored models.")
+
+
+def _with_freshness(assets: Iterable[dg.AssetsDefinition], calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+    """The assets, those that are published with the moment by which they are expected: noon after a period has ended.
+
+    A log that will not grow is not waited for.
+    """
+    fresh = dg.FreshnessPolicy.cron(deadline_cron=_NOON[calendar.period], lower_bound_delta=timedelta(hours=12))
+
+    def expect(spec: dg.AssetSpec) -> dg.AssetSpec:
+        is_awaited = spec.group_name == "publishing" and calendar.end is None
+        return spec.replace_attributes(freshness_policy=fresh) if is_awaited else spec
+
+    return dg.map_asset_specs(expect, assets)

@@ -1,0 +1,1 @@
+"""Runs from the command line: what is stale, and making it."""

@@ -1,0 +1,109 @@
+"""``genome rebuild``: the warehouse made anew from its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.instance import alone_at_work, open_instance, release_dead_runs, runs_in_progress
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.run import Outcome, Progress, run_alone
+from genome_pipeline.orchestration.runs.staleness import Span
+from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.database import SOURCE_SETTING, WarehouseBusy, WarehouseError, open_database
+from genome_pipeline.warehouse.forgotten import Forgotten
+from genome_pipeline.warehouse.ingestion import PRESENT_FILES
+from genome_pipeline.warehouse.publishing import check_replaceable
+
+
+def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = None) -> Outcome:
+    """Make the warehouse anew from the source, and publish.
+
+    The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
+    was forgotten stays forgotten. Waits for another command that is at work, as :func:`run` does. Raises as that does,
+    and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where another run than ``own_run_id`` of
+    Dagster's server is at work, and without the key under which customers were forgotten.
+    """
+    with alone_at_work(settings, "`genome rebuild`"):
+        return _rebuild(settings, progress, own_run_id)
+
+
+def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> Outcome:
+    with open_instance(settings) as instance:
+        release_dead_runs(instance)
+        others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
+    if others:
+        raise ConfigError(f"run {others[0]} is in progress: let it finish, or cancel it, and rebuild again")
+    check_replaceable(settings.published_path)
+    warehouse = settings.warehouse_path
+    forgotten = Forgotten.beside(warehouse)
+    _take_old_list(forgotten, warehouse)
+    forgotten.check_key(settings.privacy_key)
+    aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
+    # Where one stands aside already, this one is of a rebuild that stopped on the way, unless it was published since.
+    is_whole = not aside.exists() or _has_published(warehouse)
+    for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse, aside)):
+        if is_whole:
+            kept.unlink(missing_ok=True)
+            if path.exists():
+                path.replace(kept)
+        path.unlink(missing_ok=True)
+    if _place_of(aside) in (None, settings.source.place):
+        _remember_published_files(settings)
+    outcome = run_alone(settings, Span(), progress)
+    aside.unlink(missing_ok=True)
+    _log_of(aside).unlink(missing_ok=True)
+    return outcome
+
+
+def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
+    """Who was forgotten stood in the warehouse in older versions; one that is damaged cannot tell."""
+    if warehouse.exists():
+        try:
+            with open_database(warehouse) as database:
+                forgotten.take_from(database)
+        except WarehouseBusy:
+            raise
+        except (WarehouseError, duckdb.Error):
+            pass
+
+
+def _has_published(warehouse: Path) -> bool:
+    """Whether anything was published from the warehouse; of one that cannot be read, nothing is known."""
+    try:
+        with open_database(warehouse, read_only=True) as database:
+            return bool(database.con.execute("SELECT count(*) > 0 FROM pipeline_runs").fetchall()[0][0])
+    except WarehouseBusy:
+        raise
+    except (WarehouseError, duckdb.Error):
+        return False
+
+
+def _place_of(warehouse: Path) -> str | None:
+    """Where the rows of a warehouse came from; None where it cannot tell."""
+    try:
+        with open_database(warehouse, read_only=True) as database:
+            query = "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?"
+            found = database.con.execute(query, [SOURCE_SETTING]).fetchone()
+    except (WarehouseError, duckdb.Error):
+        return None
+    return str(found[0]) if found else None
+
+
+def _remember_published_files(settings: Settings) -> None:
+    """Tell the new warehouse which files were published last, so that those which are gone are missed by it, too."""
+    try:
+        with open_database(settings.published_path, read_only=True) as published:
+            files = published.con.execute(PRESENT_FILES).fetchall()
+    except (WarehouseError, duckdb.Error):
+        return  # none is there, or of another version
+    with Pipeline.of(settings).warehouse.open() as database:
+        for file in files:
+            database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
+
+
+def _log_of(database: Path) -> Path:
+    """DuckDB's log of what is not in the file yet."""
+    return database.with_name(f"{database.name}.wal")

@@ -1,0 +1,137 @@
+"""``genome run``: which periods have to be made, and making them through Dagster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from threading import Thread
+
+import dagster as dg
+
+# Before a thread imports it with Great Expectations: two threads that import it at once may each get half of it.
+import sqlalchemy.orm  # noqa: F401
+from dagster import DagsterEventType, DagsterInstance
+from dagster._core.utils import make_new_run_id
+
+from genome_pipeline.errors import RunFailed
+from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
+from genome_pipeline.orchestration.automation.jobs import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
+from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.failures import first_cause
+from genome_pipeline.orchestration.graph import build_graph
+from genome_pipeline.orchestration.instance import (
+    alone_at_work,
+    open_event_logs,
+    open_instance,
+    release_dead_runs,
+)
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
+from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.validation import load_great_expectations
+from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.publishing import check_replaceable, is_current
+
+_LOGGER = "progress"
+
+Progress = Callable[[str, str], None]
+"""Told of each step and its state: ``started``, ``done``, ``failed`` or ``skipped``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: the snapshots made, oldest first (none when all was up to date), and its id."""
+
+    as_of: tuple[date, ...]
+    run_id: str | None
+
+
+def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
+    """Take in what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
+
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a mistake of the user's and
+    :class:`~genome_pipeline.errors.RunFailed` when a check failed; in both
+    cases what was published before stays.
+    """
+    check_boundaries(settings, span)
+    with alone_at_work(settings, "`genome run`"):
+        return run_alone(settings, span, progress)
+
+
+def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
+    """As :func:`run`, by a command that holds the home already."""
+    check_replaceable(settings.published_path)
+    pipeline = Pipeline.of(settings)
+    definitions = dg.Definitions.merge(
+        build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
+    )
+    # The first check needs it seconds from now, and the stages before it leave a core idle.
+    Thread(target=load_great_expectations, daemon=True).start()
+    with open_instance(settings) as instance:
+        release_dead_runs(instance)
+        _execute(definitions, INGEST_JOB, instance, {})
+        stale = find_stale(pipeline, span)
+        planned = stale.runs(settings.time)
+        for part in planned:
+            run_id = _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
+        if not stale.snapshots:
+            if not planned and is_current(settings.published_path):
+                _refuse_obstacles(pipeline)
+                return Outcome((), None)
+            run_id = _execute(definitions, PUBLISH_JOB, instance, {})
+    return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
+
+
+def _refuse_obstacles(pipeline: Pipeline) -> None:
+    """Raises :class:`RunFailed` where all that was asked for is made, but something else may not be published."""
+    with pipeline.warehouse.open() as database:
+        obstacles = gate().obstacles(database.con, pipeline.settings.time)
+    if obstacles:
+        raise RunFailed(f"{in_words(obstacles)}: `genome run` without dates makes and checks it again")
+
+
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: DagsterInstance,
+    tags: dict[str, str],
+    assets: Sequence[str] | None = None,
+) -> str:
+    run_id = make_new_run_id()
+    with open_event_logs(instance, run_id):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config={"loggers": {_LOGGER: {}}},
+            tags={**tags, REASON_TAG: ON_COMMAND},
+            raise_on_error=False,
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+        )
+    if result.success:
+        return result.run_id
+    raise first_cause(result.all_events)
+
+
+def _progress_logger(progress: Progress) -> dg.LoggerDefinition:
+    """A Dagster logger that hands the start and end of each step to ``progress`` and writes nothing."""
+    states = {
+        DagsterEventType.STEP_START: "started",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+
+    class _Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_event", None) or getattr(record, "dagster_meta", {}).get("dagster_event")
+            if event is not None and event.event_type in states and event.step_key:
+                progress(event.step_key, states[event.event_type])
+
+    def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger(_LOGGER)
+        logger.addHandler(_Handler())
+        return logger
+
+    return dg.LoggerDefinition(progress_logger, description="Progress of a run on the command line.")

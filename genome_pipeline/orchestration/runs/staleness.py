@@ -1,0 +1,254 @@
+"""What is stale: which periods have to be made, again or for the first time, and in which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.assets.flow import LINE_STAGES, SNAPSHOT_STAGES
+from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.validation import validation
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.ingestion import typed_raw
+
+
+@dataclass(frozen=True)
+class Span:
+    """Snapshots asked for: both ends are ``as_of`` dates, ``None`` where open.
+
+    With a first one, they are made even where they are up to date. The period still running is made, as a provisional
+    snapshot, ``with_running``, where the last one is its own, and where it was made before.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    with_running: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """Stages to make together for a range of periods, of which ``first`` and ``last`` are the first days."""
+
+    first: date
+    last: date
+    stages: tuple[Stage, ...]
+
+    @property
+    def range_tags(self) -> dict[str, str]:
+        """The range as a Dagster run is told of it."""
+        return {
+            "dagster/asset_partition_range_start": str(self.first),
+            "dagster/asset_partition_range_end": str(self.last),
+        }
+
+    @property
+    def asset_names(self) -> list[str]:
+        """The assets to make."""
+        return [name for stage in self.stages for name in stage.asset_names]
+
+
+@dataclass(frozen=True)
+class Stale:
+    """Starts of the periods whose lines have to be judged again, and of those whose snapshots have to be made.
+
+    The latter are one contiguous range, as each snapshot builds on those before it. ``undated`` is a period with which
+    to judge the rows without a date again, where they have changed. ``changed_at`` is when source rows last changed.
+    """
+
+    lines: list[date]
+    snapshots: list[date]
+    undated: date | None
+    changed_at: datetime
+
+    def runs(self, calendar: Calendar) -> list[PlannedRun]:
+        """The runs that make all of it, in order; the last one publishes where there are snapshots to make."""
+        planned = []
+        if self.undated and not self.lines:
+            planned.append(PlannedRun(self.undated, self.undated, (validation,)))
+        if self.lines != self.snapshots:
+            # Late or changed rows: their own periods are judged and summed up again, and no others.
+            planned += [PlannedRun(part[0], part[-1], LINE_STAGES) for part in _stretches(calendar, self.lines)]
+        if self.snapshots:
+            stages = (LINE_STAGES if self.lines == self.snapshots else ()) + SNAPSHOT_STAGES
+            planned.append(PlannedRun(self.snapshots[0], self.snapshots[-1], stages))
+        return planned
+
+    def one_run(self) -> PlannedRun | None:
+        """All of it in one run; None where nothing is stale."""
+        periods = self.snapshots or ([self.undated] if self.undated else [])
+        stages = LINE_STAGES + SNAPSHOT_STAGES
+        return PlannedRun(periods[0], periods[-1], stages) if periods else None
+
+
+def check_boundaries(settings: Settings, span: Span) -> None:
+    """Raises :class:`ConfigError` where the span does not begin and end with a period, or ends before it begins."""
+    for day in (span.first, span.last):
+        if day is not None:
+            if not FIRST_DAY <= day <= LAST_DAY:
+                raise ConfigError(f"snapshot {day} is not between {FIRST_DAY} and {LAST_DAY}: correct the year")
+            try:
+                settings.time.period_start(day)
+            except ValueError as error:
+                raise ConfigError(f"snapshot {error}") from None
+    if span.first and span.last and span.first > span.last:
+        raise ConfigError(f"--from {span.first} is after --to {span.last}: swap them")
+
+
+def find_stale(pipeline: Pipeline, span: Span) -> Stale:
+    """What is stale, or asked for, within the span.
+
+    Raises :class:`ConfigError` where the log has no period that can be made, or not those that are asked for.
+    """
+    settings, calendar = pipeline.settings, pipeline.settings.time
+    with pipeline.warehouse.open() as database:
+        first_day, last_day = _days(database, settings)
+        # A period whose rows were all removed has to be emptied.
+        earliest, latest = database.con.execute(
+            "SELECT min(slice_key::DATE), max(slice_key::DATE) FROM written_slices"
+            " WHERE table_name = 'customer_activity'"
+        ).fetchall()[0]
+        first, last = min(first_day, earliest or date.max), max(last_day, latest or date.min)
+        today = settings.today()
+        until = max(today, span.last or today, latest_snapshot(database) or today)
+        known = [
+            start
+            for start in calendar.periods(first, last)
+            if (calendar.end is None or start < calendar.end)
+            and start <= today
+            and (span.with_running or calendar.as_of(start) <= until)
+        ]
+        if not known:
+            raise ConfigError(
+                f"the first {calendar.period} of the log, from {first_day}, has not ended yet: run again after"
+                f" {calendar.as_of(calendar.period.start_of(first_day))}"
+            )
+        for day in (span.first, span.last):
+            if day is not None and calendar.period_start(day) not in known:
+                raise ConfigError(
+                    f"snapshot {day} is outside the data, which run from {first_day} to {last_day}:"
+                    f" choose one from {calendar.as_of(known[0])} to {calendar.as_of(known[-1])}"
+                )
+        if span.last is not None:
+            known = [start for start in known if calendar.as_of(start) <= span.last]
+        stale = _stale(pipeline, database, known)
+    if span.first is None:
+        return stale
+    again = [start for start in known if start >= calendar.period_start(span.first)]
+    return replace(stale, lines=sorted({*stale.lines, *again}), snapshots=max(stale.snapshots, again, key=len))
+
+
+def latest_snapshot(database: Backend) -> date | None:
+    """``as_of`` of the latest snapshot there is; None before the first."""
+    ((found,),) = database.con.execute("SELECT max(as_of) FROM customer_genome").fetchall()
+    return found  # type: ignore[no-any-return]
+
+
+def _days(database: Backend, settings: Settings) -> tuple[date, date]:
+    """First and last day of the log."""
+    lines = typed_raw(database, settings)
+    first, last = (
+        lines.filter(lines.period_start_date.notnull())
+        .aggregate(first=lines.ordered_at.min(), last=lines.ordered_at.max())
+        .to_pyarrow()
+        .to_pylist()[0]
+        .values()
+    )
+    if first is None:
+        raise ConfigError(_no_day_because(lines, settings))
+    return first.date(), last.date()
+
+
+def _no_day_because(lines: ir.Table, settings: Settings) -> str:
+    """Why the log has no period."""
+    found = lines.aggregate(rows=lines.count(), first=lines.ordered_at.min(), last=lines.ordered_at.max())
+    ((rows, first, last),) = (tuple(row.values()) for row in found.to_pyarrow().to_pylist())
+    path, calendar = settings.source.path, settings.calendar
+    if not rows:
+        return f"{path} holds no rows: export it again, with rows below its column names"
+    if first is None:
+        return f"no row of {path} has a date: see `genome check`, and correct source.columns.ordered_at"
+    if last.date() < calendar.start:
+        advice = "set calendar.start to the first day of the log's first period"
+    elif calendar.end is not None and first.date() >= calendar.end:
+        advice = "set calendar.end to the day after the log's last period, or take it out"
+    else:
+        advice = "dates after the moment at which the file was read do not count: see source.date_format and time_zone"
+    within = f"starts {calendar.start}" + (f" and ends {calendar.end}" if calendar.end else "")
+    return (
+        f"no row of {path} is dated within the calendar, which {within}: its rows are dated {first:%Y-%m-%d} to"
+        f" {last:%Y-%m-%d}; {advice}"
+    )
+
+
+def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> Stale:
+    """What is stale among the periods.
+
+    Lines are stale that were never judged, or under other settings, or before their source rows changed. A snapshot is
+    stale that was never made, or under other settings, or before the lines of its own period or an earlier one, or
+    before its period ended though it has by now. What was made in part or as a whole since the last publication counts
+    as never made: the run that made it stopped on the way, and some of its checks may have failed or never been made.
+    """
+    settings = pipeline.settings
+    ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
+    published_at = published_at or datetime.min
+    lines, snapshots = (
+        dict(
+            database.con.execute(
+                "SELECT slice_key, max(written_at) FILTER (table_name = $last AND settings_hash = $settings) AS made_at"
+                " FROM written_slices WHERE table_name IN (SELECT unnest($tables)) GROUP BY slice_key"
+                " HAVING made_at IS NOT NULL AND max(written_at) <= $published_at",
+                {
+                    "tables": [name for stage in stages if stage.is_partitioned for name in stage.asset_names],
+                    "last": last,
+                    "settings": settings.results_hash,
+                    "published_at": published_at,
+                },
+            ).fetchall()
+        )
+        for stages, last in ((LINE_STAGES, "customer_activity"), (SNAPSHOT_STAGES, "segment_profiles"))
+    )
+    changed = dict(database.con.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
+    stale_lines = [
+        start for start in periods if str(start) not in lines or changed.get(start, datetime.min) > lines[str(start)]
+    ]
+    undated = database.con.execute(
+        "SELECT max(written_at) FROM written_slices WHERE table_name = 'quarantined_transactions'"
+        " AND slice_key = 'undated'"
+    ).fetchall()[0][0]
+    has_undated = None in changed and (undated is None or changed[None] > undated or undated > published_at)
+    changed_at = max(changed.values(), default=datetime.min)
+    stale = Stale(stale_lines, [], periods[-1] if has_undated and periods else None, changed_at)
+    made_at = datetime.min
+    for number, start in enumerate(periods):
+        as_of = settings.time.as_of(start)
+        made_at = max(made_at, lines.get(str(start), made_at))
+        if as_of <= settings.today():
+            made_at = max(made_at, _midnight(as_of, settings))
+        if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at:
+            return replace(stale, snapshots=list(periods[number:]))
+    return stale
+
+
+def _midnight(day: date, settings: Settings) -> datetime:
+    """When the day begins where the log's clock is, as the warehouse records moments: in UTC, without saying so."""
+    local = datetime.combine(day, datetime.min.time(), ZoneInfo(settings.source.time_zone))
+    return local.astimezone(UTC).replace(tzinfo=None)
+
+
+def _stretches(calendar: Calendar, periods: Sequence[date]) -> list[list[date]]:
+    """The periods, in order, cut where one is not the next of the other."""
+    stretches: list[list[date]] = []
+    for period in periods:
+        if stretches and calendar.as_of(stretches[-1][-1]) == period:
+            stretches[-1].append(period)
+        else:
+            stretches.append([period])
+    return stretches

@@ -1,0 +1,1 @@
+"""The one reader of the published file, and what is asked of it."""

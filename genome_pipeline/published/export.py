@@ -1,0 +1,150 @@
+"""Rows of a query, or all that is published, into files a spreadsheet or a notebook opens: whole, with no formula."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.reader import Published
+from genome_pipeline.sql import identifier, literal
+
+# What a spreadsheet takes for a formula, at the start of a text or of what it takes for another cell: where decimals
+# have a comma it parts cells at ";". Full-width signs are taken for plain ones. A number with its sign is no formula.
+_FORMULA = "(^|[;\t\r\n])([ \u00a0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
+_MARKED = r"\1'\2"
+_NUMBER = r"^[+-]?[0-9][0-9.,]*$"
+# Rows of a group are in memory together: of a wide table, 30 MB, where a dashboard's export has 200.
+_FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, ROW_GROUP_SIZE 40960"}
+# What stays as it is in a note: no line break, and none of the marks that part cells.
+_PLAIN = " !#$&'()*+-./:<=>?@[]^_{|}~%\u2212\u2013"
+
+
+def check_target(path: Path) -> None:
+    """Raises :class:`ConfigError` for another ending than .csv or .parquet, or a folder that does not exist."""
+    if path.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"{path} must end in .csv or .parquet: that says in which format to write")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path.parent} is no folder: make it, or name another")
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    values: list[Any],
+    path: Path,
+    notes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write the rows of ``query`` to ``path``, in one step; gives ``path`` and ``row_count``.
+
+    In a CSV file texts are quoted, and what a spreadsheet would take for a formula in a text or in a column's name gets
+    an apostrophe in front.
+    ``notes`` say what the rows are: lines ``# name: text`` before the head of a CSV file, where anything that could end
+    a line or a cell is percent-encoded; key-value metadata of a Parquet file. Raises :class:`ConfigError` where the
+    file cannot be written, and as :func:`check_target` does.
+    """
+    check_target(path)
+    notes = notes or {}
+    options = _FORMATS[path.suffix.lower()]
+    chosen = "*"
+    if path.suffix.lower() == ".csv":
+        columns = connection.execute(f"DESCRIBE {query}", values).fetchall()
+        # By position: a source may have two columns of one name.
+        query = f"SELECT * FROM ({query}) AS rows({', '.join(f'c{position}' for position in range(len(columns)))})"
+        names = [neutral(name) for name, *_ in columns]
+        texts = {position for position, (_, type_, *_) in enumerate(columns) if type_.startswith("VARCHAR")}
+        chosen = ", ".join(
+            f"{_neutral(f'c{position}::VARCHAR') if position in texts else f'c{position}'} AS {identifier(name)}"
+            for position, name in enumerate(names)
+        )
+        if texts:
+            # Of columns of one name DuckDB would quote the first.
+            is_told_apart = len({name.lower() for name in names}) == len(names)
+            quoted = f"({', '.join(identifier(names[position]) for position in sorted(texts))})"
+            options += f", FORCE_QUOTE {quoted if is_told_apart else '*'}"
+    elif notes:
+        entries = ", ".join(f"{literal(name)}: {literal(text)}" for name, text in notes.items())
+        options += f", KV_METADATA {{{entries}}}"
+    building = path.with_name(f".{path.name}.part")
+    try:
+        written = connection.execute(
+            f"COPY (SELECT {chosen} FROM ({query})) TO {literal(str(building))} ({options})", values
+        ).fetchall()[0][0]
+        if notes and path.suffix.lower() == ".csv":
+            _put_before(building, "".join(f"# {name}: {_one_cell(text)}\n" for name, text in notes.items()))
+        os.replace(building, path)
+    except (duckdb.IOException, OSError) as error:
+        raise ConfigError(f"{path} cannot be written ({str(error).splitlines()[0]}): name another file") from None
+    finally:
+        building.unlink(missing_ok=True)
+    return {"path": str(path), "row_count": written}
+
+
+def neutral(text: str) -> str:
+    """The text as :func:`write_rows` writes it: with an apostrophe in front of what would be taken for a formula."""
+    return text if re.fullmatch(_NUMBER, text) else re.sub(_FORMULA, _MARKED, text)
+
+
+def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
+    """Write every table and view of the published file to ``folder``, each to ``<name><suffix>``; name -> rows.
+
+    All of one version, and of the latest: where another was published meanwhile, all are written again, as customers
+    may have been forgotten. Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
+    """
+    while True:
+        version = _version(published_path)
+        with Published(published_path) as published:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"{folder} cannot be made ({error.strerror}): name a folder you may write") from None
+            counts: dict[str, int] = {}
+            for name in published.names():
+                query = f"SELECT * FROM {identifier(name)}"
+                counts[name] = write_rows(published.connection, query, [], folder / f"{name}{suffix}")["row_count"]
+        if _version(published_path) == version:
+            return counts
+
+
+def _version(published_path: Path) -> tuple[int, int] | None:
+    if not published_path.exists():
+        return None
+    found = published_path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def renew_exports(published_path: Path, folder: Path) -> None:
+    """Write again, from the published file as it is now, what was exported to ``folder``."""
+    for suffix in _FORMATS:
+        if any(folder.glob(f"*{suffix}")):
+            export_tables(published_path, folder, suffix)
+
+
+def _neutral(expression: str) -> str:
+    return (
+        f"CASE WHEN regexp_full_match({expression}, {literal(_NUMBER)}) THEN {expression}"
+        f" ELSE regexp_replace({expression}, {literal(_FORMULA)}, {literal(_MARKED)}, 'g') END"
+    )
+
+
+def _one_cell(text: str) -> str:
+    return "".join(mark if mark.isalnum() or mark in _PLAIN else quote(mark) for mark in text)
+
+
+def _put_before(path: Path, text: str) -> None:
+    """DuckDB writes nothing before the head."""
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with path.open("rb") as rows, whole.open("wb") as file:
+            file.write(text.encode())
+            shutil.copyfileobj(rows, file)
+        os.replace(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)

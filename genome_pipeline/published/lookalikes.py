@@ -1,0 +1,153 @@
+"""Who is nearest to a group, from the published file alone: DuckDB proposes candidates, the model ranks them.
+
+The genes of all customers are compared in DuckDB, in single precision, where a million of them take some 70 MB; of the
+best, :class:`genome_pipeline.models.similarity.SimilarityIndex` says how similar they are, and why.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from datetime import date
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
+from genome_pipeline.models.similarity import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
+from genome_pipeline.published.versions import remembered
+
+GROUP_LIMIT = 500
+"""Customers a group may have: all of them stand in the link."""
+
+_MORE_CANDIDATES = 20  # beyond those asked for, as single precision takes near ties in another order
+_TRAIT_COUNT = 6
+_MAKING = threading.Lock()  # two requests must not make the same table at once
+
+
+def lookalikes(
+    connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str], count: int = 20
+) -> tuple[pd.DataFrame, list[str]]:
+    """The ``count`` customers nearest to a group at the snapshot, best first, and what the group has in common.
+
+    Columns as those of :meth:`genome_pipeline.models.similarity.SimilarityIndex.lookalikes`. All of the group, which is
+    not empty, are customers of the snapshot.
+    """
+    scaler = _scaler(connection, as_of)
+    weights = _weights(connection, as_of, scaler)
+    group = _features(connection, as_of, scaler, customer_ids)
+    members = _index(group, scaler, weights)
+    wanted = count + len(group) + _MORE_CANDIDATES
+    proposed = _candidates(connection, as_of, scaler, weights, members.unit.mean(axis=0), wanted)
+    among = _features(connection, as_of, scaler, [*customer_ids, *proposed])
+    found = _index(among, scaler, weights).lookalikes(customer_ids, count)
+    return found, _traits(members.vectors.mean(axis=0), scaler)
+
+
+def _scaler(connection: duckdb.DuckDBPyConnection, as_of: date) -> GeneScaler:
+    """As the pipeline's own index was scaled: gene by gene, so that never more than one is in memory."""
+
+    def fit() -> list[dict[str, list[object]]]:
+        return [
+            GeneScaler.fit(
+                connection.execute(f"SELECT {gene.name} FROM customer_features_history WHERE as_of = ?", [as_of]).df(),
+                [gene],
+            ).to_dict()
+            for gene in SCALED_GENES
+        ]
+
+    parts = [GeneScaler.from_dict(part) for part in remembered(connection, f"gene scaler {as_of}", fit)]
+    return GeneScaler(
+        tuple(gene for part in parts for gene in part.genes),
+        tuple(center for part in parts for center in part.centers),
+        tuple(scale for part in parts for scale in part.scales),
+        tuple(unit for part in parts for unit in part.units),
+    )
+
+
+def _weights(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler) -> FloatArray:
+    """What each gene counts in the cosine, as the published index was built."""
+    row = connection.execute("SELECT parameters FROM similarity_index_history WHERE as_of = ?", [as_of]).fetchone()
+    parameters = json.loads(row[0]) if row else {}
+    weight = dict(zip(parameters.get("genes", ()), parameters.get("weights", ()), strict=True))
+    return np.array([weight.get(gene, 1.0) for gene in scaler.genes])
+
+
+def _features(
+    connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, customer_ids: Sequence[str]
+) -> pd.DataFrame:
+    return by_customer(
+        connection.execute(
+            f"SELECT customer_id, {', '.join(scaler.genes)} FROM customer_features_history"
+            " WHERE as_of = ? AND customer_id IN (SELECT unnest(?::VARCHAR[]))",
+            [as_of, list(dict.fromkeys(customer_ids))],
+        ).df()
+    )
+
+
+def _index(features: pd.DataFrame, scaler: GeneScaler, weights: FloatArray) -> SimilarityIndex:
+    ids = features["customer_id"].to_numpy(dtype=np.str_)
+    return SimilarityIndex(ids, scaler.transform(features), scaler, weights, neighbor_count=1, seed=0)
+
+
+def _candidates(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: date,
+    scaler: GeneScaler,
+    weights: FloatArray,
+    center: FloatArray,
+    count: int,
+) -> list[str]:
+    """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,).
+
+    Those who are nearly as near come along, as single precision may mistake them; of equals the first by id.
+    """
+    vectors = _vectors(connection, as_of, scaler, weights)
+    rows = connection.execute(
+        "WITH compared AS (SELECT customer_id,"
+        f" array_inner_product(unit, $center::FLOAT[{len(center)}]) AS closeness FROM {vectors}),"
+        " nearest AS (SELECT closeness FROM compared ORDER BY closeness DESC LIMIT $count)"
+        " SELECT customer_id FROM compared WHERE closeness >= (SELECT min(closeness) FROM nearest) - $error"
+        " QUALIFY row_number() OVER (PARTITION BY closeness ORDER BY customer_id) <= $count",
+        {"center": center.tolist(), "count": count, "error": SINGLE_ERROR},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, weights: FloatArray) -> str:
+    """Name of the in-memory table of all customers' vectors of length 1, made when first asked for."""
+    name = f'memory.main."vectors {as_of}"'
+    is_skewed = {gene.name: gene.is_skewed for gene in SCALED_GENES}
+    scaled, values = [], []
+    for position, gene in enumerate(scaler.genes):
+        raw = f"sign({gene}) * ln(1 + abs({gene}) / ?)" if is_skewed[gene] else f"{gene} / ?"
+        scaled.append(f"? * greatest(least(coalesce((({raw}) - ?) / ?, 0), {CLIP}), -{CLIP}) AS g{position}")
+        unit = scaler.units[position] if is_skewed[gene] else 1.0
+        values += [float(np.sqrt(weights[position])), unit, scaler.centers[position], scaler.scales[position]]
+    genes = [f"g{position}" for position in range(len(scaler.genes))]
+    length = f"sqrt({' + '.join(f'{gene} * {gene}' for gene in genes)})"
+    unit_vector = ", ".join(f"coalesce({gene} / nullif(length, 0), 0)" for gene in genes)
+    with _MAKING:
+        connection.execute(
+            f"""
+            CREATE TABLE IF NOT EXISTS {name} AS
+            SELECT customer_id, array_value({unit_vector})::FLOAT[{len(genes)}] AS unit
+            FROM (SELECT *, {length} AS length FROM (
+                SELECT customer_id, {", ".join(scaled)} FROM customer_features_history WHERE as_of = ?
+            ))
+            """,
+            [*values, as_of],
+        )
+    return name
+
+
+def _traits(mean: FloatArray, scaler: GeneScaler) -> list[str]:
+    """In which genes the group stands out on average, most first."""
+    order = np.argsort(-np.abs(mean).round(9), kind="stable")[:_TRAIT_COUNT]
+    return [
+        f"{'high' if mean[position] > 0 else 'low'} {GENE_LABELS[scaler.genes[position]]}"
+        for position in order
+        if abs(mean[position]) >= STANDS_OUT
+    ]

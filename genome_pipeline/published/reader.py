@@ -1,0 +1,136 @@
+"""The published file, read-only: opening it, and the questions of every reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from genome_pipeline.contracts.published import not_ours, unreadable_because, version_in
+from genome_pipeline.duckdb_connection import connect
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.sql import literal
+
+CATALOG = "published"
+"""Name under which the published file is attached."""
+
+LATEST_CHECKS = """
+    SELECT * FROM data_quality
+    WHERE table_name <> 'published_genome' AND checked_at > coalesce(
+        (SELECT max(published_at) FROM pipeline_runs WHERE published_at <
+            (SELECT max(checked_at) FROM data_quality WHERE table_name <> 'published_genome')),
+        TIMESTAMP '-infinity')
+    QUALIFY rank() OVER (PARTITION BY table_name, check_name, period_start_date ORDER BY checked_at DESC) = 1
+"""
+"""The checks of what was published last, in the published file: by whichever runs, the latest of each.
+
+They are those since the publication before; where it was published again with nothing checked, those of the first.
+"""
+
+
+class PublishedFileMissing(ConfigError):
+    """Nothing has been published yet."""
+
+
+class PublishedFileUnreadable(ConfigError):
+    """What is at the place of the published file cannot be read: damaged, of another version, or another program's."""
+
+
+def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection to a database in memory, with ``config``, to which the file is attached; the file is in use.
+
+    Connecting to the file itself would answer from a replaced one while an older connection of this process lives.
+
+    Raises:
+        PublishedFileMissing: nothing was published yet.
+        PublishedFileUnreadable: the file is damaged, of another version, or another program's.
+    """
+    if not path.exists():
+        raise PublishedFileMissing(f"nothing is published at {path} yet: use `genome run` first")
+    connection = connect(config=config)
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} (READ_ONLY)")
+        connection.execute(f"USE {CATALOG}")
+        reason = unreadable_because(version_in(connection))
+    except duckdb.CatalogException:
+        connection.close()
+        raise PublishedFileUnreadable(not_ours(path)) from None
+    except duckdb.Error as error:
+        connection.close()
+        raise PublishedFileUnreadable(
+            f"{path} cannot be read ({str(error).strip().splitlines()[0]}): publish it again with `genome run`"
+        ) from None
+    if reason is not None:
+        connection.close()
+        raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
+    return connection
+
+
+class Published:
+    """The published file, read-only."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises as :func:`attached` does."""
+        # A folder of its own for what does not fit in memory: DuckDB's beside the file would be every reader's.
+        self._spilled = TemporaryDirectory(prefix="genome-")
+        try:
+            self.connection = attached(path, {"temp_directory": f"{self._spilled.name}/spilled"})
+        except BaseException:
+            self._spilled.cleanup()
+            raise
+
+    def __enter__(self) -> Published:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file free."""
+        self.connection.close()
+        self._spilled.cleanup()
+
+    def latest(self) -> date:
+        """The latest snapshot."""
+        found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
+        return found
+
+    def names(self) -> list[str]:
+        """Its tables and views."""
+        return [row["table_name"] for row in self.rows("SELECT table_name FROM information_schema.tables ORDER BY 1")]
+
+    def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        """What the query finds: column -> value of each row."""
+        cursor = self.connection.execute(query, values or [])
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def row(self, query: str, values: list[Any] | None = None) -> dict[str, Any]:
+        """The first row of what the query finds; empty where it finds none."""
+        found = self.rows(query, values)
+        return found[0] if found else {}
+
+    def genome(self, customer_id: str, as_of: date) -> dict[str, Any]:
+        """The customer's row of ``customer_genome``.
+
+        Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
+        """
+        found = self.row(
+            "SELECT * FROM customer_genome_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+        )
+        if not found:
+            close = self.rows(
+                "SELECT customer_id FROM customer_genome_history WHERE as_of = ? AND starts_with(customer_id, ?)"
+                " ORDER BY 1 LIMIT 5",
+                [as_of, customer_id],
+            )
+            ids = ", ".join(row["customer_id"] for row in close)
+            raise ConfigError(
+                f"no customer {customer_id!r} in the snapshot of {as_of}"
+                + (f"; ids that start so: {ids}" if ids else ": ids are as in the source, with leading zeros")
+            )
+        return found

@@ -1,0 +1,80 @@
+"""Who resembles a customer, or a group of them (`genome similar`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.models.similarity import SimilarityIndex
+from genome_pipeline.published.reader import Published
+from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.artifacts import Artifacts
+
+
+def similar_customers(settings: Settings, customer_id: str) -> dict[str, Any]:
+    """The customers like this one at the latest snapshot, and what those did who were so before.
+
+    Raises :class:`ConfigError` when nothing was published yet, or the customer is unknown.
+    """
+    with Published(settings.published_path) as published:
+        as_of = published.latest()
+        published.genome(customer_id, as_of)
+        of_customer = "WHERE customer_id = ?"
+        return {
+            "as_of": as_of,
+            "customer_id": customer_id,
+            "currency": settings.source.currency,
+            "horizon_days": settings.predict.horizon_days,
+            "neighbors": published.rows(
+                "SELECT * EXCLUDE (as_of, customer_id), segment_name FROM customer_neighbors n JOIN (SELECT"
+                " customer_id AS neighbor_customer_id, segment_name FROM customer_genome) USING (neighbor_customer_id)"
+                f" {of_customer} ORDER BY neighbor_rank",
+                [customer_id],
+            ),
+            "matured_neighbors": published.rows(
+                f"SELECT * EXCLUDE (as_of, customer_id) FROM matured_neighbors {of_customer} ORDER BY neighbor_rank",
+                [customer_id],
+            ),
+            "estimate": published.row(
+                "SELECT e.* EXCLUDE (as_of, customer_id), expected_orders, expected_spend, churn_probability FROM"
+                " neighbor_estimates e JOIN customer_genome USING (as_of, customer_id) WHERE e.customer_id = ?",
+                [customer_id],
+            ),
+        }
+
+
+def lookalikes(settings: Settings, customer_ids: Sequence[str], count: int) -> dict[str, Any]:
+    """The ``count`` customers nearest to the group at the latest snapshot, best first, none of the group among them.
+
+    Raises :class:`ConfigError` when nothing was published yet, an id is unknown, or the index is gone.
+    """
+    with Published(settings.published_path) as published:
+        as_of = published.latest()
+        stored = published.row("SELECT artifact_file FROM similarity_index")["artifact_file"]
+    index = SimilarityIndex.from_bytes(Artifacts(settings.artifacts_path).read(stored))
+    try:
+        found = index.lookalikes(customer_ids, count)
+    except KeyError as error:
+        unknown = error.args[0]
+        more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
+        raise ConfigError(
+            f"not in the snapshot of {as_of}: {', '.join(unknown[:5])}{more}; ids are as in the source, take out those"
+            " it does not know"
+        ) from None
+    return {"as_of": as_of, "group_size": len(set(customer_ids)), "lookalikes": found.to_dict("records")}
+
+
+def ids_in(path: Path) -> list[str]:
+    """The ids in a text file, one a line; blanks around them, and empty lines, do not count.
+
+    Raises :class:`ConfigError` where the file cannot be read or holds no id.
+    """
+    try:
+        ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): name a text file with one customer id a line") from None
+    if not ids:
+        raise ConfigError(f"{path} holds no customer id: write one a line")
+    return ids

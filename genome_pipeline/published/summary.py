@@ -1,0 +1,93 @@
+"""What the published file says, for the terminal: the summary of a run and the card of one customer."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+from genome_pipeline.published.reader import LATEST_CHECKS, Published
+from genome_pipeline.settings import Settings
+
+_QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
+
+
+def summarise(settings: Settings) -> dict[str, Any]:
+    """The latest snapshot in numbers: rows, customers, segments, model quality beside naive, checks, places.
+
+    Raises :class:`ConfigError` when nothing was published yet.
+    """
+    with Published(settings.published_path) as published:
+        latest = published.row("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
+        parameters = json.loads(latest["parameters"])
+        quarantine = published.rows(
+            "SELECT reason, sum(row_count)::BIGINT AS row_count FROM quarantine_reasons GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        segments = published.rows(
+            "SELECT segment_name, customer_count, customer_share, spend_share FROM segment_profiles"
+            " ORDER BY customer_count DESC, segment_name"
+        )
+        totals = published.row(
+            "SELECT count(*) AS customers, sum(expected_spend) AS expected_spend,"
+            " sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk,"
+            " avg(churn_probability) AS churn_probability,"
+            " avg(confidence) AS confidence, bool_or(is_provisional) AS is_provisional FROM customer_genome"
+        )
+        abstentions = published.rows(
+            "SELECT reason, count(*) AS customers FROM (SELECT unnest([value_abstain_reason, risk_abstain_reason]) AS"
+            " reason FROM customer_genome) WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        quality = published.rows(
+            "SELECT as_of, target, metric, max(metric_value) FILTER (predictor = 'model') AS model,"
+            " max(metric_value) FILTER (predictor = 'naive') AS naive FROM model_performance WHERE slice_name = 'all'"
+            " AND as_of = (SELECT max(as_of) FROM model_performance) GROUP BY ALL ORDER BY ALL"
+        )
+        checks = published.row(f"SELECT count(*) FILTER (is_passed) AS passed, count(*) AS run FROM ({LATEST_CHECKS})")
+        warnings = published.rows(
+            f"SELECT table_name, check_name, observed FROM ({LATEST_CHECKS}) WHERE NOT is_passed ORDER BY ALL"
+        )
+    return {
+        "as_of": latest["as_of"],
+        "forced_past": latest["forced_past"],
+        "horizon_days": parameters["horizon_days"],
+        "currency": parameters["currency"],
+        "raw_rows": parameters["raw_row_count"],
+        "validated_rows": parameters["validated_row_count"],
+        "quarantined_rows": parameters["quarantined_row_count"],
+        "pending_rows": parameters["raw_row_count"]
+        - parameters["validated_row_count"]
+        - parameters["quarantined_row_count"],
+        "quarantine": quarantine,
+        **totals,
+        "segments": segments,
+        "abstentions": abstentions,
+        "quality": [row for row in quality if row["metric"] in _QUALITY[row["target"]]],
+        "checks": checks,
+        "failed_checks": warnings,
+        "published_file": str(settings.published_path),
+        "report_file": str(settings.report_path),
+    }
+
+
+def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
+    """Everything published of one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
+
+    Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
+    """
+    with Published(settings.published_path) as published:
+        day = as_of or published.latest()
+        genome = published.genome(customer_id, day)
+        neighbors = published.rows(
+            "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
+            " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
+            [day, customer_id],
+        )
+        drivers = published.rows(
+            "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
+            " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
+            [day, customer_id],
+        )
+        run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
+    parameters = json.loads(run["parameters"])
+    facts = {"genome": genome, "drivers": drivers, "neighbors": neighbors}
+    return {**facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

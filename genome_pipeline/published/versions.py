@@ -1,0 +1,180 @@
+"""The published file as a server reads it: for long, by many, while publishes replace it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from genome_pipeline.published.reader import CATALOG, attached
+from genome_pipeline.sql import literal
+
+_MEMORY_LIMIT = "250MB"
+_MEMORY = "memory.main.remembered"
+_QUERY_SECONDS = 60.0
+_INTERRUPT_AGAIN_SECONDS = 0.1
+_CLOSING_SECONDS = 10.0
+
+
+class PublishedFile:
+    """The published DuckDB file, opened again whenever a publish has replaced it.
+
+    DuckDB keeps one database instance per path and process, so that connecting again while any older
+    connection lives would answer from the replaced file. Each version of the file is therefore attached to an
+    in-memory database of its own, which lives until the last request that reads it has ended.
+
+    Rows that do not fit in memory are put aside in a folder of that database alone, which the owner of this process can
+    read: DuckDB numbers its files from 0 in every database, so that two of them in one folder write over each other's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._version: tuple[int, int, int] | None = None
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._databases = 0
+        self._spilled = Path(tempfile.mkdtemp(prefix="genome-dashboard-"))
+        weakref.finalize(self, shutil.rmtree, self._spilled, ignore_errors=True)
+        self._readers = 0
+        self._is_closed = threading.Event()
+
+    def version(self) -> str:
+        """What tells this version of the file from others; empty where there is none."""
+        try:
+            return "-".join(map(str, _version(self.path)))
+        except FileNotFoundError:
+            return ""
+
+    @contextmanager
+    def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection on the file as it is now; it sees one version of it from first to last query.
+
+        A query that still runs after ``seconds``, or when the file is closed, ends in
+        :class:`duckdb.InterruptException`.
+        """
+        with self._lock:
+            database = self._current()
+        with self._reader(database, seconds) as cursor:
+            yield cursor
+
+    @contextmanager
+    def connect_alone(self, seconds: float, memory_limit: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+        """As :meth:`connect`, to a database of its own: with it comes a folder, in which alone it may write files.
+
+        The folder goes with the connection. So long work takes no memory of a version's pages; it has one thread, as
+        a sort of wide rows takes memory for each.
+        """
+        with tempfile.TemporaryDirectory(dir=self._spilled, prefix="alone-") as name:
+            folder = Path(name)
+            with (
+                closing(_attach(self.path, memory_limit, folder / "spilled", threads=1, written=folder)) as database,
+                self._reader(database, seconds) as cursor,
+            ):
+                yield cursor, folder
+
+    def close(self) -> None:
+        """End the queries that run, and wait for their readers: a query that outlives the interpreter aborts it."""
+        self._is_closed.set()
+        ends = time.monotonic() + _CLOSING_SECONDS
+        while self._readers and time.monotonic() < ends:
+            time.sleep(_INTERRUPT_AGAIN_SECONDS)
+
+    @contextmanager
+    def _reader(self, database: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = database.cursor()
+        is_done = threading.Event()
+        watch = threading.Thread(target=self._interrupt, args=(cursor, is_done, seconds), daemon=True)
+        watch.start()
+        with self._lock:
+            self._readers += 1
+        try:
+            cursor.execute(f"USE {CATALOG}")
+            yield cursor
+        finally:
+            is_done.set()
+            watch.join()
+            cursor.close()
+            with self._lock:
+                self._readers -= 1
+
+    def _interrupt(self, cursor: duckdb.DuckDBPyConnection, is_done: threading.Event, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while not is_done.wait(_INTERRUPT_AGAIN_SECONDS):
+            # Again and again: between two queries there is nothing to interrupt.
+            if self._is_closed.is_set() or time.monotonic() > ends:
+                cursor.interrupt()
+
+    def _current(self) -> duckdb.DuckDBPyConnection:
+        try:
+            version = _version(self.path)
+        except FileNotFoundError:
+            version = None
+        if self._database is None or version is None or version != self._version:
+            # The older database is dropped, not closed: cursors of requests under way keep it alive.
+            self._databases += 1
+            self._database = _attach(self.path, _MEMORY_LIMIT, self._spilled / str(self._databases))
+            self._version = version
+        return self._database
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
+    """What ``make`` gives, of plain lists, dicts and numbers: made once for each version of the file.
+
+    It is kept in the in-memory database that the version is attached to, and goes with it.
+    """
+    row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
+    if row is not None:
+        return json.loads(row[0])
+    value = make()
+    # Where another request was faster, its value is the same.
+    with suppress(duckdb.ConstraintException, duckdb.TransactionException):
+        connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
+    return value
+
+
+def remembered_rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
+) -> pd.DataFrame:
+    """The few rows of a query that reads all customers: asked once for each version of the file, kept as above."""
+    name = f'memory.main."{sha256(repr((query, parameters)).encode()).hexdigest()}"'
+    with suppress(duckdb.CatalogException):
+        return connection.execute(f"FROM {name}").df()
+    try:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS {query}", parameters)
+    except (duckdb.CatalogException, duckdb.TransactionException):
+        # Another request is making the same at this moment.
+        return connection.execute(query, parameters).df()
+    return connection.execute(f"FROM {name}").df()
+
+
+def _attach(
+    path: Path, memory_limit: str, spilled: Path, threads: int | None = None, written: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, str | int] = {"memory_limit": memory_limit, "temp_directory": str(spilled)}
+    if threads is not None:
+        settings["threads"] = threads
+    database = attached(path, settings)
+    database.execute("USE memory")
+    database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
+    # From here on no query can reach any other file, but those in the folder it writes to.
+    if written is not None:
+        database.execute(f"SET allowed_directories = [{literal(str(written))}]")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+    return database
