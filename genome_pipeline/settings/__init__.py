@@ -1,0 +1,34 @@
+"""What a run depends on, from ``genome.toml`` and the environment."""
+
+from genome_pipeline.settings.load import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    config_path,
+    database_at,
+    draft_of,
+    load_draft,
+    load_settings,
+    load_settings_or_demo,
+)
+from genome_pipeline.settings.sections import AlertSettings, BlockWeights, DashboardSettings
+from genome_pipeline.settings.settings import DEFAULT_HOME, Draft, Settings
+from genome_pipeline.settings.source import SourceColumns, SourceSettings
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_CONFIG",
+    "DEFAULT_HOME",
+    "AlertSettings",
+    "BlockWeights",
+    "DashboardSettings",
+    "Draft",
+    "Settings",
+    "SourceColumns",
+    "SourceSettings",
+    "config_path",
+    "database_at",
+    "draft_of",
+    "load_draft",
+    "load_settings",
+    "load_settings_or_demo",
+]

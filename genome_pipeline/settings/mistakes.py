@@ -1,0 +1,98 @@
+"""What is wrong in a config or in the environment, in one sentence each."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+)
+
+from genome_pipeline.settings.section import suggestion
+from genome_pipeline.settings.settings import DELIMITER, PREFIX, Settings
+
+_SECRETS_IN = ("privacy", "dashboard")
+_GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
+
+
+def is_guessable(error: Any) -> bool:
+    """Whether what is missing can be told from the source, by ``genome check``."""
+    return bool(error["type"] == "missing" and error["loc"][:2] in _GUESSED)
+
+
+def sentence(config: Path | None, error: Any) -> str:
+    """One mistake of the config or of the environment, in words."""
+    location = ".".join(str(part) for part in error["loc"])
+    place = _place(config, error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            known = _keys_beside(error["loc"])
+            return f"{place}: unknown key {location!r}{suggestion(str(error['loc'][-1]), known)}; known here: " + (
+                ", ".join(known)
+            )
+        case "missing":
+            return f"{place}: {location} is missing; add it (see examples/genome.toml)"
+        case "model_type":
+            return f"{place}: {location} is one value; it is a section, so give each of its settings by name"
+        case "value_error":
+            return f"{place}: {location}: {error['ctx']['error']}"
+        case _:
+            # Of the whole of a section, or of what holds secrets, the value is not for a log.
+            is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])
+            value = f" = {error['input']!r}" if is_shown else ""
+            return f"{place}: {location}{value} is wrong: {error['msg'].lower()}"
+
+
+def _place(config: Path | None, location: tuple[Any, ...]) -> str:
+    """Where the setting, or what a section holds, was said: the variables of the environment, else the config."""
+    said = [name for name in _variables() if location[: len(_parts(name))] == _parts(name)]
+    within = [name for name in _variables() if _parts(name)[: len(location)] == location]
+    file = str(config or "without a config")
+    return said[-1] if said else " with ".join([file, *within])
+
+
+def not_json() -> str:
+    """What is wrong with the first variable that has to hold JSON, and does not."""
+    for name in _variables():
+        annotation = _annotation(_parts(name))
+        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if is_section or get_origin(annotation) is tuple:
+            try:
+                json.loads(os.environ[name])
+            except ValueError:
+                advice = (
+                    f"set {name}{DELIMITER}{next(iter(annotation.model_fields)).upper()} and the like"
+                    if is_section
+                    else 'write a list as ["a", "b"]'
+                )
+                return f"{name} is not valid JSON: {advice}, or unset it"
+    return f"a variable that begins with {PREFIX} is not valid JSON: correct it, or unset it"
+
+
+def _variables() -> list[str]:
+    """Names of the variables of the environment that are settings, in order."""
+    return sorted(
+        name for name in os.environ if name.upper().startswith(PREFIX) and _parts(name)[0] in Settings.model_fields
+    )
+
+
+def _parts(variable: str) -> tuple[str, ...]:
+    """The place of the setting that a variable of the environment is."""
+    return tuple(variable.lower().removeprefix(PREFIX.lower()).split(DELIMITER))
+
+
+def _annotation(location: tuple[Any, ...]) -> Any:
+    """The type of the setting at that place; None where there is none."""
+    found: Any = Settings
+    for part in location:
+        fields = getattr(found, "model_fields", {})
+        # The members of a list are numbered, and all of one kind.
+        found = get_args(found)[0] if isinstance(part, int) else fields[part].annotation if part in fields else None
+    return found
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    return [field.alias or name for name, field in _annotation(location[:-1]).model_fields.items()]

@@ -1,0 +1,185 @@
+""":class:`Settings`, which a run depends on, with the places of its files, and their :class:`Draft`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zoneinfo
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from genome_pipeline.calendar import Calendar
+from genome_pipeline.contracts.names import as_name
+from genome_pipeline.privacy import PrivacyKey
+from genome_pipeline.settings.section import expanded
+from genome_pipeline.settings.sections import (
+    ActionSettings,
+    AlertSettings,
+    CalendarSettings,
+    CompleteCalendar,
+    DashboardSettings,
+    PredictSettings,
+    PrivacySettings,
+    QualitySettings,
+    RuleSettings,
+    SimilaritySettings,
+    SparkSettings,
+    UiSettings,
+    WarehouseSettings,
+)
+from genome_pipeline.settings.source import CompleteSource, SourceSettings
+
+DEFAULT_HOME = Path(".genome")
+PREFIX, DELIMITER = "GENOME_", "__"
+
+
+class Draft(BaseSettings):
+    """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+
+    home: Path = DEFAULT_HOME
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: SparkSettings = Field(default=SparkSettings(), validate_default=True)
+    source: SourceSettings
+    calendar: CalendarSettings = CalendarSettings()
+    predict: PredictSettings = PredictSettings()
+    similarity: SimilaritySettings = SimilaritySettings()
+    actions: ActionSettings = ActionSettings()
+    rules: RuleSettings = RuleSettings()
+    quality: QualitySettings = QualitySettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    ui: UiSettings = UiSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _a_folder(cls, home: Any) -> Any:
+        if home == "":
+            raise ValueError("no folder is named; name one, or leave it out")
+        return expanded(Path(home)) if isinstance(home, str) else home
+
+    @field_validator("spark")
+    @classmethod
+    def _has_a_master(cls, spark: SparkSettings, info: ValidationInfo) -> SparkSettings:
+        if info.data.get("engine") == "spark" and not spark.master:
+            raise ValueError('engine = "spark" needs a cluster; set spark.master to its URL, as in "spark://host:7077"')
+        return spark
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file; no other source."""
+        return env_settings, init_settings
+
+
+class Settings(Draft):
+    """Everything a run depends on. Environment variables (``GENOME_HOME``, ``GENOME_SOURCE__PATH``) come first."""
+
+    source: CompleteSource
+    calendar: CompleteCalendar
+
+    @property
+    def time(self) -> Calendar:
+        """The calendar of periods."""
+        return Calendar(self.calendar.period, self.calendar.start, self.calendar.end)
+
+    def today(self) -> date:
+        """The day it is where the log's clock is."""
+        return datetime.now(zoneinfo.ZoneInfo(self.source.time_zone)).date()
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The pipeline's own database."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        """The file that BI tools and the dashboard read."""
+        return self.home / "published" / "genome.duckdb"
+
+    @property
+    def report_path(self) -> Path:
+        """The report of the latest snapshot."""
+        return self.home / "reports" / "genome_report.html"
+
+    @property
+    def exports_path(self) -> Path:
+        """Where `genome export` writes when it is not told."""
+        return self.home / "exports"
+
+    @property
+    def audit_path(self) -> Path:
+        """Who looked at what in the dashboard."""
+        return self.home / "audit"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Stored models and indexes."""
+        return self.home / "artifacts"
+
+    @property
+    def exchange_path(self) -> Path:
+        """Where rows of customers wait, as Parquet, while a model is applied to them."""
+        return self.home / "exchange"
+
+    @property
+    def spark_exchange(self) -> str:
+        """Where rows are exchanged with a Spark cluster, as Parquet: an absolute path, or a URL."""
+        given = self.spark.exchange
+        if given and "://" in given:
+            return given.rstrip("/")
+        return str((Path(given) if given else self.exchange_path).absolute())
+
+    @property
+    def dagster_home(self) -> Path:
+        """``DAGSTER_HOME`` where none is set."""
+        return self.home / "dagster"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a warehouse is bound to: rows and slices made under another identity cannot be mixed with it."""
+        mapped, key = self.source.columns.mapped, self.privacy_key
+        return {
+            "calendar.period": self.calendar.period.value,
+            "calendar.start": self.calendar.start.isoformat(),
+            **{f"source.columns.{ours}": theirs for ours, theirs in mapped.items()},
+            **({"privacy.pseudonyms": f"by key {key.fingerprint}"} if key and self.privacy.pseudonyms else {}),
+        }
+
+    @property
+    def privacy_key(self) -> PrivacyKey | None:
+        """The key of pseudonyms and of the list of forgotten customers, where one is set."""
+        return PrivacyKey(self.privacy.key.get_secret_value()) if self.privacy.key else None
+
+    def stored_id(self, customer_id: str) -> str:
+        """What stands in the tables for a customer whom the source names so: the id as it is taken, or a pseudonym."""
+        key, name = self.privacy_key, as_name(customer_id)
+        return key.pseudonym(name) if key and self.privacy.pseudonyms else name
+
+    @property
+    def results_hash(self) -> str:
+        """Fingerprint of every setting that results depend on; another one makes all slices stale."""
+        relevant = self.model_dump(
+            mode="json", include={"source", "calendar", "predict", "similarity", "actions", "rules"}
+        )
+        for key in ("path", "table", "query"):
+            relevant["source"].pop(key)
+        relevant["quality"] = {"drift_warning_psi": self.quality.drift_warning_psi}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,202 @@
+"""Where the transactions are, and how they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import zoneinfo
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from genome_pipeline.contracts.formats import Formats
+from genome_pipeline.settings.section import Section, expanded, refuse_query, suggestion
+
+_USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
+_PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=", re.IGNORECASE)
+_FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
+
+
+class SourceColumns(Section):
+    """Names of the source's columns: ours = theirs. Those of a source without a header are numbers, from 1."""
+
+    customer_id: str | None = None
+    ordered_at: str | None = None
+    order_id: str | None = None
+    product_id: str | None = None
+    category: str | None = None
+    quantity: str | None = None
+    unit_price: str | None = None
+    amount: str | None = None
+    country: str | None = None
+    currency: str | None = None
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The columns that are mapped: ours -> theirs."""
+        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether the source says what was paid."""
+        return self.amount is not None or self.unit_price is not None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _by_number(cls, column: Any) -> Any:
+        is_number = isinstance(column, int) and not isinstance(column, bool)
+        return str(column) if is_number else column
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SourceColumns:
+        theirs = list(self.mapped.values())
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is mapped twice; map each column of the file once")
+        return self
+
+
+class CompleteColumns(SourceColumns):
+    """The names without which nothing can be measured are there."""
+
+    customer_id: str
+    ordered_at: str
+
+
+class SourceSettings(Section):
+    """Where the transactions are and how to read them.
+
+    ``path`` is a file, a folder or a glob, local or in a bucket, or the URL of a PostgreSQL database. A password
+    in that URL is kept apart, so that ``path`` can be shown.
+    """
+
+    path: str
+    table: str | None = Field(default=None, description="Table of the database, with its schema: sales.lines.")
+    query: str | None = Field(default=None, description="SELECT statement, in place of the table.")
+    columns: SourceColumns = SourceColumns()
+    currency: str = Field(default="", max_length=3, description="ISO code of the amounts, which are never converted.")
+    date_format: str | tuple[str, ...] | None = Field(
+        default=None, description="strptime format of ordered_at, where it is not ISO; of several, the first that fits."
+    )
+    time_zone: str = Field(default="UTC", description="IANA zone whose wall time counts.")
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", "'", " ", "_"] | None = None
+    encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
+    delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
+    header: bool = Field(default=True, description="Without one, columns are named by number: '1' is the first.")
+    _password: SecretStr | None = PrivateAttr(default=None)
+
+    @field_validator("path")
+    @classmethod
+    def _from_the_users_folder(cls, path: str) -> str:
+        return str(expanded(Path(path))) if path.startswith("~") else path
+
+    @property
+    def is_database(self) -> bool:
+        """Whether the rows come from PostgreSQL."""
+        return self.path.startswith(("postgresql://", "postgres://"))
+
+    @property
+    def place(self) -> str:
+        """The path, with the table or the query of a database: what tells one log from another."""
+        path = self.path if "://" in self.path else os.path.abspath(self.path)  # noqa: PTH100, links stay as named
+        return " ".join([path, *(part for part in (self.table, self.query) if part)])
+
+    @property
+    def password(self) -> str | None:
+        """The password that stood in the URL. Never to be shown or stored."""
+        return self._password.get_secret_value() if self._password else None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _password_apart(cls, data: Any, handler: ModelWrapValidatorHandler[SourceSettings]) -> SourceSettings:
+        if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+            return handler(data)
+        path, password = without_password(data["path"])
+        source = handler(data | {"path": path})
+        if password is not None:
+            if not source.is_database:
+                raise ValueError(
+                    "path holds a password; take it out, credentials of a bucket come from its own variables"
+                )
+            source._password = SecretStr(password)
+        return source
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> SourceSettings:
+        given = [name for name in ("table", "query") if getattr(self, name) is not None]
+        if self.is_database and len(given) != 1:
+            raise ValueError(
+                "a database needs either table or query; " + ("take one out" if given else "add one of them")
+            )
+        if self.is_database and not self.header:
+            raise ValueError(
+                "header = false is for text files and workbooks; take it out, a database names its columns"
+            )
+        if given and not self.is_database:
+            raise ValueError(f"{given[0]} is for a database, which path does not name; take it out")
+        if self.is_database and _PASSWORD_IN_QUERY.search(unquote(self.path)):
+            raise ValueError("path holds a password; take it out, and set PGPASSWORD")
+        if not self.is_database:
+            refuse_query("path", self.path)
+        return self
+
+    @property
+    def formats(self) -> Formats:
+        """How numbers and dates are written."""
+        written = self.date_format or ()
+        return Formats(
+            date_formats=(written,) if isinstance(written, str) else written,
+            time_zone=self.time_zone,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            currency=self.currency.upper(),
+        )
+
+    @field_validator("date_format")
+    @classmethod
+    def _of_known_codes(cls, formats: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for format_ in (formats,) if isinstance(formats, str) else formats or ():
+            codes = re.findall("%-?(.?)", format_)
+            unknown = [code for code in codes if code not in _FORMAT_CODES or not code]
+            if unknown or not codes:
+                fault = f"%{unknown[0]} is no strptime code" if unknown else "there is no strptime code in it"
+                raise ValueError(f'{format_!r}: {fault}; write the format as in "%d/%m/%Y %H:%M"')
+        return formats
+
+    @field_validator("time_zone")
+    @classmethod
+    def _of_known_zone(cls, zone: str) -> str:
+        known = zoneinfo.available_timezones()
+        if zone not in known:
+            raise ValueError(
+                f"{zone!r} is no IANA time zone{suggestion(zone, known)}; use a name such as 'Europe/London'"
+            )
+        return zone
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> SourceSettings:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; set source.decimal to the other mark")
+        return self
+
+
+class CompleteSource(SourceSettings):
+    """The columns are named."""
+
+    columns: CompleteColumns
+
+
+def without_password(path: str) -> tuple[str, str | None]:
+    """The URL without its password, and the password: all between the user's name and the last "@"."""
+    found = _USER_AND_PASSWORD.match(path)
+    return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)
