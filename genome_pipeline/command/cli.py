@@ -303,7 +303,7 @@ def export(
         counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
     else:
         from genome_pipeline.published.export import export_tables
-        from genome_pipeline.sources.files import check_is_no_source
+        from genome_pipeline.sources.source import check_is_no_source
 
         folder, suffix = Path(to) if to else settings.exports_path, ".csv" if csv else ".parquet"
         check_is_no_source(folder / f"customer_genome{suffix}", settings.source)

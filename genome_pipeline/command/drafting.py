@@ -18,7 +18,6 @@ from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import DEFAULT_HOME, Draft, Settings, SourceColumns
 from genome_pipeline.sources.columns import wider_type
-from genome_pipeline.sources.files import Sample, SourceFile, read_file
 from genome_pipeline.sources.guessing import (
     KNOWN_NAMES,
     ColumnGuess,
@@ -33,6 +32,7 @@ from genome_pipeline.sources.guessing import (
     plain_name,
     written,
 )
+from genome_pipeline.sources.source import Sample, SourceFile, read_file
 from genome_pipeline.transforms.formats import moment
 
 MOMENTS_ROWS = 1_000_000

@@ -23,8 +23,8 @@ from genome_pipeline.published.reader import Published
 from genome_pipeline.quality.gate import in_words
 from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
-from genome_pipeline.sources.files import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.sources.guessing import written
+from genome_pipeline.sources.source import Sample, SourceFile, find_files, read_file, read_sample, sniff
 from genome_pipeline.transforms.validation import judged_lines, typed_lines
 
 SAMPLE_ROWS = 10_000

@@ -10,7 +10,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
-from genome_pipeline.sources.files import check_is_no_source
+from genome_pipeline.sources.source import check_is_no_source
 
 _COLUMNS = (
     "as_of",

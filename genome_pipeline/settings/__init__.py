@@ -12,7 +12,7 @@ from genome_pipeline.settings.load import (
 )
 from genome_pipeline.settings.sections import AlertSettings, BlockWeights, DashboardSettings
 from genome_pipeline.settings.settings import DEFAULT_HOME, Draft, Settings
-from genome_pipeline.settings.source import SourceColumns, SourceSettings
+from genome_pipeline.settings.source import SourceColumns, SourceKind, SourceSettings
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -24,6 +24,7 @@ __all__ = [
     "Draft",
     "Settings",
     "SourceColumns",
+    "SourceKind",
     "SourceSettings",
     "config_path",
     "database_at",

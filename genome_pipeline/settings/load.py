@@ -17,7 +17,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import KEY_VARIABLE
 from genome_pipeline.settings.mistakes import is_guessable, not_json, sentence
 from genome_pipeline.settings.settings import DEFAULT_HOME, Draft, Settings
-from genome_pipeline.settings.source import SourceSettings, without_password
+from genome_pipeline.settings.source import SourceKind, SourceSettings, without_password
 
 CONFIG_VARIABLE = "GENOME_CONFIG"
 DEFAULT_CONFIG = Path("genome.toml")
@@ -71,9 +71,10 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
     folder = config.parent.resolve()
     data["home"] = _beside(folder, data.get("home", str(DEFAULT_HOME)))
     source = data.get("source")
-    if isinstance(source, dict) and isinstance(source.get("path"), str) and "://" not in source["path"]:
-        source["path"] = _beside(folder, source["path"])
-    elif isinstance(source, dict) and without_password(str(source.get("path")))[1] is not None:
+    path = source.get("path") if isinstance(source, dict) else None
+    if isinstance(source, dict) and isinstance(path, str) and SourceKind.of(path) is SourceKind.LOCAL:
+        source["path"] = _beside(folder, path)
+    elif without_password(str(path))[1] is not None:
         raise ConfigError(
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"

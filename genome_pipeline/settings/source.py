@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zoneinfo
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -24,6 +25,21 @@ from genome_pipeline.settings.section import Section, expanded, refuse_query, su
 _USER_AND_PASSWORD = re.compile(r"(?P<before>[^/]+://[^/:@]*):(?P<password>.*)(?=@)", re.DOTALL)
 _PASSWORD_IN_QUERY = re.compile(r"[?&]\w*password=", re.IGNORECASE)
 _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
+
+
+class SourceKind(Enum):
+    """What a source's path names."""
+
+    LOCAL = auto()
+    BUCKET = auto()
+    DATABASE = auto()
+
+    @classmethod
+    def of(cls, path: str) -> SourceKind:
+        """What a path, or a URL, names."""
+        if path.startswith(("postgresql://", "postgres://")):
+            return cls.DATABASE
+        return cls.BUCKET if "://" in path else cls.LOCAL
 
 
 class SourceColumns(Section):
@@ -101,14 +117,19 @@ class SourceSettings(Section):
         return str(expanded(Path(path))) if path.startswith("~") else path
 
     @property
+    def kind(self) -> SourceKind:
+        """What the path names."""
+        return SourceKind.of(self.path)
+
+    @property
     def is_database(self) -> bool:
         """Whether the rows come from PostgreSQL."""
-        return self.path.startswith(("postgresql://", "postgres://"))
+        return self.kind is SourceKind.DATABASE
 
     @property
     def place(self) -> str:
         """The path, with the table or the query of a database: what tells one log from another."""
-        path = self.path if "://" in self.path else os.path.abspath(self.path)  # noqa: PTH100, links stay as named
+        path = os.path.abspath(self.path) if self.kind is SourceKind.LOCAL else self.path  # noqa: PTH100, links stay as named
         return " ".join([path, *(part for part in (self.table, self.query) if part)])
 
     @property

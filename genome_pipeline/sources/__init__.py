@@ -1,8 +1,10 @@
-"""Source files -> rows as they came; :mod:`genome_pipeline.sources.files` is the way in."""
+"""Source files -> rows as they came; :mod:`genome_pipeline.sources.source` is the way in."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from genome_pipeline.errors import ConfigError, TransientError
@@ -33,3 +35,8 @@ class SourceFile:
     sheet: str | None
     content_hash: str | None
     key: str | None = None
+
+
+def combined(marks: Iterable[str]) -> str:
+    """One mark of many: another one when any of them is."""
+    return sha256("\n".join(marks).encode()).hexdigest()

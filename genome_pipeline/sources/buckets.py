@@ -17,8 +17,21 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec import AbstractFileSystem
 
-from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable
+from genome_pipeline.settings import SourceSettings
+from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable, combined
+from genome_pipeline.sources.formats import (
+    SUPPORTED,
+    Format,
+    format_of,
+    in_its_partition,
+    is_hidden,
+    listed,
+    opened,
+    sheet_names,
+    unsupported,
+)
 from genome_pipeline.sources.parquet import partition_folders
+from genome_pipeline.sources.rows import Rows
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 _VARIABLES = {
@@ -31,14 +44,42 @@ _REFUSED = re.compile(r"credential|anonymous caller|unauthori|authenticat|forbid
 
 
 @dataclass(frozen=True)
-class Listing:
+class _Listing:
     """What a URL names: the files, sorted by name, and whether it is a folder that holds them (and maybe others)."""
 
     is_folder: bool
     files: list[SourceFile]
 
 
-def listing(url: str) -> Listing:
+class Bucket:
+    """A file, a folder or a pattern in a bucket; see :class:`genome_pipeline.sources.source.Source`."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._settings = settings
+
+    def files(self) -> list[SourceFile]:
+        """See :meth:`genome_pipeline.sources.source.Source.files`."""
+        return _in_bucket(self._settings.path)
+
+    def mark(self) -> str:
+        """See :meth:`genome_pipeline.sources.source.Source.mark`."""
+        return combined([f"{file.name} {file.content_hash}" for file in self.files()])
+
+    @contextmanager
+    def opened(self, file: SourceFile) -> Iterator[Rows]:
+        """See :meth:`genome_pipeline.sources.source.Source.opened`: of a copy on this machine."""
+        with _copied(file, self._settings.path) as copy, opened(copy, self._settings) as rows:
+            yield rows
+
+    def check_unchanged(self, file: SourceFile) -> None:
+        """The copy that was read is whole, and nobody writes to it."""
+
+    def takes(self, path: Path) -> bool:
+        """No: it is not on this machine."""
+        return False
+
+
+def _listing(url: str) -> _Listing:
     """The files that the URL of a file, a folder or a pattern names.
 
     A folder gives those directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
@@ -58,14 +99,14 @@ def listing(url: str) -> Listing:
             root = "/".join(parts[:fixed])
             # The folder itself may be what is missing.
             system.info(root)
-            return Listing(False, _source_files(system, root, system.glob(path, detail=True).values()))
+            return _Listing(False, _source_files(system, root, system.glob(path, detail=True).values()))
         if info["type"] == "directory":
-            return Listing(True, _source_files(system, path, _in_folder(system, path)))
-        return Listing(False, _source_files(system, path.rpartition("/")[0], [info]))
+            return _Listing(True, _source_files(system, path, _in_folder(system, path)))
+        return _Listing(False, _source_files(system, path.rpartition("/")[0], [info]))
 
 
 @contextmanager
-def opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
+def _opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
     """The file's bytes, for reading parts of them without a copy. ``url`` is that of the source."""
     with _told(_shown(file, url)):
         system, _ = file_system(url)
@@ -74,7 +115,7 @@ def opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
+def _copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
     """The file with a temporary copy as its path. ``url`` is that of the source.
 
     Raises :class:`SourceError` for a file that cannot be fetched, or not whole.
@@ -162,3 +203,26 @@ def _told(url: str) -> Iterator[None]:
                 f" ({variables})"
             ) from None
         raise SourceUnreachable(f"{url} was not read ({reason}): check the connection and run again") from None
+
+
+def _in_bucket(url: str) -> list[SourceFile]:
+    listing = _listing(url)
+    found = [file for file in listing.files if not is_hidden(file.path)]
+    if listing.is_folder:
+        found = [file for file in found if format_of(file.path)]
+    if not found and listing.is_folder:
+        holds = listed([file.name for file in listing.files])
+        raise SourceError(f"no supported file in {url}, which holds {holds}; supported: {SUPPORTED}")
+    if not found:
+        raise SourceError(f"no file matches {url}: correct source.path")
+    return [sheet for file in found for sheet in _sheets(file, url)]
+
+
+def _sheets(file: SourceFile, url: str) -> list[SourceFile]:
+    if format_of(file.path) is None:
+        raise SourceError(unsupported(file.name))
+    if format_of(file.path) is not Format.WORKBOOK:
+        return [replace(file, content_hash=in_its_partition(file.path, file.name, file.content_hash))]
+    with _opened(file, url) as stream:
+        names = sheet_names(stream, file.name)
+    return [replace(file, name=f"{file.name}#{name}", sheet=name) for name in names]

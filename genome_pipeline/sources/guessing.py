@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 from genome_pipeline.contracts.formats import CURRENCY_MARKS, NEGATIVE_SHAPES, POSITIVE_SHAPES, Formats
-from genome_pipeline.sources.files import Sample
+from genome_pipeline.sources.source import Sample
 
 _NAMES = {
     "customer_id": (

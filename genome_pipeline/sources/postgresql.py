@@ -29,10 +29,42 @@ _NO_SUCH_TABLE = ("42P01", "3F000")
 _PASSWORD = ("password authentication failed", "no password supplied")
 
 
-def source_file(source: SourceSettings) -> SourceFile:
-    """The one that stands for the table or query. Nothing is asked of the server yet."""
-    name = f"postgresql:{source.table or 'query'}"
-    return SourceFile(name, Path(name), None, None)
+class Database:
+    """A table or a query of a database; see :class:`genome_pipeline.sources.source.Source`."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._settings = settings
+
+    def files(self) -> list[SourceFile]:
+        """The one that stands for the table or query. Nothing is asked of the server yet."""
+        name = f"postgresql:{self._settings.table or 'query'}"
+        return [SourceFile(name, Path(name), None, None)]
+
+    def mark(self) -> None:
+        """None: a server tells nothing short of its rows."""
+
+    @contextmanager
+    def opened(self, file: SourceFile) -> Iterator[QueryRows]:
+        """See :meth:`genome_pipeline.sources.source.Source.opened`, in a transaction that can only read.
+
+        Raises :class:`SourceError` for a server that cannot be reached or refuses, and a statement it cannot run.
+        """
+        statement = _statement(self._settings)
+        with connect(self._settings) as connection, connection.cursor() as cursor, ExitStack() as stack:
+            try:
+                cursor.execute("SET TRANSACTION READ ONLY")
+                schema = cursor.adbc_execute_schema(statement)
+                types = tuple(map(str, duckdb.from_arrow(schema.empty_table()).types)) if len(schema) else ()
+                yield QueryRows(tuple(schema.names), types, file, schema, cursor, statement, stack)
+            except Error as error:
+                raise SourceError(_not_run(file, self._settings, error)) from None
+
+    def check_unchanged(self, file: SourceFile) -> None:
+        """The rows were those of one transaction."""
+
+    def takes(self, path: Path) -> bool:
+        """No: it is not a file."""
+        return False
 
 
 def connect(source: SourceSettings) -> Connection:
@@ -45,23 +77,6 @@ def connect(source: SourceSettings) -> Connection:
     except Error as error:
         raise SourceUnreachable(_not_connected(source, str(error))) from None
     return connection
-
-
-@contextmanager
-def opened(file: SourceFile, source: SourceSettings) -> Iterator[QueryRows]:
-    """The columns and rows, in a transaction that can only read.
-
-    Raises :class:`SourceError` for a server that cannot be reached or refuses, and a statement it cannot run.
-    """
-    statement = _statement(source)
-    with connect(source) as connection, connection.cursor() as cursor, ExitStack() as stack:
-        try:
-            cursor.execute("SET TRANSACTION READ ONLY")
-            schema = cursor.adbc_execute_schema(statement)
-            types = tuple(map(str, duckdb.from_arrow(schema.empty_table()).types)) if len(schema) else ()
-            yield QueryRows(tuple(schema.names), types, file, schema, cursor, statement, stack)
-        except Error as error:
-            raise SourceError(_not_run(file, source, error)) from None
 
 
 @dataclass

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from genome_pipeline.settings import SourceColumns, SourceSettings
-from genome_pipeline.sources.files import find_files, read_file
+from genome_pipeline.sources.source import find_files, read_file
 
 COLUMNS = SourceColumns(customer_id="Customer ID", ordered_at="When", amount="Paid")
 

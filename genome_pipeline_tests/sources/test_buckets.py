@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from genome_pipeline.settings import SourceSettings
-from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
+from genome_pipeline.sources.source import SourceError, find_files, read_file, sniff
 from genome_pipeline_tests.sources.conftest import COLUMNS, Landing
 from genome_pipeline_tests.sources.workbooks import write_workbook
 

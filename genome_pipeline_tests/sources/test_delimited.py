@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from genome_pipeline.settings import SourceColumns
-from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
+from genome_pipeline.sources.source import SourceError, find_files, read_file, sniff
 from genome_pipeline_tests.sources.conftest import Landing
 
 HEADER = "Customer ID,When,Paid\n"

@@ -5,7 +5,6 @@ import pytest
 
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.settings import SourceColumns
-from genome_pipeline.sources.files import Sample
 from genome_pipeline.sources.guessing import (
     KNOWN_NAMES,
     guess_columns,
@@ -16,6 +15,7 @@ from genome_pipeline.sources.guessing import (
     looks_like_data,
     read_number,
 )
+from genome_pipeline.sources.source import Sample
 
 OURS = list(SourceColumns.model_fields)
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from genome_pipeline.sources.files import SourceError, find_files, sniff
+from genome_pipeline.sources.source import SourceError, find_files, sniff
 from genome_pipeline_tests.sources.conftest import Landing
 
 ROW = '{"Customer ID": "007", "When": "2020-01-01", "Paid": 1.25}\n'

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
+from genome_pipeline.sources.source import SourceError, find_files, read_file, sniff
 from genome_pipeline_tests.sources.conftest import COLUMNS, Landing
 
 ROW = """7 AS "Customer ID", TIMESTAMP '2020-01-01 10:00' AS "When", 1.25::DECIMAL(9,2) AS "Paid" """

@@ -11,7 +11,7 @@ import pytest
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import SourceSettings, load_settings
-from genome_pipeline.sources.files import SourceError, find_files, read_file, sniff
+from genome_pipeline.sources.source import SourceError, find_files, read_file, sniff
 from genome_pipeline.warehouse.ingestion import ingest
 from genome_pipeline_tests.postgres import PASSWORD, Server, running_server
 from genome_pipeline_tests.sources.conftest import COLUMNS, Landing

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from genome_pipeline.sources.files import SourceError, find_files, sniff
+from genome_pipeline.sources.source import SourceError, find_files, sniff
 from genome_pipeline_tests.sources.conftest import Landing
 from genome_pipeline_tests.sources.workbooks import Cell, write_workbook
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.sources.files import SourceError, SourceFile, check_is_no_source, find_files
+from genome_pipeline.sources.source import SourceError, SourceFile, check_is_no_source, find_files
 from genome_pipeline_tests.sources.conftest import Landing
 from genome_pipeline_tests.sources.workbooks import write_workbook
 

@@ -1,0 +1,166 @@
+"""The source: which files there are, or which table, and their rows as they came.
+
+:func:`read_file` is a context: its relation is read within it, while the file is held ready, and whatever is
+wrong with the file then is told as a :class:`SourceError`::
+
+    for file in find_files(settings.source):
+        with read_file(connection, file, settings.source) as rows:
+            connection.execute("INSERT INTO raw BY NAME SELECT ? AS source_file, * FROM rows", [file.name])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+
+from genome_pipeline.duckdb_connection import connect
+from genome_pipeline.settings import SourceKind, SourceSettings
+from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.sources.buckets import Bucket
+from genome_pipeline.sources.columns import choose
+from genome_pipeline.sources.local import LocalFiles
+from genome_pipeline.sources.postgresql import Database
+from genome_pipeline.sources.rows import Rows
+
+__all__ = [
+    "Sample",
+    "Source",
+    "SourceError",
+    "SourceFile",
+    "check_is_no_source",
+    "find_files",
+    "read_file",
+    "read_sample",
+    "sniff",
+    "source_of",
+]
+
+
+class Source(Protocol):
+    """Where transactions come from. Another kind of source is another class that has these methods."""
+
+    def files(self) -> list[SourceFile]:
+        """The files, sorted by name; each sheet of a workbook that holds anything is one, and so is a database.
+
+        A file and a pattern name what they match; a folder names the supported files directly in it and in its
+        ``key=value`` folders. Hidden files are passed over. Raises :class:`SourceError` for a path that names nothing,
+        or something that cannot be read, or is no supported file.
+        """
+
+    def mark(self) -> str | None:
+        """A mark that is another one when files were added, removed or written to; None where there is none.
+
+        Costs a listing, and reads no file. Raises :class:`SourceError` as :meth:`files` does.
+        """
+
+    def opened(self, file: SourceFile) -> AbstractContextManager[Rows]:
+        """The columns and rows of one of :meth:`files`, which is held ready within the context.
+
+        Raises :class:`SourceError` for a file that cannot be opened.
+        """
+
+    def check_unchanged(self, file: SourceFile) -> None:
+        """Raise :class:`SourceError` where the file was written to since :meth:`files`."""
+
+    def takes(self, path: Path) -> bool:
+        """Whether a file written at ``path`` on this machine would replace one of :meth:`files`, or be one.
+
+        A pattern's ``*`` is taken to match folders as well: rather one place too many than a log that is lost.
+        """
+
+
+def source_of(settings: SourceSettings) -> Source:
+    """The source that the settings name."""
+    match settings.kind:
+        case SourceKind.DATABASE:
+            return Database(settings)
+        case SourceKind.BUCKET:
+            return Bucket(settings)
+        case SourceKind.LOCAL:
+            return LocalFiles(settings)
+
+
+def find_files(source: SourceSettings) -> list[SourceFile]:
+    """See :meth:`Source.files`."""
+    return source_of(source).files()
+
+
+def check_is_no_source(path: Path, source: SourceSettings) -> None:
+    """Raise :class:`SourceError` where a file at ``path`` would replace one of the source, or be read as one."""
+    if source_of(source).takes(path):
+        raise SourceError(
+            f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
+        )
+
+
+@contextmanager
+def read_file(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, source: SourceSettings
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    """The file's rows as they came: ``source_row`` (BIGINT, 1 is the first row after the header) and the raw columns.
+
+    Text formats and workbooks give VARCHAR as written, Parquet and databases their own types; a column that
+    is not mapped is NULL. Nothing is read before the relation is used, which must be within the context, on
+    ``connection``, and once: a database does not give its rows again. Raises :class:`SourceError` on entering
+    for a file that cannot be opened or lacks a mapped column, within for rows that cannot be read, and on
+    leaving for a file that changed meanwhile; what was written of it has to be rolled back.
+    """
+    place = source_of(source)
+    with place.opened(file) as rows:
+        chosen = choose(rows.names, rows.types, file, source)
+        try:
+            yield rows.relation(connection, chosen)
+        except duckdb.Error:
+            fault = rows.fault(chosen)
+            if fault is None:
+                raise
+            raise SourceError(fault) from None
+    place.check_unchanged(file)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All columns of a file's first rows: names, types, and values as text, None where there is none.
+
+    ``layout`` says in words what was found out about the form of a text file.
+    """
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    values: tuple[tuple[str | None, ...], ...]
+    layout: str
+
+
+def read_sample(file: SourceFile, source: SourceSettings, row_count: int) -> Sample:
+    """The first ``row_count`` rows of the file, mapped or not.
+
+    Raises :class:`SourceError` for a file that cannot be opened or read.
+    """
+    with source_of(source).opened(file) as rows, connect() as connection:
+        chosen = {f"column_{position}": position for position in range(len(rows.names))}
+        columns = ", ".join(f"raw_{name}::VARCHAR" for name in chosen)
+        try:
+            relation = rows.relation(connection, chosen)
+            found = relation.limit(row_count).project(columns).fetchall()
+        except duckdb.Error:
+            fault = rows.fault(chosen)
+            if fault is None:
+                raise
+            raise SourceError(fault) from None
+        values = tuple(zip(*found, strict=True)) if found else ((),) * len(rows.names)
+        return Sample(rows.names, rows.types, values, rows.layout)
+
+
+def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the file's columns, and their types.
+
+    Raises :class:`SourceError` for a file that cannot be opened or lacks a mapped column.
+    """
+    with source_of(source).opened(file) as rows:
+        choose(rows.names, rows.types, file, source)
+        return rows.names, rows.types
