@@ -14,7 +14,8 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables import RAW_COLUMNS
-from genome_pipeline.transforms.validation import judged_lines, typed_lines
+from genome_pipeline.transforms.lines import typed_lines
+from genome_pipeline.transforms.validation import judged_lines
 
 CALENDAR = Calendar(Period.MONTH, date(2020, 1, 1))
 

@@ -25,7 +25,8 @@ from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.guessing import written
 from genome_pipeline.sources.source import Sample, SourceFile, find_files, read_file, read_sample, sniff
-from genome_pipeline.transforms.validation import judged_lines, typed_lines
+from genome_pipeline.transforms.lines import typed_lines
+from genome_pipeline.transforms.validation import judged_lines
 
 SAMPLE_ROWS = 10_000
 GUESSING_ROWS = 1_000

@@ -1,7 +1,7 @@
 """Row rules: what makes a source row unfit to be counted, each with its name, reason and expression.
 
 The quarantine split and the checks both read them. A rule's ``fails`` takes the typed lines of
-:func:`genome_pipeline.transforms.validation.typed_lines` and gives a boolean column, never null.
+:func:`genome_pipeline.transforms.lines.typed_lines` and gives a boolean column, never null.
 """
 
 from __future__ import annotations

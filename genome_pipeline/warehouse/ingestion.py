@@ -18,7 +18,8 @@ from genome_pipeline.privacy import forgotten_mark_sql, pseudonym_sql
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.source import SourceError, SourceFile, find_files, read_file
-from genome_pipeline.transforms.validation import label, typed_lines
+from genome_pipeline.transforms.lines import typed_lines
+from genome_pipeline.transforms.names import label
 from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time, transaction
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
 

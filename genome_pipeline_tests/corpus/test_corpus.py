@@ -9,7 +9,7 @@ import pytest
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import Settings
-from genome_pipeline.transforms.validation import names_changed
+from genome_pipeline.transforms.names import names_changed
 from genome_pipeline.warehouse.database import open_database
 from genome_pipeline_tests.corpus.cases import CASES, Case, Refused, Taken
 from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings, query

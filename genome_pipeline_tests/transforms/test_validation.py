@@ -13,18 +13,15 @@ from genome_pipeline.contracts.names import as_name
 from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.checks.input import amounts_multiplied
+from genome_pipeline.transforms.names import names_changed
+from genome_pipeline.transforms.totals import recounted_by_reason, recounted_repeats, row_and_cent_totals, source_totals
 from genome_pipeline.transforms.validation import (
     judged_lines,
-    names_changed,
-    recounted_by_reason,
-    recounted_repeats,
     rejected_by_reason,
     rejected_lines,
     rejections,
     repeated_hashes,
-    row_and_cent_totals,
     samples_by_reason,
-    source_totals,
     valid_lines,
 )
 from genome_pipeline_tests.logs import engine, raw, reasons, typed
