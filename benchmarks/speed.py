@@ -18,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,7 @@ def _plain_calls(config: str, home: str) -> dict[str, float]:
     """Seconds of the bodies of all stages and checks, called one after the other without Dagster; without imports."""
     os.environ["GENOME_HOME"] = home  # of a process of its own
     from genome_pipeline.orchestration.assets.flow import STAGES
+    from genome_pipeline.orchestration.checks.bridge import Subject
     from genome_pipeline.orchestration.checks.declared import declared_checks
     from genome_pipeline.orchestration.partitions import period_partitions
     from genome_pipeline.orchestration.resources import Pipeline
@@ -217,19 +219,28 @@ def _plain_calls(config: str, home: str) -> dict[str, float]:
     settings = load_settings(Path(config))
     pipeline, partitions = Pipeline.of(settings), period_partitions(settings.time)
     context: Any = _PlainContext(partitions.get_partition_keys())
-    checks = [check for check, _ in declared_checks(partitions)]
+    periods = [date.fromisoformat(key) for key in partitions.get_partition_keys()]
+    checks = declared_checks(partitions)
     seconds: dict[str, float] = {}
 
-    def timed(name: str, body: Callable[[Any, Pipeline], object]) -> None:
+    def timed(name: str, work: Callable[[], object]) -> None:
         begun = time.perf_counter()
-        body(context, pipeline)
+        work()
         seconds[name] = time.perf_counter() - begun
 
     for stage in STAGES:
-        timed(stage.name, lambda *given, body=stage.body: list(body(*given) or ()))
-        for check in (check for check in checks if check.asset in stage.asset_names):
-            timed(f"{check.asset}_{check.name}", check.body)
+        timed(stage.name, partial(_exhaust, stage.body, context, pipeline))
+        for check, of_asset in checks:
+            if check.asset in stage.asset_names:
+                with pipeline.warehouse.open() as database:
+                    subject = Subject(database, settings, periods if of_asset is not None else [], context.run_id)
+                    timed(f"{check.asset}_{check.name}", partial(check.body, subject))
     return seconds
+
+
+def _exhaust(body: Callable[..., Iterable[object] | None], *given: object) -> None:
+    for _ in body(*given) or ():
+        pass
 
 
 class _PlainContext:

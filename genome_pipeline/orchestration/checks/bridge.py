@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, stopped
@@ -16,9 +17,29 @@ from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.quality.gate import WHOLE
 from genome_pipeline.quality.validation import CheckResult
+from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import slice_key
 
-CheckBody = Callable[[dg.AssetCheckExecutionContext, Pipeline], Sequence[CheckResult]]
+
+@dataclass(frozen=True)
+class Subject:
+    """What a check looks at: the open warehouse, and the periods that the run ``run_id`` has made.
+
+    ``periods`` are their first days, in order; an asset without periods has none.
+    """
+
+    database: Backend
+    settings: Settings
+    periods: list[date]
+    run_id: str
+
+    @property
+    def snapshots(self) -> list[date]:
+        """The ``as_of`` of each of the periods."""
+        return [self.settings.time.as_of(start) for start in self.periods]
+
+
+CheckBody = Callable[[Subject], Sequence[CheckResult]]
 
 
 @dataclass(frozen=True)
@@ -49,10 +70,12 @@ class Check:
                 try:
                     # Open throughout: DuckDB opens a file that is open in this process in no time.
                     with pipeline.warehouse.open() as database:
-                        results = self.body(context, pipeline)
+                        periods = period_starts(context) if partitions is not None else []
+                        subject = Subject(database, pipeline.settings, periods, context.run.run_id)
+                        results = self.body(subject)
                         pipeline.warehouse.append(database, TABLES["data_quality"], _rows(context, results))
                         if self.is_blocking and self.asset in TABLES:
-                            outcomes = self._outcomes(context, pipeline, results, partitions is not None)
+                            outcomes = self._outcomes(subject, results, partitions is not None)
                             pipeline.warehouse.record_checked(
                                 database, TABLES[self.asset], self.name, outcomes, context.run.run_id
                             )
@@ -65,18 +88,14 @@ class Check:
         return _check
 
     def _outcomes(
-        self,
-        context: dg.AssetCheckExecutionContext,
-        pipeline: Pipeline,
-        results: Sequence[CheckResult],
-        is_partitioned: bool,
+        self, subject: Subject, results: Sequence[CheckResult], is_partitioned: bool
     ) -> dict[str, tuple[bool, str]]:
         """Whether each slice of the run passed, and what was found: what is of no period counts for every one."""
         table = TABLES[self.asset]
         judged = [result.period_start_date for result in results if result.period_start_date]
-        periods = sorted({*period_starts(context), *judged}) if is_partitioned else []
+        periods = sorted({*subject.periods, *judged}) if is_partitioned else []
         slices: dict[str, date | None] = {
-            slice_key(pipeline.settings.time.as_of(start) if table.is_snapshot else start): start for start in periods
+            slice_key(subject.settings.time.as_of(start) if table.is_snapshot else start): start for start in periods
         }
         if not is_partitioned:
             slices[WHOLE] = None

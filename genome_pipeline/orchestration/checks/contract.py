@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import Any
-
-import dagster as dg
 
 from genome_pipeline.contracts.tables import Table
-from genome_pipeline.orchestration.checks.bridge import Check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Check, Subject
 from genome_pipeline.quality.validation import CheckResult, Slices, validate_table
 
 
-def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None) -> Check:
+def contract_check(table: Table) -> Check:
     """The blocking check that the slices of a run hold what the contract says."""
 
-    def body(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
-        return validate_table(pipeline.warehouse.path, table, _slices(context, pipeline, table, partitions))
+    def body(subject: Subject) -> Sequence[CheckResult]:
+        return validate_table(subject.settings.warehouse_path, table, _slices(subject, table))
 
     return Check(
         table.name,
@@ -30,23 +24,17 @@ def contract_check(table: Table, partitions: dg.PartitionsDefinition[Any] | None
     )
 
 
-def _slices(
-    context: dg.AssetCheckExecutionContext,
-    pipeline: Pipeline,
-    table: Table,
-    partitions: dg.PartitionsDefinition[Any] | None,
-) -> Slices:
-    if partitions is None:
+def _slices(subject: Subject, table: Table) -> Slices:
+    """The slices to check, with their periods; None for all of a table that has no periods."""
+    if not subject.periods:
         return None
-    periods: list[date | None] = [*period_starts(context)]
     if table.is_snapshot:
         # A run may put right what stands at other dates, too.
-        with pipeline.warehouse.open() as database:
-            written = database.con.execute(
-                "SELECT slice_key::DATE FROM written_slices WHERE table_name = ? AND run_id = ?",
-                [table.name, context.run.run_id],
-            ).fetchall()
-        calendar = pipeline.settings.time
-        dates = {*(calendar.as_of(start) for start in periods if start), *(day for (day,) in written)}
-        return {day: calendar.period_start(day) for day in sorted(dates)}
-    return {start: start for start in ([*periods, None] if table.slice_by in table.nullable else periods)}
+        written = subject.database.con.execute(
+            "SELECT slice_key::DATE FROM written_slices WHERE table_name = ? AND run_id = ?",
+            [table.name, subject.run_id],
+        ).fetchall()
+        dates = {*subject.snapshots, *(day for (day,) in written)}
+        return {day: subject.settings.time.period_start(day) for day in sorted(dates)}
+    undated = [None] if table.slice_by in table.nullable else []
+    return {start: start for start in [*subject.periods, *undated]}

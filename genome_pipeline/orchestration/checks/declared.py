@@ -44,7 +44,7 @@ def declared_checks(
 ) -> list[tuple[Check, dg.PartitionsDefinition[Any] | None]]:
     """Every check of the code location, with the partitions of its asset, where that has any."""
     contracts = [
-        (contract_check(TABLES[name], by_stage), by_stage)
+        (contract_check(TABLES[name]), by_stage)
         for stage in TABLE_STAGES
         for by_stage in (partitions if stage.is_partitioned else None,)
         for name in stage.asset_names

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 import pandas as pd
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.validation import CheckResult, Severity
 
 _SHOWN = 5
@@ -25,15 +22,14 @@ _SHOWN = 5
     " that models learned from last. Stops the run only beyond quality.drift_error_psi, where one is set.",
     is_blocking=True,
 )
-def drift(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def drift(subject: Subject) -> Sequence[CheckResult]:
     """One result for each snapshot of the run and baseline."""
-    calendar, error_psi = pipeline.settings.time, pipeline.settings.quality.drift_error_psi
-    dates = [calendar.as_of(start) for start in period_starts(context)]
-    with pipeline.warehouse.open() as database:
-        frame = database.con.execute(
-            "SELECT * FROM gene_drift WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of, baseline, psi DESC, gene",
-            [dates],
-        ).df()
+    calendar, error_psi = subject.settings.time, subject.settings.quality.drift_error_psi
+    dates = subject.snapshots
+    frame = subject.database.con.execute(
+        "SELECT * FROM gene_drift WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of, baseline, psi DESC, gene",
+        [dates],
+    ).df()
     return [_result(part, calendar, error_psi) for _, part in frame.groupby(["as_of", "baseline"])]
 
 

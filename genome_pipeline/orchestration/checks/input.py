@@ -6,15 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import dagster as dg
 import ibis
 import pandas as pd
 
 from genome_pipeline.contracts.rules import Rule, active_rules
 from genome_pipeline.orchestration.assets.frames import observed_at, order_days
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.files import judge_files
 from genome_pipeline.quality.reconciliation import Tally, balances, difference, tallies, total
 from genome_pipeline.quality.validation import CheckResult, Severity
@@ -34,15 +31,14 @@ _EXAMPLES = 5
     description="Every row counted while a source file was read is in the table.",
     is_blocking=True,
 )
-def rows_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def rows_counted(subject: Subject) -> Sequence[CheckResult]:
     """Compare the stored rows of each file with the number read."""
-    with pipeline.warehouse.open() as database:
-        differing = database.con.execute(
-            "SELECT source_file, f.row_count, coalesce(r.row_count, 0) FROM source_files f FULL JOIN"
-            " (SELECT source_file, count(*) AS row_count FROM raw_transactions GROUP BY 1) r USING (source_file)"
-            " WHERE f.row_count IS DISTINCT FROM coalesce(r.row_count, 0)"
-        ).fetchall()
-        row_count = int(database.table("raw_transactions").count().execute())
+    differing = subject.database.con.execute(
+        "SELECT source_file, f.row_count, coalesce(r.row_count, 0) FROM source_files f FULL JOIN"
+        " (SELECT source_file, count(*) AS row_count FROM raw_transactions GROUP BY 1) r USING (source_file)"
+        " WHERE f.row_count IS DISTINCT FROM coalesce(r.row_count, 0)"
+    ).fetchall()
+    row_count = int(subject.database.table("raw_transactions").count().execute())
     observed = "; ".join(f"{name}: {read} rows read, {kept} stored" for name, read, kept in differing)
     return [
         CheckResult(
@@ -61,12 +57,11 @@ def rows_counted(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     description="No source file holds the same as another; a copy is left out, so that nothing counts twice.",
     is_blocking=False,
 )
-def files_differ(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def files_differ(subject: Subject) -> Sequence[CheckResult]:
     """Name the files that were left out as copies."""
-    with pipeline.warehouse.open() as database:
-        files = database.con.execute(
-            "SELECT source_file, copy_of_source_file FROM source_files ORDER BY source_file"
-        ).fetchall()
+    files = subject.database.con.execute(
+        "SELECT source_file, copy_of_source_file FROM source_files ORDER BY source_file"
+    ).fetchall()
     copies = [f"{name} holds the same as {other} and is left out" for name, other in files if other is not None]
     observed = "; ".join(copies) or f"all {len(files):,} files differ"
     return [CheckResult("raw_transactions", "files_differ", "WARN", not copies, observed, len(files))]
@@ -78,14 +73,13 @@ def files_differ(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     " of the rows are gone than quality.max_removed_share.",
     is_blocking=True,
 )
-def files_remain(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def files_remain(subject: Subject) -> Sequence[CheckResult]:
     """Compare the files taken in with those of the last publication."""
-    limit = pipeline.settings.quality.max_removed_share
-    with pipeline.warehouse.open() as database:
-        published, now = (
-            {name: (content, rows) for name, content, rows in database.con.execute(query).fetchall()}
-            for query in ("SELECT source_file, content_hash, row_count FROM published_files", PRESENT_FILES)
-        )
+    limit = subject.settings.quality.max_removed_share
+    published, now = (
+        {name: (content, rows) for name, content, rows in subject.database.con.execute(query).fetchall()}
+        for query in ("SELECT source_file, content_hash, row_count FROM published_files", PRESENT_FILES)
+    )
     finding, share = judge_files(published, now, limit)
     severity: Severity = "ERROR" if share > limit else "WARN"
     row_count = sum(rows for _, rows in now.values())
@@ -98,13 +92,12 @@ def files_remain(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> 
     " accents apart from their letters and no .0 behind whole numbers stand in them.",
     is_blocking=False,
 )
-def names_as_written(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def names_as_written(subject: Subject) -> Sequence[CheckResult]:
     """Count the rows in which an id or a name is taken for another than is written, and say where the first is."""
-    mapped = pipeline.settings.source.columns.mapped
-    with pipeline.warehouse.open() as database:
-        raw = database.table("raw_transactions")
-        changed = {name: names_changed(raw, name).to_pyarrow().to_pylist() for name in NAMES if name in mapped}
-        row_count = int(raw.count().execute())
+    mapped = subject.settings.source.columns.mapped
+    raw = subject.database.table("raw_transactions")
+    changed = {name: names_changed(raw, name).to_pyarrow().to_pylist() for name in NAMES if name in mapped}
+    row_count = int(raw.count().execute())
     observed = [_names_taken(mapped[name], files) for name, files in changed.items() if files]
     return [
         CheckResult(
@@ -133,27 +126,26 @@ def _names_taken(column: str, files: Sequence[Mapping[str, Any]]) -> str:
     " reason, and in all, and amounts are what is written.",
     is_blocking=True,
 )
-def nothing_lost(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def nothing_lost(subject: Subject) -> Sequence[CheckResult]:
     """Reconcile the run's periods, and the rows that belong to none."""
-    settings, periods = pipeline.settings, period_starts(context)
+    settings, periods = subject.settings, subject.periods
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
-    with pipeline.warehouse.open() as database:
-        lines = typed_raw(database, settings)
-        wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
-        source = source_totals(
-            wanted, mapped=list(settings.source.columns.mapped), formats=settings.source.formats
-        ).to_pandas()
-        sides = [source]
-        recounted = [recounted_by_reason(wanted, rules).to_pandas()]
-        if judges_repeats(rules):
-            with stored(database, repeated_hashes(wanted), "repeated_hashes") as hashes:
-                recounted.append(recounted_repeats(wanted, hashes).to_pandas())
-        for name, amount in (("validated_transactions", "amount"), ("quarantined_transactions", "line_amount")):
-            table = database.table(name)
-            kept = table.filter(table.period_start_date.isin(periods) | table.period_start_date.isnull())
-            sides.append(row_and_cent_totals(kept, amount).to_pandas())
-        by_reason = rejected_by_reason(kept)
-        rejected = by_reason.mutate(cents=(by_reason.amount_sum * 100).cast("int64")).to_pandas()
+    lines = typed_raw(subject.database, settings)
+    wanted = lines.filter(lines.period_start_date.isin(periods) | lines.period_start_date.isnull())
+    source = source_totals(
+        wanted, mapped=list(settings.source.columns.mapped), formats=settings.source.formats
+    ).to_pandas()
+    sides = [source]
+    recounted = [recounted_by_reason(wanted, rules).to_pandas()]
+    if judges_repeats(rules):
+        with stored(subject.database, repeated_hashes(wanted), "repeated_hashes") as hashes:
+            recounted.append(recounted_repeats(wanted, hashes).to_pandas())
+    for name, amount in (("validated_transactions", "amount"), ("quarantined_transactions", "line_amount")):
+        table = subject.database.table(name)
+        kept = table.filter(table.period_start_date.isin(periods) | table.period_start_date.isnull())
+        sides.append(row_and_cent_totals(kept, amount).to_pandas())
+    by_reason = rejected_by_reason(kept)
+    rejected = by_reason.mutate(cents=(by_reason.amount_sum * 100).cast("int64")).to_pandas()
     by_period, by_file = (balances(sides[0], sides[1], sides[2], key) for key in ("period_start_date", "source_file"))
     whole = total(by_period)
     differing = [balance for balance in by_file if not balance.is_passed]
@@ -211,23 +203,20 @@ def _reasons_balance(
     description="The log reaches the end of the period; otherwise recency is overstated at that snapshot.",
     is_blocking=False,
 )
-def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def covers_period(subject: Subject) -> Sequence[CheckResult]:
     """Compare the log's last day before each snapshot with its date."""
     results = []
-    with pipeline.warehouse.open() as database:
-        periods = period_starts(context)
-        dates = [*map(pipeline.settings.time.as_of, periods)]
-        observed_dates = observed_at(database, pipeline.settings, dates)
-        for period, as_of, observed_until in zip(periods, dates, observed_dates, strict=True):
-            missing = (as_of - observed_until).days
-            observed = (
-                f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"
-                if missing
-                else f"the log reaches {as_of}"
-            )
-            results.append(
-                CheckResult("validated_transactions", "covers_period", "WARN", not missing, observed, 0, period)
-            )
+    periods = subject.periods
+    dates = subject.snapshots
+    observed_dates = observed_at(subject.database, subject.settings, dates)
+    for period, as_of, observed_until in zip(periods, dates, observed_dates, strict=True):
+        missing = (as_of - observed_until).days
+        observed = (
+            f"the log ends {missing} days before {as_of}: days since the last order are overstated at that snapshot"
+            if missing
+            else f"the log reaches {as_of}"
+        )
+        results.append(CheckResult("validated_transactions", "covers_period", "WARN", not missing, observed, 0, period))
     return results
 
 
@@ -236,12 +225,11 @@ def covers_period(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
     description="The log has no silence as long as the horizon: as if all customers had left, and come back.",
     is_blocking=False,
 )
-def no_long_silence(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def no_long_silence(subject: Subject) -> Sequence[CheckResult]:
     """One result for each period of the run: of the silences that end in it, and of the one that lasts."""
-    settings, periods = pipeline.settings, period_starts(context)
-    dates = [*map(settings.time.as_of, periods)]
-    with pipeline.warehouse.open() as database:
-        days = order_days(database, dates[-1])
+    settings, periods = subject.settings, subject.periods
+    dates = subject.snapshots
+    days = order_days(subject.database, dates[-1])
     findings = {
         start: judge_silence(days, start, min(as_of, settings.today()), settings.predict.horizon_days)
         for start, as_of in zip(periods, dates, strict=True)
@@ -257,24 +245,23 @@ def no_long_silence(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     description="No line that was kept breaks a row rule of severity WARN.",
     is_blocking=False,
 )
-def lines_in_bounds(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def lines_in_bounds(subject: Subject) -> Sequence[CheckResult]:
     """Count the lines of each period that such a rule speaks of, and name the largest."""
-    settings, periods = pipeline.settings, period_starts(context)
+    settings, periods = subject.settings, subject.periods
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     results = []
-    with pipeline.warehouse.open() as database:
-        kept = database.table("validated_transactions")
-        lines = kept.filter(kept.period_start_date.isin(periods)).mutate(outlier_amount=settings.rules.outlier_amount)
-        for rule in rules:
-            if rule.severity == "WARN":
-                failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
-                rows = database.con.execute(
-                    # No text is made of the other lines, as it would be under a FILTER.
-                    "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(CASE WHEN is_failing THEN"
-                    " source_file || ' row ' || source_row || ': ' || left(customer_id, 60) || ', ' || amount END,"
-                    f" CASE WHEN is_failing THEN abs(amount) END, {_EXAMPLES}) FROM ({failing}) GROUP BY 1 ORDER BY 1"
-                ).fetchall()
-                results += [_warning(rule, *row) for row in rows]
+    kept = subject.database.table("validated_transactions")
+    lines = kept.filter(kept.period_start_date.isin(periods)).mutate(outlier_amount=settings.rules.outlier_amount)
+    for rule in rules:
+        if rule.severity == "WARN":
+            failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
+            rows = subject.database.con.execute(
+                # No text is made of the other lines, as it would be under a FILTER.
+                "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(CASE WHEN is_failing THEN"
+                " source_file || ' row ' || source_row || ': ' || left(customer_id, 60) || ', ' || amount END,"
+                f" CASE WHEN is_failing THEN abs(amount) END, {_EXAMPLES}) FROM ({failing}) GROUP BY 1 ORDER BY 1"
+            ).fetchall()
+            results += [_warning(rule, *row) for row in rows]
     return results
 
 
@@ -298,19 +285,18 @@ def _warning(rule: Rule, period: date, count: int, failing: int, examples: list[
     " to the wrong customer. They are kept, and their spend is negative.",
     is_blocking=False,
 )
-def returns_within_purchases(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def returns_within_purchases(subject: Subject) -> Sequence[CheckResult]:
     """Compare, for customers with a return in a period, what they returned until its end with what they bought."""
-    periods = period_starts(context)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "WITH so_far AS (SELECT period_start_date, customer_id, return_amount, sum(gross_amount) OVER until AS"
-            " bought, sum(return_amount) OVER until AS returned FROM customer_activity WINDOW until AS"
-            " (PARTITION BY customer_id ORDER BY period_start_date))"
-            " SELECT period_start_date, count(*), count(*) FILTER (returned > bought), max_by(left(customer_id, 60) ||"
-            " ': bought ' || bought || ', returned ' || returned, returned - bought, ?) FILTER (returned > bought)"
-            " FROM so_far WHERE period_start_date IN (SELECT unnest(?)) AND return_amount > 0 GROUP BY 1 ORDER BY 1",
-            [_EXAMPLES, periods],
-        ).fetchall()
+    periods = subject.periods
+    rows = subject.database.con.execute(
+        "WITH so_far AS (SELECT period_start_date, customer_id, return_amount, sum(gross_amount) OVER until AS"
+        " bought, sum(return_amount) OVER until AS returned FROM customer_activity WINDOW until AS"
+        " (PARTITION BY customer_id ORDER BY period_start_date))"
+        " SELECT period_start_date, count(*), count(*) FILTER (returned > bought), max_by(left(customer_id, 60) ||"
+        " ': bought ' || bought || ', returned ' || returned, returned - bought, ?) FILTER (returned > bought)"
+        " FROM so_far WHERE period_start_date IN (SELECT unnest(?)) AND return_amount > 0 GROUP BY 1 ORDER BY 1",
+        [_EXAMPLES, periods],
+    ).fetchall()
     return [
         CheckResult(
             "customer_activity",

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import dagster as dg
-
 from genome_pipeline.contracts.published import published_schema
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.warehouse.database import open_database
 
@@ -18,9 +15,9 @@ from genome_pipeline.warehouse.database import open_database
     description="A reader finds every table and view in the published file, and the latest snapshot has customers.",
     is_blocking=True,
 )
-def published_is_whole(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def published_is_whole(subject: Subject) -> Sequence[CheckResult]:
     """Open the file read-only and look."""
-    with open_database(pipeline.settings.published_path, read_only=True) as published:
+    with open_database(subject.settings.published_path, read_only=True) as published:
         found = set(published.list_tables())
         customers = published.con.execute("SELECT count(*) FROM customer_genome").fetchone()
     missing = sorted(published_schema()["tables"].keys() - found)

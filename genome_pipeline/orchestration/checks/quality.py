@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import dagster as dg
-
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.performance import (
     HEADLINE,
     Finding,
@@ -30,11 +26,10 @@ _LEAST_RECALL = 0.99
     description="On each snapshot that matured, no error of the model is above the naive one's by more than chance.",
     is_blocking=False,
 )
-def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def beats_naive(subject: Subject) -> Sequence[CheckResult]:
     """One result for each of orders, spend and churn, on each snapshot."""
-    with pipeline.warehouse.open() as database:
-        findings = judge_naive(database.con, _dates(context, pipeline))
-    return _results("beats_naive", findings, pipeline)
+    findings = judge_naive(subject.database.con, subject.snapshots)
+    return _results("beats_naive", findings, subject)
 
 
 @check(
@@ -43,11 +38,10 @@ def beats_naive(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> S
     " and spend among customers with the same churn probability.",
     is_blocking=False,
 )
-def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def confidence_means_something(subject: Subject) -> Sequence[CheckResult]:
     """One result for each of orders, spend and churn, on each snapshot."""
-    with pipeline.warehouse.open() as database:
-        findings = judge_confidence(database.con, _dates(context, pipeline))
-    return _results("confidence_means_something", findings, pipeline)
+    findings = judge_confidence(subject.database.con, subject.snapshots)
+    return _results("confidence_means_something", findings, subject)
 
 
 @check(
@@ -57,12 +51,11 @@ def confidence_means_something(context: dg.AssetCheckExecutionContext, pipeline:
     " became of each tenth, and tell tenths apart.",
     is_blocking=False,
 )
-def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def intervals_cover(subject: Subject) -> Sequence[CheckResult]:
     """One result for each of orders, spend and churn, on each snapshot."""
-    dates, level = _dates(context, pipeline), pipeline.settings.predict.interval_level
-    with pipeline.warehouse.open() as database:
-        findings = judge_coverage(database.con, dates, level) + judge_bounds(database.con, dates)
-    return _results("intervals_cover", findings, pipeline)
+    dates, level = subject.snapshots, subject.settings.predict.interval_level
+    findings = judge_coverage(subject.database.con, dates, level) + judge_bounds(subject.database.con, dates)
+    return _results("intervals_cover", findings, subject)
 
 
 @check(
@@ -70,11 +63,10 @@ def intervals_cover(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     description="On each snapshot that matured, as many churned as churn_probability said: in all, and in each tenth.",
     is_blocking=False,
 )
-def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def churn_is_calibrated(subject: Subject) -> Sequence[CheckResult]:
     """Two results for each snapshot: of the total, and of the tenths beside it."""
-    with pipeline.warehouse.open() as database:
-        findings = judge_calibration(database.con, _dates(context, pipeline))
-    return _results("churn_is_calibrated", findings, pipeline)
+    findings = judge_calibration(subject.database.con, subject.snapshots)
+    return _results("churn_is_calibrated", findings, subject)
 
 
 @check(
@@ -82,11 +74,10 @@ def churn_is_calibrated(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
     description="On each snapshot that matured, the model's error is not far above what it was on those before.",
     is_blocking=False,
 )
-def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def error_is_steady(subject: Subject) -> Sequence[CheckResult]:
     """One result for each of orders, spend and churn, on each snapshot."""
-    with pipeline.warehouse.open() as database:
-        findings = judge_errors(database.con, _dates(context, pipeline), HEADLINE)
-    return _results("error_is_steady", findings, pipeline)
+    findings = judge_errors(subject.database.con, subject.snapshots, HEADLINE)
+    return _results("error_is_steady", findings, subject)
 
 
 @check(
@@ -94,15 +85,14 @@ def error_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
     description="Customers have a forecast, where those of an earlier snapshot had one.",
     is_blocking=False,
 )
-def forecast_is_offered(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def forecast_is_offered(subject: Subject) -> Sequence[CheckResult]:
     """One result for each snapshot of the run, with the reason where forecasts are withheld."""
-    dates = _dates(context, pipeline)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT as_of, count(*), count(churn_probability) > 0, min(abstain_reason) FROM customer_risk"
-            " WHERE as_of <= ? GROUP BY as_of ORDER BY as_of",
-            [dates[-1]],
-        ).fetchall()
+    dates = subject.snapshots
+    rows = subject.database.con.execute(
+        "SELECT as_of, count(*), count(churn_probability) > 0, min(abstain_reason) FROM customer_risk"
+        " WHERE as_of <= ? GROUP BY as_of ORDER BY as_of",
+        [dates[-1]],
+    ).fetchall()
     first_offered = next((as_of for as_of, _, is_offered, _ in rows if is_offered), date.max)
     return [
         CheckResult(
@@ -112,7 +102,7 @@ def forecast_is_offered(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
             is_offered or as_of < first_offered,
             f"{as_of}: a forecast for {count:,} customers" if is_offered else f"{as_of}: no forecast, as {reason}",
             count,
-            pipeline.settings.time.period_start(as_of),
+            subject.settings.time.period_start(as_of),
         )
         for as_of, count, is_offered, reason in rows
         if as_of in dates
@@ -124,15 +114,14 @@ def forecast_is_offered(context: dg.AssetCheckExecutionContext, pipeline: Pipeli
     description="The index finds at least 99% of the true neighbours of a sample of customers.",
     is_blocking=False,
 )
-def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def neighbors_found(subject: Subject) -> Sequence[CheckResult]:
     """Recall on the sample that was measured when the index was built."""
-    dates = _dates(context, pipeline)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT as_of, recall_share, method, customer_count FROM similarity_index"
-            " WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of",
-            [dates],
-        ).fetchall()
+    dates = subject.snapshots
+    rows = subject.database.con.execute(
+        "SELECT as_of, recall_share, method, customer_count FROM similarity_index"
+        " WHERE as_of IN (SELECT unnest(?)) ORDER BY as_of",
+        [dates],
+    ).fetchall()
     return [
         CheckResult(
             "similarity_index",
@@ -141,14 +130,14 @@ def neighbors_found(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) 
             recall >= _LEAST_RECALL,
             f"at {as_of}: {recall:.2%} of the true neighbours found; {method}",
             customers,
-            pipeline.settings.time.period_start(as_of),
+            subject.settings.time.period_start(as_of),
         )
         for as_of, recall, method, customers in rows
     ]
 
 
-def _results(name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list[CheckResult]:
-    period_start = pipeline.settings.time.period_start
+def _results(name: str, findings: Sequence[Finding], subject: Subject) -> list[CheckResult]:
+    period_start = subject.settings.time.period_start
     return [
         CheckResult(
             "model_performance",
@@ -161,7 +150,3 @@ def _results(name: str, findings: Sequence[Finding], pipeline: Pipeline) -> list
         )
         for finding in findings
     ]
-
-
-def _dates(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> list[date]:
-    return [pipeline.settings.time.as_of(start) for start in period_starts(context)]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import dagster as dg
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.quarantine import Limits, Place, SetAside, judge_rise, judge_share
 from genome_pipeline.quality.validation import CheckResult, Severity
 from genome_pipeline.quality.volume import PERIODS_BEFORE, Finding
@@ -22,13 +19,12 @@ from genome_pipeline.quality.volume import PERIODS_BEFORE, Finding
     " nor of a file's rows for want of a usable date.",
     is_blocking=True,
 )
-def quarantined_share(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def quarantined_share(subject: Subject) -> Sequence[CheckResult]:
     """One result for each period of the run, and one for each file with rows of no period."""
-    quality, periods = pipeline.settings.quality, period_starts(context)
+    quality, periods = subject.settings.quality, subject.periods
     limits = Limits(quality.max_quarantined_share, quality.max_quarantined_share_by_reason)
-    with pipeline.warehouse.open() as database:
-        found, undated = _by_period(database, periods), _undated_by_file(database)
-    period = pipeline.settings.calendar.period
+    found, undated = _by_period(subject.database, periods), _undated_by_file(subject.database)
+    period = subject.settings.calendar.period
     return [
         *(
             _result("quarantined_share", "ERROR", judge_share(aside, limits, f"{period} from {start}"), aside, start)
@@ -47,12 +43,11 @@ def quarantined_share(context: dg.AssetCheckExecutionContext, pipeline: Pipeline
     " median of the periods before.",
     is_blocking=False,
 )
-def quarantine_is_steady(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def quarantine_is_steady(subject: Subject) -> Sequence[CheckResult]:
     """One result for each period of the run."""
-    periods, period = period_starts(context), pipeline.settings.calendar.period
+    periods, period = subject.periods, subject.settings.calendar.period
     wanted = {day for start in periods for day in (start, *period.like_before(start, PERIODS_BEFORE))}
-    with pipeline.warehouse.open() as database:
-        found = _by_period(database, sorted(wanted))
+    found = _by_period(subject.database, sorted(wanted))
     return [
         _result("quarantine_is_steady", "WARN", judge_rise(found, start, period), found[start], start)
         for start in periods

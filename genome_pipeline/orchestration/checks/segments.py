@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import dagster as dg
-
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.segments import (
     DISSOLVED_JACCARD,
     MINIMUM_AGREEMENT,
@@ -29,17 +25,16 @@ from genome_pipeline.quality.validation import CheckResult
     description="The segments chosen are apart (silhouette) and come again when customers are resampled.",
     is_blocking=False,
 )
-def segments_hold(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def segments_hold(subject: Subject) -> Sequence[CheckResult]:
     """Two results for each snapshot of the run: silhouette, and stability."""
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT as_of, candidate, silhouette_score, stability_score, smallest_jaccard_score, training_row_count"
-            " FROM segment_model WHERE is_chosen AND as_of IN (SELECT unnest(?)) ORDER BY as_of",
-            [_dates(context, pipeline)],
-        ).fetchall()
+    rows = subject.database.con.execute(
+        "SELECT as_of, candidate, silhouette_score, stability_score, smallest_jaccard_score, training_row_count"
+        " FROM segment_model WHERE is_chosen AND as_of IN (SELECT unnest(?)) ORDER BY as_of",
+        [subject.snapshots],
+    ).fetchall()
     results = []
     for as_of, candidate, silhouette, stability, jaccard, count in rows:
-        start = pipeline.settings.time.period_start(as_of)
+        start = subject.settings.time.period_start(as_of)
         if silhouette is None:
             found = [("silhouette", True, "nothing to measure"), ("stability", True, "nothing to measure")]
         else:
@@ -62,15 +57,14 @@ def segments_hold(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
     " snapshot's.",
     is_blocking=False,
 )
-def segments_last(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def segments_last(subject: Subject) -> Sequence[CheckResult]:
     """Three results for each snapshot of the run: smallest share, share moved, agreement."""
-    dates = _dates(context, pipeline)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT as_of, from_segment_id, to_segment_id, customer_count FROM segment_migrations WHERE as_of <= ?"
-            " ORDER BY as_of",
-            [dates[-1]],
-        ).fetchall()
+    dates = subject.snapshots
+    rows = subject.database.con.execute(
+        "SELECT as_of, from_segment_id, to_segment_id, customer_count FROM segment_migrations WHERE as_of <= ?"
+        " ORDER BY as_of",
+        [dates[-1]],
+    ).fetchall()
     flows: dict[date, list[Flow]] = {}
     for as_of, *flow in rows:
         flows.setdefault(as_of, []).append(Flow(*flow))
@@ -97,7 +91,7 @@ def segments_last(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
                 is_passed,
                 f"{as_of}: {observed}",
                 count,
-                pipeline.settings.time.period_start(as_of),
+                subject.settings.time.period_start(as_of),
             )
             for name, is_passed, observed in (
                 (
@@ -110,7 +104,3 @@ def segments_last(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) ->
             )
         ]
     return results
-
-
-def _dates(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> list[date]:
-    return [pipeline.settings.time.as_of(start) for start in period_starts(context)]

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import dagster as dg
-
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.totals import Seen, Total, judge_totals
 from genome_pipeline.quality.validation import CheckResult
 
@@ -20,27 +16,26 @@ from genome_pipeline.quality.validation import CheckResult
     " any earlier window as long as the horizon.",
     is_blocking=True,
 )
-def total_is_plausible(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def total_is_plausible(subject: Subject) -> Sequence[CheckResult]:
     """A result for each of orders and spend, as far as they are predicted, at each snapshot of the run."""
-    calendar, horizon_days = pipeline.settings.time, pipeline.settings.predict.horizon_days
-    periods = period_starts(context)
-    with pipeline.warehouse.open() as database:
-        totals: dict[date, Total] = {
-            as_of: Total(*values)
-            for as_of, *values in database.con.execute(
-                "SELECT as_of, count(*), sum(expected_orders), sum(expected_spend) FROM customer_value"
-                " WHERE as_of IN (SELECT unnest(?)) GROUP BY as_of",
-                [[calendar.as_of(start) for start in periods]],
-            ).fetchall()
-        }
-        seen = {
-            start: Seen(float(orders), None if spend is None else float(spend))
-            for start, orders, spend in database.con.execute(
-                "SELECT period_start_date, sum(purchase_day_count), sum(gross_amount - return_amount)"
-                " FROM customer_activity WHERE period_start_date <= ? GROUP BY 1",
-                [periods[-1]],
-            ).fetchall()
-        }
+    calendar, horizon_days = subject.settings.time, subject.settings.predict.horizon_days
+    periods = subject.periods
+    totals: dict[date, Total] = {
+        as_of: Total(*values)
+        for as_of, *values in subject.database.con.execute(
+            "SELECT as_of, count(*), sum(expected_orders), sum(expected_spend) FROM customer_value"
+            " WHERE as_of IN (SELECT unnest(?)) GROUP BY as_of",
+            [subject.snapshots],
+        ).fetchall()
+    }
+    seen = {
+        start: Seen(float(orders), None if spend is None else float(spend))
+        for start, orders, spend in subject.database.con.execute(
+            "SELECT period_start_date, sum(purchase_day_count), sum(gross_amount - return_amount)"
+            " FROM customer_activity WHERE period_start_date <= ? GROUP BY 1",
+            [periods[-1]],
+        ).fetchall()
+    }
     return [
         CheckResult(
             "customer_value",

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import dagster as dg
-
-from genome_pipeline.orchestration.checks.bridge import check
-from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.quality.volume import Volume, judge_missing, judge_volume
 
@@ -32,15 +28,14 @@ _MISSING = {
     " a year before, or of the median of the periods before where the log is younger.",
     is_blocking=False,
 )
-def volume(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def volume(subject: Subject) -> Sequence[CheckResult]:
     """One result for each period of the run."""
-    periods, calendar = period_starts(context), pipeline.settings.time
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            "SELECT period_start_date, sum(line_count), sum(order_count), count(*) FILTER (purchase_day_count > 0),"
-            " sum(gross_amount - return_amount) FROM customer_activity WHERE period_start_date <= ? GROUP BY 1",
-            [periods[-1]],
-        ).fetchall()
+    periods, calendar = subject.periods, subject.settings.time
+    rows = subject.database.con.execute(
+        "SELECT period_start_date, sum(line_count), sum(order_count), count(*) FILTER (purchase_day_count > 0),"
+        " sum(gross_amount - return_amount) FROM customer_activity WHERE period_start_date <= ? GROUP BY 1",
+        [periods[-1]],
+    ).fetchall()
     found: dict[date, Volume] = {
         start: {name: None if value is None else float(value) for name, value in zip(_MEASURES, values, strict=True)}
         for start, *values in rows
@@ -67,19 +62,18 @@ def volume(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequen
     " period before.",
     is_blocking=False,
 )
-def missing_share(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Sequence[CheckResult]:
+def missing_share(subject: Subject) -> Sequence[CheckResult]:
     """One result for each period of the run, which names every column that jumped."""
-    periods, period = period_starts(context), pipeline.settings.calendar.period
-    columns = [name for name in _MISSING if name in pipeline.settings.source.columns.mapped]
+    periods, period = subject.periods, subject.settings.calendar.period
+    columns = [name for name in _MISSING if name in subject.settings.source.columns.mapped]
     if not columns:
         return []
     counts = ", ".join(f"count(*) FILTER ({_MISSING[name]})" for name in columns)
-    with pipeline.warehouse.open() as database:
-        rows = database.con.execute(
-            f"SELECT period_start_date, count(*), {counts} FROM validated_transactions"
-            " WHERE period_start_date BETWEEN ? AND ? GROUP BY 1",
-            [period.shift(periods[0], -1), periods[-1]],
-        ).fetchall()
+    rows = subject.database.con.execute(
+        f"SELECT period_start_date, count(*), {counts} FROM validated_transactions"
+        " WHERE period_start_date BETWEEN ? AND ? GROUP BY 1",
+        [period.shift(periods[0], -1), periods[-1]],
+    ).fetchall()
     found = {start: (lines, missing) for start, lines, *missing in rows}
     results = []
     for start in periods:
