@@ -28,6 +28,7 @@ from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.warehouse.exchange import Exchange
 
 _NOT_ASSIGNED = ("as_of", "previous_segment_id", "has_moved")
 ASSIGNED_FIELDS = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
@@ -48,22 +49,33 @@ _Inputs = tuple[str, str, pd.DataFrame, pd.DataFrame | None]
 )
 def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit the segments of each snapshot; those that carry on from the previous one keep their identity."""
-    fitted: dict[date, SegmentModel] = {}
+    fits = _Fits(pipeline)
+    make_snapshots(context, pipeline, ["segment_model", "segment_events"], fits.read, fits.make)
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
-        features = sampled_frames(database, dates, pipeline.settings.predict.seed)
-        return [(features[as_of], _model_file(database, pipeline.settings.time.period_start(as_of))) for as_of in dates]
 
-    def make(as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
+class _Fits:
+    """Fits each snapshot's model, one after the other, and hands it to the next."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._fitted: dict[date, SegmentModel] = {}
+
+    def read(self, database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
+        """Features of each snapshot, and the stored model of the one before."""
+        settings = self._pipeline.settings
+        features = sampled_frames(database, dates, settings.predict.seed)
+        return [(features[as_of], _model_file(database, settings.time.period_start(as_of))) for as_of in dates]
+
+    def make(self, as_of: date, inputs: tuple[pd.DataFrame, str | None]) -> list[pd.DataFrame]:
+        """Rows of both tables."""
         features, stored_before = inputs
-        previous = fitted.pop(pipeline.settings.time.period_start(as_of), None)
+        settings, artifacts = self._pipeline.settings, self._pipeline.artifacts
+        previous = self._fitted.pop(settings.time.period_start(as_of), None)
         if previous is None and stored_before is not None:
-            previous = SegmentModel.from_bytes(pipeline.artifacts.read(stored_before))
-        fitted[as_of] = fit_segments(features, previous, pipeline.settings.predict.seed)
-        stored = pipeline.artifacts.write("segment_model", as_of, ".json", fitted[as_of].to_bytes())
-        return [fitted[as_of].candidates(as_of).assign(artifact_file=stored), fitted[as_of].events(as_of)]
-
-    make_snapshots(context, pipeline, ["segment_model", "segment_events"], read, make)
+            previous = SegmentModel.from_bytes(artifacts.read(stored_before))
+        model = self._fitted[as_of] = fit_segments(features, previous, settings.predict.seed)
+        stored = artifacts.write("segment_model", as_of, ".json", model.to_bytes())
+        return [model.candidates(as_of).assign(artifact_file=stored), model.events(as_of)]
 
 
 @table_stage(
@@ -75,30 +87,42 @@ def segment_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 )
 def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Assign every customer to a segment at each snapshot, and tell who moved since the one before."""
-    assigned: dict[date, pd.DataFrame] = {}
     with pipeline.engine.exchange() as exchange:
+        assignments = _Assignments(pipeline, exchange)
+        tables = ["customer_segments", "segment_migrations"]
+        make_snapshots(context, pipeline, tables, assignments.read, assignments.make)
 
-        def read(database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
-            before = [pipeline.settings.time.period_start(as_of) for as_of in dates]
-            written = [day for day in before if was_written(database, "customer_segments", day)]
-            previous = snapshot_frames(database, "customer_segments", written, _COMPARED)
-            models = model_files(database, "segment_model", dates)
-            spend = snapshot_frames(database, "customer_features", dates, _SPENT)
-            for as_of, day in zip(dates, before, strict=True):
-                genes = exchange.put(database, customers_at(database, as_of, *(gene.name for gene in SEGMENT_GENES)))
-                yield genes, models[as_of], spend[as_of], previous.get(day)
 
-        def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
-            genes, model, spend, stored_before = inputs
-            found = exchange.map_customers(
-                genes, pipeline.artifacts.read(model), SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
-            )
-            previous = assigned.pop(pipeline.settings.time.period_start(as_of), stored_before)
-            compared = compare_segments(exchange.frame(found), spend, previous)
-            assigned[as_of] = compared.customers[_COMPARED]
-            return [compared.customers, compared.migrations]
+class _Assignments:
+    """Assigns the customers of each snapshot, one after the other, and compares them with those of the one before."""
 
-        make_snapshots(context, pipeline, ["customer_segments", "segment_migrations"], read, make)
+    def __init__(self, pipeline: Pipeline, exchange: Exchange) -> None:
+        self._pipeline, self._exchange = pipeline, exchange
+        self._assigned: dict[date, pd.DataFrame] = {}
+
+    def read(self, database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
+        """What each snapshot needs."""
+        before = [self._pipeline.settings.time.period_start(as_of) for as_of in dates]
+        written = [day for day in before if was_written(database, "customer_segments", day)]
+        previous = snapshot_frames(database, "customer_segments", written, _COMPARED)
+        models = model_files(database, "segment_model", dates)
+        spend = snapshot_frames(database, "customer_features", dates, _SPENT)
+        for as_of, day in zip(dates, before, strict=True):
+            customers = customers_at(database, as_of, *(gene.name for gene in SEGMENT_GENES))
+            genes = self._exchange.put(database, customers)
+            yield genes, models[as_of], spend[as_of], previous.get(day)
+
+    def make(self, as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
+        """Rows of both tables."""
+        genes, model, spend, stored_before = inputs
+        stored = self._pipeline.artifacts.read(model)
+        found = self._exchange.map_customers(
+            genes, stored, SegmentModel.from_bytes, SegmentModel.assign, ASSIGNED_FIELDS
+        )
+        previous = self._assigned.pop(self._pipeline.settings.time.period_start(as_of), stored_before)
+        compared = compare_segments(self._exchange.frame(found), spend, previous)
+        self._assigned[as_of] = compared.customers[_COMPARED]
+        return [compared.customers, compared.migrations]
 
 
 @table_stage(
