@@ -84,6 +84,14 @@ def test_dagster_shows_the_outcome_of_each_period_of_a_range_and_of_a_range_of_o
     } == {"2020-01-01": ("SUCCEEDED", True), "2020-02-01": ("SUCCEEDED", True)}
 
 
+def test_a_snapshot_of_which_any_table_was_never_made_is_made_again(early_shop: Path) -> None:
+    """As after an update that brings a new table."""
+    settings, _ = make(early_shop, None, "2020-03-01")
+    with duckdb.connect(str(settings.warehouse_path)) as warehouse:
+        warehouse.execute("DELETE FROM written_slices WHERE table_name = 'gene_drift' AND slice_key = '2020-03-01'")
+    assert make(early_shop, None, "2020-03-01")[1].as_of == (date(2020, 3, 1),)
+
+
 def card_text(card: dict[str, Any]) -> str:
     file = io.StringIO()
     print_card(Console(file=file, width=200), card)

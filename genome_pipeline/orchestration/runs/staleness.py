@@ -19,6 +19,8 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.ingestion import typed_raw
 
+_STAGES = (LINE_STAGES, SNAPSHOT_STAGES)
+
 
 @dataclass(frozen=True)
 class Span:
@@ -192,29 +194,15 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
     """What is stale among the periods.
 
     Lines are stale that were never judged, or under other settings, or before their source rows changed. A snapshot is
-    stale that was never made, or under other settings, or before the lines of its own period or an earlier one, or
-    before its period ended though it has by now. What was made in part or as a whole since the last publication counts
-    as never made: the run that made it stopped on the way, and some of its checks may have failed or never been made.
+    stale of which a table was never made, or under other settings, or before the lines of its own period or an earlier
+    one, or before its period ended though it has by now. What was made in part or as a whole since the last publication
+    counts as never made: the run that made it stopped on the way, and some of its checks may have failed or never been
+    made.
     """
     settings = pipeline.settings
     ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
     published_at = published_at or datetime.min
-    lines, snapshots = (
-        dict(
-            database.con.execute(
-                "SELECT slice_key, max(written_at) FILTER (table_name = $last AND settings_hash = $settings) AS made_at"
-                " FROM written_slices WHERE table_name IN (SELECT unnest($tables)) GROUP BY slice_key"
-                " HAVING made_at IS NOT NULL AND max(written_at) <= $published_at",
-                {
-                    "tables": [name for stage in stages if stage.is_partitioned for name in stage.asset_names],
-                    "last": last,
-                    "settings": settings.results_hash,
-                    "published_at": published_at,
-                },
-            ).fetchall()
-        )
-        for stages, last in ((LINE_STAGES, "customer_activity"), (SNAPSHOT_STAGES, "segment_profiles"))
-    )
+    lines, snapshots = (_whole_slices(database, stages, settings, published_at) for stages in _STAGES)
     changed = dict(database.con.execute("SELECT period_start_date, changed_at FROM changed_periods").fetchall())
     stale_lines = [
         start for start in periods if str(start) not in lines or changed.get(start, datetime.min) > lines[str(start)]
@@ -235,6 +223,20 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
         if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at:
             return replace(stale, snapshots=list(periods[number:]))
     return stale
+
+
+def _whole_slices(
+    database: Backend, stages: Sequence[Stage], settings: Settings, published_at: datetime
+) -> dict[str, datetime]:
+    """When the slices were made of which every table of the stages was, under these settings, and published since."""
+    tables = [name for stage in stages if stage.is_partitioned for name in stage.asset_names]
+    rows = database.con.execute(
+        "SELECT slice_key, min(written_at) FROM written_slices WHERE table_name IN (SELECT unnest($tables))"
+        " GROUP BY slice_key HAVING count(*) FILTER (settings_hash = $settings) = len($tables)"
+        " AND max(written_at) <= $published_at",
+        {"tables": tables, "settings": settings.results_hash, "published_at": published_at},
+    ).fetchall()
+    return dict(rows)
 
 
 def _midnight(day: date, settings: Settings) -> datetime:
