@@ -42,7 +42,8 @@ from benchmarks.synthetic import write_log
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.segments import fit_segments
-from genome_pipeline.models.similarity import ESTIMATE_NEIGHBORS, SimilarityIndex, matured_neighbors
+from genome_pipeline.models.similarity.index import ESTIMATE_NEIGHBORS, SimilarityIndex
+from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from genome_pipeline.models import similarity
 from genome_pipeline.models.drift import gene_drift
 from genome_pipeline.models.segment_profiles import profile_segments
 from genome_pipeline.models.segments import compare_segments, fit_segments
+from genome_pipeline.models.similarity import index as similarity
+from genome_pipeline.models.similarity import nearest
 from genome_pipeline_tests.models.populations import AS_OF, shop
 
 _ROOT = Path(__file__).parents[1]
@@ -59,7 +60,7 @@ def work(processor: str, *arguments: str) -> None:
 def model_tables(seed: int) -> dict[str, pd.DataFrame]:
     """Tables of two snapshots of a population with doubles and near ties; the seed orders rows and cuts chunks."""
     before, now = (_population(part).sample(frac=1, random_state=seed) for part in (1, 2))
-    similarity._CHUNK_QUERIES, similarity._CHUNK_VALUES = 1_000 + 37 * seed, 100_000 + seed
+    nearest._CHUNK_QUERIES, similarity._CHUNK_VALUES = 1_000 + 37 * seed, 100_000 + seed
     first = fit_segments(before, None, seed=0)
     model = fit_segments(now, first, seed=0)
     found = compare_segments(model.assign(now), now, first.assign(before))

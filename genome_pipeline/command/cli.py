@@ -108,7 +108,7 @@ def run(
         raise ConfigError("--as-of goes without --from and --to: give one date, or a range")
     settings = _settings(config)
     _quieten()
-    from genome_pipeline.command import terminal
+    from genome_pipeline.command.terminal.summary import print_summary
     from genome_pipeline.orchestration.runs.run import run as run_pipeline
     from genome_pipeline.orchestration.runs.staleness import Span
     from genome_pipeline.published.summary import summarise
@@ -129,7 +129,7 @@ def run(
     if as_json:
         _print_json(facts)
     elif not quiet:
-        terminal.print_summary(_console(), facts, _config_argument(config))
+        print_summary(_console(), facts, _config_argument(config))
 
 
 @app.command()
@@ -151,14 +151,14 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell what is in the warehouse and what is published."""
     settings = _settings(config)
-    from genome_pipeline.command import terminal
     from genome_pipeline.command.inspection import pipeline_status
+    from genome_pipeline.command.terminal.summary import print_status
 
     facts = pipeline_status(settings)
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_status(_console(), facts)
+        print_status(_console(), facts)
 
 
 @app.command()
@@ -170,8 +170,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
-    from genome_pipeline.command import terminal
     from genome_pipeline.command.inspection import inspect_source
+    from genome_pipeline.command.terminal.source import print_inspection
     from genome_pipeline.settings import DEFAULT_CONFIG, config_path, draft_of, load_draft
 
     draft = draft_of(path, config) if path else load_draft(config)
@@ -181,7 +181,7 @@ def check(
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_inspection(_console(highlight=False), facts, target, _config_argument(config))
+        print_inspection(_console(highlight=False), facts, target, _config_argument(config))
     if facts["missing"]:
         raise ConfigError(
             f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
@@ -200,8 +200,8 @@ def quarantine(
     if reason and not to:
         raise ConfigError("--reason goes with --to: name the file to write the rows to")
     settings = _settings(config)
-    from genome_pipeline.command import terminal
     from genome_pipeline.command.quarantine import quarantine_summary, write_quarantine
+    from genome_pipeline.command.terminal.source import print_quarantine
 
     facts = write_quarantine(settings, to, reason) if to else quarantine_summary(settings)
     if as_json:
@@ -209,7 +209,7 @@ def quarantine(
     elif to:
         _console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
     else:
-        terminal.print_quarantine(_console(), facts)
+        print_quarantine(_console(), facts)
 
 
 @app.command()
@@ -223,14 +223,14 @@ def customer(
 ) -> None:
     """Show one customer's genome."""
     settings = _settings(config)
-    from genome_pipeline.command import terminal
+    from genome_pipeline.command.terminal.customer import print_card
     from genome_pipeline.published.summary import customer_card
 
     card = customer_card(settings, settings.stored_id(customer_id), _day(as_of))
     if as_json:
         _print_json(card)
     else:
-        terminal.print_card(_console(), card)
+        print_card(_console(), card)
 
 
 @app.command()
@@ -247,7 +247,7 @@ def similar(
     if bool(customer_ids) == bool(group):
         raise ConfigError("name one customer, several, or a file of them with --from")
     settings = _settings(config)
-    from genome_pipeline.command import terminal
+    from genome_pipeline.command.terminal.customer import print_lookalikes, print_similar
     from genome_pipeline.published.similar import ids_in, lookalikes, similar_customers
 
     ids = [settings.stored_id(name) for name in (ids_in(group) if group else customer_ids or [])]
@@ -256,9 +256,9 @@ def similar(
     if as_json:
         _print_json(facts)
     elif is_group:
-        terminal.print_lookalikes(_console(), facts)
+        print_lookalikes(_console(), facts)
     else:
-        terminal.print_similar(_console(), facts)
+        print_similar(_console(), facts)
 
 
 @app.command()
@@ -272,7 +272,7 @@ def audience(
     if (rule is None) != (to is None):
         raise ConfigError("a rule goes with --to FILE: name both, or neither to list the audiences")
     settings = _settings(config)
-    from genome_pipeline.command import terminal
+    from genome_pipeline.command.terminal.customer import print_audiences
     from genome_pipeline.published.audience import audience_summary, write_audience
 
     facts = write_audience(settings, rule, to) if rule and to else audience_summary(settings)
@@ -281,7 +281,7 @@ def audience(
     elif rule:
         _console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
     else:
-        terminal.print_audiences(_console(), facts)
+        print_audiences(_console(), facts)
 
 
 @app.command()
@@ -329,20 +329,21 @@ def forget(
         raise ConfigError("nothing was removed: it cannot be undone, so say --yes where nobody can be asked")
     settings = _settings(config)
     _quieten()
-    from genome_pipeline.command import forgetting, terminal
+    from genome_pipeline.command import forgetting
+    from genome_pipeline.command.terminal.privacy import print_forgotten, print_rows_to_forget
 
     if not dry_run:
         forgetting.key_of(settings)
     if dry_run or not yes:
         facts = forgetting.rows_to_forget(settings, customer_ids)
         if not as_json:
-            terminal.print_rows_to_forget(_console(), facts)
+            print_rows_to_forget(_console(), facts)
     if not dry_run:
         if not yes and not typer.confirm("Remove them? This cannot be undone"):
             raise ConfigError("nothing was removed")
         facts = forgetting.forget(settings, customer_ids)
         if not as_json:
-            terminal.print_forgotten(_console(), facts)
+            print_forgotten(_console(), facts)
     if as_json:
         _print_json(facts)
 
@@ -383,14 +384,14 @@ def audit(
 ) -> None:
     """Tell who looked at what in the dashboard, and who was not let in."""
     settings = _settings(config)
-    from genome_pipeline.command import terminal
+    from genome_pipeline.command.terminal.privacy import print_audit
     from genome_pipeline.dashboard.audit import audit_entries
 
     facts = audit_entries(settings, _day(since), customer_id)
     if as_json:
         _print_json(facts)
     else:
-        terminal.print_audit(_console(), facts, None if since else 100)
+        print_audit(_console(), facts, None if since else 100)
 
 
 @app.command()
@@ -463,7 +464,7 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
     if silent:
         yield lambda *_: None
         return
-    from genome_pipeline.command.terminal import StageProgress
+    from genome_pipeline.command.terminal.progress import StageProgress
 
     # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
     with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:

@@ -204,7 +204,7 @@ def _clear_leftovers(settings: Settings) -> None:
 
 
 def _forget_in_indexes(pipeline: Pipeline, stored: Sequence[str]) -> None:
-    from genome_pipeline.models.similarity import SimilarityIndex
+    from genome_pipeline.models.similarity.index import SimilarityIndex
 
     for path in sorted((pipeline.artifacts.folder / "similarity_index").glob("*.npz")):
         content = path.read_bytes()

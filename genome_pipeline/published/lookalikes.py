@@ -1,7 +1,7 @@
 """Who is nearest to a group, from the published file alone: DuckDB proposes candidates, the model ranks them.
 
 The genes of all customers are compared in DuckDB, in single precision, where a million of them take some 70 MB; of the
-best, :class:`genome_pipeline.models.similarity.SimilarityIndex` says how similar they are, and why.
+best, :class:`genome_pipeline.models.similarity.index.SimilarityIndex` says how similar they are, and why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
-from genome_pipeline.models.similarity import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
+from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
 from genome_pipeline.published.versions import remembered
 
 GROUP_LIMIT = 500
@@ -32,8 +32,8 @@ def lookalikes(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The ``count`` customers nearest to a group at the snapshot, best first, and what the group has in common.
 
-    Columns as those of :meth:`genome_pipeline.models.similarity.SimilarityIndex.lookalikes`. All of the group, which is
-    not empty, are customers of the snapshot.
+    Columns as those of :meth:`~genome_pipeline.models.similarity.index.SimilarityIndex.lookalikes`. All of the group,
+    which is not empty, are customers of the snapshot.
     """
     scaler = _scaler(connection, as_of)
     weights = _weights(connection, as_of, scaler)

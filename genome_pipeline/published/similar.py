@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.models.similarity import SimilarityIndex
+from genome_pipeline.models.similarity.index import SimilarityIndex
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.artifacts import Artifacts

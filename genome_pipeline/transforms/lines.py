@@ -21,8 +21,10 @@ from genome_pipeline.transforms.formats import moment, text, wall_time, written_
 from genome_pipeline.transforms.names import label
 
 _ISO = Formats()
+
 NAMES = ("customer_id", "order_id", "product_id", "category", "country", "currency")
 """Columns of ids and names, which are taken by the rule of :mod:`genome_pipeline.contracts.names`."""
+
 _NUMBERS = ("quantity", "unit_price", "amount")
 
 

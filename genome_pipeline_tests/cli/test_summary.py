@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from genome_pipeline.command.terminal import print_summary
+from genome_pipeline.command.terminal.summary import print_summary
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings
 

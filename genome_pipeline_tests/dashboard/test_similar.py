@@ -15,7 +15,7 @@ import pytest
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import render
 from genome_pipeline.dashboard.figures import NextOrder
-from genome_pipeline.models.similarity import SimilarityIndex
+from genome_pipeline.models.similarity.index import SimilarityIndex
 from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 from genome_pipeline.published.versions import PublishedFile, remembered
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from genome_pipeline.command.cli import app
 from genome_pipeline.command.forgetting import _clear_leftovers, forget, rows_to_forget
-from genome_pipeline.command.terminal import print_forgotten
+from genome_pipeline.command.terminal.privacy import print_forgotten
 from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.errors import ConfigError

@@ -16,7 +16,7 @@ import pytest
 from dagster import DagsterInstance
 from rich.console import Console
 
-from genome_pipeline.command.terminal import print_card
+from genome_pipeline.command.terminal.customer import print_card
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError

@@ -15,7 +15,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.models.genes import SCALED_GENES, GeneScaler
-from genome_pipeline.models.similarity import NOTHING_MATURED, SimilarityIndex, matured_neighbors
+from genome_pipeline.models.similarity.index import NOTHING_MATURED, SimilarityIndex
+from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.settings import BlockWeights
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract, customers, shop

@@ -6,7 +6,7 @@ import pandas as pd
 import pandas.testing
 import pytest
 
-from genome_pipeline.models.similarity import SimilarityIndex, shards
+from genome_pipeline.models.similarity.index import SimilarityIndex, shards
 from genome_pipeline.transforms.neighbors import best_neighbors
 from genome_pipeline_tests.logs import engine
 from genome_pipeline_tests.models.populations import AS_OF, shop

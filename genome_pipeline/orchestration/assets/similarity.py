@@ -10,7 +10,8 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES
-from genome_pipeline.models.similarity import SimilarityIndex, matured_neighbors, shards
+from genome_pipeline.models.similarity.index import SimilarityIndex, shards
+from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.models.snapshots import LabelledSnapshot
 from genome_pipeline.orchestration.assets.frames import latest_matured
 from genome_pipeline.orchestration.assets.modelling import map_each_snapshot

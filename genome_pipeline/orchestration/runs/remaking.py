@@ -22,7 +22,7 @@ from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences
 from genome_pipeline.models.performance import measure
 from genome_pipeline.models.segment_migrations import describe_moves
 from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
-from genome_pipeline.models.similarity import matured_neighbors
+from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
 from genome_pipeline.orchestration.resources import Pipeline

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -27,11 +25,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer, numbers
-from genome_pipeline.models.snapshots import LabelledSnapshot, snapshot_date
-
-Rows = NDArray[np.int64]
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
+from genome_pipeline.models.similarity.nearest import (
+    Doubles,
+    Rows,
+    cell_centers,
+    coarse,
+    load_faiss,
+    nearest_cells,
+    one_thread,
+    share_out,
+)
+from genome_pipeline.models.snapshots import snapshot_date
 
 EXACT_CUSTOMERS = 10_000
 """Customers up to which each is compared with all: beyond, cells are faster (see benchmarks/similarity.py)."""
@@ -60,21 +65,17 @@ SINGLE_ERROR = 2e-6
 NOTHING_STANDS_OUT = "typical on every gene"
 NOTHING_DIFFERS = "close on every gene"
 NOTHING_MATURED = "no earlier snapshot has matured, so that what became of similar customers is not known yet"
-
 _CHUNK_VALUES = 400_000  # similarities held at a time; few enough to stay in the processor's cache
-_CHUNK_QUERIES = 4_096  # whatever the number of threads, so that results do not depend on it
 _CHUNK_PAIRS = 200_000
 _PRECISION = 1e9  # similarities are compared to 1e-9, so that ties do not depend on rounding in the matrix product
 _ROW_BITS = 32
 _TRAIT_COUNT = 3
 _CELLS_PER_ROOT = 4  # cells per square root of the number of customers
 _TRAINING_ROWS_PER_CELL = 32
-_TRAINING_ROUNDS = 5
 _FEWEST_PROBES = 8
 _MORE_PROBES = 4  # at each trial
 _MORE_CANDIDATES = 4  # beyond those asked for, as single precision may take near ties in another order
 _TIMES_MORE = 4  # as many candidates where these do not decide
-_COARSE = 2.0**11  # steps of a coordinate to 1: sums of products are then multiples of 2**-22, below 2
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class SimilarityIndex:
     @cached_property
     def unit(self) -> FloatArray:
         """Weighted vectors of length 1, shape (n, g), whose products are the similarities; 0 where nothing is left."""
-        return _unit(self.vectors, self.weights)
+        return unit_vectors(self.vectors, self.weights)
 
     def neighbors(self, as_of: date) -> pd.DataFrame:
         """Contract ``customer_neighbors``: the most similar other customers of each customer, best first.
@@ -147,13 +148,13 @@ class SimilarityIndex:
         """
         customers = by_customer(features)
         ids, vectors = customers["customer_id"].to_numpy(dtype=np.str_), self.scaler.transform(customers)
-        own = _positions(self.customer_ids, ids)
-        found = self._nearest(_unit(vectors, self.weights), own, self._count(self.neighbor_count))
+        own = positions(self.customer_ids, ids)
+        found = self.nearest(unit_vectors(vectors, self.weights), own, self._count(self.neighbor_count))
         return self._pairs(snapshot_date(customers), ids, vectors, *found)
 
     def nearest_of_all(self) -> tuple[Rows, FloatArray]:
         """Rows of the nearest others of every customer, and their similarity, both of shape (n, neighbours)."""
-        return self._nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
+        return self.nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
 
     def lookalikes(self, customer_ids: Sequence[str], count: int) -> pd.DataFrame:
         """The customers nearest to a group, best first, none of them in it.
@@ -164,7 +165,7 @@ class SimilarityIndex:
         Raises:
             KeyError: ids of customers that are not in the index.
         """
-        members = _positions(self.customer_ids, np.array(sorted(set(customer_ids)), dtype=np.str_))
+        members = positions(self.customer_ids, np.array(sorted(set(customer_ids)), dtype=np.str_))
         if (members < 0).any():
             raise KeyError([name for name in sorted(set(customer_ids)) if name not in set(self.customer_ids.tolist())])
         center = self.unit[members].mean(axis=0, keepdims=True)
@@ -196,7 +197,7 @@ class SimilarityIndex:
         kept = replace(self, customer_ids=ids, vectors=self.vectors[is_kept], cells=None)
         if self.cells is None:
             return kept
-        cells = _faiss().deserialize_index(_faiss().serialize_index(self.cells))
+        cells = load_faiss().deserialize_index(load_faiss().serialize_index(self.cells))
         cells.reset()
         return replace(kept, cells=kept._filled(cells))
 
@@ -225,7 +226,7 @@ class SimilarityIndex:
             "parameters": np.array(json.dumps(self._parameters())),
         }
         if self.cells is not None:
-            arrays["cells"] = _faiss().serialize_index(self.cells)
+            arrays["cells"] = load_faiss().serialize_index(self.cells)
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         return content.getvalue()
@@ -242,7 +243,7 @@ class SimilarityIndex:
             parameters = json.loads(str(arrays["parameters"]))
             cells = None
             if "cells" in arrays:
-                cells = _faiss().deserialize_index(arrays["cells"])
+                cells = load_faiss().deserialize_index(arrays["cells"])
             return cls(
                 arrays["customer_ids"],
                 arrays["vectors"],
@@ -271,31 +272,31 @@ class SimilarityIndex:
         return max(0, min(wanted, len(self.customer_ids) - 1))
 
     @cached_property
-    def _doubles(self) -> _Doubles:
-        return _Doubles.of(self.unit)
+    def _doubles(self) -> Doubles:
+        return Doubles.of(self.unit)
 
     def _with_cells(self) -> SimilarityIndex:
         """The same with cells, of which as many are looked at as the wanted recall takes."""
-        faiss = _faiss()
+        faiss = load_faiss()
         customers, genes = self.vectors.shape
         points, distinct = self.unit.astype(np.float32), self._doubles.first
         cell_count = 2 ** int(min(round(np.log2(_CELLS_PER_ROOT * np.sqrt(len(distinct)))), np.log2(len(distinct))))
         generator = np.random.default_rng(self.seed)
         training = min(len(distinct), _TRAINING_ROWS_PER_CELL * cell_count)
-        centers = _centers(_coarse(self.unit[generator.choice(distinct, training, replace=False)]), cell_count)
+        centers = cell_centers(coarse(self.unit[generator.choice(distinct, training, replace=False)]), cell_count)
         cells = faiss.IndexIVFFlat(faiss.IndexFlatIP(genes), genes, cell_count, faiss.METRIC_INNER_PRODUCT)
         cells.quantizer.add(centers)
         cells.is_trained = True
         self._filled(cells)
         sample = np.sort(generator.choice(customers, min(customers, RECALL_SAMPLE), replace=False))
         count, queries = self._count(self.neighbor_count), self.unit[sample]
-        with _one_thread():
+        with one_thread():
             wanted = self._candidates(count)
             near = queries.astype(np.float32)
             _, found = faiss.knn(near, points[distinct], wanted, metric=faiss.METRIC_INNER_PRODUCT)
         _, truth = self._best(queries, sample, distinct[found], count)
         for probes in range(min(_FEWEST_PROBES, cell_count), cell_count + 1, _MORE_PROBES):
-            _, alike = replace(self, cells=cells, probes=probes)._nearest(queries, sample, count)
+            _, alike = replace(self, cells=cells, probes=probes).nearest(queries, sample, count)
             # A customer as similar as the last true neighbour is one, whoever it is.
             recall = float((alike >= truth[:, -1:]).mean())
             if recall >= WANTED_RECALL:
@@ -304,13 +305,13 @@ class SimilarityIndex:
 
     def _filled(self, cells: Any) -> Any:
         """The empty cells with the customers in the nearest one, of those exactly alike the first."""
-        faiss, first = _faiss(), self._doubles.first
+        faiss, first = load_faiss(), self._doubles.first
         points = self.unit[first].astype(np.float32)
-        cell, _ = _nearest_cells(cells.quantizer, _coarse(self.unit[first]), 1)
+        cell, _ = nearest_cells(cells.quantizer, coarse(self.unit[first]), 1)
         cells.add_core(len(points), faiss.swig_ptr(points), faiss.swig_ptr(first), faiss.swig_ptr(cell))
         return cells
 
-    def _nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+    def nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
         """Rows of the ``count`` nearest customers of each query, and their similarity, both of shape (q, count).
 
         ``queries`` are unit vectors, shape (q, g); ``own`` (q,) the row each may not get, -1 for none.
@@ -349,7 +350,7 @@ class SimilarityIndex:
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.zeros((len(queries), count))
         points = queries.astype(np.float32)
-        cell, closeness = _nearest_cells(self.cells.quantizer, _coarse(queries), self.probes)
+        cell, closeness = nearest_cells(self.cells.quantizer, coarse(queries), self.probes)
         self.cells.nprobe = self.probes
 
         def search(part: Rows) -> None:
@@ -362,7 +363,7 @@ class SimilarityIndex:
                 part, wanted = part[is_open], wanted * _TIMES_MORE
 
         # Queries of one cell look at the same cells, which then stay in the processor's cache.
-        _share_out(np.argsort(cell[:, 0], kind="stable"), search)
+        share_out(np.argsort(cell[:, 0], kind="stable"), search)
         # Similarity 0 to everyone: the smallest ids.
         is_nowhere = ~queries.any(axis=1)
         first = np.tile(np.arange(count), (int(is_nowhere.sum()), 1))
@@ -447,73 +448,15 @@ def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
     yield from (index._only(part == number).to_bytes() for number in range(count))
 
 
-def matured_neighbors(
-    features: pd.DataFrame,
-    matured: LabelledSnapshot | None,
-    as_of: date,
-    neighbor_count: int = 10,
-    block_weights: Mapping[str, float] | None = None,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Contracts ``matured_neighbors`` and ``neighbor_estimates``: whom customers resemble, and what these did next.
-
-    A customer is compared with the others as they were at the latest snapshot whose horizon had passed, so that what
-    they did within it is known at ``as_of``. Their earlier selves are left out. Genes are scaled at each of the two
-    snapshots for itself: alike are those who stood among the customers then as this one does now. On a scale of then,
-    all customers of a young log would be old by now, and alike in that alone.
-
-    Args:
-        features: contract ``customer_features`` at ``as_of``.
-        matured: the latest snapshot that had matured by ``as_of``; None where there is none.
-        as_of: the snapshot that is estimated.
-        neighbor_count: matured neighbours listed of each customer; estimates are means of 25.
-        block_weights: as in :meth:`SimilarityIndex.build`.
-        seed: as in :meth:`SimilarityIndex.build`.
-    """
-    customers = by_customer(features)
-    estimates = pd.DataFrame(
-        {"as_of": as_of, "customer_id": customers["customer_id"]}, columns=list(TABLES["neighbor_estimates"].columns)
-    ).assign(neighbor_count=0, abstain_reason=NOTHING_MATURED)
-    if matured is None or len(matured.features) < 2:
-        return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
-    index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed)
-    ids = customers["customer_id"].to_numpy(dtype=np.str_)
-    scaled = dict(zip((scaler := GeneScaler.fit(customers)).genes, scaler.transform(customers).T, strict=True))
-    vectors = np.column_stack([scaled.get(gene, np.zeros(len(customers))) for gene in index.scaler.genes])
-    count = index._count(ESTIMATE_NEIGHBORS)
-    own = _positions(index.customer_ids, ids)
-    rows, similarity = index._nearest(_unit(vectors, index.weights), own, count)
-    orders, spend, churned = (
-        numbers(matured.outcomes[name]) for name in ("actual_orders", "actual_spend", "has_churned")
-    )
-    pairs = index._pairs(as_of, ids, vectors, rows[:, :neighbor_count], similarity[:, :neighbor_count])
-    best = rows[:, :neighbor_count].ravel()
-    pairs = pairs.assign(
-        neighbor_as_of=matured.as_of,
-        actual_orders=orders[best],
-        actual_spend=spend[best],
-        has_churned=churned[best].astype(bool),
-    )
-    estimates = estimates.assign(
-        neighbor_as_of=matured.as_of,
-        neighbor_count=count,
-        mean_similarity=similarity.mean(axis=1),
-        neighbor_expected_orders=orders[rows].mean(axis=1),
-        neighbor_expected_spend=np.maximum(spend[rows].mean(axis=1), 0.0),
-        neighbor_churn_probability=churned[rows].mean(axis=1),
-        abstain_reason=None,
-    )
-    return pairs[list(TABLES["matured_neighbors"].columns)], estimates
-
-
-def _unit(vectors: FloatArray, weights: FloatArray) -> FloatArray:
+def unit_vectors(vectors: FloatArray, weights: FloatArray) -> FloatArray:
+    """Vectors of shape (n, genes), weighted and of length 1, or 0 where nothing is in them."""
     weighted = vectors * np.sqrt(weights)
     length = np.linalg.norm(weighted, axis=1, keepdims=True)
     unit: FloatArray = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
     return unit
 
 
-def _positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
+def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
     """Where each of ``wanted`` stands among ``known``, which are sorted; -1 where it does not."""
     position = np.searchsorted(known, wanted).astype(np.int64)
     is_there = position < len(known)
@@ -547,117 +490,3 @@ def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
         found = np.where(is_told, found * (2 * size.shape[1] + 1) + 1 + 2 * gene + is_high[pair, gene], found)
         size[pair, gene] = 0.0
     return found
-
-
-@dataclass(frozen=True)
-class _Doubles:
-    """Which customers are exactly alike, in order of their ids.
-
-    ``first`` are the rows of the first of each group, shape (groups,); ``group`` has each row's, shape (n,); ``rows``
-    are all rows, group by group, of which each begins at ``start`` and holds ``size``.
-    """
-
-    first: Rows
-    group: Rows
-    rows: Rows
-    start: Rows
-    size: Rows
-
-    @classmethod
-    def of(cls, unit: FloatArray) -> _Doubles:
-        whole = np.ascontiguousarray(unit + 0.0).view(np.dtype((np.void, unit.itemsize * unit.shape[1]))).ravel()
-        _, first, group, size = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
-        rows = np.argsort(group, kind="stable").astype(np.int64)
-        return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
-
-    def told(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
-        """Candidates of shape (q, c), -1 for none, with at most ``count`` of each group in the place of its first."""
-        group = self.group[first]
-        size = np.where(first < 0, 0, self.size[group])
-        most = int(min(size.max(initial=0), count))
-        if most <= 1:
-            return first, alike
-        place = np.arange(most)
-        last = len(self.rows) - 1
-        rows = self.rows[np.minimum(self.start[group][..., None] + place, last)]
-        rows = np.where(place < size[..., None], rows, -1)
-        return rows.reshape(len(first), -1), np.repeat(alike, most, axis=1)
-
-
-def _coarse(unit: FloatArray) -> NDArray[np.float32]:
-    """Unit vectors in steps of 2**-11: products of two, in single precision, are exact in whatever order they add."""
-    return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)
-
-
-def _centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Centres of ``count`` cells of coarse points by spherical k-means (Dhillon and Modha 2001), coarse as well.
-
-    The first points are the start: they are in random order.
-    """
-    cells = _faiss().IndexFlatIP(points.shape[1])
-    centers = points[:count]
-    for _ in range(_TRAINING_ROUNDS):
-        cells.reset()
-        cells.add(centers)
-        cell = _nearest_cells(cells, points, 1)[0][:, 0]
-        # Of coarse points sums are exact.
-        sums = np.column_stack([np.bincount(cell, gene, count) for gene in points.T.astype(np.float64)])
-        length = np.linalg.norm(sums, axis=1, keepdims=True)
-        centers = np.where(length > 0, _coarse(sums / np.maximum(length, 1e-9)), centers)
-    return centers
-
-
-def _nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
-    """The ``count`` cells nearest to each coarse point, and how near they are, both of shape (points, count).
-
-    The last one is, of two that are equally near, the first.
-    """
-    listed = min(count + 1, quantizer.ntotal)
-    cell = np.empty((len(points), listed), dtype=np.int64)
-    closeness = np.empty((len(points), listed), dtype=np.float32)
-
-    def search(part: Rows) -> None:
-        closeness[part], cell[part] = quantizer.search(points[part], listed)
-
-    _share_out(np.arange(len(points)), search)
-    if listed > count:
-        is_tied = (closeness[:, count - 1] == closeness[:, count]) & (cell[:, count] < cell[:, count - 1])
-        cell[is_tied, count - 1] = cell[is_tied, count]
-    return np.ascontiguousarray(cell[:, :count]), np.ascontiguousarray(closeness[:, :count])
-
-
-def _share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
-    """Do ``work`` on all rows in threads, in chunks that are the same whatever their number: so are the results."""
-    faiss = _faiss()
-    thread_count = faiss.omp_get_max_threads()
-
-    def alone(start: int) -> None:
-        faiss.omp_set_num_threads(1)  # of this thread
-        work(rows[start : start + _CHUNK_QUERIES])
-
-    # As many as OpenMP may use: Spark gives each of its workers' tasks one, which may be one of many on a machine.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(thread_count) as threads:
-        for _ in threads.map(alone, range(0, len(rows), _CHUNK_QUERIES)):
-            pass
-
-
-def _faiss() -> Any:
-    """The library, which takes half a second to load and is needed for many customers only."""
-    import faiss
-
-    # Matrix products however few the queries: what compares points with cells is five times faster so.
-    faiss.cvar.distance_compute_blas_threshold = 1
-    return faiss
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums of floats depend on how threads share them out."""
-    faiss = _faiss()
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        faiss.omp_set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Which customers resemble which, and by what."""

@@ -1,0 +1,79 @@
+"""Who was like a customer of now at the latest matured snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.genes import GeneScaler, by_customer, numbers
+from genome_pipeline.models.similarity.index import (
+    ESTIMATE_NEIGHBORS,
+    NOTHING_MATURED,
+    SimilarityIndex,
+    positions,
+    unit_vectors,
+)
+from genome_pipeline.models.snapshots import LabelledSnapshot
+
+
+def matured_neighbors(
+    features: pd.DataFrame,
+    matured: LabelledSnapshot | None,
+    as_of: date,
+    neighbor_count: int = 10,
+    block_weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Contracts ``matured_neighbors`` and ``neighbor_estimates``: whom customers resemble, and what these did next.
+
+    A customer is compared with the others as they were at the latest snapshot whose horizon had passed, so that what
+    they did within it is known at ``as_of``. Their earlier selves are left out. Genes are scaled at each of the two
+    snapshots for itself: alike are those who stood among the customers then as this one does now. On a scale of then,
+    all customers of a young log would be old by now, and alike in that alone.
+
+    Args:
+        features: contract ``customer_features`` at ``as_of``.
+        matured: the latest snapshot that had matured by ``as_of``; None where there is none.
+        as_of: the snapshot that is estimated.
+        neighbor_count: matured neighbours listed of each customer; estimates are means of 25.
+        block_weights: as in :meth:`SimilarityIndex.build`.
+        seed: as in :meth:`SimilarityIndex.build`.
+    """
+    customers = by_customer(features)
+    estimates = pd.DataFrame(
+        {"as_of": as_of, "customer_id": customers["customer_id"]}, columns=list(TABLES["neighbor_estimates"].columns)
+    ).assign(neighbor_count=0, abstain_reason=NOTHING_MATURED)
+    if matured is None or len(matured.features) < 2:
+        return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
+    index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed)
+    ids = customers["customer_id"].to_numpy(dtype=np.str_)
+    scaled = dict(zip((scaler := GeneScaler.fit(customers)).genes, scaler.transform(customers).T, strict=True))
+    vectors = np.column_stack([scaled.get(gene, np.zeros(len(customers))) for gene in index.scaler.genes])
+    count = index._count(ESTIMATE_NEIGHBORS)
+    own = positions(index.customer_ids, ids)
+    rows, similarity = index.nearest(unit_vectors(vectors, index.weights), own, count)
+    orders, spend, churned = (
+        numbers(matured.outcomes[name]) for name in ("actual_orders", "actual_spend", "has_churned")
+    )
+    pairs = index._pairs(as_of, ids, vectors, rows[:, :neighbor_count], similarity[:, :neighbor_count])
+    best = rows[:, :neighbor_count].ravel()
+    pairs = pairs.assign(
+        neighbor_as_of=matured.as_of,
+        actual_orders=orders[best],
+        actual_spend=spend[best],
+        has_churned=churned[best].astype(bool),
+    )
+    estimates = estimates.assign(
+        neighbor_as_of=matured.as_of,
+        neighbor_count=count,
+        mean_similarity=similarity.mean(axis=1),
+        neighbor_expected_orders=orders[rows].mean(axis=1),
+        neighbor_expected_spend=np.maximum(spend[rows].mean(axis=1), 0.0),
+        neighbor_churn_probability=churned[rows].mean(axis=1),
+        abstain_reason=None,
+    )
+    return pairs[list(TABLES["matured_neighbors"].columns)], estimates

@@ -1,0 +1,136 @@
+"""Nearest vectors, of many, by their cosines: found in single precision, compared in double."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from genome_pipeline.models.genes import FloatArray
+
+Rows = NDArray[np.int64]
+
+_CHUNK_QUERIES = 4_096  # whatever the number of threads, so that results do not depend on it
+_TRAINING_ROUNDS = 5
+_COARSE = 2.0**11  # steps of a coordinate to 1: sums of products are then multiples of 2**-22, below 2
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """Which customers are exactly alike, in order of their ids.
+
+    ``first`` are the rows of the first of each group, shape (groups,); ``group`` has each row's, shape (n,); ``rows``
+    are all rows, group by group, of which each begins at ``start`` and holds ``size``.
+    """
+
+    first: Rows
+    group: Rows
+    rows: Rows
+    start: Rows
+    size: Rows
+
+    @classmethod
+    def of(cls, unit: FloatArray) -> Doubles:
+        """Those of vectors of shape (n, genes), which are in order of their customers' ids."""
+        whole = np.ascontiguousarray(unit + 0.0).view(np.dtype((np.void, unit.itemsize * unit.shape[1]))).ravel()
+        _, first, group, size = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+        rows = np.argsort(group, kind="stable").astype(np.int64)
+        return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
+
+    def told(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
+        """Candidates of shape (q, c), -1 for none, with at most ``count`` of each group in the place of its first."""
+        group = self.group[first]
+        size = np.where(first < 0, 0, self.size[group])
+        most = int(min(size.max(initial=0), count))
+        if most <= 1:
+            return first, alike
+        place = np.arange(most)
+        last = len(self.rows) - 1
+        rows = self.rows[np.minimum(self.start[group][..., None] + place, last)]
+        rows = np.where(place < size[..., None], rows, -1)
+        return rows.reshape(len(first), -1), np.repeat(alike, most, axis=1)
+
+
+def coarse(unit: FloatArray) -> NDArray[np.float32]:
+    """Unit vectors in steps of 2**-11: products of two, in single precision, are exact in whatever order they add."""
+    return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)
+
+
+def cell_centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Centres of ``count`` cells of coarse points by spherical k-means (Dhillon and Modha 2001), coarse as well.
+
+    The first points are the start: they are in random order.
+    """
+    cells = load_faiss().IndexFlatIP(points.shape[1])
+    centers = points[:count]
+    for _ in range(_TRAINING_ROUNDS):
+        cells.reset()
+        cells.add(centers)
+        cell = nearest_cells(cells, points, 1)[0][:, 0]
+        # Of coarse points sums are exact.
+        sums = np.column_stack([np.bincount(cell, gene, count) for gene in points.T.astype(np.float64)])
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        centers = np.where(length > 0, coarse(sums / np.maximum(length, 1e-9)), centers)
+    return centers
+
+
+def nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
+    """The ``count`` cells nearest to each coarse point, and how near they are, both of shape (points, count).
+
+    The last one is, of two that are equally near, the first.
+    """
+    listed = min(count + 1, quantizer.ntotal)
+    cell = np.empty((len(points), listed), dtype=np.int64)
+    closeness = np.empty((len(points), listed), dtype=np.float32)
+
+    def search(part: Rows) -> None:
+        closeness[part], cell[part] = quantizer.search(points[part], listed)
+
+    share_out(np.arange(len(points)), search)
+    if listed > count:
+        is_tied = (closeness[:, count - 1] == closeness[:, count]) & (cell[:, count] < cell[:, count - 1])
+        cell[is_tied, count - 1] = cell[is_tied, count]
+    return np.ascontiguousarray(cell[:, :count]), np.ascontiguousarray(closeness[:, :count])
+
+
+def share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
+    """Do ``work`` on all rows in threads, in chunks that are the same whatever their number: so are the results."""
+    faiss = load_faiss()
+    thread_count = faiss.omp_get_max_threads()
+
+    def alone(start: int) -> None:
+        faiss.omp_set_num_threads(1)  # of this thread
+        work(rows[start : start + _CHUNK_QUERIES])
+
+    # As many as OpenMP may use: Spark gives each of its workers' tasks one, which may be one of many on a machine.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(thread_count) as threads:
+        for _ in threads.map(alone, range(0, len(rows), _CHUNK_QUERIES)):
+            pass
+
+
+def load_faiss() -> Any:
+    """The library, which takes half a second to load and is needed for many customers only."""
+    import faiss
+
+    # Matrix products however few the queries: what compares points with cells is five times faster so.
+    faiss.cvar.distance_compute_blas_threshold = 1
+    return faiss
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums of floats depend on how threads share them out."""
+    faiss = load_faiss()
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        faiss.omp_set_num_threads(threads)
