@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
-from genome_pipeline.models.segments import SegmentModel, fit_segments
+from genome_pipeline.models.segments.model import SegmentModel, fit_segments
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS, measure
 

@@ -41,7 +41,7 @@ from benchmarks.scores import activity_scores, resamples, spend_scores
 from benchmarks.synthetic import write_log
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.genes import by_customer, numbers
-from genome_pipeline.models.segments import fit_segments
+from genome_pipeline.models.segments.model import fit_segments
 from genome_pipeline.models.similarity.index import ESTIMATE_NEIGHBORS, SimilarityIndex
 from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.transforms.activity import customer_activity

@@ -27,7 +27,7 @@ from benchmarks.customers import drawn_features, drawn_snapshot
 from benchmarks.panel.btyd import fit_bg_nbd, fit_gamma_gamma
 from benchmarks.panel.data import labelled_data
 from benchmarks.panel.logs import FIVE, LogAbsent
-from genome_pipeline.models.btyd import fit_pareto_nbd
+from genome_pipeline.models.btyd.pareto_nbd import fit_pareto_nbd
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.genes import numbers

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from genome_pipeline.models.drift import gene_drift
-from genome_pipeline.models.segment_profiles import profile_segments
-from genome_pipeline.models.segments import compare_segments, fit_segments
+from genome_pipeline.models.segments.model import compare_segments, fit_segments
+from genome_pipeline.models.segments.profiles import profile_segments
 from genome_pipeline.models.similarity import index as similarity
 from genome_pipeline.models.similarity import nearest
 from genome_pipeline_tests.models.populations import AS_OF, shop

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.histories import Family
+from genome_pipeline.models.btyd.histories import Family
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
 CDNOW = Path(__file__).parents[1] / "examples" / "data" / "cdnow.csv.gz"

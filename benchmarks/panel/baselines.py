@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.panel.btyd import fit_bg_nbd, fit_gamma_gamma, fit_mbg_nbd
 from benchmarks.panel.data import Data
-from genome_pipeline.models.btyd import fit_pareto_nbd
+from genome_pipeline.models.btyd.pareto_nbd import fit_pareto_nbd
 from genome_pipeline.models.forecast.value import naive_value
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData

@@ -1,7 +1,7 @@
 """Buy-till-you-die models to compare the forecast with: BG/NBD and MBG/NBD for purchases, Gamma-Gamma for amounts.
 
-They are fitted and asked as Pareto/NBD is (:mod:`genome_pipeline.models.btyd`): every function takes arrays over
-customers, frequency ``x``, recency ``t_x`` and ``T`` of :mod:`genome_pipeline.models.histories`.
+They are fitted and asked as Pareto/NBD is (:mod:`genome_pipeline.models.btyd.pareto_nbd`): every function takes arrays
+over customers, frequency ``x``, recency ``t_x`` and ``T`` of :mod:`genome_pipeline.models.btyd.histories`.
 
 Sources:
 
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import digamma, expit, gammaln
 
-from genome_pipeline.models.histories import (
+from genome_pipeline.models.btyd.histories import (
     MINIMUM_REPEAT_CUSTOMERS,
     Family,
     Floats,
@@ -145,7 +145,7 @@ def fit_bg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> BgNbd:
     """Maximum-likelihood BG/NBD (FHL eq. 6) of arrays over customers, in any order.
 
     Raises:
-        NotEnoughData, ValueError: as :func:`genome_pipeline.models.histories.fit_histories`.
+        NotEnoughData, ValueError: as :func:`genome_pipeline.models.btyd.histories.fit_histories`.
     """
     return BgNbd(*fit_histories(BG_NBD, frequency, recency, t))
 
@@ -154,7 +154,7 @@ def fit_mbg_nbd(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> MbgNb
     """Maximum-likelihood MBG/NBD (BDF) of arrays over customers, in any order.
 
     Raises:
-        NotEnoughData, ValueError: as :func:`genome_pipeline.models.histories.fit_histories`.
+        NotEnoughData, ValueError: as :func:`genome_pipeline.models.btyd.histories.fit_histories`.
     """
     return MbgNbd(*fit_histories(MBG_NBD, frequency, recency, t))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import hyp2f1
 
-from genome_pipeline.models.btyd import PARETO_NBD, PARETO_PRIOR, ParetoNbd, fit_pareto_nbd
-from genome_pipeline.models.histories import NormalPrior
+from genome_pipeline.models.btyd.histories import NormalPrior
+from genome_pipeline.models.btyd.pareto_nbd import PARETO_NBD, PARETO_PRIOR, ParetoNbd, fit_pareto_nbd
 from genome_pipeline_tests.purchase_models import EveryModel, cdnow, simulate
 
 PARETO = ParetoNbd(r=0.5533, alpha=10.578, s=0.6061, beta=11.669, log_likelihood=-9595.0, customer_count=2357)

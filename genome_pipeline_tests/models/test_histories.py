@@ -1,6 +1,6 @@
 import numpy as np
 
-from genome_pipeline.models.histories import sampled_rows
+from genome_pipeline.models.btyd.histories import sampled_rows
 
 
 def test_a_sample_of_many_histories_keeps_the_few_who_bought_again() -> None:

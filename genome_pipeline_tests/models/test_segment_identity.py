@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.segment_before import Before
-from genome_pipeline.models.segment_identity import describe_events, first_identity, identify
-from genome_pipeline.models.segments import SegmentModel, fit_segments
+from genome_pipeline.models.segments.before import Before
+from genome_pipeline.models.segments.identity import describe_events, first_identity, identify
+from genome_pipeline.models.segments.model import SegmentModel, fit_segments
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract, shop
 
 

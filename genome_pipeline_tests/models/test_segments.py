@@ -8,11 +8,11 @@ import pandas.testing
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from genome_pipeline.models.segment_candidates import Grouping, choose_grouping
-from genome_pipeline.models.segment_migrations import describe_moves
-from genome_pipeline.models.segment_names import NAMING_RULES, name_segments
-from genome_pipeline.models.segment_profiles import profile_segments
-from genome_pipeline.models.segments import SegmentedCustomers, SegmentModel, compare_segments, fit_segments
+from genome_pipeline.models.segments.candidates import Grouping, choose_grouping
+from genome_pipeline.models.segments.migrations import describe_moves
+from genome_pipeline.models.segments.model import SegmentedCustomers, SegmentModel, compare_segments, fit_segments
+from genome_pipeline.models.segments.names import NAMING_RULES, name_segments
+from genome_pipeline.models.segments.profiles import profile_segments
 from genome_pipeline_tests.models.populations import AS_OF, assert_keeps_contract, customers, shop
 
 

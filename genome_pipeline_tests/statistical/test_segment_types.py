@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.segments import fit_segments
+from genome_pipeline.models.segments.model import fit_segments
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
 

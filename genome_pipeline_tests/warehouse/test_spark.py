@@ -22,7 +22,7 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import by_customer
-from genome_pipeline.models.segments import SegmentModel, fit_segments
+from genome_pipeline.models.segments.model import SegmentModel, fit_segments
 from genome_pipeline.models.similarity.index import SimilarityIndex, shards
 from genome_pipeline.orchestration.assets.segments import ASSIGNED_FIELDS
 from genome_pipeline.transforms.activity import customer_activity

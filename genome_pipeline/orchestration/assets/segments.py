@@ -15,8 +15,8 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import SEGMENT_GENES
-from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
-from genome_pipeline.models.segments import SegmentModel, compare_segments, fit_segments
+from genome_pipeline.models.segments.model import SegmentModel, compare_segments, fit_segments
+from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.orchestration.assets.frames import (
     customers_at,
     model_files,

@@ -20,8 +20,8 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences
 from genome_pipeline.models.performance import measure
-from genome_pipeline.models.segment_migrations import describe_moves
-from genome_pipeline.models.segment_profiles import USED_COLUMNS, profile_segments
+from genome_pipeline.models.segments.migrations import describe_moves
+from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written

@@ -25,7 +25,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.models.genes import FloatArray
-from genome_pipeline.models.segment_before import Before, IntArray
+from genome_pipeline.models.segments.before import Before, IntArray
 
 K_MEANS = "k-means"
 MIXTURE = "Gaussian mixture"

@@ -11,7 +11,7 @@ from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD
 from genome_pipeline.contracts.playbook import amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
-from genome_pipeline.models.segment_migrations import money_by
+from genome_pipeline.models.segments.migrations import money_by
 
 USED_COLUMNS = frozenset(
     (
@@ -35,7 +35,7 @@ def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: st
 
     Args:
         genome: contract ``customer_genome`` of one snapshot.
-        described: :attr:`~genome_pipeline.models.segments.SegmentModel.described` of that snapshot's segments.
+        described: :attr:`~genome_pipeline.models.segments.model.SegmentModel.described` of that snapshot's segments.
         currency: code to write after amounts, or nothing.
     """
     customers = by_customer(genome)

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from genome_pipeline.models.genes import FloatArray
-from genome_pipeline.models.segment_before import Before, IntArray
+from genome_pipeline.models.segments.before import Before, IntArray
 
 MINIMUM_OVERLAP = 0.25
 """Jaccard overlap from which a segment continues a previous one; below it the segment is new."""

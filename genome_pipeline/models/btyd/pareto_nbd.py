@@ -1,7 +1,7 @@
 """Pareto/NBD: customers buy at a constant rate until they drop out, at any moment.
 
 Every function takes arrays over customers: frequency ``x``, recency ``t_x`` and ``T`` of
-:mod:`genome_pipeline.models.histories`. The horizon is in their unit of time.
+:mod:`genome_pipeline.models.btyd.histories`. The horizon is in their unit of time.
 
 Source: Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987), "Counting Your Customers: Who Are They and What Will
 They Do Next?", Management Science 33(1), 1-24; and Fader, P. S. and Hardie, B. G. S. (2005), "A Note on Deriving the
@@ -17,7 +17,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 from scipy.special import digamma, expit, exprel, gammaln
 
-from genome_pipeline.models.histories import (
+from genome_pipeline.models.btyd.histories import (
     Family,
     Floats,
     NormalPrior,
@@ -89,7 +89,7 @@ def fit_pareto_nbd(
     """Pareto/NBD (FH05) of arrays over customers, in any order, by maximum likelihood or, with a prior, a posteriori.
 
     Raises:
-        NotEnoughData, ValueError: as :func:`genome_pipeline.models.histories.fit_histories`.
+        NotEnoughData, ValueError: as :func:`genome_pipeline.models.btyd.histories.fit_histories`.
     """
     return ParetoNbd(*fit_histories(PARETO_NBD, frequency, recency, t, prior))
 

@@ -1,8 +1,8 @@
 """Behavioural segments: the model of a snapshot, who belongs where, and who moved.
 
-How many segments there are is chosen in :mod:`genome_pipeline.models.segment_candidates`, which of the previous ones
-they continue is found in :mod:`genome_pipeline.models.segment_identity`, and what they are called is said by the rules
-of :mod:`genome_pipeline.models.segment_names`.
+How many segments there are is chosen in :mod:`genome_pipeline.models.segments.candidates`, which of the previous ones
+they continue is found in :mod:`genome_pipeline.models.segments.identity`, and what they are called is said by the rules
+of :mod:`genome_pipeline.models.segments.names`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import SEGMENT_GENES, GeneScaler, by_customer
-from genome_pipeline.models.segment_before import Before
-from genome_pipeline.models.segment_candidates import Grouping, as_probabilities, choose_grouping
-from genome_pipeline.models.segment_identity import describe_events, first_identity, identify
-from genome_pipeline.models.segment_migrations import describe_moves
-from genome_pipeline.models.segment_names import EVERYONE, name_segments, segment_facts
+from genome_pipeline.models.segments.before import Before
+from genome_pipeline.models.segments.candidates import Grouping, as_probabilities, choose_grouping
+from genome_pipeline.models.segments.identity import describe_events, first_identity, identify
+from genome_pipeline.models.segments.migrations import describe_moves
+from genome_pipeline.models.segments.names import EVERYONE, name_segments, segment_facts
 
 _FIT_ROWS = 20_000
 

@@ -1,0 +1,1 @@
+"""Pareto/NBD ("buy till you die"): what purchase histories alone tell."""
