@@ -23,28 +23,28 @@ from markupsafe import Markup, escape
 
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import exports, formats, queries
+from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.audit import AuditLog
-from genome_pipeline.dashboard.callbacks import refuse_malformed
-from genome_pipeline.dashboard.components import badge, empty_state, labelled, notice
-from genome_pipeline.dashboard.first_paint import as_html
-from genome_pipeline.dashboard.glossary import description
-from genome_pipeline.dashboard.pages import (
-    audience,
-    confidence,
-    customer,
-    data_quality,
-    overview,
-    risk,
-    segments,
-    similar,
-    value,
-)
-from genome_pipeline.dashboard.pages.request import PageRequest, url
+from genome_pipeline.dashboard.calls import refuse_malformed
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.components import badge, empty_state, labelled, notice
+from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.request import PageRequest, url
+from genome_pipeline.dashboard.kit.theme import FONT_FAMILY, theme_of
+from genome_pipeline.dashboard.pages.audience import exports
+from genome_pipeline.dashboard.pages.audience import page as audience
+from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
+from genome_pipeline.dashboard.pages.confidence import page as confidence
+from genome_pipeline.dashboard.pages.customer import page as customer
+from genome_pipeline.dashboard.pages.data_quality import page as data_quality
+from genome_pipeline.dashboard.pages.overview import page as overview
+from genome_pipeline.dashboard.pages.risk import page as risk
+from genome_pipeline.dashboard.pages.segments import page as segments
+from genome_pipeline.dashboard.pages.similar import page as similar
+from genome_pipeline.dashboard.pages.value import page as value
 from genome_pipeline.dashboard.security import Access, Visits, log_failure, protect
-from genome_pipeline.dashboard.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
 from genome_pipeline.dashboard.server import Server
-from genome_pipeline.dashboard.theme import FONT_FAMILY, theme_of
+from genome_pipeline.dashboard.shell.first_paint import as_html
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.lookalikes import GROUP_LIMIT
 from genome_pipeline.published.reader import PublishedFileMissing, PublishedFileUnreadable

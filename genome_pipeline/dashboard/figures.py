@@ -15,8 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.dashboard.customer_map import Axis, CustomerMap
-from genome_pipeline.dashboard.drawing import (
+from genome_pipeline.dashboard.kit.drawing import (
     add_band,
     add_labelled_bars,
     describe,
@@ -27,7 +26,7 @@ from genome_pipeline.dashboard.drawing import (
     translucent,
     wrapped,
 )
-from genome_pipeline.dashboard.formats import (
+from genome_pipeline.dashboard.kit.formats import (
     NOTHING,
     column_value,
     compact_money,
@@ -38,8 +37,9 @@ from genome_pipeline.dashboard.formats import (
     money,
     percent,
 )
-from genome_pipeline.dashboard.glossary import label, plot_text
-from genome_pipeline.dashboard.theme import LIGHT, MARKERS, Theme
+from genome_pipeline.dashboard.kit.glossary import label, plot_text
+from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, Theme
+from genome_pipeline.dashboard.pages.segments.customer_map import Axis, CustomerMap
 
 PROFILE_COLUMNS = (
     "median_spend_amount",

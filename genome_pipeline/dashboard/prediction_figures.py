@@ -8,7 +8,8 @@ from datetime import date
 import pandas as pd
 import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.drawing import (
+from genome_pipeline.dashboard.figures import RISK_BANDS
+from genome_pipeline.dashboard.kit.drawing import (
     add_labelled_bars,
     add_line,
     new_figure,
@@ -17,10 +18,9 @@ from genome_pipeline.dashboard.drawing import (
     translucent,
     wrapped,
 )
-from genome_pipeline.dashboard.figures import RISK_BANDS
-from genome_pipeline.dashboard.formats import currency_prefix, day, integer, percent, signed
-from genome_pipeline.dashboard.glossary import label, plot_text
-from genome_pipeline.dashboard.theme import LIGHT, Theme
+from genome_pipeline.dashboard.kit.formats import currency_prefix, day, integer, percent, signed
+from genome_pipeline.dashboard.kit.glossary import label, plot_text
+from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 # Value
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.selection import Selection
+from genome_pipeline.dashboard.pages.audience.selection import Selection
 from genome_pipeline.published.reader import LATEST_CHECKS
 from genome_pipeline.published.versions import remembered, remembered_rows
 

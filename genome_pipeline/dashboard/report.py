@@ -14,10 +14,11 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import figures, formats, prediction_figures, prediction_queries, queries
-from genome_pipeline.dashboard.glossary import description
-from genome_pipeline.dashboard.performance import compare, no_performance
-from genome_pipeline.dashboard.theme import FONT_FAMILY
+from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.performance import compare, no_performance
+from genome_pipeline.dashboard.kit.theme import FONT_FAMILY
 from genome_pipeline.published.versions import PublishedFile
 
 _STYLE = f"""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard import formats
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file

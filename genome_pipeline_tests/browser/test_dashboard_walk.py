@@ -15,8 +15,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.published.reader import LATEST_CHECKS
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file

@@ -14,10 +14,10 @@ import plotly.utils
 import pytest
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES, create_app, prepare, render
-from genome_pipeline.dashboard.formats import MINUS
-from genome_pipeline.dashboard.pages.overview import year_before
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.formats import MINUS
+from genome_pipeline.dashboard.pages.overview.page import year_before
 from genome_pipeline.dashboard.report import build_report
 from genome_pipeline.published.versions import PublishedFile
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
-from genome_pipeline.dashboard.customer_map import MAP_GENES, CustomerMap, project
-from genome_pipeline.dashboard.theme import DARK, LIGHT, Theme
+from genome_pipeline.dashboard.kit.theme import DARK, LIGHT, Theme
+from genome_pipeline.dashboard.pages.segments.customer_map import MAP_GENES, CustomerMap, project
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]

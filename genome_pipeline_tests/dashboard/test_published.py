@@ -11,7 +11,7 @@ import pytest
 
 from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import PAGES, render
-from genome_pipeline.dashboard.pages.request import PageRequest
+from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.published.versions import PublishedFile, remembered_rows

@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard import formats, queries
+from genome_pipeline.dashboard import queries
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.report import build_report, write_report
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
 
