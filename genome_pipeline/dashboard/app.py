@@ -23,19 +23,21 @@ from markupsafe import Markup, escape
 
 from genome_pipeline import __version__
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.calls import refuse_malformed
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.components import badge, empty_state, labelled, notice
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.request import PageRequest, url
+from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots, provisional_snapshots
 from genome_pipeline.dashboard.kit.theme import FONT_FAMILY, theme_of
 from genome_pipeline.dashboard.pages.audience import exports
 from genome_pipeline.dashboard.pages.audience import page as audience
+from genome_pipeline.dashboard.pages.audience import queries as audience_queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, LONGEST_LINK, OPS, Selection, ops_of
 from genome_pipeline.dashboard.pages.confidence import page as confidence
 from genome_pipeline.dashboard.pages.customer import page as customer
+from genome_pipeline.dashboard.pages.customer import queries as customer_queries
 from genome_pipeline.dashboard.pages.data_quality import page as data_quality
 from genome_pipeline.dashboard.pages.overview import page as overview
 from genome_pipeline.dashboard.pages.risk import page as risk
@@ -171,7 +173,7 @@ def prepare(published: PublishedFile, stopped: threading.Event) -> None:
     """Make what is made once for each version of the file, at its latest snapshot: nobody has to wait for it then."""
     pages = [(path, "") for path in PAGES]
     with suppress(*_UNSHOWABLE), published.connect() as connection:
-        two = queries.customer_ids(connection, queries.snapshots(connection)[0], "", limit=2)
+        two = customer_queries.customer_ids(connection, all_snapshots(connection)[0], "", limit=2)
         # Whoever they are: what their pages are held against is the same for everyone.
         pages += [
             (customer.PATH, f"?{urlencode({'customer_id': two[0]})}"),
@@ -328,8 +330,8 @@ def _register_callbacks(app: Dashboard, published: PublishedFile) -> None:
     def suggest_customers(prefix: str | None, search: str | None) -> Any:
         try:
             with published.connect() as connection:
-                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                found = queries.customer_ids(connection, as_of, prefix or "")
+                as_of, _ = _chosen_snapshot(all_snapshots(connection), _parameters(search))
+                found = customer_queries.customer_ids(connection, as_of, prefix or "")
         except _UNSHOWABLE:
             return no_update
         app.visits.record("search", row_count=len(found))
@@ -396,12 +398,12 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
             for order in wanted["sortModel"][:1]:
                 selection = selection.sorted_by(order["colId"], order["sort"])
             with published.connect() as connection:
-                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                as_of, _ = _chosen_snapshot(all_snapshots(connection), _parameters(search))
                 first = int(wanted["startRow"])
                 # No more than the grid asks for: all at once is an export, which has limits of its own.
                 last = min(int(wanted["endRow"]), first + audience.BLOCK_ROWS)
-                rows, size = queries.audience_rows(connection, as_of, selection, first, last)
-                currency = queries.run(connection).currency
+                rows, size = audience_queries.audience_rows(connection, as_of, selection, first, last)
+                currency = Run.of(connection).currency
         except (*_UNSHOWABLE, TypeError, OverflowError):
             # The grid would wait for ever; the page itself says what is wrong when it is drawn anew.
             return {"rowData": [], "rowCount": 0}
@@ -425,8 +427,8 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
             return ops, "ge", [], "2017-03-01" if COLUMNS[column].type == "DATE" else "a number"
         try:
             with published.connect() as connection:
-                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
-                return ops, "eq", queries.column_values(connection, as_of, column), "choose or write"
+                as_of, _ = _chosen_snapshot(all_snapshots(connection), _parameters(search))
+                return ops, "eq", audience_queries.column_values(connection, as_of, column), "choose or write"
         except _UNSHOWABLE:
             return ops, "eq", [], ""
 
@@ -438,7 +440,7 @@ def _register_audience(app: Dashboard, published: PublishedFile) -> None:
                 making.turn() as place,
                 published.connect_alone(exports.EXPORT_SECONDS, exports.MEMORY) as (connection, folder),
             ):
-                as_of, _ = _chosen_snapshot(queries.snapshots(connection), _parameters(search))
+                as_of, _ = _chosen_snapshot(all_snapshots(connection), _parameters(search))
                 file, row_count = exports.audience_file(connection, folder, as_of, selection, kind, place)
         except exports.ExportRefused as refused:
             return _refusal(str(refused), refused.status)
@@ -569,9 +571,9 @@ def _page(
 ) -> _Shown:
     parameters = _parameters(search)
     with published.connect() as connection:
-        run, snapshots = queries.run(connection), queries.snapshots(connection)
+        run, snapshots = Run.of(connection), all_snapshots(connection)
         as_of, is_known = _chosen_snapshot(snapshots, parameters)
-        provisional = queries.provisional_snapshots(connection)
+        provisional = provisional_snapshots(connection)
         follows_latest = "as_of" not in parameters or not is_known
         tools = _snapshot_tools(run, snapshots, provisional, as_of, follows_latest=follows_latest)
         page = PAGES.get(pathname)
@@ -626,7 +628,7 @@ def _navigation(pathname: str, parameters: Mapping[str, str]) -> list[Component]
 
 
 def _snapshot_tools(
-    run: queries.Run, snapshots: list[date], provisional: frozenset[date], as_of: date, *, follows_latest: bool
+    run: Run, snapshots: list[date], provisional: frozenset[date], as_of: date, *, follows_latest: bool
 ) -> Component:
     choices = [
         {"value": "latest", "label": f"Latest: {formats.snapshot(snapshots[0], provisional)}"},

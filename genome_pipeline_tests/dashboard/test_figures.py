@@ -8,16 +8,40 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
+from genome_pipeline.dashboard.kit.customers import customer_genome
+from genome_pipeline.dashboard.kit.drivers import drivers_chart, overall_drivers
+from genome_pipeline.dashboard.kit.outcomes import (
+    error_trend,
+    error_trend_chart,
+    expected_and_realised_spend,
+    realised_spend,
+)
 from genome_pipeline.dashboard.kit.theme import DARK, LIGHT, Theme
+from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.confidence import figures as confidence_figures
+from genome_pipeline.dashboard.pages.confidence import queries as confidence_queries
+from genome_pipeline.dashboard.pages.customer import figures as customer_figures
+from genome_pipeline.dashboard.pages.customer import queries as customer_queries
+from genome_pipeline.dashboard.pages.data_quality import figures as quality_figures
+from genome_pipeline.dashboard.pages.data_quality import queries as quality_queries
+from genome_pipeline.dashboard.pages.overview import figures as overview_figures
+from genome_pipeline.dashboard.pages.overview import queries as overview_queries
+from genome_pipeline.dashboard.pages.risk import figures as risk_figures
+from genome_pipeline.dashboard.pages.risk import queries as risk_queries
+from genome_pipeline.dashboard.pages.segments import figures as segment_figures
+from genome_pipeline.dashboard.pages.segments import queries as segment_queries
 from genome_pipeline.dashboard.pages.segments.customer_map import MAP_GENES, CustomerMap, project
+from genome_pipeline.dashboard.pages.similar import figures as similar_figures
+from genome_pipeline.dashboard.pages.similar import queries as similar_queries
+from genome_pipeline.dashboard.pages.value import figures as value_figures
+from genome_pipeline.dashboard.pages.value import queries as value_queries
 from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
 
 LATEST = SNAPSHOTS[-1]
 
 
 def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
-    found = project(queries.customer_sample(connection, as_of, MAP_GENES))
+    found = project(segment_queries.customer_sample(connection, as_of, MAP_GENES))
     assert found is not None
     return found
 
@@ -25,102 +49,113 @@ def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
 Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], go.Figure]
 
 FIGURES: Mapping[str, Draw] = {
-    "customers_over_time": lambda c, d, t: figures.customers_over_time(queries.snapshot_trend(c, d), theme=t),
-    "expected_and_realised_spend": lambda c, d, t: figures.expected_and_realised_spend(
-        queries.snapshot_trend(c, d), queries.realised_spend(c, d), "USD", 28, theme=t
+    "customers_over_time": lambda c, d, t: overview_figures.customers_over_time(snapshot_trend(c, d), theme=t),
+    "expected_and_realised_spend": lambda c, d, t: expected_and_realised_spend(
+        snapshot_trend(c, d), realised_spend(c, d), "USD", 28, theme=t
     ),
-    "spend_by_risk_band": lambda c, d, t: figures.spend_by_risk_band(queries.risk_band_trend(c, d), "USD", 28, theme=t),
-    "confidence_over_time": lambda c, d, t: figures.confidence_over_time(queries.snapshot_trend(c, d), theme=t),
-    "recommended_actions": lambda c, d, t: figures.recommended_actions(queries.actions(c, d), "USD", theme=t),
-    "confidence_distribution": lambda c, d, t: figures.confidence_distribution(
-        queries.confidence_distribution(c, d), theme=t
+    "spend_by_risk_band": lambda c, d, t: overview_figures.spend_by_risk_band(
+        overview_queries.risk_band_trend(c, d), "USD", 28, theme=t
     ),
-    "segment_sizes": lambda c, d, t: figures.segment_sizes(queries.segment_profiles(c, d), theme=t),
-    "segment_profile_heatmap": lambda c, d, t: figures.segment_profile_heatmap(
-        queries.segment_profiles(c, d), "USD", theme=t
+    "confidence_over_time": lambda c, d, t: confidence_over_time(snapshot_trend(c, d), theme=t),
+    "recommended_actions": lambda c, d, t: overview_figures.recommended_actions(
+        overview_queries.actions(c, d), "USD", theme=t
     ),
-    "segment_value": lambda c, d, t: figures.segment_value(queries.segment_profiles(c, d), "USD", 28, theme=t),
-    "segment_migrations": lambda c, d, t: figures.segment_migrations(
-        queries.segment_migrations(c, d), SNAPSHOTS[0], theme=t
+    "confidence_distribution": lambda c, d, t: confidence_figures.confidence_distribution(
+        confidence_queries.confidence_distribution(c, d), theme=t
     ),
-    "confidence_parts": lambda c, d, t: figures.confidence_parts(queries.customer(c, d, "C0010").iloc[0], theme=t),
-    "fingerprint": lambda c, d, t: figures.fingerprint(
-        queries.fingerprint(c, d, queries.customer(c, d, "C0010").iloc[0]), "Occasional <b>visitors</b>", "USD", theme=t
+    "segment_sizes": lambda c, d, t: segment_figures.segment_sizes(segment_queries.segment_profiles(c, d), theme=t),
+    "segment_profile_heatmap": lambda c, d, t: segment_figures.segment_profile_heatmap(
+        segment_queries.segment_profiles(c, d), "USD", theme=t
     ),
-    "activity_timeline": lambda c, d, t: figures.activity_timeline(
-        queries.customer_activity(c, d, "C0010", "month"),
+    "segment_value": lambda c, d, t: segment_figures.segment_value(
+        segment_queries.segment_profiles(c, d), "USD", 28, theme=t
+    ),
+    "segment_migrations": lambda c, d, t: segment_figures.segment_migrations(
+        segment_queries.segment_migrations(c, d), SNAPSHOTS[0], theme=t
+    ),
+    "confidence_parts": lambda c, d, t: customer_figures.confidence_parts(
+        customer_genome(c, d, "C0010").iloc[0], theme=t
+    ),
+    "fingerprint": lambda c, d, t: customer_figures.fingerprint(
+        customer_queries.fingerprint(c, d, customer_genome(c, d, "C0010").iloc[0]),
+        "Occasional <b>visitors</b>",
+        "USD",
+        theme=t,
+    ),
+    "activity_timeline": lambda c, d, t: customer_figures.activity_timeline(
+        customer_queries.customer_activity(c, d, "C0010", "month"),
         "USD",
         "month",
         d,
-        figures.NextOrder.of(queries.customer(c, d, "C0010").iloc[0]),
+        customer_figures.NextOrder.of(customer_genome(c, d, "C0010").iloc[0]),
         theme=t,
     ),
-    "compared_genes": lambda c, d, t: figures.compared_genes(
-        queries.percentiles(c, d, queries.customers(c, d, ["C0010", HOSTILE_ID])), "USD", theme=t
+    "compared_genes": lambda c, d, t: similar_figures.compared_genes(
+        similar_queries.percentiles(c, d, similar_queries.customers(c, d, ["C0010", HOSTILE_ID])), "USD", theme=t
     ),
-    "customer_value_history": lambda c, d, t: figures.customer_value_history(
-        queries.customer_predictions(c, d, "C0010"), "USD", 28, 0.8, theme=t
+    "customer_value_history": lambda c, d, t: customer_figures.customer_value_history(
+        customer_queries.customer_predictions(c, d, "C0010"), "USD", 28, 0.8, theme=t
     ),
-    "customer_churn_history": lambda c, d, t: figures.customer_churn_history(
-        queries.customer_predictions(c, d, "C0010"), 28, theme=t
+    "customer_churn_history": lambda c, d, t: customer_figures.customer_churn_history(
+        customer_queries.customer_predictions(c, d, "C0010"), 28, theme=t
     ),
-    "quarantine_by_reason": lambda c, d, t: figures.quarantine_by_reason(
-        queries.quarantine_by_reason(c), "USD", theme=t
+    "quarantine_by_reason": lambda c, d, t: quality_figures.quarantine_by_reason(
+        quality_queries.quarantine_by_reason(c), "USD", theme=t
     ),
-    "segment_mix": lambda c, d, t: figures.segment_mix(queries.segment_mix(c, d), theme=t),
-    "gene_by_segment": lambda c, d, t: figures.gene_by_segment(
-        queries.gene_by_segment(c, d, "spend_amount"), "spend_amount", "USD", theme=t
+    "segment_mix": lambda c, d, t: overview_figures.segment_mix(overview_queries.segment_mix(c, d), theme=t),
+    "gene_by_segment": lambda c, d, t: segment_figures.gene_by_segment(
+        segment_queries.gene_by_segment(c, d, "spend_amount"), "spend_amount", "USD", theme=t
     ),
-    "customer_map": lambda c, d, t: figures.customer_map(_map(c, d), 300, theme=t),
-    "checks_by_period": lambda c, d, t: figures.checks_by_period(queries.checks_by_period(c), theme=t),
-    "gene_drift": lambda c, d, t: figures.gene_drift(
-        queries.gene_drift(c, LATEST, "previous"), "the snapshot before", theme=t
+    "customer_map": lambda c, d, t: segment_figures.customer_map(_map(c, d), 300, theme=t),
+    "checks_by_period": lambda c, d, t: quality_figures.checks_by_period(quality_queries.checks_by_period(c), theme=t),
+    "gene_drift": lambda c, d, t: quality_figures.gene_drift(
+        quality_queries.gene_drift(c, LATEST, "previous"), "the snapshot before", theme=t
     ),
-    "value_deciles": lambda c, d, t: prediction_figures.value_deciles(
-        prediction_queries.value_deciles(c, SNAPSHOTS[0]), d, "USD", 28, theme=t
+    "value_deciles": lambda c, d, t: value_figures.value_deciles(
+        value_queries.value_deciles(c, SNAPSHOTS[0]), d, "USD", 28, theme=t
     ),
-    "capture_curve": lambda c, d, t: prediction_figures.capture_curve(
-        prediction_queries.capture_curve(c, SNAPSHOTS[0], "model"),
-        prediction_queries.capture_curve(c, SNAPSHOTS[0], "naive"),
+    "capture_curve": lambda c, d, t: value_figures.capture_curve(
+        value_queries.capture_curve(c, SNAPSHOTS[0], "model"),
+        value_queries.capture_curve(c, SNAPSHOTS[0], "naive"),
         d,
         theme=t,
     ),
-    "error_trend": lambda c, d, t: prediction_figures.error_trend(
-        prediction_queries.error_trend(c, LATEST, "churn", "brier"), "Error", "Lower is better.", "Brier", theme=t
+    "error_trend": lambda c, d, t: error_trend_chart(
+        error_trend(c, LATEST, "churn", "brier"), "Error", "Lower is better.", "Brier", theme=t
     ),
-    "overall_drivers": lambda c, d, t: prediction_figures.overall_drivers(
-        prediction_queries.overall_drivers(c, d, "churn_probability"), "churn_probability", "USD", theme=t
+    "overall_drivers": lambda c, d, t: drivers_chart(
+        overall_drivers(c, d, "churn_probability"), "churn_probability", "USD", theme=t
     ),
-    "churn_distribution": lambda c, d, t: prediction_figures.churn_distribution(
-        prediction_queries.churn_distribution(c, d, "segment_name"), "segment_name", 28, theme=t
+    "churn_distribution": lambda c, d, t: risk_figures.churn_distribution(
+        risk_queries.churn_distribution(c, d, "segment_name"), "segment_name", 28, theme=t
     ),
-    "reliability": lambda c, d, t: prediction_figures.reliability(
-        prediction_queries.reliability(c, SNAPSHOTS[0]), d, 28, theme=t
+    "reliability": lambda c, d, t: risk_figures.reliability(risk_queries.reliability(c, SNAPSHOTS[0]), d, 28, theme=t),
+    "cutoff_tradeoff": lambda c, d, t: risk_figures.cutoff_tradeoff(
+        risk_queries.churn_cutoffs(c, d, SNAPSHOTS[0]), 0.5, d, 0.2, theme=t
     ),
-    "cutoff_tradeoff": lambda c, d, t: prediction_figures.cutoff_tradeoff(
-        prediction_queries.churn_cutoffs(c, d, SNAPSHOTS[0]), 0.5, d, 0.2, theme=t
+    "coverage": lambda c, d, t: confidence_figures.coverage(
+        confidence_queries.coverage(c, SNAPSHOTS[0], "orders", "all", 0.8), ["All <b>"], "for all", 0.8, d, theme=t
     ),
-    "coverage": lambda c, d, t: prediction_figures.coverage(
-        prediction_queries.coverage(c, SNAPSHOTS[0], "orders", "all", 0.8), ["All <b>"], "for all", 0.8, d, theme=t
-    ),
-    "error_by_confidence": lambda c, d, t: prediction_figures.error_by_confidence(
-        prediction_queries.error_by_confidence(c, SNAPSHOTS[0], "churn"),
+    "error_by_confidence": lambda c, d, t: confidence_figures.error_by_confidence(
+        confidence_queries.error_by_confidence(c, SNAPSHOTS[0], "churn"),
         "churn_confidence",
         "Error",
         "It falls.",
         "",
         theme=t,
     ),
-    "abstentions": lambda c, d, t: prediction_figures.abstentions(queries.abstentions(c, d), 300, theme=t),
-    "interval_width_trend": lambda c, d, t: prediction_figures.interval_width_trend(
-        prediction_queries.interval_width_trend(c, d),
+    "abstentions": lambda c, d, t: confidence_figures.abstentions(confidence_queries.abstentions(c, d), 300, theme=t),
+    "interval_width_trend": lambda c, d, t: confidence_figures.interval_width_trend(
+        confidence_queries.interval_width_trend(c, d),
         "expected_spend_width",
         "Width",
         prefix="$",
         tickformat=",~s",
         theme=t,
     ),
-    "quarantine_by_period": lambda c, d, t: figures.quarantine_by_period(queries.quarantine_by_period(c), theme=t),
+    "quarantine_by_period": lambda c, d, t: quality_figures.quarantine_by_period(
+        quality_queries.quarantine_by_period(c), theme=t
+    ),
 }
 
 
@@ -144,34 +179,34 @@ def test_a_figure_draws_at_the_first_snapshot_too(connection: duckdb.DuckDBPyCon
 
 
 def test_the_heat_map_shows_the_medians_themselves(connection: duckdb.DuckDBPyConnection) -> None:
-    profiles = queries.segment_profiles(connection, LATEST)
-    figure = figures.segment_profile_heatmap(profiles, "USD")
+    profiles = segment_queries.segment_profiles(connection, LATEST)
+    figure = segment_figures.segment_profile_heatmap(profiles, "USD")
     median = profiles["median_days_since_last_order"].iloc[-1]
-    column = figures.PROFILE_COLUMNS.index("median_days_since_last_order")
+    column = segment_figures.PROFILE_COLUMNS.index("median_days_since_last_order")
     # The last segment stands at the bottom, where the first row of a heat map is.
     assert figure.data[0].text[0][column] == f"{median:,.0f} days"
 
 
 def test_the_flow_carries_every_customer(connection: duckdb.DuckDBPyConnection) -> None:
-    migrations = queries.segment_migrations(connection, LATEST)
-    flow = figures.segment_migrations(migrations, SNAPSHOTS[2]).data[0]
+    migrations = segment_queries.segment_migrations(connection, LATEST)
+    flow = segment_figures.segment_migrations(migrations, SNAPSHOTS[2]).data[0]
     assert sum(flow.link.value) == migrations["customer_count"].sum()
     assert max(flow.link.source) < min(flow.link.target)
 
 
 def test_an_interval_without_bounds_or_baseline_still_shows_the_prediction() -> None:
-    figure = figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="")
+    figure = customer_figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="")
     assert [tuple(trace.x) for trace in figure.data] == [(3.0,)]
 
 
 def test_a_prediction_of_zero_has_an_axis() -> None:
-    figure = figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="")
+    figure = customer_figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="")
     assert figure.layout.xaxis.range[1] > 0
 
 
 def test_nothing_set_aside_over_time_is_an_empty_chart() -> None:
     empty = pd.DataFrame({"period_start_date": [], "reason": [], "row_count": [], "amount_sum": []})
-    assert not figures.quarantine_by_period(empty).data
+    assert not quality_figures.quarantine_by_period(empty).data
 
 
 def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
@@ -185,7 +220,7 @@ def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
             "actual_spend": [80.0, 110.0],
         }
     )
-    whiskers = figures.expected_and_realised_spend(trend, realised, "USD", 28).data[-1].error_y
+    whiskers = expected_and_realised_spend(trend, realised, "USD", 28).data[-1].error_y
     assert (whiskers.array[2], whiskers.arrayminus[2]) == (pytest.approx(20.0), pytest.approx(40.0))
     assert pd.isna(list(whiskers.array[:2])).all()
 
@@ -199,6 +234,6 @@ def test_a_slice_beyond_chance_has_a_mark_of_its_own() -> None:
             "customer_count": [200, 200],
         }
     )
-    figure = prediction_figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0])
+    figure = confidence_figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0])
     marks = {trace.name: (list(trace.y), trace.marker.symbol) for trace in figure.data[1:]}
     assert marks == {"As promised": (["A"], "circle"), "Beyond chance": (["B"], "diamond")}

@@ -92,7 +92,7 @@ class Comparison:
 
 
 def compare(performance: pd.DataFrame, currency: str | None, interval_level: float) -> Sequence[Comparison]:
-    """The rows of :func:`genome_pipeline.dashboard.queries.performance` in words, value first, churn last."""
+    """Measures of the model and of the baseline, a row each, in words: value first, churn last."""
     ordered = performance.sort_values(
         ["target", "metric"], key=lambda names: names.map(_ORDER).fillna(len(_ORDER)), kind="stable"
     )

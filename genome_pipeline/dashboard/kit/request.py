@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import duckdb
 
+from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.dashboard.kit.theme import Theme
-from genome_pipeline.dashboard.queries import Run
 
 Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 

@@ -78,6 +78,7 @@ DARK = Theme(
     low="#c98a00",
     series=("#4aa8e0", "#e69f00", "#2cb38a", "#d98fb6", "#8ccdf2", "#f0803c", "#d6c84a", "#a3aebb"),
 )
+RISK_BANDS = ("low", "medium", "high")
 MARKERS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
 PATTERNS = ("", "/", ".", "x", "-", "\\", "+", "|")
 

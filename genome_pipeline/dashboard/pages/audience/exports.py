@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from genome_pipeline.dashboard import queries
+from genome_pipeline.dashboard.kit.snapshots import Run, provisional_snapshots
+from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import Selection, in_words
 from genome_pipeline.published.export import write_rows
 
@@ -87,8 +88,8 @@ def audience_file(
             " choose fewer of either, or use `genome export`.",
             413,
         )
-    run = queries.run(connection)
-    is_provisional = as_of in queries.provisional_snapshots(connection)
+    run = Run.of(connection)
+    is_provisional = as_of in provisional_snapshots(connection)
     notes = {
         "snapshot": f"{as_of} (provisional)" if is_provisional else str(as_of),
         "published": f"{run.published_at:%Y-%m-%d %H:%M} UTC from {run.source_name}",

@@ -9,13 +9,14 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.components import chart_panel, choice, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.outcomes import last_matured, not_matured
 from genome_pipeline.dashboard.kit.performance import TARGETS
 from genome_pipeline.dashboard.kit.request import PageRequest
-from genome_pipeline.dashboard.pages.value.page import not_matured
+from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.confidence import figures, queries
 
 PATH = "/confidence"
 TITLE = "Confidence"
@@ -25,8 +26,8 @@ QUESTION = "How sure are the predictions, and have they earned it?"
 def layout(request: PageRequest) -> Component:
     """Confidence now, coverage and error of the last matured snapshot, abstentions, and the course of the widths."""
     connection, as_of = request.connection, request.as_of
-    trend = queries.snapshot_trend(connection, as_of)
-    matured = prediction_queries.last_matured(connection, as_of)
+    trend = snapshot_trend(connection, as_of)
+    matured = last_matured(connection, as_of)
     if trend["mean_confidence"].isna().all() and matured is None:
         return page(
             TITLE,
@@ -62,8 +63,7 @@ def _overall_coverage(request: PageRequest, matured: date | None) -> dict[str, p
         return {}
     level = request.run.interval_level
     found = {
-        target: prediction_queries.coverage(request.connection, matured, target, "all", level)
-        for target in ("spend", "orders")
+        target: queries.coverage(request.connection, matured, target, "all", level) for target in ("spend", "orders")
     }
     return {target: rows for target, rows in found.items() if not rows.empty}
 
@@ -102,13 +102,13 @@ def _coverage(request: PageRequest, matured: date, target: str) -> Component:
         )
     level = request.run.interval_level
     by_decile, by_segment = (
-        prediction_queries.coverage(request.connection, matured, target, slice_name, level)
+        queries.coverage(request.connection, matured, target, slice_name, level)
         for slice_name in ("value_decile", "segment")
     )
     deciles = [f"{decile} (highest)" if decile == "10" else decile for decile in by_decile["slice_value"]]
     return columns_of(
         chart_panel(
-            prediction_figures.coverage(
+            figures.coverage(
                 by_decile,
                 [f"Tenth {decile}" for decile in deciles],
                 "whatever a customer's value",
@@ -120,7 +120,7 @@ def _coverage(request: PageRequest, matured: date, target: str) -> Component:
             ("slice_value", "expected_spend"),
         ),
         chart_panel(
-            prediction_figures.coverage(
+            figures.coverage(
                 by_segment,
                 by_segment["slice_value"].tolist(),
                 "segment by segment",
@@ -140,7 +140,7 @@ def _errors(request: PageRequest, matured: date) -> list[Component]:
         ("churn", "Error of the churn probability by the confidence in it", "Squared error, on average"),
         ("spend", "Error of expected spend by the confidence in it", "Error over what is expected and an order more"),
     ):
-        errors = prediction_queries.error_by_confidence(request.connection, matured, target)
+        errors = queries.error_by_confidence(request.connection, matured, target)
         if errors.empty:
             continue
         confidence = f"{target}_confidence"
@@ -148,7 +148,7 @@ def _errors(request: PageRequest, matured: date) -> list[Component]:
             f"Customers of {formats.day(matured)}, in tenths by confidence. Confidence means something where the bars"
             " fall to the right."
         )
-        figure = prediction_figures.error_by_confidence(errors, confidence, title, reading, unit, theme=request.theme)
+        figure = figures.error_by_confidence(errors, confidence, title, reading, unit, theme=request.theme)
         charts.append(chart_panel(figure, errors, (confidence,)))
     return [columns_of(*charts)] if charts else []
 
@@ -162,7 +162,7 @@ def _distribution(request: PageRequest) -> Component:
 
 def _confidence_trend(request: PageRequest, trend: pd.DataFrame) -> Component:
     shown = trend[["as_of", "mean_confidence", "confidence_lower_quartile", "confidence_upper_quartile"]]
-    return chart_panel(figures.confidence_over_time(trend, theme=request.theme), shown, ("confidence",))
+    return chart_panel(confidence_over_time(trend, theme=request.theme), shown, ("confidence",))
 
 
 def _abstentions(request: PageRequest, trend: pd.DataFrame) -> Component:
@@ -173,14 +173,14 @@ def _abstentions(request: PageRequest, trend: pd.DataFrame) -> Component:
             reading="None: every customer of this snapshot has a prediction with its interval.",
         )
     return chart_panel(
-        prediction_figures.abstentions(reasons, int(trend["customer_count"].iloc[-1]), theme=request.theme),
+        figures.abstentions(reasons, int(trend["customer_count"].iloc[-1]), theme=request.theme),
         reasons,
         ("value_abstain_reason", "risk_abstain_reason"),
     )
 
 
 def _widths(request: PageRequest) -> Component | None:
-    widths = prediction_queries.interval_width_trend(request.connection, request.as_of)
+    widths = queries.interval_width_trend(request.connection, request.as_of)
     prefix = formats.currency_prefix(request.run.currency)
     charts = [
         ("expected_spend_width", "Width of the intervals of expected spend", prefix, ",~s"),
@@ -189,7 +189,7 @@ def _widths(request: PageRequest) -> Component | None:
     ]
     drawn = [
         chart_panel(
-            prediction_figures.interval_width_trend(
+            figures.interval_width_trend(
                 widths, column, title, prefix=unit, tickformat=tickformat, theme=request.theme
             ),
             widths[["as_of", column]],

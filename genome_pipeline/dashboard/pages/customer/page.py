@@ -8,17 +8,15 @@ from typing import Any
 import dash_mantine_components as dmc
 import pandas as pd
 import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import figures, queries
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.components import (
     badge,
     bare_chart,
     chart_panel,
     columns_of,
-    empty_state,
     hint,
     labelled,
     notice,
@@ -26,9 +24,13 @@ from genome_pipeline.dashboard.kit.components import (
     panel,
     table,
 )
+from genome_pipeline.dashboard.kit.customers import customer_genome, suggestions
+from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit.glossary import description, label
+from genome_pipeline.dashboard.kit.neighbors import matured_neighbors_panel, neighbors_panel
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.theme import Theme
+from genome_pipeline.dashboard.pages.customer import figures, queries
 
 PATH = "/customer"
 TITLE = "Customer"
@@ -56,7 +58,7 @@ _CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
 def layout(request: PageRequest) -> Component:
     """The search, and the card of the customer in the URL."""
     customer_id = request.parameters.get("customer_id", "")
-    found = queries.customer(request.connection, request.as_of, customer_id)
+    found = customer_genome(request.connection, request.as_of, customer_id)
     if not found.empty:
         search = _search([customer_id], customer_id)
         return page(TITLE, QUESTION, *_card(request, customer_id, found.iloc[0]), tools=search)
@@ -96,45 +98,6 @@ def _unknown(request: PageRequest, customer_id: str) -> Component:
     )
 
 
-def suggestions(request: PageRequest, path: str = PATH, parameter: str = "customer_id") -> Component:
-    """Customers to start with, as links to the page at ``path``."""
-    currency = request.run.currency
-    customers = queries.most_at_stake(request.connection, request.as_of)
-    if customers.empty:
-        return empty_state("Search for a customer", "Type the beginning of a customer id in the field above.")
-    rows = [
-        [
-            dcc.Link(
-                row["customer_id"],
-                href=request.link(path, {parameter: row["customer_id"]}),
-                className="customer-link",
-            ),
-            row["segment_name"],
-            formats.money(row["expected_spend"], currency),
-            formats.percent(row["churn_probability"]),
-            formats.decimal(row["confidence"]),
-            row["action"],
-            formats.money(row["revenue_at_stake_amount"], currency),
-        ]
-        for _, row in customers.iterrows()
-    ]
-    return panel(
-        table(
-            ("Customer", "Segment", "Expected spend", "Churn", "Confidence", "Action", "At stake"),
-            rows,
-            numeric=(2, 3, 4, 6),
-        ),
-        title="Where most is at stake",
-        reading="A place to start: where leaving is likely and would cost most.",
-        columns=("revenue_at_stake_amount", "expected_spend", "churn_probability", "confidence"),
-    )
-
-
-def customer_link(request: PageRequest, customer_id: str) -> Component:
-    """A link to the card of a customer, at the same snapshot."""
-    return dcc.Link(customer_id, href=request.link(PATH, {"customer_id": customer_id}), className="customer-link")
-
-
 def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
     connection, as_of, run, theme = request.connection, request.as_of, request.run, request.theme
     genes = queries.fingerprint(connection, as_of, genome)
@@ -150,7 +113,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
             chart_panel(
                 figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
                 genes,
-                queries.FINGERPRINT_GENES,
+                FINGERPRINT_GENES,
             ),
             html.Div(
                 [
@@ -180,8 +143,8 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
                 ("churn_probability", "churn_probability_lower", "churn_probability_upper", "has_churned"),
             ),
         ),
-        neighbors(request, customer_id),
-        matured_neighbors(request, customer_id, genome),
+        neighbors_panel(request, customer_id),
+        matured_neighbors_panel(request, customer_id, genome),
     ]
 
 
@@ -379,7 +342,7 @@ def _changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Compo
     """What is different since the previous snapshot; what is as it was has no row."""
     title, previous_as_of, currency = "What changed", request.previous_as_of, request.run.currency
     found = (
-        queries.customer(request.connection, previous_as_of, customer_id, _WATCHED)
+        customer_genome(request.connection, previous_as_of, customer_id, _WATCHED)
         if previous_as_of is not None
         else pd.DataFrame()
     )
@@ -433,88 +396,3 @@ def _confidence(genome: pd.Series, theme: Theme) -> Component:
     figure.update_layout(title_text=f"Confidence {formats.decimal(value)}: {genome['confidence_band']}")
     columns = ("confidence", *figures.CONFIDENCE_PARTS)
     return chart_panel(figure, genome[list(columns)].to_frame().T.astype(float), columns)
-
-
-def traits(shared: str, different: str) -> Component:
-    """What two customers share, and below it in what the other one differs."""
-    return html.Div([html.Div(shared), html.Div(f"but {different}", className="kpi-note")] if different else shared)
-
-
-def neighbors(request: PageRequest, customer_id: str) -> Component:
-    """The customers most like this one, each a link."""
-    currency = request.run.currency
-    found = queries.neighbors(request.connection, request.as_of, customer_id)
-    if found.empty:
-        return panel(
-            title="Who resembles this customer",
-            reading="No neighbours were found at this snapshot: there were too few customers to compare with.",
-        )
-    rows = [
-        [
-            formats.integer(row["neighbor_rank"]),
-            customer_link(request, row["neighbor_customer_id"]),
-            formats.decimal(row["similarity"], 3),
-            traits(row["shared_traits"], row["different_traits"]),
-            row["segment_name"],
-            formats.money(row["expected_spend"], currency),
-            formats.percent(row["churn_probability"]),
-        ]
-        for _, row in found.iterrows()
-    ]
-    nearest = [customer_id, *found["neighbor_customer_id"].head(3)]
-    return panel(
-        table(
-            ("Rank", "Customer", "Similarity", "Shared and different traits", "Segment", "Expected spend", "Churn"),
-            rows,
-            numeric=(0, 2, 5, 6),
-        ),
-        dcc.Link(
-            "Compare with the three nearest, side by side",
-            href=request.link("/similar", [("id", name) for name in nearest]),
-            className="more",
-        ),
-        title="Who resembles this customer",
-        reading="The closest genomes by cosine similarity; 1 is the same direction in every gene.",
-        columns=("similarity", "shared_traits", "different_traits"),
-        name="neighbors",
-    )
-
-
-def matured_neighbors(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
-    """What those did who were like this customer at a matured snapshot, as a second opinion."""
-    currency = request.run.currency
-    found = queries.matured_neighbors(request.connection, request.as_of, customer_id)
-    title = "What became of customers who were like this"
-    if found.empty:
-        return panel(
-            title=title, reading="No earlier snapshot had matured, so that it is not known what such customers did."
-        )
-    rows = [
-        [
-            formats.integer(row["neighbor_rank"]),
-            customer_link(request, row["neighbor_customer_id"]),
-            formats.decimal(row["similarity"], 3),
-            row["shared_traits"],
-            "stopped" if row["has_churned"] else "bought",
-            formats.integer(row["actual_orders"]),
-            formats.money(row["actual_spend"], currency),
-        ]
-        for _, row in found.iterrows()
-    ]
-    opinion = (
-        f"Of the nearest such customers {formats.percent(genome['neighbor_churn_probability'])} bought nothing"
-        f" (the model says {formats.percent(genome['churn_probability'])}), and they spent"
-        f" {formats.money(genome['neighbor_expected_spend'], currency)} on average (the model expects"
-        f" {formats.money(genome['expected_spend'], currency)}): a second opinion."
-    )
-    return panel(
-        table(
-            ("Rank", "Customer", "Similarity", "Shared traits", "Then", "Orders", "Spent"), rows, numeric=(0, 2, 5, 6)
-        ),
-        html.P(opinion),
-        title=title,
-        reading=f"They were so on {formats.day(found['neighbor_as_of'].iloc[0])}; the"
-        f" {request.run.horizon_days} days after are known.",
-        columns=("neighbor_as_of", "neighbor_churn_probability", "neighbor_expected_spend"),
-        name="matured-neighbors",
-    )

@@ -7,8 +7,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.rules import RULES
-from genome_pipeline.dashboard import figures, queries
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.components import (
     badge,
     chart_panel,
@@ -22,6 +22,7 @@ from genome_pipeline.dashboard.kit.components import (
 )
 from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.pages.data_quality import figures, queries
 
 PATH = "/data-quality"
 TITLE = "Data quality"
@@ -183,7 +184,7 @@ def _drift(request: PageRequest) -> Component:
 
 def _kpis(request: PageRequest) -> list[Component]:
     run = request.run
-    summary = queries.check_summary(request.connection)
+    summary = check_summary(request.connection)
     total, passed = int(summary["check_count"].sum()), int(summary["passed_check_count"].sum())
     pending = run.raw_row_count - run.validated_row_count - run.quarantined_row_count
     of_all = max(run.raw_row_count, 1)

@@ -9,8 +9,8 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import figures, queries
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.components import (
     badge,
     change_since,
@@ -22,8 +22,11 @@ from genome_pipeline.dashboard.kit.components import (
     table,
 )
 from genome_pipeline.dashboard.kit.glossary import description, label
+from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, realised_spend
 from genome_pipeline.dashboard.kit.performance import HEADLINE_METRICS, compare, no_performance
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.overview import figures, queries
 
 PATH = "/"
 TITLE = "Overview"
@@ -37,8 +40,8 @@ def layout(request: PageRequest) -> Component:
     """Headline numbers beside earlier snapshots, trends, what moved, and the model beside the naive baseline."""
     connection, as_of, theme = request.connection, request.as_of, request.theme
     currency, horizon_days = request.run.currency, request.run.horizon_days
-    trend = queries.snapshot_trend(connection, as_of)
-    realised = queries.realised_spend(connection, as_of)
+    trend = snapshot_trend(connection, as_of)
+    realised = realised_spend(connection, as_of)
     actions = queries.actions(connection, as_of)
     bands = queries.risk_band_trend(connection, as_of)
     mix = queries.segment_mix(connection, as_of)
@@ -50,7 +53,7 @@ def layout(request: PageRequest) -> Component:
         html.Div(_kpis(trend, request), className="kpis kpis-6"),
         columns_of(
             chart_panel(
-                figures.expected_and_realised_spend(trend, realised, currency, horizon_days, theme=theme),
+                expected_and_realised_spend(trend, realised, currency, horizon_days, theme=theme),
                 trend[["as_of", "expected_spend"]].merge(
                     realised[["as_of", "naive_expected_spend", "actual_spend"]], on="as_of", how="left"
                 ),
@@ -73,7 +76,7 @@ def layout(request: PageRequest) -> Component:
         ),
         columns_of(
             _performance_panel(queries.performance(connection, as_of), request, has_matured=not realised.empty),
-            chart_panel(figures.confidence_over_time(trend, theme=theme), trend[confidence], ("confidence",)),
+            chart_panel(confidence_over_time(trend, theme=theme), trend[confidence], ("confidence",)),
             wide="3fr 2fr",
         ),
         chart_panel(
@@ -287,7 +290,7 @@ def _performance_panel(performance: pd.DataFrame, request: PageRequest, *, has_m
 
 
 def _checks_panel(request: PageRequest) -> Component:
-    run, summary = request.run, queries.check_summary(request.connection)
+    run, summary = request.run, check_summary(request.connection)
     total, passed = int(summary["check_count"].sum()), int(summary["passed_check_count"].sum())
     failed = [
         badge(f"✗ {count} {_FAILED[severity]}{'s' if count > 1 else ''}", "bad" if severity == "ERROR" else "warning")

@@ -10,7 +10,6 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import prediction_figures, prediction_queries
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.components import (
     chart_panel,
@@ -22,9 +21,11 @@ from genome_pipeline.dashboard.kit.components import (
     page,
     panel,
 )
+from genome_pipeline.dashboard.kit.drivers import drivers_panel
 from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.outcomes import error_trend, error_trend_chart, last_matured, not_matured
 from genome_pipeline.dashboard.kit.request import PageRequest
-from genome_pipeline.dashboard.pages.value.page import drivers_panel, not_matured
+from genome_pipeline.dashboard.pages.risk import figures, queries
 
 PATH = "/risk"
 TITLE = "Risk"
@@ -37,8 +38,8 @@ _DEFAULT_CUTOFF = 50
 def layout(request: PageRequest) -> Component:
     """The cutoff and what it would catch, the distribution, reliability, error over time, and what drives churn."""
     connection, as_of = request.connection, request.as_of
-    matured = prediction_queries.last_matured(connection, as_of)
-    cutoffs = prediction_queries.churn_cutoffs(connection, as_of, matured)
+    matured = last_matured(connection, as_of)
+    cutoffs = queries.churn_cutoffs(connection, as_of, matured)
     if cutoffs["customer_count"].iloc[0] == 0:
         return page(
             TITLE,
@@ -141,7 +142,7 @@ def _cutoff(request: PageRequest, cutoffs: pd.DataFrame, matured: date | None) -
     return columns_of(
         control,
         chart_panel(
-            prediction_figures.cutoff_tradeoff(cutoffs, percent_ / 100, matured, base_rate, theme=request.theme),
+            figures.cutoff_tradeoff(cutoffs, percent_ / 100, matured, base_rate, theme=request.theme),
             cutoffs,
             ("churn_probability", "has_churned"),
         ),
@@ -155,10 +156,10 @@ def _chosen_cutoff(request: PageRequest) -> int:
 
 
 def _distribution(request: PageRequest) -> Component:
-    grouping = cast(prediction_queries.Grouping, request.chosen("by", _GROUPINGS, "risk_band"))
-    bins = prediction_queries.churn_distribution(request.connection, request.as_of, grouping)
+    grouping = cast(queries.Grouping, request.chosen("by", _GROUPINGS, "risk_band"))
+    bins = queries.churn_distribution(request.connection, request.as_of, grouping)
     return chart_panel(
-        prediction_figures.churn_distribution(bins, grouping, request.run.horizon_days, theme=request.theme),
+        figures.churn_distribution(bins, grouping, request.run.horizon_days, theme=request.theme),
         bins,
         ("churn_probability", "risk_band"),
         tools=choice("by", "Stacked by", list(_GROUPINGS.items()), grouping),
@@ -166,22 +167,19 @@ def _distribution(request: PageRequest) -> Component:
 
 
 def _reliability(request: PageRequest, matured: date) -> Component:
-    bins = prediction_queries.reliability(request.connection, matured)
+    bins = queries.reliability(request.connection, matured)
     return chart_panel(
-        prediction_figures.reliability(bins, matured, request.run.horizon_days, theme=request.theme),
+        figures.reliability(bins, matured, request.run.horizon_days, theme=request.theme),
         bins,
         ("churn_probability", "has_churned"),
     )
 
 
 def _error_trend(request: PageRequest) -> Component:
-    brier, auc = (
-        prediction_queries.error_trend(request.connection, request.as_of, "churn", metric)
-        for metric in ("brier", "auc")
-    )
+    brier, auc = (error_trend(request.connection, request.as_of, "churn", metric) for metric in ("brier", "auc"))
     return columns_of(
         chart_panel(
-            prediction_figures.error_trend(
+            error_trend_chart(
                 brier,
                 "Error of the churn probability",
                 "Brier score: mean squared distance of the probability and what happened (0 or 1); lower is better.",
@@ -191,7 +189,7 @@ def _error_trend(request: PageRequest) -> Component:
             brier,
         ),
         chart_panel(
-            prediction_figures.error_trend(
+            error_trend_chart(
                 auc,
                 "How well leavers are told from stayers",
                 "AUC: how often a customer who leaves has the higher probability of a pair; 1 always, 0.5 by chance.",

@@ -10,12 +10,14 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import figures, queries
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.components import chart_panel, labelled, notice, page, panel, table
+from genome_pipeline.dashboard.kit.customers import customer_genome, customer_link, suggestions
+from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit.glossary import description, label
+from genome_pipeline.dashboard.kit.neighbors import matured_neighbors_panel, neighbors, neighbors_panel, traits
 from genome_pipeline.dashboard.kit.request import PageRequest
-from genome_pipeline.dashboard.pages.customer import page as customer
+from genome_pipeline.dashboard.pages.similar import figures, queries
 from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 
 PATH = "/similar"
@@ -57,7 +59,7 @@ def layout(request: PageRequest) -> Component:
     if unknown:
         sections.append(_unknown(request, unknown, any_known=bool(known)))
     if not known:
-        sections.append(customer.suggestions(request, PATH, "id"))
+        sections.append(suggestions(request, PATH, "id"))
     elif len(known) == 1:
         sections += _of_one(request, known[0])
     else:
@@ -112,11 +114,11 @@ def _unknown(request: PageRequest, unknown: list[str], *, any_known: bool) -> Co
 
 
 def _of_one(request: PageRequest, customer_id: str) -> list[Component]:
-    genome = queries.customer(request.connection, request.as_of, customer_id).iloc[0]
-    nearest = queries.neighbors(request.connection, request.as_of, customer_id)["neighbor_customer_id"]
+    genome = customer_genome(request.connection, request.as_of, customer_id).iloc[0]
+    nearest = neighbors(request.connection, request.as_of, customer_id)["neighbor_customer_id"]
     return [
-        customer.neighbors(request, customer_id),
-        customer.matured_neighbors(request, customer_id, genome),
+        neighbors_panel(request, customer_id),
+        matured_neighbors_panel(request, customer_id, genome),
         *_side_by_side(request, [customer_id, *nearest.head(_COMPARED_LIMIT - 1)]),
     ]
 
@@ -148,14 +150,14 @@ def _lookalikes(request: PageRequest, alike: pd.DataFrame) -> Component:
         outcome = then.loc[row["customer_id"]] if row["customer_id"] in then.index else None
         rows.append(
             [
-                customer.customer_link(request, row["customer_id"]),
+                customer_link(request, row["customer_id"]),
                 formats.decimal(row["similarity"], 3),
                 genome["segment_name"],
                 formats.money(genome["expected_spend"], currency),
                 formats.percent(genome["churn_probability"]),
                 formats.NOTHING if outcome is None else "stopped" if outcome["has_churned"] else "bought",
                 formats.NOTHING if outcome is None else formats.money(outcome["actual_spend"], currency),
-                customer.traits(row["shared_traits"], row["different_traits"]),
+                traits(row["shared_traits"], row["different_traits"]),
             ]
         )
     said = (
@@ -202,7 +204,7 @@ def _side_by_side(request: PageRequest, customer_ids: list[str]) -> list[Compone
     return [
         panel(
             table(
-                ("", *(customer.customer_link(request, name) for name in genomes["customer_id"])),
+                ("", *(customer_link(request, name) for name in genomes["customer_id"])),
                 rows,
                 numeric=range(1, len(genomes) + 1),
             ),
@@ -211,9 +213,7 @@ def _side_by_side(request: PageRequest, customer_ids: list[str]) -> list[Compone
             columns=_COMPARED,
             name="side-by-side",
         ),
-        chart_panel(
-            figures.compared_genes(genes, request.run.currency, theme=request.theme), genes, queries.FINGERPRINT_GENES
-        ),
+        chart_panel(figures.compared_genes(genes, request.run.currency, theme=request.theme), genes, FINGERPRINT_GENES),
     ]
 
 

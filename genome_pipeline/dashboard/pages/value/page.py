@@ -9,11 +9,20 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard import figures, prediction_figures, prediction_queries, queries
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import chart_panel, columns_of, empty_state, kpi, page, panel
+from genome_pipeline.dashboard.kit.components import chart_panel, columns_of, empty_state, kpi, page
+from genome_pipeline.dashboard.kit.drivers import drivers_panel
 from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.outcomes import (
+    error_trend,
+    error_trend_chart,
+    expected_and_realised_spend,
+    last_matured,
+    not_matured,
+    realised_spend,
+)
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.pages.value import figures, queries
 
 PATH = "/value"
 TITLE = "Value"
@@ -25,7 +34,7 @@ _FIRST_FIFTH = 0.2
 def layout(request: PageRequest) -> Component:
     """Concentration of expected spend; on matured snapshots deciles, capture and error; what drives the prediction."""
     connection, as_of = request.connection, request.as_of
-    expected = prediction_queries.expected_deciles(connection, as_of)
+    expected = queries.expected_deciles(connection, as_of)
     if expected.empty:
         return page(
             TITLE,
@@ -47,8 +56,8 @@ def layout(request: PageRequest) -> Component:
                 ],
             ),
         )
-    matured = prediction_queries.last_matured(connection, as_of)
-    deciles = prediction_queries.value_deciles(connection, matured) if matured else pd.DataFrame()
+    matured = last_matured(connection, as_of)
+    deciles = queries.value_deciles(connection, matured) if matured else pd.DataFrame()
     if matured is None or deciles.empty:
         return page(
             TITLE,
@@ -57,8 +66,8 @@ def layout(request: PageRequest) -> Component:
             not_matured(request),
             *_drivers(request),
         )
-    model = prediction_queries.capture_curve(connection, matured, "model")
-    naive = prediction_queries.capture_curve(connection, matured, "naive")
+    model = queries.capture_curve(connection, matured, "model")
+    naive = queries.capture_curve(connection, matured, "naive")
     return page(
         TITLE,
         QUESTION,
@@ -68,33 +77,20 @@ def layout(request: PageRequest) -> Component:
         ),
         columns_of(
             chart_panel(
-                prediction_figures.value_deciles(
+                figures.value_deciles(
                     deciles, matured, request.run.currency, request.run.horizon_days, theme=request.theme
                 ),
                 deciles,
                 ("expected_spend", "naive_expected_spend", "actual_spend"),
             ),
             chart_panel(
-                prediction_figures.capture_curve(model, naive, matured, theme=request.theme),
+                figures.capture_curve(model, naive, matured, theme=request.theme),
                 pd.concat([model.assign(predictor="model"), naive.assign(predictor="naive")], ignore_index=True),
                 ("predictor", "customer_share", "spend_share"),
             ),
         ),
         _over_time(request),
         *_drivers(request),
-    )
-
-
-def not_matured(request: PageRequest) -> Component:
-    """What stands in place of outcomes until the first snapshot has matured."""
-    return panel(
-        html.P(
-            f"A snapshot matures once its horizon of {request.run.horizon_days} days has passed. Publish later"
-            " snapshots, or choose a later one above."
-        ),
-        title="What became of earlier predictions is not known yet",
-        reading=f"No snapshot had matured by {formats.day(request.as_of)}, so that nothing can be held against what"
-        " happened.",
     )
 
 
@@ -138,16 +134,16 @@ def _capture_kpi(model: pd.DataFrame, naive: pd.DataFrame, matured: date) -> Com
 def _over_time(request: PageRequest) -> Component:
     connection, as_of, theme = request.connection, request.as_of, request.theme
     currency, horizon_days = request.run.currency, request.run.horizon_days
-    realised = queries.realised_spend(connection, as_of)
-    errors = prediction_queries.error_trend(connection, as_of, "spend", "mae")
+    realised = realised_spend(connection, as_of)
+    errors = error_trend(connection, as_of, "spend", "mae")
     return columns_of(
         chart_panel(
-            figures.expected_and_realised_spend(realised, realised, currency, horizon_days, theme=theme),
+            expected_and_realised_spend(realised, realised, currency, horizon_days, theme=theme),
             realised,
             ("expected_spend", "naive_expected_spend", "actual_spend"),
         ),
         chart_panel(
-            prediction_figures.error_trend(
+            error_trend_chart(
                 errors,
                 "Error of expected spend per customer",
                 "Mean distance between expected and realised spend at each matured snapshot; lower is better.",
@@ -162,27 +158,3 @@ def _over_time(request: PageRequest) -> Component:
 
 def _drivers(request: PageRequest) -> list[Component]:
     return drivers_panel(request, "expected_spend")
-
-
-def drivers_panel(request: PageRequest, prediction: prediction_queries.Prediction) -> list[Component]:
-    """What moves a prediction most over all customers, or why that is not known."""
-    drivers = prediction_queries.overall_drivers(request.connection, request.as_of, prediction)
-    if drivers.empty:
-        return [
-            panel(
-                html.P("Choose the latest snapshot above: drivers are published for it."),
-                title="What moves the predictions is not known at this snapshot",
-                reading="The file holds no drivers of it.",
-            )
-        ]
-    shown = drivers.head(_DRIVERS_SHOWN)
-    return [
-        chart_panel(
-            prediction_figures.overall_drivers(shown, prediction, request.run.currency, theme=request.theme),
-            drivers.assign(driver=drivers["driver"].map(prediction_figures.driver_name)),
-            ("driver", "contribution"),
-        )
-    ]
-
-
-_DRIVERS_SHOWN = 8

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
-from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import create_app
-from genome_pipeline.dashboard.pages.audience import exports
+from genome_pipeline.dashboard.pages.audience import exports, queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, Selection
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.versions import PublishedFile

@@ -12,9 +12,11 @@ import pandas as pd
 import plotly.utils
 import pytest
 
-from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import render
-from genome_pipeline.dashboard.figures import NextOrder
+from genome_pipeline.dashboard.kit.customers import customer_genome
+from genome_pipeline.dashboard.pages.customer import queries as customer_queries
+from genome_pipeline.dashboard.pages.customer.figures import NextOrder
+from genome_pipeline.dashboard.pages.similar import queries
 from genome_pipeline.models.similarity import SimilarityIndex
 from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 from genome_pipeline.published.versions import PublishedFile, remembered
@@ -51,8 +53,8 @@ def test_percentiles_are_those_of_the_fingerprint(connection: duckdb.DuckDBPyCon
     genes = queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["C0010", "C0020"]))
     assert genes["customer_id"].unique().tolist() == ["C0010", "C0020"]
     for customer_id in ("C0010", "C0020"):
-        genome = queries.customer(connection, LATEST, customer_id).iloc[0]
-        single = queries.fingerprint(connection, LATEST, genome).set_index("gene")["percentile"]
+        genome = customer_genome(connection, LATEST, customer_id).iloc[0]
+        single = customer_queries.fingerprint(connection, LATEST, genome).set_index("gene")["percentile"]
         several = genes[genes["customer_id"] == customer_id].set_index("gene")["percentile"]
         pd.testing.assert_series_equal(several, single, check_names=False, check_dtype=False)
     assert queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["nobody"])).empty
