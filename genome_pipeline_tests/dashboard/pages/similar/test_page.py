@@ -1,4 +1,4 @@
-"""The Similar page beside the model's own index, and side-by-side values beside plain SQL."""
+"""The Similar page beside the model's own index."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ import plotly.utils
 import pytest
 
 from genome_pipeline.dashboard.app import render
-from genome_pipeline.dashboard.kit.customers import customer_genome
-from genome_pipeline.dashboard.pages.customer import queries as customer_queries
-from genome_pipeline.dashboard.pages.customer.figures import NextOrder
-from genome_pipeline.dashboard.pages.similar import queries
 from genome_pipeline.models.similarity import SimilarityIndex
 from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 from genome_pipeline.published.versions import PublishedFile, remembered
-from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS
-
-LATEST = SNAPSHOTS[-1]
+from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, LATEST, SNAPSHOTS
 
 
 def _page(path: Path, ids: list[str], as_of: date = LATEST) -> str:
@@ -47,32 +41,6 @@ def test_what_is_costly_is_made_once_for_each_version_of_the_file(published_path
             assert remembered(connection, "a", lambda made=made: made) == [1.5]  # type: ignore[misc]
     with PublishedFile(published_path).connect() as connection:
         assert remembered(connection, "a", lambda: [2]) == [2]
-
-
-def test_percentiles_are_those_of_the_fingerprint(connection: duckdb.DuckDBPyConnection) -> None:
-    genes = queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["C0010", "C0020"]))
-    assert genes["customer_id"].unique().tolist() == ["C0010", "C0020"]
-    for customer_id in ("C0010", "C0020"):
-        genome = customer_genome(connection, LATEST, customer_id).iloc[0]
-        single = customer_queries.fingerprint(connection, LATEST, genome).set_index("gene")["percentile"]
-        several = genes[genes["customer_id"] == customer_id].set_index("gene")["percentile"]
-        pd.testing.assert_series_equal(several, single, check_names=False, check_dtype=False)
-    assert queries.percentiles(connection, LATEST, queries.customers(connection, LATEST, ["nobody"])).empty
-
-
-def test_customers_come_in_the_order_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
-    ids = ["C0020", HOSTILE_ID, "C0001"]
-    assert queries.customers(connection, LATEST, [*ids, "nobody", "C0020"])["customer_id"].tolist() == ids
-
-
-def test_outcomes_are_of_the_last_matured_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
-    found = queries.latest_outcomes(connection, LATEST, ["C0010"])
-    row = connection.execute(
-        "SELECT as_of, actual_spend FROM prediction_outcomes_history WHERE customer_id = 'C0010' ORDER BY as_of DESC"
-    ).fetchone()
-    assert row is not None
-    assert (found["as_of"].iloc[0].date(), found["actual_spend"].iloc[0]) == (row[0], float(row[1]))
-    assert queries.latest_outcomes(connection, SNAPSHOTS[0], ["C0010"]).empty
 
 
 def test_one_customer_is_shown_with_neighbors_and_compared_with_the_nearest(published_path: Path) -> None:
@@ -110,12 +78,3 @@ def test_hostile_and_abstained_customers_can_be_compared(published_path: Path) -
     page = _page(published_path, [HOSTILE_ID, ABSTAINED_ID])
     assert "Side by side" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page  # in the figure, which reads tags
-
-
-def test_the_next_order_is_due_a_mean_gap_after_the_last() -> None:
-    genome = pd.Series(
-        {"order_gap_mean_days": 10.0, "order_gap_std_days": 12.0, "last_order_date": pd.Timestamp("2017-03-01")}
-    )
-    due = NextOrder.of(genome)
-    assert due == NextOrder(date(2017, 3, 11), date(2017, 3, 1), date(2017, 3, 23))
-    assert NextOrder.of(genome.replace(10.0, float("nan"))) is None

@@ -1,10 +1,11 @@
+"""Every figure of the pages."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
 
 import duckdb
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
@@ -35,9 +36,7 @@ from genome_pipeline.dashboard.pages.similar import figures as similar_figures
 from genome_pipeline.dashboard.pages.similar import queries as similar_queries
 from genome_pipeline.dashboard.pages.value import figures as value_figures
 from genome_pipeline.dashboard.pages.value import queries as value_queries
-from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, SNAPSHOTS
-
-LATEST = SNAPSHOTS[-1]
+from genome_pipeline_tests.dashboard.published_file import HOSTILE_ID, LATEST, SNAPSHOTS
 
 
 def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
@@ -47,7 +46,6 @@ def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
 
 
 Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], go.Figure]
-
 FIGURES: Mapping[str, Draw] = {
     "customers_over_time": lambda c, d, t: overview_figures.customers_over_time(snapshot_trend(c, d), theme=t),
     "expected_and_realised_spend": lambda c, d, t: expected_and_realised_spend(
@@ -176,64 +174,3 @@ def test_a_figure_says_what_it_shows_and_has_no_markup_from_data(
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_draws_at_the_first_snapshot_too(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     assert FIGURES[name](connection, SNAPSHOTS[0], LIGHT).layout.title.text
-
-
-def test_the_heat_map_shows_the_medians_themselves(connection: duckdb.DuckDBPyConnection) -> None:
-    profiles = segment_queries.segment_profiles(connection, LATEST)
-    figure = segment_figures.segment_profile_heatmap(profiles, "USD")
-    median = profiles["median_days_since_last_order"].iloc[-1]
-    column = segment_figures.PROFILE_COLUMNS.index("median_days_since_last_order")
-    # The last segment stands at the bottom, where the first row of a heat map is.
-    assert figure.data[0].text[0][column] == f"{median:,.0f} days"
-
-
-def test_the_flow_carries_every_customer(connection: duckdb.DuckDBPyConnection) -> None:
-    migrations = segment_queries.segment_migrations(connection, LATEST)
-    flow = segment_figures.segment_migrations(migrations, SNAPSHOTS[2]).data[0]
-    assert sum(flow.link.value) == migrations["customer_count"].sum()
-    assert max(flow.link.source) < min(flow.link.target)
-
-
-def test_an_interval_without_bounds_or_baseline_still_shows_the_prediction() -> None:
-    figure = customer_figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="")
-    assert [tuple(trace.x) for trace in figure.data] == [(3.0,)]
-
-
-def test_a_prediction_of_zero_has_an_axis() -> None:
-    figure = customer_figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="")
-    assert figure.layout.xaxis.range[1] > 0
-
-
-def test_nothing_set_aside_over_time_is_an_empty_chart() -> None:
-    empty = pd.DataFrame({"period_start_date": [], "reason": [], "row_count": [], "amount_sum": []})
-    assert not quality_figures.quarantine_by_period(empty).data
-
-
-def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
-    days = pd.to_datetime(["2017-01-01", "2017-02-01", "2017-03-01"])
-    trend = pd.DataFrame({"as_of": days, "expected_spend": [100.0, 100.0, 200.0]})
-    realised = pd.DataFrame(
-        {
-            "as_of": days[:2],
-            "expected_spend": [100.0, 100.0],
-            "naive_expected_spend": [90.0, 90.0],
-            "actual_spend": [80.0, 110.0],
-        }
-    )
-    whiskers = expected_and_realised_spend(trend, realised, "USD", 28).data[-1].error_y
-    assert (whiskers.array[2], whiskers.arrayminus[2]) == (pytest.approx(20.0), pytest.approx(40.0))
-    assert pd.isna(list(whiskers.array[:2])).all()
-
-
-def test_a_slice_beyond_chance_has_a_mark_of_its_own() -> None:
-    slices = pd.DataFrame(
-        {
-            "coverage": [0.8, 0.6],
-            "coverage_lower": [0.75, 0.75],
-            "coverage_upper": [0.85, 0.85],
-            "customer_count": [200, 200],
-        }
-    )
-    figure = confidence_figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0])
-    marks = {trace.name: (list(trace.y), trace.marker.symbol) for trace in figure.data[1:]}
-    assert marks == {"As promised": (["A"], "circle"), "Beyond chance": (["B"], "diamond")}
