@@ -10,11 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, last_matured, realised_spend
@@ -121,22 +121,21 @@ run {escape(run.run_id)}.</footer>
 """
 
 
-def _numbered(sections: Iterable[str | go.Figure]) -> Iterable[str]:
-    """Sections as HTML; the ids of figures are numbers, so that the same snapshot gives the same document."""
+def _numbered(sections: Iterable[str | Chart]) -> Iterable[str]:
+    """Sections as HTML; the ids of charts are numbers, so that the same snapshot gives the same document."""
     for number, section in enumerate(sections):
         yield section if isinstance(section, str) else _figure(section, f"figure-{number}")
 
 
-def _figure(figure: go.Figure, name: str) -> str:
-    title, reading = figure.layout.title.text, figure.layout.title.subtitle.text
-    figure.update_layout(title=None)
-    picture = figure.to_html(
+def _figure(chart: Chart, name: str) -> str:
+    picture = chart.figure.update_layout(height=chart.height).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
         config={"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage"]]},
     )
-    return f"<figure><figcaption><h3>{escape(title)}</h3><p>{escape(reading)}</p></figcaption>{picture}</figure>\n"
+    caption = f"<h3>{escape(chart.title)}</h3><p>{escape(chart.reading)}</p>"
+    return f"<figure><figcaption>{caption}</figcaption>{picture}</figure>\n"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = ()) -> str:
@@ -154,7 +153,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: S
 
 def _headlines(
     connection: duckdb.DuckDBPyConnection, run: Run, as_of: date, trend: pd.DataFrame
-) -> Iterable[str | go.Figure]:
+) -> Iterable[str | Chart]:
     now = trend.iloc[-1]
     numbers = (
         ("Customers", formats.integer(now["customer_count"])),
@@ -177,7 +176,7 @@ def _headlines(
     yield overview_figures.recommended_actions(overview_queries.actions(connection, as_of), run.currency)
 
 
-def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iterable[str | go.Figure]:
+def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iterable[str | Chart]:
     profiles = segment_queries.segment_profiles(connection, as_of)
     yield "<h2>Segments</h2><p>Groups of customers who behave alike, named by stated rules from what they do.</p>\n"
     if profiles.empty:
@@ -212,7 +211,7 @@ def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> I
 
 def _value_and_risk(
     connection: duckdb.DuckDBPyConnection, run: Run, as_of: date, trend: pd.DataFrame
-) -> Iterable[str | go.Figure]:
+) -> Iterable[str | Chart]:
     performance = overview_queries.performance(connection, as_of)
     realised = realised_spend(connection, as_of)
     yield "<h2>Value and risk, beside the naive baseline</h2>"
@@ -244,7 +243,7 @@ def _value_and_risk(
         yield from _outcomes(connection, run, matured)
 
 
-def _outcomes(connection: duckdb.DuckDBPyConnection, run: Run, matured: date) -> Iterable[go.Figure]:
+def _outcomes(connection: duckdb.DuckDBPyConnection, run: Run, matured: date) -> Iterable[Chart]:
     """How the predictions of a matured snapshot turned out."""
     deciles = value_queries.value_deciles(connection, matured)
     if not deciles.empty:
@@ -262,7 +261,7 @@ def _outcomes(connection: duckdb.DuckDBPyConnection, run: Run, matured: date) ->
             )
 
 
-def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | go.Figure]:
+def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | Chart]:
     yield f"<h2>Confidence</h2><p>{escape(COLUMNS['confidence'].description)}</p>\n"
     yield confidence_figures.confidence_distribution(confidence_queries.confidence_distribution(connection, as_of))
     yield confidence_over_time(trend)
@@ -281,7 +280,7 @@ def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.Da
         )
 
 
-def _data_quality(connection: duckdb.DuckDBPyConnection, run: Run) -> Iterable[str | go.Figure]:
+def _data_quality(connection: duckdb.DuckDBPyConnection, run: Run) -> Iterable[str | Chart]:
     summary = check_summary(connection)
     yield (
         f"<h2>Data quality</h2><p>Of {formats.integer(run.raw_row_count)} source rows,"

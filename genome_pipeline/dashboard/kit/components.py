@@ -1,38 +1,18 @@
-"""Building blocks of the pages: cards, panels, tables, tooltips, and the states in which there is nothing to show."""
+"""Building blocks of the pages: cards, tooltips, choices, and what stands where there is nothing to show."""
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-import dash_ag_grid as dag
 import dash_mantine_components as dmc
 import pandas as pd
-import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.glossary import description, label
-from genome_pipeline.published.export import neutral
-
-_TABLE_ROWS = 200
-"""Rows of a chart's data shown on the page; the CSV file has them all."""
-
-GRID_OPTIONS: dict[str, Any] = {
-    "theme": {"function": "themeQuartz.withParams(genomeGrid)"},
-    "rowHeight": 38,
-    "headerHeight": 40,
-    "tooltipShowDelay": 300,
-    "enableCellTextSelection": True,
-    "suppressCellFocus": False,
-    "animateRows": False,
-}
-"""What all grids look like."""
 
 
 def page(title: str, question: str, *sections: Any, tools: Any = None) -> Component:
@@ -96,75 +76,6 @@ def panel(*content: Any, title: str, reading: str = "", columns: Sequence[str] =
     )
 
 
-def chart_panel(figure: go.Figure, data: pd.DataFrame, columns: Sequence[str] = (), *, tools: Any = None) -> Component:
-    """A card with a figure, and below it the figure's data as a table and as a CSV file.
-
-    The figure's own title and reading stand above it as text, where they wrap. ``data`` is what was drawn, in columns
-    named as in the contract; ``tools`` are the choices that change the figure.
-    """
-    title, reading = figure.layout.title.text, figure.layout.title.subtitle.text
-    return panel(
-        tools,
-        _graph(figure, title, has_download=True),
-        _chart_data(title, data),
-        title=title,
-        reading=reading,
-        columns=columns,
-    )
-
-
-def _chart_data(title: str, data: pd.DataFrame) -> Component:
-    """The data of a chart: a table that is made when it is opened, and a button that saves all rows."""
-    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-    texts = data.assign(
-        **{
-            column: data[column].map(lambda value: neutral(value) if isinstance(value, str) else value)
-            for column in data.columns
-            if not pd.api.types.is_numeric_dtype(data[column])
-        }
-    )
-    stored = {
-        "headings": [label(column) for column in data.columns],
-        "is_number": [pd.api.types.is_numeric_dtype(data[column]) for column in data.columns],
-        "rows": [
-            [_cell(column, value) for column, value in zip(data.columns, row, strict=True)]
-            for row in data.head(_TABLE_ROWS).itertuples(index=False)
-        ],
-        "left_out": max(len(data) - _TABLE_ROWS, 0),
-        "csv": texts.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC),
-        "file": f"{name}.csv",
-    }
-    return html.Div(
-        [
-            dcc.Store(id={"type": "chart-data", "chart": name}, data=stored),
-            dcc.Download(id={"type": "chart-download", "chart": name}),
-            html.Details(
-                [html.Summary("Data as a table"), html.Div(id={"type": "chart-table", "chart": name})],
-                id={"type": "chart-details", "chart": name},
-            ),
-            html.Button(
-                "Save as CSV",
-                id={"type": "chart-csv", "chart": name},
-                className="chart-csv",
-                **labelled(f"{title}: save as CSV"),
-            ),
-        ],
-        className="chart-data",
-    )
-
-
-def _cell(column: str, value: Any) -> str:
-    if formats.is_missing(value):
-        return formats.NOTHING
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, date):
-        return formats.day(value)
-    return formats.column_value(column, value) if column in COLUMNS else formats.decimal(value, 4)
-
-
 def choice_id(parameter: str, value: str) -> dict[str, str]:
     """Id of an element whose value goes into the URL as ``parameter`` once it is another than the ``value`` shown."""
     return {"choice": parameter, "shown": value}
@@ -183,29 +94,6 @@ def choice(parameter: str, name: str, options: Sequence[tuple[str, str]], value:
         size="xs",
     )
     return select
-
-
-def bare_chart(figure: go.Figure) -> Component:
-    """A figure without a card of its own, for use inside one."""
-    return _graph(figure, figure.layout.title.text, has_download=False)
-
-
-def _graph(figure: go.Figure, name: str, *, has_download: bool) -> Component:
-    height = figure.layout.height
-    # The title stands above as text, and the figure fills its card, which may be higher than it asks for.
-    figure.update_layout(title=None, height=None, autosize=True)
-    return dcc.Graph(
-        figure=figure,
-        responsive=True,
-        config={
-            "displaylogo": False,
-            "displayModeBar": "hover" if has_download else False,
-            "modeBarButtons": [["toImage"]],
-            "toImageButtonOptions": {"format": "png", "scale": 2, "filename": name},
-        },
-        className="graph",
-        style={"height": f"{height}px"},
-    )
 
 
 def columns_of(*items: Any, wide: str = "1fr 1fr") -> Component:
@@ -277,53 +165,6 @@ def change_since(
 def badge(text: str, tone: str = "plain") -> Component:
     """A short label: ``plain``, ``good``, ``warning`` or ``bad``."""
     return html.Span(text, className=f"badge badge-{tone}")
-
-
-def table(headings: Sequence[Any], rows: Sequence[Sequence[Any]], *, numeric: Sequence[int] = ()) -> Component:
-    """A small table of ready-made cells; columns in ``numeric`` are aligned right."""
-
-    def kind(position: int) -> str:
-        return "number" if position in numeric else ""
-
-    head = [html.Th(heading, className=kind(position), scope="col") for position, heading in enumerate(headings)]
-    body = [html.Tr([html.Td(item, className=kind(position)) for position, item in enumerate(row)]) for row in rows]
-    return html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(body)], className="table"),
-        className="table-scroll",
-        tabIndex=0,
-    )
-
-
-def grid(frame: pd.DataFrame, column_definitions: Sequence[dict[str, Any]], *, name: str) -> Component:
-    """A sortable, filterable table; headers are explained in the contract's words."""
-    definitions = [
-        {
-            "headerName": label(definition["field"]),
-            "headerTooltip": description(definition["field"]),
-            "tooltipField": definition["field"],
-            **definition,
-        }
-        for definition in column_definitions
-    ]
-    ag_grid: Component = dag.AgGrid(
-        id=name,
-        rowData=frame.to_dict("records"),
-        columnDefs=definitions,
-        defaultColDef={
-            "sortable": True,
-            "filter": True,
-            "floatingFilter": len(frame) > 8,
-            "suppressHeaderFilterButton": True,
-            "suppressHeaderMenuButton": True,
-            "suppressFloatingFilterButton": True,
-            "cellDataType": False,
-            "resizable": True,
-            "minWidth": 80,
-        },
-        dashGridOptions=GRID_OPTIONS,
-        style={"height": f"{min(520, 44 + (40 if len(frame) > 8 else 0) + 38 * max(len(frame), 1))}px"},
-    )
-    return ag_grid
 
 
 def notice(title: str, text: Any, tone: str = "plain") -> Component:

@@ -12,12 +12,9 @@ from dash.development.base_component import Component
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import (
-    empty_state,
-    panel,
-    table,
-)
+from genome_pipeline.dashboard.kit.components import empty_state, panel
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.published.versions import remembered_rows
 
 

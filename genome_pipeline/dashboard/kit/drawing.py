@@ -1,4 +1,4 @@
-"""What all figures are drawn with: an empty figure that says what it shows, axes, bands and labelled bars."""
+"""What all figures are drawn with: axes, bands, lines and labelled bars."""
 
 from __future__ import annotations
 
@@ -12,20 +12,6 @@ import plotly.graph_objects as go
 
 from genome_pipeline.dashboard.kit.glossary import plot_text
 from genome_pipeline.dashboard.kit.theme import PATTERNS, Theme
-
-
-def new_figure(title: str, reading: str, theme: Theme, height: int = 300) -> go.Figure:
-    """An empty figure of ``height`` pixels that carries its title and how to read it."""
-    return go.Figure(layout=_described(title, reading, theme, height))
-
-
-def describe(figure: go.Figure, title: str, reading: str, theme: Theme, height: int) -> None:
-    """Give a figure its title, how to read it, its colours and its height in pixels."""
-    figure.update_layout(_described(title, reading, theme, height))
-
-
-def _described(title: str, reading: str, theme: Theme, height: int) -> dict[str, Any]:
-    return {"template": theme.template, "height": height, "title": {"text": title, "subtitle": {"text": reading}}}
 
 
 def wrapped(text: object, width: int = 24) -> str:

@@ -7,21 +7,13 @@ from typing import Literal
 
 import duckdb
 import pandas as pd
-import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit.components import chart_panel, panel
-from genome_pipeline.dashboard.kit.drawing import (
-    add_labelled_bars,
-    new_figure,
-    wrapped,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    currency_prefix,
-    percent,
-    signed,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, chart_panel, new_chart
+from genome_pipeline.dashboard.kit.components import panel
+from genome_pipeline.dashboard.kit.drawing import add_labelled_bars, wrapped
+from genome_pipeline.dashboard.kit.formats import currency_prefix, percent, signed
 from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
@@ -65,16 +57,17 @@ def overall_drivers(connection: duckdb.DuckDBPyConnection, as_of: date, predicti
     )
 
 
-def drivers_chart(drivers: pd.DataFrame, prediction: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def drivers_chart(drivers: pd.DataFrame, prediction: str, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """What moves a prediction most, over all customers."""
     rows = drivers.iloc[::-1]
-    figure = new_figure(
+    chart = new_chart(
         f"What moves {label(prediction).lower()} most",
         "Bar: by how much a driver moves a prediction away from the average customer's, on average."
         " Beside it: the share of customers whose prediction it raises ▲ and lowers ▼.",
         theme,
         height=70 + 34 * len(rows),
     )
+    figure = chart.figure
     add_labelled_bars(
         figure,
         [wrapped(driver_name(driver), 32) for driver in rows["driver"]],
@@ -95,7 +88,7 @@ def drivers_chart(drivers: pd.DataFrame, prediction: str, currency: str | None, 
         tickprefix="" if is_share else currency_prefix(currency),
         title="Mean size of the contribution",
     )
-    return figure
+    return chart
 
 
 def driver_name(driver: str) -> str:

@@ -10,12 +10,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import (
-    panel,
-    table,
-)
+from genome_pipeline.dashboard.kit.components import panel
 from genome_pipeline.dashboard.kit.customers import customer_link
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import table
 
 
 def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:

@@ -7,21 +7,14 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.components import panel
-from genome_pipeline.dashboard.kit.drawing import (
-    add_line,
-    new_figure,
-    snapshot_axis,
-    translucent,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    currency_prefix,
-)
+from genome_pipeline.dashboard.kit.drawing import add_line, snapshot_axis, translucent
+from genome_pipeline.dashboard.kit.formats import currency_prefix
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.snapshots import up_to
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
@@ -81,14 +74,15 @@ def error_trend(connection: duckdb.DuckDBPyConnection, as_of: date, target: str,
 
 def expected_and_realised_spend(
     trend: pd.DataFrame, realised: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """Total spend expected within the horizon of each snapshot, beside the baseline and what was realised."""
-    figure = new_figure(
+    chart = new_chart(
         "Expected and realised spend",
         f"In the {horizon_days} days after each snapshot. One without a bar has not matured yet: its whisker spans what"
         " would be realised if it were as far off as the earlier ones.",
         theme,
     )
+    figure = chart.figure
     prefix = currency_prefix(currency)
     hover = f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.0f}}"
     figure.add_bar(
@@ -119,7 +113,7 @@ def expected_and_realised_spend(
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend of all customers")
     snapshot_axis(figure, trend["as_of"].tolist())
-    return figure
+    return chart
 
 
 def _as_far_off_as_before(trend: pd.DataFrame, realised: pd.DataFrame, theme: Theme) -> dict[str, Any]:
@@ -150,9 +144,10 @@ def error_trend_chart(
     prefix: str = "",
     tickformat: str = ",~g",
     theme: Theme = LIGHT,
-) -> go.Figure:
+) -> Chart:
     """A measure of error at each matured snapshot: the model beside the naive baseline."""
-    figure = new_figure(title, reading, theme)
+    chart = new_chart(title, reading, theme)
+    figure = chart.figure
     hover = f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.3f}}"
     add_line(
         figure,
@@ -167,7 +162,7 @@ def error_trend_chart(
     add_line(figure, errors["as_of"], errors["model"], name="Model", color=theme.model, hover=hover)
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=tickformat, title=unit)
     snapshot_axis(figure, errors["as_of"].tolist())
-    return figure
+    return chart
 
 
 def not_matured(request: PageRequest) -> Component:

@@ -7,13 +7,9 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    add_band,
-    new_figure,
-    snapshot_axis,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_band, snapshot_axis
 from genome_pipeline.dashboard.kit.snapshots import up_to
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 from genome_pipeline.published.versions import remembered
@@ -58,13 +54,14 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
     return up_to(trend, as_of).astype(dict.fromkeys(measures, float))
 
 
-def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Mean confidence at each snapshot, with the middle half of customers."""
-    figure = new_figure(
+    chart = new_chart(
         "Confidence in the predictions at each snapshot",
         "Line: mean over customers. Band: the middle half of customers. 1 is full confidence.",
         theme,
     )
+    figure = chart.figure
     add_band(
         figure,
         trend["as_of"],
@@ -86,4 +83,4 @@ def confidence_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Fig
     )
     figure.update_yaxes(range=[0, 1], tickformat=".1f", title="Confidence (0 to 1)")
     snapshot_axis(figure, trend["as_of"].tolist())
-    return figure
+    return chart

@@ -63,6 +63,6 @@ def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
             "actual_spend": [80.0, 110.0],
         }
     )
-    whiskers = expected_and_realised_spend(trend, realised, "USD", 28).data[-1].error_y
+    whiskers = expected_and_realised_spend(trend, realised, "USD", 28).figure.data[-1].error_y
     assert (whiskers.array[2], whiskers.arrayminus[2]) == (pytest.approx(20.0), pytest.approx(40.0))
     assert pd.isna(list(whiskers.array[:2])).all()

@@ -9,6 +9,7 @@ import duckdb
 import plotly.graph_objects as go
 import pytest
 
+from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.customers import customer_genome
 from genome_pipeline.dashboard.kit.drivers import drivers_chart, overall_drivers
 from genome_pipeline.dashboard.kit.outcomes import (
@@ -45,7 +46,7 @@ def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
     return found
 
 
-Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], go.Figure]
+Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], Chart]
 FIGURES: Mapping[str, Draw] = {
     "customers_over_time": lambda c, d, t: overview_figures.customers_over_time(snapshot_trend(c, d), theme=t),
     "expected_and_realised_spend": lambda c, d, t: expected_and_realised_spend(
@@ -162,15 +163,16 @@ FIGURES: Mapping[str, Draw] = {
 def test_a_figure_says_what_it_shows_and_has_no_markup_from_data(
     connection: duckdb.DuckDBPyConnection, name: str, theme: Theme
 ) -> None:
-    figure = FIGURES[name](connection, LATEST, theme)
-    assert figure.data
-    assert figure.layout.title.text
-    assert figure.layout.title.subtitle.text
-    assert figure.layout.height
-    assert figure.layout.template == go.Figure(layout={"template": theme.template}).layout.template
-    assert "<b>" not in str(figure.to_dict())
+    chart = FIGURES[name](connection, LATEST, theme)
+    assert chart.title
+    assert chart.reading
+    assert chart.height
+    assert chart.figure.data
+    assert chart.figure.layout.title.text is None
+    assert chart.figure.layout.template == go.Figure(layout={"template": theme.template}).layout.template
+    assert "<b>" not in str(chart.figure.to_dict())
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_draws_at_the_first_snapshot_too(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    assert FIGURES[name](connection, SNAPSHOTS[0], LIGHT).layout.title.text
+    assert FIGURES[name](connection, SNAPSHOTS[0], LIGHT).figure.layout

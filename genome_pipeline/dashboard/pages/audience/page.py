@@ -14,9 +14,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import GRID_OPTIONS, labelled, notice, page, panel
+from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
 

@@ -6,33 +6,23 @@ from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    add_labelled_bars,
-    add_line,
-    new_figure,
-    snapshot_axis,
-    translucent,
-    wrapped,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    day,
-    integer,
-    percent,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_labelled_bars, add_line, snapshot_axis, translucent, wrapped
+from genome_pipeline.dashboard.kit.formats import day, integer, percent
 from genome_pipeline.dashboard.kit.glossary import plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 
-def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """How many customers there are at each confidence."""
-    figure = new_figure(
+    chart = new_chart(
         "Customers by confidence",
         "Low below 1/3, high from 2/3 on: the further right, the further the predictions can be trusted.",
         theme,
         height=260,
     )
+    figure = chart.figure
     figure.add_bar(
         x=distribution["lower_bound"] + 0.025,
         y=distribution["customer_count"],
@@ -50,20 +40,21 @@ def confidence_distribution(distribution: pd.DataFrame, *, theme: Theme = LIGHT)
     figure.update_layout(margin={"t": 26})
     figure.update_xaxes(range=[0, 1], tickformat=".1f", title="Confidence")
     figure.update_yaxes(tickformat=",~s", title="Customers")
-    return figure
+    return chart
 
 
 def coverage(
     slices: pd.DataFrame, names: Sequence[str], what: str, level: float, matured: date, *, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """Share of outcomes within their intervals for each slice, beside the nominal level and what chance allows."""
-    figure = new_figure(
+    chart = new_chart(
         f"Do the intervals hold, {what}?",
         f"Mark: share of outcomes of {day(matured)} within their interval. Line: the {percent(level, 0)} they are meant"
         " to hold; the bar around it is what chance allows (95%) with as many customers; ◆ lies outside.",
         theme,
         height=110 + 32 * len(slices),
     )
+    figure = chart.figure
     rows = slices.iloc[::-1]
     labels = [wrapped(name, 32) for name in names][::-1]
     figure.add_bar(
@@ -97,14 +88,15 @@ def coverage(
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels, showgrid=False, tickfont={"color": theme.ink}
     )
-    return figure
+    return chart
 
 
 def error_by_confidence(
     errors: pd.DataFrame, confidence: str, title: str, reading: str, unit: str, *, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """The error in each tenth of customers by a confidence, the model beside the naive baseline."""
-    figure = new_figure(title, reading, theme)
+    chart = new_chart(title, reading, theme)
+    figure = chart.figure
     figure.add_bar(
         x=errors["confidence_decile"],
         y=errors["error"],
@@ -124,17 +116,18 @@ def error_by_confidence(
     )
     figure.update_xaxes(tickvals=errors["confidence_decile"], title="Tenth of customers by confidence, 10 the highest")
     figure.update_yaxes(rangemode="tozero", title=unit)
-    return figure
+    return chart
 
 
-def abstentions(reasons: pd.DataFrame, customer_count: int, *, theme: Theme = LIGHT) -> go.Figure:
+def abstentions(reasons: pd.DataFrame, customer_count: int, *, theme: Theme = LIGHT) -> Chart:
     """Customers without a prediction or an interval, by model and reason."""
-    figure = new_figure(
+    chart = new_chart(
         "Customers for whom no prediction, or no interval, is offered",
         "By model and reason; a customer may stand under both models.",
         theme,
         height=110 + 48 * len(reasons),
     )
+    figure = chart.figure
     rows = reasons.iloc[::-1]
     add_labelled_bars(
         figure,
@@ -147,14 +140,15 @@ def abstentions(reasons: pd.DataFrame, customer_count: int, *, theme: Theme = LI
         theme,
     )
     figure.update_xaxes(title="Customers")
-    return figure
+    return chart
 
 
 def interval_width_trend(
     widths: pd.DataFrame, column: str, title: str, *, prefix: str, tickformat: str, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """Mean width of the intervals at each snapshot."""
-    figure = new_figure(title, "The narrower, the surer; where it widens, the future has become harder to tell.", theme)
+    chart = new_chart(title, "The narrower, the surer; where it widens, the future has become harder to tell.", theme)
+    figure = chart.figure
     add_line(
         figure,
         widths["as_of"],
@@ -166,4 +160,4 @@ def interval_width_trend(
     figure.update_layout(showlegend=False)
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=tickformat, title="Mean width")
     snapshot_axis(figure, widths["as_of"].tolist())
-    return figure
+    return chart

@@ -10,7 +10,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import chart_panel, choice, columns_of, empty_state, kpi, page, panel
+from genome_pipeline.dashboard.kit.chart import chart_panel
+from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import last_matured, not_matured
 from genome_pipeline.dashboard.kit.performance import TARGETS

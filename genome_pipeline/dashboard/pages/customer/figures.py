@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from genome_pipeline.dashboard.kit.drawing import (
-    add_band,
-    describe,
-    new_figure,
-    period_axis,
-    snapshot_axis,
-    translucent,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_band, period_axis, snapshot_axis, translucent
 from genome_pipeline.dashboard.kit.formats import (
     NOTHING,
     column_value,
     currency_prefix,
     day,
+    decimal,
     is_missing,
     percent,
 )
@@ -43,9 +39,10 @@ def prediction_interval(
     tickformat: str = ",~g",
     maximum: float | None = None,
     theme: Theme = LIGHT,
-) -> go.Figure:
+) -> Chart:
     """One prediction on its scale: the interval as a bar, the prediction in it, and the naive baseline."""
-    figure = new_figure(title, reading, theme, height=96)
+    chart = new_chart(title, reading, theme, height=96)
+    figure = chart.figure
     known = [number for number in (value, lower, upper, naive) if number is not None and not is_missing(number)]
     end = maximum if maximum is not None else max(known) * 1.08 or 1.0
     number = f"{tickprefix}%{{x:{'.1%' if tickformat.endswith('%') else ',.2f'}}}"
@@ -75,17 +72,18 @@ def prediction_interval(
     figure.update_layout(showlegend=False, margin={"l": 12, "r": 16, "t": 4, "b": 26}, hovermode="closest")
     figure.update_xaxes(range=[-end * 0.02, end * 1.02], tickprefix=tickprefix, tickformat=tickformat, nticks=5)
     figure.update_yaxes(visible=False, range=[-1, 1])
-    return figure
+    return chart
 
 
-def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
+def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> Chart:
     """The confidence in each prediction of a customer."""
-    figure = new_figure(
-        "Confidence in each prediction",
+    chart = new_chart(
+        f"Confidence {decimal(parts['confidence'])}: {parts['confidence_band']}",
         "1 less the error to expect, as learned from earlier predictions. 0: no better than not knowing the customer.",
         theme,
         height=200,
     )
+    figure = chart.figure
     columns = CONFIDENCE_PARTS[::-1]
     names = [label(column).removesuffix(" confidence") for column in columns]
     values = [parts[column] for column in columns]
@@ -109,17 +107,18 @@ def confidence_parts(parts: pd.Series, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_layout(barmode="overlay", showlegend=False, bargap=0.4)
     figure.update_xaxes(range=[0, 1], tickformat=".1f", showgrid=False)
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
-    return figure
+    return chart
 
 
-def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """Where the customer stands among all customers, gene by gene, beside the segment's median."""
-    figure = new_figure(
+    chart = new_chart(
         "Genome fingerprint: percentile among all customers",
         "Circle: this customer, with the value. Diamond: median of the segment. 50 is the middle of all customers.",
         theme,
         height=90 + 27 * len(genes),
     )
+    figure = chart.figure
     rows = genes.iloc[::-1]
     names = [label(gene) for gene in rows["gene"]]
     values = [column_value(gene, value, currency) for gene, value in zip(rows["gene"], rows["value"], strict=True)]
@@ -158,23 +157,25 @@ def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *,
     # All at once: each one added by itself costs the whole layout.
     figure.update_layout(
         margin={"r": 96},
-        annotations=[
-            {
-                "x": 1.01,
-                "xref": "paper",
-                "xanchor": "left",
-                "y": name,
-                "text": value,
-                "showarrow": False,
-                "font": {"size": 12},
-            }
-            for name, value in zip(names, values, strict=True)
-        ],
+        annotations=[_beside(name, value) for name, value in zip(names, values, strict=True)],
     )
     figure.add_vline(x=50, line={"color": theme.muted, "dash": "dot", "width": 1})
     figure.update_xaxes(range=[-2, 102], tickvals=[0, 25, 50, 75, 100], title="Percentile among all customers")
     figure.update_yaxes(type="category", tickfont={"color": theme.ink})
-    return figure
+    return chart
+
+
+def _beside(name: str, value: str) -> dict[str, Any]:
+    """A value at the right end of the line of a gene."""
+    return {
+        "x": 1.01,
+        "xref": "paper",
+        "xanchor": "left",
+        "y": name,
+        "text": value,
+        "showarrow": False,
+        "font": {"size": 12},
+    }
 
 
 @dataclass(frozen=True)
@@ -208,18 +209,48 @@ def activity_timeline(
     next_order: NextOrder | None,
     *,
     theme: Theme = LIGHT,
-) -> go.Figure:
+) -> Chart:
     """A customer's purchases period by period, silent periods included, and when the next one is due."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
-    describe(
-        figure,
+    figure.update_layout(template=theme.template)
+    prefix = currency_prefix(currency)
+    _add_amounts(figure, activity, prefix, theme)
+    figure.add_bar(
+        x=activity["period_start_date"],
+        y=activity["purchase_day_count"],
+        name="Purchase days",
+        marker={"color": theme.accent},
+        hovertemplate="%{x|%-d %b %Y}<br>%{y} purchase days<extra></extra>",
+        row=2,
+        col=1,
+    )
+    if next_order is not None:
+        _add_next_order(figure, next_order, theme)
+    snapshot = {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": as_of,
+        "x1": as_of,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": theme.muted, "dash": "dot", "width": 1.5},
+    }
+    figure.update_layout(barmode="relative", bargap=0.2, shapes=[snapshot])
+    period_axis(figure, activity["period_start_date"])
+    figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
+    figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
+    return Chart(
         f"Purchases by {period}, and when the next is due",
         "Above: purchases and returns. Below: days with a purchase; gaps are silent periods. Diamond: the last purchase"
         " and the customer's mean gap, give or take a standard deviation. Dotted: the snapshot.",
-        theme,
         320,
+        figure,
     )
-    prefix = currency_prefix(currency)
+
+
+def _add_amounts(figure: go.Figure, activity: pd.DataFrame, prefix: str, theme: Theme) -> None:
+    """Purchases, and below zero what was returned, where anything was."""
     figure.add_bar(
         x=activity["period_start_date"],
         y=activity["gross_amount"],
@@ -242,65 +273,45 @@ def activity_timeline(
             row=1,
             col=1,
         )
-    figure.add_bar(
-        x=activity["period_start_date"],
-        y=activity["purchase_day_count"],
-        name="Purchase days",
-        marker={"color": theme.accent},
-        hovertemplate="%{x|%-d %b %Y}<br>%{y} purchase days<extra></extra>",
+
+
+def _add_next_order(figure: go.Figure, next_order: NextOrder, theme: Theme) -> None:
+    """The day it is due, and the days around it."""
+    figure.add_scatter(
+        x=[next_order.earliest, next_order.latest],
+        y=[0, 0],
+        mode="lines",
+        line={"color": theme.warning, "width": 5},
+        showlegend=False,
+        hoverinfo="skip",
         row=2,
         col=1,
     )
-    if next_order is not None:
-        figure.add_scatter(
-            x=[next_order.earliest, next_order.latest],
-            y=[0, 0],
-            mode="lines",
-            line={"color": theme.warning, "width": 5},
-            showlegend=False,
-            hoverinfo="skip",
-            row=2,
-            col=1,
-        )
-        figure.add_scatter(
-            x=[next_order.expected],
-            y=[0],
-            name="Next order due",
-            mode="markers",
-            marker={"color": theme.warning, "symbol": "diamond", "size": 12},
-            cliponaxis=False,
-            hovertemplate=f"due {day(next_order.expected)}<br>{day(next_order.earliest)} to {day(next_order.latest)}"
-            "<extra></extra>",
-            row=2,
-            col=1,
-        )
-    snapshot = {
-        "type": "line",
-        "xref": "x",
-        "yref": "paper",
-        "x0": as_of,
-        "x1": as_of,
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": theme.muted, "dash": "dot", "width": 1.5},
-    }
-    figure.update_layout(barmode="relative", bargap=0.2, shapes=[snapshot])
-    period_axis(figure, activity["period_start_date"])
-    figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
-    figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
-    return figure
+    figure.add_scatter(
+        x=[next_order.expected],
+        y=[0],
+        name="Next order due",
+        mode="markers",
+        marker={"color": theme.warning, "symbol": "diamond", "size": 12},
+        cliponaxis=False,
+        hovertemplate=f"due {day(next_order.expected)}<br>{day(next_order.earliest)} to {day(next_order.latest)}"
+        "<extra></extra>",
+        row=2,
+        col=1,
+    )
 
 
 def customer_value_history(
     predictions: pd.DataFrame, currency: str | None, horizon_days: int, interval_level: float, *, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """What the customer was expected to spend at each snapshot, with the interval, and what was realised."""
-    figure = new_figure(
+    chart = new_chart(
         f"Spend in the {horizon_days} days after each snapshot",
         f"Band: the {percent(interval_level, 0)} interval; about that share of the squares should fall in it.",
         theme,
         height=260,
     )
+    figure = chart.figure
     prefix = currency_prefix(currency)
     name = f"{percent(interval_level, 0)} interval"
     add_band(
@@ -334,17 +345,18 @@ def customer_value_history(
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend")
     snapshot_axis(figure, predictions["as_of"].tolist())
-    return figure
+    return chart
 
 
-def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, theme: Theme = LIGHT) -> go.Figure:
+def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, theme: Theme = LIGHT) -> Chart:
     """The customer's churn probability at each snapshot, with its interval, and what happened."""
-    figure = new_figure(
+    chart = new_chart(
         "Churn probability at each snapshot",
         f"No purchase within {horizon_days} days. Band: interval. Squares: what happened, at 0% they bought again.",
         theme,
         height=260,
     )
+    figure = chart.figure
     add_band(
         figure,
         predictions["as_of"],
@@ -376,4 +388,4 @@ def customer_churn_history(predictions: pd.DataFrame, horizon_days: int, *, them
     )
     figure.update_yaxes(range=[-0.05, 1.05], tickformat=".0%", title="Probability")
     snapshot_axis(figure, predictions["as_of"].tolist())
-    return figure
+    return chart

@@ -7,28 +7,18 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import pandas as pd
-import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import (
-    badge,
-    bare_chart,
-    chart_panel,
-    columns_of,
-    hint,
-    labelled,
-    notice,
-    page,
-    panel,
-    table,
-)
+from genome_pipeline.dashboard.kit.chart import bare_chart, chart_panel
+from genome_pipeline.dashboard.kit.components import badge, columns_of, hint, labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.customers import customer_genome, suggestions
 from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.neighbors import matured_neighbors_panel, neighbors_panel
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.kit.theme import Theme
 from genome_pipeline.dashboard.pages.customer import figures, queries
 
@@ -278,13 +268,12 @@ def _prediction(
         if not formats.is_missing(lower)
         else f"no interval: {_reason(abstain_reason)}"
     )
-    figure: go.Figure = draw(value, lower, upper, naive)
     return html.Section(
         [
             head,
             html.Div(written(value), className="kpi-value", id=f"card-{column}"),
             html.Div(interval, className="kpi-note"),
-            bare_chart(figure),
+            bare_chart(draw(value, lower, upper, naive)),
             html.Div(f"● prediction   ▬ interval   \u00d7\u00a0naive:\u00a0{written(naive)}", className="kpi-legend"),
         ],
         className="kpi",
@@ -392,7 +381,6 @@ def _confidence(genome: pd.Series, theme: Theme) -> Component:
             reading="Without a prediction there is nothing to be confident of.",
             columns=("confidence",),
         )
-    figure = figures.confidence_parts(genome, theme=theme)
-    figure.update_layout(title_text=f"Confidence {formats.decimal(value)}: {genome['confidence_band']}")
     columns = ("confidence", *figures.CONFIDENCE_PARTS)
-    return chart_panel(figure, genome[list(columns)].to_frame().T.astype(float), columns)
+    chart = figures.confidence_parts(genome, theme=theme)
+    return chart_panel(chart, genome[list(columns)].to_frame().T.astype(float), columns)

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    add_labelled_bars,
-    new_figure,
-    patterned,
-    period_axis,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    integer,
-    is_missing,
-    money,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_labelled_bars, patterned, period_axis
+from genome_pipeline.dashboard.kit.formats import integer, is_missing, money
 from genome_pipeline.dashboard.kit.glossary import label, plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 
-def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """Rows set aside, by the rule they failed, with their amounts."""
-    figure = new_figure(
+    chart = new_chart(
         "Rows set aside, by reason",
         "A row that failed two rules counts under both. Text: rows and their amount, where one could be read.",
         theme,
         height=90 + 40 * max(len(reasons), 1),
     )
+    figure = chart.figure
     rows = reasons.iloc[::-1]
     texts = [
         f"{integer(count)} rows · {money(amount, currency)}"
@@ -35,16 +27,17 @@ def quarantine_by_reason(reasons: pd.DataFrame, currency: str | None, *, theme: 
     ]
     add_labelled_bars(figure, [_reason(reason) for reason in rows["reason"]], rows["row_count"], texts, theme)
     figure.update_xaxes(title="Rows")
-    return figure
+    return chart
 
 
-def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Rows set aside period by period, by reason; rows without a readable date are not in it."""
-    figure = new_figure(
+    chart = new_chart(
         "Rows set aside over time",
         "By period; rows outside the calendar or without a readable date have none. A jump: the source changed.",
         theme,
     )
+    figure = chart.figure
     dated = periods[periods["period_start_date"].notna()]
     totals = dated.groupby("reason")["row_count"].sum().sort_values(ascending=False)
     for position, reason in enumerate(totals.index):
@@ -60,16 +53,17 @@ def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.F
     figure.update_layout(barmode="stack", bargap=0.2)
     period_axis(figure, dated["period_start_date"])
     figure.update_yaxes(tickformat=",~s", title="Rows")
-    return figure
+    return chart
 
 
-def checks_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def checks_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Failed checks of each period, by severity."""
-    figure = new_figure(
+    chart = new_chart(
         "Checks over time",
         "Failed checks of each period, by the latest result of each; a period without a bar passed them all.",
         theme,
     )
+    figure = chart.figure
     for position, (column, name, color) in enumerate(
         (("failed_error_count", "ERROR", theme.warning), ("failed_warn_count", "WARN", theme.low))
     ):
@@ -85,20 +79,21 @@ def checks_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
     figure.update_layout(barmode="stack", bargap=0.2)
     figure.update_yaxes(range=[0, max(float(failed.max()), 3.0) * 1.1], tickformat=",d", title="Failed checks")
     period_axis(figure, periods["period_start_date"])
-    return figure
+    return chart
 
 
-def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.Figure:
+def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> Chart:
     """Population stability index of each gene at each snapshot, the genes that moved most on top."""
     latest = drift[drift["as_of"] == drift["as_of"].max()].sort_values("psi")
     genes = latest["gene"].tolist()
-    figure = new_figure(
+    chart = new_chart(
         f"Drift of each gene since {since}",
         "Population stability index: below 0.1 hardly any change, and not written; above 0.25 a large one. · marks"
         " genes that the calendar moves, whatever customers do; they are not judged.",
         theme,
         height=120 + 22 * len(genes),
     )
+    figure = chart.figure
     days = sorted(drift["as_of"].unique())
     wide = drift.pivot(index="gene", columns="as_of", values="psi").reindex(genes)
     unjudged = set(latest.loc[latest["unjudged_reason"].notna(), "gene"])
@@ -136,7 +131,7 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> go.F
         tickfont={"size": 10},
     )
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
-    return figure
+    return chart
 
 
 def _drift_text(psi: float) -> str:

@@ -8,20 +8,12 @@ from dash.development.base_component import Component
 
 from genome_pipeline.contracts.rules import RULES
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
-from genome_pipeline.dashboard.kit.components import (
-    badge,
-    chart_panel,
-    choice,
-    columns_of,
-    grid,
-    kpi,
-    page,
-    panel,
-    table,
-)
+from genome_pipeline.dashboard.kit.components import badge, choice, columns_of, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import grid, table
 from genome_pipeline.dashboard.pages.data_quality import figures, queries
 
 PATH = "/data-quality"

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    add_labelled_bars,
-    new_figure,
-    patterned,
-    snapshot_axis,
-    wrapped,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    compact_money,
-    currency_prefix,
-    integer,
-    is_missing,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_labelled_bars, patterned, snapshot_axis, wrapped
+from genome_pipeline.dashboard.kit.formats import compact_money, currency_prefix, integer, is_missing
 from genome_pipeline.dashboard.kit.glossary import plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, RISK_BANDS, Theme
 
 
-def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Customers, and those active in the recent window, at each snapshot."""
-    figure = new_figure(
+    chart = new_chart(
         "Customers known and active at each snapshot",
         "Active: at least one purchase in the recent window before the snapshot.",
         theme,
     )
+    figure = chart.figure
     series = (
         ("customer_count", "All customers", theme.actual, "dot", MARKERS[2]),
         ("active_customer_count", "Active customers", theme.model, "solid", MARKERS[0]),
@@ -45,16 +35,17 @@ def customers_over_time(trend: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
         )
     figure.update_yaxes(rangemode="tozero", tickformat=",~s", title="Customers")
     snapshot_axis(figure, trend["as_of"].tolist())
-    return figure
+    return chart
 
 
-def segment_mix(mix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def segment_mix(mix: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Each segment's share of customers at each snapshot, under the name that it has now."""
-    figure = new_figure(
+    chart = new_chart(
         "Segment mix over time",
         "Share of customers in each segment at each snapshot; a segment keeps its colour, and has the name of today.",
         theme,
     )
+    figure = chart.figure
     latest = mix.drop_duplicates("segment_id", keep="last").sort_values("segment_id")
     for position, (segment_id, name) in enumerate(zip(latest["segment_id"], latest["segment_name"], strict=True)):
         rows = mix[mix["segment_id"] == segment_id]
@@ -72,18 +63,17 @@ def segment_mix(mix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.2)
     figure.update_yaxes(range=[0, 1], tickformat=".0%", title="Share of customers")
     snapshot_axis(figure, sorted(mix["as_of"].unique().tolist()))
-    return figure
+    return chart
 
 
-def spend_by_risk_band(
-    bands: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
-) -> go.Figure:
+def spend_by_risk_band(bands: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT) -> Chart:
     """Expected spend at each snapshot, by the risk band of those who would spend it."""
-    figure = new_figure(
+    chart = new_chart(
         "Expected spend by risk of churn",
         f"Spend expected in the next {horizon_days} days, split by the risk band of the customers it rests on.",
         theme,
     )
+    figure = chart.figure
     prefix = currency_prefix(currency)
     colors = dict(zip(RISK_BANDS, (theme.model, theme.low, theme.warning), strict=True))
     for position, band in enumerate(RISK_BANDS):
@@ -101,17 +91,18 @@ def spend_by_risk_band(
     figure.update_layout(barmode="stack")
     figure.update_yaxes(tickprefix=prefix, tickformat=",~s", title="Expected spend")
     snapshot_axis(figure, sorted(bands["as_of"].unique().tolist()))
-    return figure
+    return chart
 
 
-def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """Customers per recommended action, with the revenue at stake."""
-    figure = new_figure(
+    chart = new_chart(
         "Recommended actions and what is at stake",
         "Bars: customers. Beside them what is at stake: churn probability times what they would spend if they stay.",
         theme,
         height=90 + 44 * len(actions),
     )
+    figure = chart.figure
     rows = actions.iloc[::-1]
     stakes = [
         f"{integer(count)} · {compact_money(stake, currency)}" if not is_missing(stake) else integer(count)
@@ -119,4 +110,4 @@ def recommended_actions(actions: pd.DataFrame, currency: str | None, *, theme: T
     ]
     add_labelled_bars(figure, [wrapped(action) for action in rows["action"]], rows["customer_count"], stakes, theme)
     figure.update_xaxes(title="Customers")
-    return figure
+    return chart

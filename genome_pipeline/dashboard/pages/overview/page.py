@@ -10,21 +10,14 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
-from genome_pipeline.dashboard.kit.components import (
-    badge,
-    change_since,
-    chart_panel,
-    columns_of,
-    kpi,
-    page,
-    panel,
-    table,
-)
+from genome_pipeline.dashboard.kit.components import badge, change_since, columns_of, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, realised_spend
 from genome_pipeline.dashboard.kit.performance import HEADLINE_METRICS, compare, no_performance
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.overview import figures, queries
 

@@ -6,30 +6,25 @@ from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    new_figure,
-    patterned,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    day,
-    percent,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import patterned
+from genome_pipeline.dashboard.kit.formats import day, percent
 from genome_pipeline.dashboard.kit.glossary import plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, RISK_BANDS, Theme
 
 
-def churn_distribution(bins: pd.DataFrame, grouping: str, horizon_days: int, *, theme: Theme = LIGHT) -> go.Figure:
+def churn_distribution(bins: pd.DataFrame, grouping: str, horizon_days: int, *, theme: Theme = LIGHT) -> Chart:
     """How many customers there are at each churn probability, by risk band or segment."""
     is_band = grouping == "risk_band"
-    figure = new_figure(
+    chart = new_chart(
         "Customers by churn probability",
         f"Height: customers who will make no purchase within {horizon_days} days with the probability below;"
         f" stacked by {'risk band' if is_band else 'segment'}.",
         theme,
         height=320,
     )
+    figure = chart.figure
     names = list(RISK_BANDS) if is_band else sorted(bins[grouping].dropna().unique())
     colors: Sequence[str] = (theme.model, theme.low, theme.warning) if is_band else theme.series
     for position, group in enumerate(names):
@@ -48,12 +43,12 @@ def churn_distribution(bins: pd.DataFrame, grouping: str, horizon_days: int, *, 
     figure.update_layout(barmode="stack")
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Churn probability")
     figure.update_yaxes(tickformat=",~s", title="Customers")
-    return figure
+    return chart
 
 
-def reliability(bins: pd.DataFrame, matured: date, horizon_days: int, *, theme: Theme = LIGHT) -> go.Figure:
+def reliability(bins: pd.DataFrame, matured: date, horizon_days: int, *, theme: Theme = LIGHT) -> Chart:
     """The share that churned beside what was predicted: on the diagonal a probability means what it says."""
-    figure = new_figure(
+    chart = new_chart(
         "Does a churn probability mean what it says?",
         f"Each mark: customers of {day(matured)} of about the same probability; its height is the share of them that"
         f" made no purchase in the {horizon_days} days after, the whisker its 95% interval. Honest marks lie on the"
@@ -61,6 +56,7 @@ def reliability(bins: pd.DataFrame, matured: date, horizon_days: int, *, theme: 
         theme,
         height=320,
     )
+    figure = chart.figure
     figure.add_scatter(
         x=[0, 1],
         y=[0, 1],
@@ -90,20 +86,21 @@ def reliability(bins: pd.DataFrame, matured: date, horizon_days: int, *, theme: 
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Predicted churn probability")
     figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%", title="Share that churned")
-    return figure
+    return chart
 
 
 def cutoff_tradeoff(
     cutoffs: pd.DataFrame, cutoff: float, matured: date, base_rate: float, *, theme: Theme = LIGHT
-) -> go.Figure:
+) -> Chart:
     """Precision and recall of every cutoff, with the chosen one marked."""
-    figure = new_figure(
+    chart = new_chart(
         "What a cutoff catches, and how often it is right",
         f"Precision: share of those at or above the cutoff who left. Recall: share of all who left that are among them."
         f" From the predictions of {day(matured)}, of whom {percent(base_rate)} left.",
         theme,
         height=320,
     )
+    figure = chart.figure
     for column, name, color, dash in (
         ("precision", "Precision", theme.model, "solid"),
         ("recall", "Recall", theme.warning, "dash"),
@@ -124,4 +121,4 @@ def cutoff_tradeoff(
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Cutoff: churn probability of at least")
     figure.update_yaxes(range=[0, 1.15], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1], tickformat=".0%", title="Share")
-    return figure
+    return chart

@@ -11,16 +11,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import (
-    chart_panel,
-    choice,
-    choice_id,
-    columns_of,
-    empty_state,
-    kpi,
-    page,
-    panel,
-)
+from genome_pipeline.dashboard.kit.chart import chart_panel
+from genome_pipeline.dashboard.kit.components import choice, choice_id, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.drivers import drivers_panel
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import error_trend, error_trend_chart, last_matured, not_matured

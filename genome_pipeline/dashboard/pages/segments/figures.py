@@ -5,22 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.dashboard.kit.drawing import (
-    new_figure,
-    translucent,
-    wrapped,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    column_value,
-    currency_prefix,
-    day,
-    integer,
-    is_missing,
-    percent,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import translucent, wrapped
+from genome_pipeline.dashboard.kit.formats import column_value, currency_prefix, day, integer, is_missing, percent
 from genome_pipeline.dashboard.kit.glossary import label, plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, Theme
 from genome_pipeline.dashboard.pages.segments.customer_map import Axis, CustomerMap
@@ -36,14 +25,15 @@ PROFILE_COLUMNS = (
 )
 
 
-def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
     """Each segment's share of customers beside its share of recent spend."""
-    figure = new_figure(
+    chart = new_chart(
         "Share of customers beside share of spend",
         "A segment whose diamond lies right of its circle brings more than its share of recent spend.",
         theme,
         height=110 + 48 * len(profiles),
     )
+    figure = chart.figure
     rows = profiles.iloc[::-1]
     names = [wrapped(name) for name in rows["segment_name"]]
     for name, customers, spend in zip(names, rows["customer_share"], rows["spend_share"], strict=True):
@@ -74,17 +64,18 @@ def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_xaxes(rangemode="tozero", tickformat=".0%", title="Share of the total")
     # Marks at zero are as wide as the names are far.
     figure.update_yaxes(type="category", tickfont={"color": theme.ink}, ticklabelstandoff=12)
-    return figure
+    return chart
 
 
-def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """Median genes of each segment: the numbers themselves, coloured by where they stand among segments."""
-    figure = new_figure(
+    chart = new_chart(
         "What each segment is like: median customer",
         "Numbers are medians. Blue is above, orange below the middle of the segments in that column.",
         theme,
         height=110 + 54 * len(profiles),
     )
+    figure = chart.figure
     rows = profiles.iloc[::-1]
     values = rows[list(PROFILE_COLUMNS)].astype(float)
     # Ranks, not values: one extreme segment would wash out all differences among the others.
@@ -113,19 +104,18 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
     )
     figure.update_xaxes(side="top", showgrid=False, tickangle=0)
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
-    return figure
+    return chart
 
 
-def segment_value(
-    profiles: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
-) -> go.Figure:
+def segment_value(profiles: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT) -> Chart:
     """What customers of each segment are expected to spend: median, and the middle 80% of customers."""
-    figure = new_figure(
+    chart = new_chart(
         f"Expected spend per customer in the next {horizon_days} days",
         "Mark: median customer of the segment. Line: the middle 80% of its customers.",
         theme,
         height=90 + 48 * len(profiles),
     )
+    figure = chart.figure
     prefix = currency_prefix(currency)
     rows = profiles.iloc[::-1]
     median = rows["expected_spend_median"]
@@ -151,18 +141,19 @@ def segment_value(
     )
     figure.update_xaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Expected spend per customer")
     figure.update_yaxes(type="category", tickfont={"color": theme.ink})
-    return figure
+    return chart
 
 
-def gene_by_segment(spread: pd.DataFrame, gene: str, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def gene_by_segment(spread: pd.DataFrame, gene: str, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """How a gene is spread over the customers of each segment."""
     name = label(gene)
-    figure = new_figure(
+    chart = new_chart(
         f"{name}: how it is spread in each segment",
         "Box: the middle half of the customers, with the median. Whiskers: from the lowest 5% to the highest 5%.",
         theme,
         height=110 + 46 * len(spread),
     )
+    figure = chart.figure
     rows = spread.iloc[::-1]
     figure.add_box(
         y=[wrapped(segment) for segment in rows["segment_name"]],
@@ -184,10 +175,10 @@ def gene_by_segment(spread: pd.DataFrame, gene: str, currency: str | None, *, th
         title=f"{name}, days" if COLUMNS[gene].unit == Unit.DAYS else name,
     )
     figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
-    return figure
+    return chart
 
 
-def customer_map(customers: CustomerMap, customer_count: int, *, theme: Theme = LIGHT) -> go.Figure:
+def customer_map(customers: CustomerMap, customer_count: int, *, theme: Theme = LIGHT) -> Chart:
     """Customers in the plane of their two first principal components, coloured and shaped by segment."""
     points = customers.points
     shown = (
@@ -195,12 +186,13 @@ def customer_map(customers: CustomerMap, customer_count: int, *, theme: Theme = 
         if len(points) >= customer_count
         else f"A fair sample of {integer(len(points))} of {integer(customer_count)}."
     )
-    figure = new_figure(
+    chart = new_chart(
         "Map of the customers",
         f"Each mark is a customer, and close marks behave alike in the genes that form segments. {shown}",
         theme,
         height=460,
     )
+    figure = chart.figure
     names = points.groupby("segment_id")["segment_name"].first().sort_index()
     for position, (segment_id, name) in enumerate(names.items()):
         rows = points[points["segment_id"] == segment_id]
@@ -221,21 +213,22 @@ def customer_map(customers: CustomerMap, customer_count: int, *, theme: Theme = 
     first, second = customers.axes
     figure.update_xaxes(title=_axis_title(first), showticklabels=False)
     figure.update_yaxes(title=_axis_title(second), showticklabels=False)
-    return figure
+    return chart
 
 
 def _axis_title(axis: Axis) -> str:
     return f"{', '.join(axis.genes)} ({percent(axis.variance_share, 0)} of the variation)"
 
 
-def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = LIGHT) -> go.Figure:
+def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = LIGHT) -> Chart:
     """Customers flowing between segments from an earlier snapshot to this one."""
-    figure = new_figure(
+    chart = new_chart(
         f"Where customers moved since {day(since)}",
         "Left: segment then. Right: segment now. Width: customers; coloured bands are those who moved.",
         theme,
         height=420,
     )
+    figure = chart.figure
     origins = _named_totals(migrations, "from_segment")
     destinations = _named_totals(migrations, "to_segment")
     origin_position = {segment_id: position for position, segment_id in enumerate(origins["segment_id"])}
@@ -275,7 +268,7 @@ def segment_migrations(migrations: pd.DataFrame, since: date, *, theme: Theme = 
         textfont={"color": theme.ink, "size": 12},
     )
     figure.update_layout(margin={"t": 12, "b": 16})
-    return figure
+    return chart
 
 
 def _named_totals(migrations: pd.DataFrame, side: str) -> pd.DataFrame:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from genome_pipeline.dashboard.kit.drawing import (
-    new_figure,
-)
-from genome_pipeline.dashboard.kit.formats import (
-    column_value,
-)
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.formats import column_value
 from genome_pipeline.dashboard.kit.glossary import label, plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, Theme
 
 
-def compared_genes(genes: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> go.Figure:
+def compared_genes(genes: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
     """Where up to four customers stand among all, gene by gene: rows of :func:`queries.percentiles`."""
     names = list(dict.fromkeys(genes["gene"]))[::-1]
-    figure = new_figure(
+    chart = new_chart(
         "Genomes side by side: percentile among all customers",
         "A mark for each customer; the further apart the marks on a line, the more they differ. 50 is the middle.",
         theme,
         height=110 + 27 * len(names),
     )
+    figure = chart.figure
     spans = genes.groupby("gene")["percentile"].agg(["min", "max"]) * 100
     # One trace for all lines: a gap after each.
     figure.add_scatter(
@@ -54,4 +50,4 @@ def compared_genes(genes: pd.DataFrame, currency: str | None, *, theme: Theme = 
         categoryarray=[label(gene) for gene in names],
         tickfont={"color": theme.ink},
     )
-    return figure
+    return chart

@@ -10,7 +10,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
-from genome_pipeline.dashboard.kit.components import chart_panel, columns_of, empty_state, kpi, page
+from genome_pipeline.dashboard.kit.chart import chart_panel
+from genome_pipeline.dashboard.kit.components import columns_of, empty_state, kpi, page
 from genome_pipeline.dashboard.kit.drivers import drivers_panel
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import (

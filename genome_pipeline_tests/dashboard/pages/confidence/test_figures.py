@@ -17,6 +17,6 @@ def test_a_slice_beyond_chance_has_a_mark_of_its_own() -> None:
             "customer_count": [200, 200],
         }
     )
-    figure = figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0])
+    figure = figures.coverage(slices, ["A", "B"], "by group", 0.8, SNAPSHOTS[0]).figure
     marks = {trace.name: (list(trace.y), trace.marker.symbol) for trace in figure.data[1:]}
     assert marks == {"As promised": (["A"], "circle"), "Beyond chance": (["B"], "diamond")}

@@ -20,10 +20,10 @@ def test_the_next_order_is_due_a_mean_gap_after_the_last() -> None:
 
 
 def test_an_interval_without_bounds_or_baseline_still_shows_the_prediction() -> None:
-    figure = figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="")
+    figure = figures.prediction_interval(3.0, None, None, None, title="Expected orders", reading="").figure
     assert [tuple(trace.x) for trace in figure.data] == [(3.0,)]
 
 
 def test_a_prediction_of_zero_has_an_axis() -> None:
-    figure = figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="")
+    figure = figures.prediction_interval(0.0, 0.0, 0.0, 0.0, title="Expected spend", reading="").figure
     assert figure.layout.xaxis.range[1] > 0
