@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import duckdb
 
 from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.dashboard.kit.theme import Theme
+from genome_pipeline.published.reader import PublishedFileMissing, PublishedFileUnreadable
+
+LONGEST_LINK = 60_000
+"""Characters of a query string, in which the ids of a group stand."""
+
+# DuckDB raises RuntimeError for text that is no Unicode.
+UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError, RuntimeError)
+"""What is raised where the file cannot be read, or a link asks for what cannot be."""
 
 Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -53,3 +61,8 @@ class PageRequest:
 def url(path: str, parameters: Parameters) -> str:
     """URL of a page; without ``as_of`` among the parameters it follows the latest snapshot."""
     return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def parameters_of(search: str | None) -> dict[str, str]:
+    """The parameters of a query string, each with its last value."""
+    return dict(parse_qsl((search or "").removeprefix("?")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -75,6 +76,17 @@ def _snapshots(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, bool]]
         ).fetchall()
 
     return [(date.fromisoformat(as_of), flag) for as_of, flag in remembered(connection, "snapshots", find)]
+
+
+def chosen_snapshot(snapshots: list[date], parameters: Mapping[str, str]) -> tuple[date, bool]:
+    """The snapshot of the URL, else the latest; and whether the URL's is one of the file's."""
+    if not snapshots:
+        raise LookupError("the published file has no snapshot")
+    asked = parameters.get("as_of")
+    for snapshot in snapshots:
+        if asked == snapshot.isoformat():
+            return snapshot, True
+    return snapshots[0], asked is None
 
 
 def up_to(trend: pd.DataFrame, as_of: date, column: str = "as_of") -> pd.DataFrame:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 
 from genome_pipeline.contracts.columns import COLUMNS, MONEY
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.dashboard.kit.request import LONGEST_LINK
 
 COLUMN_NAMES = tuple(name for name in TABLES["customer_genome"].columns if name != "as_of")
 """The columns that can be filtered by, sorted by, shown and exported: those of contract ``customer_genome``."""
@@ -39,9 +40,6 @@ _DEFAULT_SORT = ("revenue_at_stake_amount", "desc")
 _SMALLEST_TOP = Decimal("0.01")
 _MOST_DIGITS = 9
 _MOST_FAULTS = 10
-
-LONGEST_LINK = 60_000
-"""Characters of a query string, in which the ids of a group stand."""
 
 MOST_CONDITIONS = 20
 """Each is drawn with a link that holds all the others."""
@@ -252,3 +250,9 @@ def in_words(selection: Selection) -> Sequence[str]:
         f"top {selection.top:f}%" if selection.top < 100 else "all of them",
         *([f"no more than {selection.first}"] if selection.first is not None else []),
     ]
+
+
+def chosen_by(search: str) -> dict[str, Any]:
+    """What an audience is chosen by, without the values, which may name customers: for the audit log."""
+    selection = Selection.parse(search)
+    return {"rule": selection.rule, "filters": sorted({condition.column for condition in selection.conditions})}
