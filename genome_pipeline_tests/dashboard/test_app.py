@@ -61,18 +61,31 @@ def test_a_provisional_snapshot_is_marked_wherever_it_is_named(tmp_path: Path, p
     assert "(provisional)" not in earlier
 
 
-def test_an_unreadable_file_is_a_friendly_page(tmp_path: Path) -> None:
-    path = tmp_path / "genome.duckdb"
+def test_an_unreadable_file_is_a_page_with_the_sentence_of_the_error(tmp_path: Path) -> None:
+    path = tmp_path / "<b>genome.duckdb"
     path.write_text("not a database")
     page, title = show(path, "/")
     assert title == "Unreadable file"
-    assert "genome run" in page
+    assert f"{path} cannot be read (" in page
+    assert "): publish it again with `genome run`." in page
+    first_paint = create_app(path).server.test_client().get("/").text
+    assert "&lt;b&gt;genome.duckdb cannot be read (" in first_paint
+    assert "<b>" not in first_paint
 
 
-def test_a_file_of_another_schema_is_a_friendly_page(tmp_path: Path) -> None:
-    path = tmp_path / "genome.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE pipeline_runs (run_id VARCHAR)")
+def test_a_file_of_another_program_or_schema_is_a_page_that_says_so(tmp_path: Path, published_path: Path) -> None:
+    for statement, sentence in (
+        ("DROP TABLE pipeline_runs", "is another program's database, without a table"),
+        ("ALTER TABLE pipeline_runs DROP COLUMN published_schema_version", "its schema is a version of before they"),
+        ("UPDATE pipeline_runs SET published_schema_version = '99.0.0'", "its schema is version 99.0.0"),
+    ):
+        page, title = show(changed(tmp_path / "genome.duckdb", published_path, statement), "/")
+        assert title == "Unreadable file"
+        assert sentence in page
+
+
+def test_a_file_that_lacks_what_a_page_shows_is_a_friendly_page(tmp_path: Path, published_path: Path) -> None:
+    path = changed(tmp_path / "genome.duckdb", published_path, "ALTER TABLE pipeline_runs DROP COLUMN forced_past")
     page, title = show(path, "/")
     assert title == "Another version"
     assert "genome run" in page

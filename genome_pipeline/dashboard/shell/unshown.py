@@ -12,7 +12,7 @@ from genome_pipeline import __version__
 from genome_pipeline.dashboard.kit.components import empty_state
 from genome_pipeline.dashboard.kit.request import LONGEST_LINK
 from genome_pipeline.dashboard.security import log_failure
-from genome_pipeline.published.reader import PublishedFileMissing
+from genome_pipeline.published.reader import PublishedFileMissing, PublishedFileUnreadable
 
 
 def too_long() -> tuple[Component, str]:
@@ -37,6 +37,9 @@ def unshown(error: Exception, path: Path) -> tuple[Component, str]:
                 ["It will be read from ", html.Code(str(path)), "."],
             )
             return content, "No snapshot yet"
+        case PublishedFileUnreadable():
+            log_failure(error)
+            return empty_state("The published file cannot be read", f"{error}."), "Unreadable file"
         case duckdb.InterruptException():
             content = empty_state(
                 "This page took too long", "The machine may be busy with other work: open the page again."
