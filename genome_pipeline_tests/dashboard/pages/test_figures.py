@@ -24,6 +24,7 @@ from genome_pipeline.dashboard.pages.confidence import figures as confidence_fig
 from genome_pipeline.dashboard.pages.confidence import queries as confidence_queries
 from genome_pipeline.dashboard.pages.customer import figures as customer_figures
 from genome_pipeline.dashboard.pages.customer import queries as customer_queries
+from genome_pipeline.dashboard.pages.customer.timeline import NextOrder, activity_timeline
 from genome_pipeline.dashboard.pages.data_quality import figures as quality_figures
 from genome_pipeline.dashboard.pages.data_quality import queries as quality_queries
 from genome_pipeline.dashboard.pages.overview import figures as overview_figures
@@ -81,12 +82,12 @@ FIGURES: Mapping[str, Draw] = {
         "USD",
         theme=t,
     ),
-    "activity_timeline": lambda c, d, t: customer_figures.activity_timeline(
+    "activity_timeline": lambda c, d, t: activity_timeline(
         customer_queries.customer_activity(c, d, "C0010", "month"),
         "USD",
         "month",
         d,
-        customer_figures.NextOrder.of(customer_genome(c, d, "C0010").iloc[0]),
+        NextOrder.of(customer_genome(c, d, "C0010").iloc[0]),
         theme=t,
     ),
     "compared_genes": lambda c, d, t: similar_figures.compared_genes(

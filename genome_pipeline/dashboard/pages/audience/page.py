@@ -137,7 +137,15 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
         named = dict(zip(audiences["action_rule"], audiences["action"], strict=True))
         action = named.get(selection.rule, selection.rule)
         chips.insert(0, _chip(request, f"Action: {action}", replace(selection, rule="")))
-    fields = html.Div(
+    nothing = html.Span("No filter: everyone is in.", className="kpi-note")
+    return panel(
+        html.Div(chips or nothing, className="chips", id="audience-chips"), _fields(selection), title="Who is in"
+    )
+
+
+def _fields(selection: Selection) -> Component:
+    """Where a filter is added, and how many customers with which columns are chosen."""
+    return html.Div(
         [
             dmc.Select(
                 id=FILTER_COLUMN,
@@ -192,8 +200,6 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
         ],
         className="fields",
     )
-    nothing = html.Span("No filter: everyone is in.", className="kpi-note")
-    return panel(html.Div(chips or nothing, className="chips", id="audience-chips"), fields, title="Who is in")
 
 
 def _column_choices() -> list[dict[str, str]]:

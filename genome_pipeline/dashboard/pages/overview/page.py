@@ -173,22 +173,27 @@ def _moved_genes(request: PageRequest) -> list[list[Any]]:
     return rows
 
 
-def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
-    currency, horizon_days = request.run.currency, request.run.horizon_days
+def _changes(trend: pd.DataFrame, column: str, *, more_is_better: bool, as_points: bool = False) -> Component:
+    """How a headline number moved since the snapshot before, and since that of a year before."""
     now, last_year = trend.iloc[-1], year_before(trend)
     earlier = [*([trend.iloc[-2]] if len(trend) > 1 else []), *([] if last_year is None else [last_year])]
+    return html.Div(
+        [
+            change_since(
+                now[column], before[column], before["as_of"], more_is_better=more_is_better, as_points=as_points
+            )
+            for before in earlier
+        ],
+        className="changes",
+    )
 
-    def change(column: str, more_is_better: bool | None, as_points: bool = False) -> Component:
-        return html.Div(
-            [
-                change_since(
-                    now[column], before[column], before["as_of"], more_is_better=more_is_better, as_points=as_points
-                )
-                for before in earlier
-            ],
-            className="changes",
-        )
 
+def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
+    return [*_known(trend, request), *_predicted(trend, request)]
+
+
+def _known(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
+    now = trend.iloc[-1]
     active_share = now["active_customer_count"] / now["customer_count"]
     return [
         kpi(
@@ -196,7 +201,7 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             formats.integer(now["customer_count"]),
             name="customers",
             explanation="Everyone with a purchase before the snapshot.",
-            change=change("customer_count", True),
+            change=_changes(trend, "customer_count", more_is_better=True),
             history=trend["customer_count"],
         ),
         kpi(
@@ -204,24 +209,31 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             formats.integer(now["active_customer_count"]),
             name="active",
             explanation=f"At least one of: {description('recent_purchase_day_count')}",
-            change=change("active_customer_count", True),
+            change=_changes(trend, "active_customer_count", more_is_better=True),
             note=f"{formats.percent(active_share, 0)} of all",
             history=trend["active_customer_count"],
         ),
         kpi(
             "Recent revenue",
-            formats.compact_money(now["recent_spend_amount"], currency),
+            formats.compact_money(now["recent_spend_amount"], request.run.currency),
             name="recent-revenue",
             explanation=f"Sum over customers. {description('recent_spend_amount')}",
-            change=change("recent_spend_amount", True),
+            change=_changes(trend, "recent_spend_amount", more_is_better=True),
             history=trend["recent_spend_amount"],
         ),
+    ]
+
+
+def _predicted(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
+    currency, horizon_days = request.run.currency, request.run.horizon_days
+    now = trend.iloc[-1]
+    return [
         kpi(
             "Expected spend",
             formats.compact_money(now["expected_spend"], currency),
             name="expected-spend",
             explanation=f"Sum over customers, for the next {horizon_days} days. {description('expected_spend')}",
-            change=change("expected_spend", True),
+            change=_changes(trend, "expected_spend", more_is_better=True),
             note=f"next {horizon_days} days",
             history=trend["expected_spend"],
         ),
@@ -231,7 +243,7 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             name="revenue-at-risk",
             explanation="Revenue at stake of customers whose churn risk is medium or high."
             f" {description('risk_band')} {description('revenue_at_stake_amount')}",
-            change=change("revenue_at_risk_amount", False),
+            change=_changes(trend, "revenue_at_risk_amount", more_is_better=False),
             note=dcc.Link(
                 f"See the {formats.integer(now['customer_at_risk_count'])} customers",
                 href=request.link("/audience", {"where": "risk_band:in:medium,high"}),
@@ -244,7 +256,7 @@ def _kpis(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             formats.decimal(now["mean_confidence"]),
             name="confidence",
             explanation=f"Mean over customers, from 0 to 1. {description('confidence')}",
-            change=change("mean_confidence", True, as_points=True),
+            change=_changes(trend, "mean_confidence", more_is_better=True, as_points=True),
             note=f"half in {formats.decimal(now['confidence_lower_quartile'])}"
             f"\u2013{formats.decimal(now['confidence_upper_quartile'])}",
             history=trend["mean_confidence"],

@@ -59,63 +59,13 @@ def _cutoff(request: PageRequest, cutoffs: pd.DataFrame, matured: date | None) -
     """The slider, whom it selects now, how such a cutoff did before, and the way to the list of those customers."""
     percent_ = _chosen_cutoff(request)
     row = cutoffs.iloc[percent_]
-    currency, horizon_days = request.run.currency, request.run.horizon_days
-    everyone = cutoffs["customer_count"].iloc[0]
     base_rate = cutoffs["precision"].iloc[0]
-    caught = [
-        kpi(
-            "Customers",
-            formats.integer(row["customer_count"]),
-            name="cutoff-customers",
-            explanation="Customers of this snapshot whose churn probability is at least the cutoff.",
-            note=f"{formats.percent(row['customer_count'] / everyone)} of all with a probability",
-        ),
-        kpi(
-            "Expected loss",
-            formats.compact_money(row["revenue_at_stake_amount"], currency),
-            name="cutoff-loss",
-            explanation=f"Sum over these customers. {description('revenue_at_stake_amount')}",
-            note="no amounts in the source"
-            if formats.is_missing(row["revenue_at_stake_amount"])
-            else f"within {horizon_days} days",
-        ),
-    ]
+    selected = _selected(request, row, cutoffs["customer_count"].iloc[0])
     if matured:
-        lift = row["precision"] / base_rate if base_rate and row["precision"] == row["precision"] else None
-        caught += [
-            kpi(
-                "Precision",
-                formats.percent(row["precision"]),
-                name="cutoff-precision",
-                explanation=f"Of the customers of {formats.day(matured)} at or above the cutoff, the share that made no"
-                f" purchase in the {horizon_days} days after.",
-                note=f"{formats.decimal(lift, 1)} times the average" if lift else "nobody was above it",
-            ),
-            kpi(
-                "Recall",
-                formats.percent(row["recall"]),
-                name="cutoff-recall",
-                explanation=f"Of the customers of {formats.day(matured)} who left, the share at or above the cutoff.",
-                note="of all who left",
-            ),
-        ]
-    slider = html.Div(
-        dmc.Slider(
-            id=choice_id("cutoff", str(percent_)),
-            value=percent_,
-            min=0,
-            max=99,
-            step=1,
-            marks=[{"value": mark, "label": f"{mark}%"} for mark in (0, 25, 50, 75, 99)],
-            label=None,
-            updatemode="mouseup",
-            thumbLabel="Cutoff: churn probability of at least, in percent",
-        ),
-        className="slider",
-    )
+        selected += _right_before(request, row, base_rate, matured)
     control = panel(
-        slider,
-        html.Div(caught, className="kpis kpis-2"),
+        _slider(percent_),
+        html.Div(selected, className="kpis kpis-2"),
         dcc.Link(
             f"Show these {formats.integer(row['customer_count'])} customers as an audience",
             href=request.link("/audience", {"where": f"churn_probability:ge:{percent_ / 100:g}"}),
@@ -138,6 +88,69 @@ def _cutoff(request: PageRequest, cutoffs: pd.DataFrame, matured: date | None) -
             cutoffs,
             ("churn_probability", "has_churned"),
         ),
+    )
+
+
+def _selected(request: PageRequest, row: pd.Series, everyone: int) -> list[Component]:
+    """Whom the cutoff selects now; ``everyone`` has a probability."""
+    currency, horizon_days = request.run.currency, request.run.horizon_days
+    return [
+        kpi(
+            "Customers",
+            formats.integer(row["customer_count"]),
+            name="cutoff-customers",
+            explanation="Customers of this snapshot whose churn probability is at least the cutoff.",
+            note=f"{formats.percent(row['customer_count'] / everyone)} of all with a probability",
+        ),
+        kpi(
+            "Expected loss",
+            formats.compact_money(row["revenue_at_stake_amount"], currency),
+            name="cutoff-loss",
+            explanation=f"Sum over these customers. {description('revenue_at_stake_amount')}",
+            note="no amounts in the source"
+            if formats.is_missing(row["revenue_at_stake_amount"])
+            else f"within {horizon_days} days",
+        ),
+    ]
+
+
+def _right_before(request: PageRequest, row: pd.Series, base_rate: float, matured: date) -> list[Component]:
+    """How often the cutoff was right at a matured snapshot, and how many of those who left it caught."""
+    horizon_days = request.run.horizon_days
+    lift = row["precision"] / base_rate if base_rate and row["precision"] == row["precision"] else None
+    return [
+        kpi(
+            "Precision",
+            formats.percent(row["precision"]),
+            name="cutoff-precision",
+            explanation=f"Of the customers of {formats.day(matured)} at or above the cutoff, the share that made no"
+            f" purchase in the {horizon_days} days after.",
+            note=f"{formats.decimal(lift, 1)} times the average" if lift else "nobody was above it",
+        ),
+        kpi(
+            "Recall",
+            formats.percent(row["recall"]),
+            name="cutoff-recall",
+            explanation=f"Of the customers of {formats.day(matured)} who left, the share at or above the cutoff.",
+            note="of all who left",
+        ),
+    ]
+
+
+def _slider(percent_: int) -> Component:
+    return html.Div(
+        dmc.Slider(
+            id=choice_id("cutoff", str(percent_)),
+            value=percent_,
+            min=0,
+            max=99,
+            step=1,
+            marks=[{"value": mark, "label": f"{mark}%"} for mark in (0, 25, 50, 75, 99)],
+            label=None,
+            updatemode="mouseup",
+            thumbLabel="Cutoff: churn probability of at least, in percent",
+        ),
+        className="slider",
     )
 
 

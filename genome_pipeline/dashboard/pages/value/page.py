@@ -37,26 +37,7 @@ def layout(request: PageRequest) -> Component:
     connection, as_of = request.connection, request.as_of
     expected = queries.expected_deciles(connection, as_of)
     if expected.empty:
-        return page(
-            TITLE,
-            QUESTION,
-            empty_state(
-                "No spend is predicted",
-                "The source has no amounts, or there are too few customers to learn from: orders and risk are predicted"
-                " all the same.",
-                [
-                    "Map ",
-                    html.Code("amount"),
-                    " or ",
-                    html.Code("unit_price"),
-                    " in genome.toml, under ",
-                    html.Code("[source.columns]"),
-                    ", and run ",
-                    html.Code("genome run"),
-                    ".",
-                ],
-            ),
-        )
+        return page(TITLE, QUESTION, _no_spend())
     matured = last_matured(connection, as_of)
     deciles = queries.value_deciles(connection, matured) if matured else pd.DataFrame()
     if matured is None or deciles.empty:
@@ -92,6 +73,25 @@ def layout(request: PageRequest) -> Component:
         ),
         _over_time(request),
         *_drivers(request),
+    )
+
+
+def _no_spend() -> Component:
+    return empty_state(
+        "No spend is predicted",
+        "The source has no amounts, or there are too few customers to learn from: orders and risk are predicted"
+        " all the same.",
+        [
+            "Map ",
+            html.Code("amount"),
+            " or ",
+            html.Code("unit_price"),
+            " in genome.toml, under ",
+            html.Code("[source.columns]"),
+            ", and run ",
+            html.Code("genome run"),
+            ".",
+        ],
     )
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from genome_pipeline.dashboard.pages.customer import figures
-from genome_pipeline.dashboard.pages.customer.figures import NextOrder
+from genome_pipeline.dashboard.pages.customer.timeline import NextOrder
 
 
 def test_the_next_order_is_due_a_mean_gap_after_the_last() -> None:
