@@ -32,7 +32,7 @@ from urllib.parse import urlencode
 import duckdb
 
 from benchmarks.dashboard import MEMORY_MEGABYTES, RESULTS, build, peak_megabytes, served
-from genome_pipeline.dashboard.selection import COLUMN_NAMES
+from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES
 
 _RETRY_SECONDS = 2.0
 _PAGE_SECONDS = 1.0

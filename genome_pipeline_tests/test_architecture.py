@@ -109,6 +109,37 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert sorted(left) == []
 
 
+DASHBOARD = "genome_pipeline.dashboard"
+
+
+def page_of(module: str) -> str:
+    """The folder of the page that a module of the dashboard belongs to; empty for what belongs to none."""
+    return (
+        module.removeprefix(f"{DASHBOARD}.pages.").partition(".")[0] if module.startswith(f"{DASHBOARD}.pages.") else ""
+    )
+
+
+def test_no_page_imports_another_and_the_kit_none() -> None:
+    rooms = ("pages", "kit", "shell")
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in NAMES.items()
+        if name.startswith(tuple(f"{DASHBOARD}.{room}." for room in rooms))
+        for other in imports(path)
+        if page_of(other) and page_of(other) != page_of(name)
+    ]
+    assert wrong == []
+
+
+def test_no_file_and_no_function_of_the_dashboard_is_long() -> None:
+    for path in (PACKAGE / "dashboard").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+                assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
+
+
 def called(path: Path) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):

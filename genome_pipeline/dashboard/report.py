@@ -10,14 +10,30 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.dashboard import figures, formats, prediction_figures, prediction_queries, queries
-from genome_pipeline.dashboard.glossary import description
-from genome_pipeline.dashboard.performance import compare, no_performance
-from genome_pipeline.dashboard.theme import FONT_FAMILY
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.chart import Chart
+from genome_pipeline.dashboard.kit.checks import check_summary
+from genome_pipeline.dashboard.kit.glossary import description
+from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, last_matured, realised_spend
+from genome_pipeline.dashboard.kit.performance import compare, no_performance
+from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots, provisional_snapshots
+from genome_pipeline.dashboard.kit.theme import FONT_FAMILY
+from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.confidence import figures as confidence_figures
+from genome_pipeline.dashboard.pages.confidence import queries as confidence_queries
+from genome_pipeline.dashboard.pages.data_quality import figures as quality_figures
+from genome_pipeline.dashboard.pages.data_quality import queries as quality_queries
+from genome_pipeline.dashboard.pages.overview import figures as overview_figures
+from genome_pipeline.dashboard.pages.overview import queries as overview_queries
+from genome_pipeline.dashboard.pages.risk import figures as risk_figures
+from genome_pipeline.dashboard.pages.risk import queries as risk_queries
+from genome_pipeline.dashboard.pages.segments import figures as segment_figures
+from genome_pipeline.dashboard.pages.segments import queries as segment_queries
+from genome_pipeline.dashboard.pages.value import figures as value_figures
+from genome_pipeline.dashboard.pages.value import queries as value_queries
 from genome_pipeline.published.versions import PublishedFile
 
 _STYLE = f"""
@@ -61,9 +77,9 @@ def write_report(published_path: Path, report_path: Path) -> Path:
 
 def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = None) -> str:
     """The report as one HTML document that asks for nothing else; of the latest snapshot unless told otherwise."""
-    run = queries.run(connection)
-    snapshot = as_of or queries.snapshots(connection)[0]
-    trend = queries.snapshot_trend(connection, snapshot)
+    run = Run.of(connection)
+    snapshot = as_of or all_snapshots(connection)[0]
+    trend = snapshot_trend(connection, snapshot)
     sections = (
         *_headlines(connection, run, snapshot, trend),
         *_segments(connection, run, snapshot),
@@ -71,7 +87,7 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
         *_confidence(connection, snapshot, trend),
         *_data_quality(connection, run),
     )
-    provisional = queries.provisional_snapshots(connection)
+    provisional = provisional_snapshots(connection)
     title = f"Customer Genome: {run.source_name} at {formats.snapshot(snapshot, provisional)}"
     marked = f'<p class="marked">{description("is_provisional")}</p>' if snapshot in provisional else ""
     if run.forced_past:
@@ -105,22 +121,21 @@ run {escape(run.run_id)}.</footer>
 """
 
 
-def _numbered(sections: Iterable[str | go.Figure]) -> Iterable[str]:
-    """Sections as HTML; the ids of figures are numbers, so that the same snapshot gives the same document."""
+def _numbered(sections: Iterable[str | Chart]) -> Iterable[str]:
+    """Sections as HTML; the ids of charts are numbers, so that the same snapshot gives the same document."""
     for number, section in enumerate(sections):
         yield section if isinstance(section, str) else _figure(section, f"figure-{number}")
 
 
-def _figure(figure: go.Figure, name: str) -> str:
-    title, reading = figure.layout.title.text, figure.layout.title.subtitle.text
-    figure.update_layout(title=None)
-    picture = figure.to_html(
+def _figure(chart: Chart, name: str) -> str:
+    picture = chart.figure.update_layout(height=chart.height).to_html(
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
         config={"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage"]]},
     )
-    return f"<figure><figcaption><h3>{escape(title)}</h3><p>{escape(reading)}</p></figcaption>{picture}</figure>\n"
+    caption = f"<h3>{escape(chart.title)}</h3><p>{escape(chart.reading)}</p>"
+    return f"<figure><figcaption>{caption}</figcaption>{picture}</figure>\n"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = ()) -> str:
@@ -137,8 +152,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: S
 
 
 def _headlines(
-    connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date, trend: pd.DataFrame
-) -> Iterable[str | go.Figure]:
+    connection: duckdb.DuckDBPyConnection, run: Run, as_of: date, trend: pd.DataFrame
+) -> Iterable[str | Chart]:
     now = trend.iloc[-1]
     numbers = (
         ("Customers", formats.integer(now["customer_count"])),
@@ -157,12 +172,12 @@ def _headlines(
         " customers of medium and high churn risk are expected to spend within the horizon.</p>"
         f"<div class='numbers'>{cards}</div>\n"
     )
-    yield figures.customers_over_time(trend)
-    yield figures.recommended_actions(queries.actions(connection, as_of), run.currency)
+    yield overview_figures.customers_over_time(trend)
+    yield overview_figures.recommended_actions(overview_queries.actions(connection, as_of), run.currency)
 
 
-def _segments(connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date) -> Iterable[str | go.Figure]:
-    profiles = queries.segment_profiles(connection, as_of)
+def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iterable[str | Chart]:
+    profiles = segment_queries.segment_profiles(connection, as_of)
     yield "<h2>Segments</h2><p>Groups of customers who behave alike, named by stated rules from what they do.</p>\n"
     if profiles.empty:
         yield "<p>No segments at this snapshot: there were too few customers to form groups that hold.</p>\n"
@@ -181,24 +196,24 @@ def _segments(connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: da
         ],
         numeric=(1, 2, 3, 4),
     )
-    yield figures.segment_sizes(profiles)
-    yield figures.segment_profile_heatmap(profiles, run.currency)
-    yield figures.segment_value(profiles, run.currency, run.horizon_days)
+    yield segment_figures.segment_sizes(profiles)
+    yield segment_figures.segment_profile_heatmap(profiles, run.currency)
+    yield segment_figures.segment_value(profiles, run.currency, run.horizon_days)
     yield _table(
         ("Segment", "Why it has this name"),
         [(row["segment_name"], row["naming_rule"]) for _, row in profiles.iterrows()],
     )
-    migrations = queries.segment_migrations(connection, as_of)
-    earlier = [snapshot for snapshot in queries.snapshots(connection) if snapshot < as_of]
+    migrations = segment_queries.segment_migrations(connection, as_of)
+    earlier = [snapshot for snapshot in all_snapshots(connection) if snapshot < as_of]
     if earlier and not migrations.empty:
-        yield figures.segment_migrations(migrations, earlier[0])
+        yield segment_figures.segment_migrations(migrations, earlier[0])
 
 
 def _value_and_risk(
-    connection: duckdb.DuckDBPyConnection, run: queries.Run, as_of: date, trend: pd.DataFrame
-) -> Iterable[str | go.Figure]:
-    performance = queries.performance(connection, as_of)
-    realised = queries.realised_spend(connection, as_of)
+    connection: duckdb.DuckDBPyConnection, run: Run, as_of: date, trend: pd.DataFrame
+) -> Iterable[str | Chart]:
+    performance = overview_queries.performance(connection, as_of)
+    realised = realised_spend(connection, as_of)
     yield "<h2>Value and risk, beside the naive baseline</h2>"
     if performance.empty:
         yield f"<p>{no_performance(bool(len(realised)))}</p>\n"
@@ -216,41 +231,41 @@ def _value_and_risk(
             ],
             numeric=(3, 4),
         )
-    yield figures.expected_and_realised_spend(trend, realised, run.currency, run.horizon_days)
-    yield figures.spend_by_risk_band(queries.risk_band_trend(connection, as_of), run.currency, run.horizon_days)
-    bins = prediction_queries.churn_distribution(connection, as_of, "risk_band")
+    yield expected_and_realised_spend(trend, realised, run.currency, run.horizon_days)
+    yield overview_figures.spend_by_risk_band(
+        overview_queries.risk_band_trend(connection, as_of), run.currency, run.horizon_days
+    )
+    bins = risk_queries.churn_distribution(connection, as_of, "risk_band")
     if not bins.empty:
-        yield prediction_figures.churn_distribution(bins, "risk_band", run.horizon_days)
-    matured = prediction_queries.last_matured(connection, as_of)
+        yield risk_figures.churn_distribution(bins, "risk_band", run.horizon_days)
+    matured = last_matured(connection, as_of)
     if matured is not None:
         yield from _outcomes(connection, run, matured)
 
 
-def _outcomes(connection: duckdb.DuckDBPyConnection, run: queries.Run, matured: date) -> Iterable[go.Figure]:
+def _outcomes(connection: duckdb.DuckDBPyConnection, run: Run, matured: date) -> Iterable[Chart]:
     """How the predictions of a matured snapshot turned out."""
-    deciles = prediction_queries.value_deciles(connection, matured)
+    deciles = value_queries.value_deciles(connection, matured)
     if not deciles.empty:
-        model, naive = (
-            prediction_queries.capture_curve(connection, matured, predictor) for predictor in ("model", "naive")
-        )
-        yield prediction_figures.value_deciles(deciles, matured, run.currency, run.horizon_days)
-        yield prediction_figures.capture_curve(model, naive, matured)
-    reliability = prediction_queries.reliability(connection, matured)
+        model, naive = (value_queries.capture_curve(connection, matured, predictor) for predictor in ("model", "naive"))
+        yield value_figures.value_deciles(deciles, matured, run.currency, run.horizon_days)
+        yield value_figures.capture_curve(model, naive, matured)
+    reliability = risk_queries.reliability(connection, matured)
     if not reliability.empty:
-        yield prediction_figures.reliability(reliability, matured, run.horizon_days)
+        yield risk_figures.reliability(reliability, matured, run.horizon_days)
     for target in ("spend", "orders"):
-        slices = prediction_queries.coverage(connection, matured, target, "segment", run.interval_level)
+        slices = confidence_queries.coverage(connection, matured, target, "segment", run.interval_level)
         if not slices.empty:
-            yield prediction_figures.coverage(
+            yield confidence_figures.coverage(
                 slices, slices["slice_value"].tolist(), f"{target} by segment", run.interval_level, matured
             )
 
 
-def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | go.Figure]:
+def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.DataFrame) -> Iterable[str | Chart]:
     yield f"<h2>Confidence</h2><p>{escape(COLUMNS['confidence'].description)}</p>\n"
-    yield figures.confidence_distribution(queries.confidence_distribution(connection, as_of))
-    yield figures.confidence_over_time(trend)
-    abstentions = queries.abstentions(connection, as_of)
+    yield confidence_figures.confidence_distribution(confidence_queries.confidence_distribution(connection, as_of))
+    yield confidence_over_time(trend)
+    abstentions = confidence_queries.abstentions(connection, as_of)
     if abstentions.empty:
         yield "<p>A prediction with its interval is offered for every customer.</p>\n"
     else:
@@ -265,18 +280,18 @@ def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.Da
         )
 
 
-def _data_quality(connection: duckdb.DuckDBPyConnection, run: queries.Run) -> Iterable[str | go.Figure]:
-    summary = queries.check_summary(connection)
+def _data_quality(connection: duckdb.DuckDBPyConnection, run: Run) -> Iterable[str | Chart]:
+    summary = check_summary(connection)
     yield (
         f"<h2>Data quality</h2><p>Of {formats.integer(run.raw_row_count)} source rows,"
         f" {formats.integer(run.validated_row_count)} were kept and {formats.integer(run.quarantined_row_count)} set"
         f" aside with their reasons. {formats.integer(summary['passed_check_count'].sum())} of"
         f" {formats.integer(summary['check_count'].sum())} checks passed.</p>\n"
     )
-    reasons = queries.quarantine_by_reason(connection)
+    reasons = quality_queries.quarantine_by_reason(connection)
     if not reasons.empty:
-        yield figures.quarantine_by_reason(reasons, run.currency)
-    checks = queries.checks(connection)
+        yield quality_figures.quarantine_by_reason(reasons, run.currency)
+    checks = quality_queries.checks(connection)
     failed = checks[~checks["is_passed"].astype(bool)]
     if not failed.empty:
         yield _table(

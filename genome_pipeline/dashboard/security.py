@@ -217,45 +217,45 @@ def _ask(server: flask.Flask, access: Access, visits: Visits) -> None:
     )
     # A proxy in front says whether the visitor's side of it is encrypted.
     server.wsgi_app = ProxyFix(server.wsgi_app, x_for=0, x_proto=1)  # type: ignore[method-assign]
+    login = _Login(access, visits)
+    server.before_request(login.let_in)
+    server.add_url_rule("/login", "log_in", login.log_in, methods=["GET", "POST"])
+    server.add_url_rule("/logout", "log_out", login.log_out, methods=["POST"])
 
-    sessions = Sessions()
-    # The form's and the token's apart: a script with an old token must not keep people out.
-    form_guesses, token_guesses = Guesses(), Guesses()
 
-    def refuse(guesses: Guesses, is_checked: bool, what: str) -> tuple[str, int, dict[str, str]]:
-        """Sentence, status and headers for a secret that was wrong, or was not looked at."""
-        if is_checked:
-            visits.record("wrong_secret", secret=what)
-            _LOGGER.warning("a wrong %s was given from %s", what, flask.request.remote_addr)
-            return "That is not the password, nor the token.", 401, {}
-        wait = guesses.seconds_to_wait
-        return (
-            f"Too many wrong secrets were tried lately: this one was not looked at. Try again in {wait} seconds.",
-            429,
-            {"Retry-After": str(wait)},
-        )
+class _Login:
+    """Who is let in, by session or by token; and the form at which a session begins."""
 
-    def let_in() -> Response | None:
+    def __init__(self, access: Access, visits: Visits) -> None:
+        self._access = access
+        self._visits = visits
+        self._sessions = Sessions()
+        # The form's and the token's apart: a script with an old token must not keep people out.
+        self._form_guesses, self._token_guesses = Guesses(), Guesses()
+
+    def let_in(self) -> Response | None:
+        """None for a request that is let in, else the answer to it."""
         request = flask.request
         bearer = request.authorization
         session = flask.session.get("name")
         if request.path in _OPEN_PATHS:
             return None
-        if sessions.holds(session):
+        if self._sessions.holds(session):
             flask.g.who = f"session {session}"
             return None
         if bearer is not None and bearer.type == "bearer":
-            found = token_guesses.check(lambda: access.knows(bearer.token or ""))
+            found = self._token_guesses.check(lambda: self._access.knows(bearer.token or ""))
             if found:
                 flask.g.who = "token"
                 return None
-            said, status, headers = refuse(token_guesses, found is False, "token")
+            said, status, headers = self._refused(self._token_guesses, found is False, "token")
             return flask.Response(said, status, headers, mimetype="text/plain")
         if bearer is not None or request.method != "GET" or request.path.startswith("/_"):
             return flask.Response("Log in first: open the dashboard's own address.", 401, mimetype="text/plain")
         return flask.redirect(flask.url_for("log_in", next=request.full_path.rstrip("?")))
 
-    def log_in() -> Response:
+    def log_in(self) -> Response:
+        """The form; and, for the right secret, the way to the page asked for."""
         target = flask.request.args.get("next", "/")
         if not _OWN_PAGE.fullmatch(target):
             target = "/"
@@ -271,23 +271,33 @@ def _ask(server: flask.Flask, access: Access, visits: Visits) -> None:
         if flask.request.method == "GET":
             return flask.Response(_login_page("", target))
         given = flask.request.form.get("secret", "")
-        found = form_guesses.check(lambda: access.knows(given))
+        found = self._form_guesses.check(lambda: self._access.knows(given))
         if found:
-            flask.session["name"] = name = sessions.begin()
+            flask.session["name"] = name = self._sessions.begin()
             flask.g.who = f"session {name}"
-            visits.record("log_in")
+            self._visits.record("log_in")
             return flask.redirect(target)
-        said, status, headers = refuse(form_guesses, found is False, "password")
+        said, status, headers = self._refused(self._form_guesses, found is False, "password")
         return flask.Response(_login_page(said, target), status, headers)
 
-    def log_out() -> Response:
-        visits.record("log_out")
-        sessions.end(flask.session.pop("name", None))
+    def log_out(self) -> Response:
+        """End the session."""
+        self._visits.record("log_out")
+        self._sessions.end(flask.session.pop("name", None))
         return flask.redirect(flask.url_for("log_in"))
 
-    server.before_request(let_in)
-    server.add_url_rule("/login", "log_in", log_in, methods=["GET", "POST"])
-    server.add_url_rule("/logout", "log_out", log_out, methods=["POST"])
+    def _refused(self, guesses: Guesses, is_checked: bool, what: str) -> tuple[str, int, dict[str, str]]:
+        """Sentence, status and headers for a secret that was wrong, or was not looked at."""
+        if is_checked:
+            self._visits.record("wrong_secret", secret=what)
+            _LOGGER.warning("a wrong %s was given from %s", what, flask.request.remote_addr)
+            return "That is not the password, nor the token.", 401, {}
+        wait = guesses.seconds_to_wait
+        return (
+            f"Too many wrong secrets were tried lately: this one was not looked at. Try again in {wait} seconds.",
+            429,
+            {"Retry-After": str(wait)},
+        )
 
 
 def _login_page(problem: str, target: str | None) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard import formats
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
@@ -368,7 +368,7 @@ def test_ids_that_are_pasted_find_their_lookalikes(watched: Watched) -> None:
 def test_a_publish_during_the_session_is_announced_and_shown(
     browser: Any, tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genome_pipeline.dashboard.app._WATCH_MILLISECONDS", 1_000)
+    monkeypatch.setattr("genome_pipeline.dashboard.shell.frame._WATCH_MILLISECONDS", 1_000)
     path = build_published_file(tmp_path / "genome.duckdb", customer_count=200, as_of=SNAPSHOTS[2])
     for address in serve(path):
         watched = Watched(browser, address)

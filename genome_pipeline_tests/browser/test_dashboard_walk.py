@@ -15,8 +15,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from genome_pipeline.dashboard import formats
 from genome_pipeline.dashboard.app import PAGES
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.published.reader import LATEST_CHECKS
 from genome_pipeline_tests.browser.watched import Watched, serve
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
@@ -511,7 +511,7 @@ def test_can_the_prediction_of_a_customer_be_trusted(walk: Watched, sql: duckdb.
 def test_fifty_publishes_in_a_row_under_an_open_session(
     browser: Any, tmp_path: Path, published_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genome_pipeline.dashboard.app._WATCH_MILLISECONDS", 1_000)
+    monkeypatch.setattr("genome_pipeline.dashboard.shell.frame._WATCH_MILLISECONDS", 1_000)
     earlier = build_published_file(tmp_path / "earlier.duckdb", customer_count=200, as_of=SNAPSHOTS[2])
     path = tmp_path / "genome.duckdb"
     shutil.copy(earlier, path)

@@ -20,6 +20,7 @@ from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
+LATEST, MATURED = SNAPSHOTS[-1], SNAPSHOTS[-2]
 HOSTILE_ID = "<script>alert(1)</script>"
 """A customer id that must never run."""
 ABSTAINED_ID = "C0003"

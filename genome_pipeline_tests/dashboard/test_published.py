@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard import queries
 from genome_pipeline.dashboard.app import PAGES, render
-from genome_pipeline.dashboard.pages.request import PageRequest
+from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.snapshots import all_snapshots
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.published.versions import PublishedFile, remembered_rows
@@ -20,7 +20,7 @@ from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_publ
 
 
 def _latest(connection: duckdb.DuckDBPyConnection) -> date:
-    return queries.snapshots(connection)[0]
+    return all_snapshots(connection)[0]
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing_and_found_once_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from genome_pipeline.dashboard import formats, queries
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.trend import snapshot_trend
 from genome_pipeline.dashboard.report import build_report, write_report
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS
 
@@ -34,7 +35,7 @@ def test_the_report_asks_for_nothing_else(document: str) -> None:
 
 
 def test_the_report_shows_the_numbers_of_the_snapshot(document: str, connection: duckdb.DuckDBPyConnection) -> None:
-    trend = queries.snapshot_trend(connection, SNAPSHOTS[-1]).iloc[-1]
+    trend = snapshot_trend(connection, SNAPSHOTS[-1]).iloc[-1]
     for text in (
         formats.integer(trend["customer_count"]),
         formats.compact_money(trend["expected_spend"], "USD"),

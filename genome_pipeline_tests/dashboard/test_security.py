@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from genome_pipeline.command.cli import main
 from genome_pipeline.dashboard import app, security
 from genome_pipeline.dashboard.app import PAGES, create_app
+from genome_pipeline.dashboard.kit.request import parameters_of
 from genome_pipeline.dashboard.security import Access, Guesses, Sessions
 from genome_pipeline.dashboard.server import MOST_BODY_BYTES, Server
 from genome_pipeline.errors import ConfigError
@@ -364,8 +365,7 @@ class _Recorded(dict[str, str]):
 
 
 def test_every_parameter_that_a_page_reads_is_attacked(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = app._parameters
-    monkeypatch.setattr(app, "_parameters", lambda search: _Recorded(parse(search)))
+    monkeypatch.setattr(app, "parameters_of", lambda search: _Recorded(parameters_of(search)))
     for pathname in PAGES:
         assert _page_request(client, pathname, "?customer_id=C0010").status_code == 200
     assert {"as_of", "customer_id", "since", "gene", "cutoff", "by", "target", "reason", "baseline"} <= _Recorded.asked

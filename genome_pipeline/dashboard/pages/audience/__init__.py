@@ -1,0 +1,1 @@
+"""Audience: leave with a list."""

@@ -1,0 +1,352 @@
+"""Audience: leave with a list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
+from genome_pipeline.dashboard.kit.glossary import description, label
+from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
+from genome_pipeline.dashboard.pages.audience import queries
+from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
+
+PATH = "/audience"
+TITLE = "Audience"
+QUESTION = "Whom does it concern? Choose customers, and leave with the list."
+GRID = "audience-grid"
+FILTER_COLUMN, FILTER_OP, FILTER_VALUE, FILTER_ADD = (
+    f"audience-filter-{part}" for part in ("column", "op", "value", "add")
+)
+SHOWN = "audience-shown"
+COLUMNS_CHOICE, TOP_CHOICE, FIRST_CHOICE = "audience-columns", "audience-top", "audience-first"
+VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
+    f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
+)
+
+BLOCK_ROWS = 100
+"""Rows the grid asks for at a time."""
+
+_WIDE_COLUMNS = {"action": 250, "action_reason": 420, "segment_name": 170}
+
+
+def layout(request: PageRequest) -> Component:
+    """Recommended actions to start from, the selection in the URL, and its customers."""
+    selection = Selection.parse(request.search)
+    totals = queries.audience_totals(request.connection, request.as_of, selection)
+    everyone, _ = queries.audience_size(request.connection, request.as_of, Selection())
+    audiences = queries.audiences(request.connection, request.as_of)
+    faults = list(selection.faults)
+    if selection.rule and selection.rule not in set(audiences["action_rule"]):
+        faults.append(f"no rule is called {selection.rule!r} at this snapshot: choose one of the recommended actions")
+    return page(
+        TITLE,
+        QUESTION,
+        notice("A part of the link was left out", [html.Div(fault) for fault in faults], "warning") if faults else None,
+        _actions(request, selection, audiences),
+        _selection(request, selection, audiences),
+        _customers(request, selection, totals, everyone),
+        # What the fields show already, so that only a choice changes the URL.
+        dcc.Store(
+            id=SHOWN,
+            data={
+                "columns": list(selection.columns),
+                "top": float(selection.top),
+                "first": selection.first,
+                "sort": ":".join(selection.sort),
+            },
+        ),
+        tools=_views(),
+    )
+
+
+def _link(request: PageRequest, selection: Selection) -> str:
+    return request.link(PATH, selection.parameters)
+
+
+def _actions(request: PageRequest, selection: Selection, audiences: pd.DataFrame) -> Component:
+    """A card for each rule that found someone; they fold away once a selection is made."""
+    is_somebody = audiences["customer_count"] > 0
+    cards = [_action(request, selection, row) for _, row in audiences[is_somebody].iterrows()]
+    nobody = ", ".join(audiences.loc[~is_somebody, "action"])
+    return html.Details(
+        [
+            html.Summary("Start from a recommended action", className="panel-title"),
+            html.P(
+                "What the playbook recommends, and to whom. Backtest: what those whom the rule picked earlier then did,"
+                " beside the average customer; a high number says that the rule finds those who leave.",
+                className="panel-reading",
+            ),
+            html.Div(cards, className="actions"),
+            html.P(f"For nobody at this snapshot: {nobody}.", className="kpi-note") if nobody else None,
+        ],
+        open=not selection.rule and not selection.conditions,
+        className="panel fold",
+    )
+
+
+def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> Component:
+    currency = request.run.currency
+    lift = audience["churn_lift_ratio"]
+    backtest = (
+        "no earlier audience has matured"
+        if formats.is_missing(lift)
+        else f"stopped {formats.decimal(lift, 1)} times as often as average,"
+        f" of {formats.integer(audience['matured_customer_count'])}"
+    )
+    facts = [
+        ("Customers", formats.integer(audience["customer_count"])),
+        ("At stake", formats.compact_money(audience["revenue_at_stake_amount"], currency)),
+        ("Confidence", formats.decimal(audience["mean_confidence"])),
+    ]
+    is_chosen = audience["action_rule"] == selection.rule
+    card: Component = dcc.Link(
+        [
+            html.Strong(("✓ " if is_chosen else "") + audience["action"], className="action-name"),
+            html.Span(f"For {audience['rule_condition']}", className="kpi-note"),
+            html.Span(
+                [html.Span([html.B(value), f" {name.lower()}"]) for name, value in facts], className="action-facts"
+            ),
+            html.Span(f"Backtest: {backtest}", className="kpi-note"),
+        ],
+        href=_link(request, Selection(rule=audience["action_rule"], columns=selection.columns)),
+        className=f"action{' action-chosen' if is_chosen else ''}",
+    )
+    return card
+
+
+def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFrame) -> Component:
+    """What is filtered by, each with a link that takes it away; and the fields to add more."""
+    chips = [
+        _chip(
+            request, _condition_text(request, condition), replace(selection, conditions=_without(selection, condition))
+        )
+        for condition in selection.conditions
+    ]
+    if selection.rule:
+        named = dict(zip(audiences["action_rule"], audiences["action"], strict=True))
+        action = named.get(selection.rule, selection.rule)
+        chips.insert(0, _chip(request, f"Action: {action}", replace(selection, rule="")))
+    nothing = html.Span("No filter: everyone is in.", className="kpi-note")
+    return panel(
+        html.Div(chips or nothing, className="chips", id="audience-chips"), _fields(selection), title="Who is in"
+    )
+
+
+def _fields(selection: Selection) -> Component:
+    """Where a filter is added, and how many customers with which columns are chosen."""
+    return html.Div(
+        [
+            dmc.Select(
+                id=FILTER_COLUMN,
+                label="Filter by",
+                data=_column_choices(),
+                value="churn_probability",
+                searchable=True,
+                allowDeselect=False,
+                w=220,
+            ),
+            dmc.Select(
+                id=FILTER_OP,
+                label="Condition",
+                data=[{"value": op, "label": text} for op, text in OPS.items()],
+                value="ge",
+                allowDeselect=False,
+                w=120,
+            ),
+            dmc.Autocomplete(id=FILTER_VALUE, label="Value", placeholder="0.5", data=[], w=160),
+            dmc.Button("Add filter", id=FILTER_ADD, n_clicks=0, variant="light"),
+            html.Span(className="fill"),
+            dmc.NumberInput(
+                id=TOP_CHOICE,
+                label="Top %",
+                value=float(selection.top),
+                min=0.01,
+                max=100,
+                debounce=True,
+                w=110,
+            ),
+            dmc.NumberInput(
+                id=FIRST_CHOICE,
+                label="No more than",
+                value=selection.first if selection.first is not None else "",
+                placeholder="all",
+                min=1,
+                max=999_999_999,
+                allowDecimal=False,
+                debounce=True,
+                w=120,
+            ),
+            dmc.MultiSelect(
+                id=COLUMNS_CHOICE,
+                label="Columns",
+                data=_column_choices(),
+                value=list(selection.columns),
+                searchable=True,
+                debounce=True,
+                hidePickedOptions=True,
+                className="columns-choice",
+            ),
+        ],
+        className="fields",
+    )
+
+
+def _column_choices() -> list[dict[str, str]]:
+    return [{"value": name, "label": label(name)} for name in sorted(COLUMN_NAMES, key=label)]
+
+
+def _without(selection: Selection, condition: Condition) -> tuple[Condition, ...]:
+    return tuple(other for other in selection.conditions if other is not condition)
+
+
+def _chip(request: PageRequest, text: str, rest: Selection) -> Component:
+    link: Component = dcc.Link(
+        [text, html.Span("\u00d7", className="chip-cross")],
+        href=_link(request, rest),
+        className="chip",
+        title=f"Take away: {text}",
+    )
+    return link
+
+
+def _condition_text(request: PageRequest, condition: Condition) -> str:
+    values = [
+        formats.column_value(condition.column, value, request.run.currency)
+        if is_number(condition.column)
+        else str(value)
+        for value in condition.values
+    ]
+    return f"{label(condition.column)} {OPS[condition.op]} {' or '.join(values)}"
+
+
+def _customers(request: PageRequest, selection: Selection, totals: queries.AudienceTotals, everyone: int) -> Component:
+    currency = request.run.currency
+    share = totals.customer_count / everyone if everyone else 0.0
+    figures = [
+        ("at stake", formats.compact_money(totals.revenue_at_stake_amount, currency)),
+        (f"expected in {request.run.horizon_days} days", formats.compact_money(totals.expected_spend, currency)),
+        ("mean churn probability", formats.percent(totals.mean_churn_probability)),
+        ("mean confidence", formats.decimal(totals.mean_confidence)),
+    ]
+    summary = html.Div(
+        [
+            html.Span(
+                [
+                    html.B(formats.integer(totals.customer_count), id="audience-count"),
+                    f" of {formats.integer(everyone)} customers ({formats.percent(share)})",
+                ]
+            ),
+            *[html.Span([html.B(value), f" {name}"]) for name, value in figures],
+        ],
+        className="audience-summary",
+        role="status",
+    )
+    query = urlencode([("as_of", request.as_of.isoformat()), *selection.parameters])
+    exports = html.Div(
+        [
+            html.A(
+                f"Export {kind.upper() if kind == 'csv' else 'Parquet'}",
+                href=f"/export/audience.{kind}?{query}",
+                className="button",
+            )
+            for kind in ("csv", "parquet")
+        ],
+        className="exports",
+    )
+    content = _grid(request, selection) if totals.customer_count else html.P("Nobody is left: take a filter away.")
+    return panel(
+        html.Div([summary, exports], className="audience-head"),
+        content,
+        title="Customers",
+        reading="Click a heading to sort, a customer to see why. Top % and no more than count in this order. An export"
+        " holds exactly these rows and columns.",
+    )
+
+
+def _grid(request: PageRequest, selection: Selection) -> Component:
+    grid: Component = dag.AgGrid(
+        id=GRID,
+        rowModelType="infinite",
+        columnDefs=[_column(name, selection) for name in selection.columns],
+        defaultColDef={
+            "sortable": True,
+            "sortingOrder": ["desc", "asc"],
+            "filter": False,
+            "resizable": True,
+            "cellDataType": False,
+            "minWidth": 90,
+            "wrapHeaderText": True,
+        },
+        dashGridOptions={
+            **GRID_OPTIONS,
+            "cacheBlockSize": BLOCK_ROWS,
+            "maxBlocksInCache": 20,
+            "blockLoadDebounceMillis": 80,
+            "headerHeight": 52,
+            "suppressMultiSort": True,
+            "ensureDomOrder": True,
+        },
+        style={"height": "560px"},
+    )
+    # Another selection is another grid, which asks for its rows anew; another order is the same grid.
+    return html.Div(
+        grid, key=urlencode([("as_of", request.as_of.isoformat()), *replace(selection, sort=("", "")).parameters])
+    )
+
+
+def _column(name: str, selection: Selection) -> dict[str, Any]:
+    column, direction = selection.sort
+    definition = {
+        "field": name,
+        "headerName": label(name),
+        "headerTooltip": description(name),
+        "tooltipField": name,
+        "width": _WIDE_COLUMNS.get(name, 130),
+        "sort": direction if name == column else None,
+    }
+    if is_number(name):
+        definition["type"] = "rightAligned"
+    if name == "customer_id":
+        definition |= {"pinned": "left", "cellRenderer": "CustomerLink"}
+    return definition
+
+
+def written(row: dict[str, Any], currency: str | None) -> dict[str, str]:
+    """A row of the grid as people read it."""
+    return {name: _written(name, value, currency) for name, value in row.items()}
+
+
+def _written(name: str, value: Any, currency: str | None) -> str:
+    if name == "customer_id":
+        return str(value)
+    if formats.is_missing(value):
+        return formats.NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, date):
+        return value.isoformat()
+    return formats.column_value(name, value, currency) if is_number(name) else str(value)
+
+
+def _views() -> Component:
+    """Selections kept under a name, in this browser."""
+    return html.Div(
+        [
+            dmc.Select(id=VIEW_CHOICE, placeholder="Saved views", data=[], w=170, **labelled("Saved views")),
+            dmc.TextInput(id=VIEW_NAME, placeholder="Name of this view", w=170, **labelled("Name of this view")),
+            dmc.Button("Save", id=VIEW_SAVE, n_clicks=0, variant="light"),
+            dmc.Button("Delete", id=VIEW_DELETE, n_clicks=0, variant="subtle"),
+        ],
+        className="views",
+    )

@@ -1,0 +1,88 @@
+"""What the Audience page asks of the published file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from genome_pipeline.dashboard.pages.audience.selection import Selection
+
+
+def audiences(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """One row per rule of the playbook: whom it picked, and what became of those it picked before."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of) FROM action_audiences_history WHERE as_of = ? ORDER BY rule_position", [as_of]
+    ).df()
+
+
+@dataclass(frozen=True)
+class AudienceTotals:
+    """A selection in numbers.
+
+    ``matching_count`` fulfil its conditions; the rest is of the ``customer_count`` of them within its top percent.
+    Sums and means leave out customers without a value, and are null where nobody has one.
+    """
+
+    matching_count: int
+    customer_count: int
+    revenue_at_stake_amount: float | None
+    expected_spend: float | None
+    mean_churn_probability: float | None
+    mean_confidence: float | None
+
+
+def audience_size(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> tuple[int, int]:
+    """How many customers fulfil the conditions, and how many of these are within the top percent."""
+    condition, values = selection.where(as_of)
+    matching = connection.execute(f"SELECT count(*) FROM customer_genome_history WHERE {condition}", values)
+    count = int(matching.fetchall()[0][0])
+    return count, selection.size(count)
+
+
+def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> AudienceTotals:
+    """The selection in numbers."""
+    matching, size = audience_size(connection, as_of, selection)
+    condition, values = selection.where(as_of)
+    # Only a part of them has to be put in order to be told apart.
+    part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
+    row = connection.execute(
+        f"""
+        SELECT sum(revenue_at_stake_amount), sum(expected_spend), avg(churn_probability), avg(confidence)
+        FROM (SELECT * FROM customer_genome_history WHERE {condition} {part})
+        """,
+        values,
+    ).fetchall()[0]
+    return AudienceTotals(matching, size, *row)
+
+
+def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:
+    """The customers of a selection from the one at ``first`` on, up to ``size`` from its start: SQL, and its values."""
+    condition, values = selection.where(as_of)
+    return (
+        f"SELECT {', '.join(selection.columns)} FROM customer_genome_history WHERE {condition}"
+        f" ORDER BY {selection.order} LIMIT ? OFFSET ?",
+        [*values, max(size - first, 0), first],
+    )
+
+
+def audience_rows(
+    connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection, first: int, last: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The selection's customers from ``first`` to before ``last``, and the number of all."""
+    _, size = audience_size(connection, as_of, selection)
+    found = connection.execute(*audience_query(as_of, selection, min(size, last), first)).fetchall()
+    return [dict(zip(selection.columns, row, strict=True)) for row in found], size
+
+
+def column_values(connection: duckdb.DuckDBPyConnection, as_of: date, column: str, limit: int = 50) -> list[str]:
+    """The most frequent values of a text column at the snapshot. ``column`` is one of the contract's."""
+    rows = connection.execute(
+        f"SELECT {column} FROM customer_genome_history WHERE as_of = ? AND {column} IS NOT NULL GROUP BY {column}"
+        f" ORDER BY count(*) DESC, {column} LIMIT ?",
+        [as_of, limit],
+    ).fetchall()
+    return [str(row[0]) for row in rows]

@@ -1,0 +1,1 @@
+"""Confidence: how sure the predictions are, and whether they have earned it."""

@@ -1,0 +1,1 @@
+"""Customer: who is this."""

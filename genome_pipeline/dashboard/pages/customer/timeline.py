@@ -1,0 +1,142 @@
+"""A customer's purchases over time, and when the next is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from genome_pipeline.dashboard.kit.chart import Chart
+from genome_pipeline.dashboard.kit.drawing import period_axis
+from genome_pipeline.dashboard.kit.formats import (
+    currency_prefix,
+    day,
+    is_missing,
+)
+from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
+
+
+@dataclass(frozen=True)
+class NextOrder:
+    """When a customer's next order is due by their own rhythm: the last one, and the mean gap after it.
+
+    ``earliest`` and ``latest`` are a standard deviation of the gaps around it.
+    """
+
+    expected: date
+    earliest: date
+    latest: date
+
+    @classmethod
+    def of(cls, genome: pd.Series) -> NextOrder | None:
+        """By a row of ``customer_genome``; None for a customer who has bought on one day only."""
+        gap, deviation = genome["order_gap_mean_days"], genome["order_gap_std_days"]
+        if is_missing(gap):
+            return None
+        spread = 0.0 if is_missing(deviation) else deviation
+        last = genome["last_order_date"]
+        days = [last + timedelta(days=round(days)) for days in (gap, max(gap - spread, 0.0), gap + spread)]
+        return cls(*[pd.Timestamp(moment).date() for moment in days])
+
+
+def activity_timeline(
+    activity: pd.DataFrame,
+    currency: str | None,
+    period: str,
+    as_of: date,
+    next_order: NextOrder | None,
+    *,
+    theme: Theme = LIGHT,
+) -> Chart:
+    """A customer's purchases period by period, silent periods included, and when the next one is due."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
+    figure.update_layout(template=theme.template)
+    prefix = currency_prefix(currency)
+    _add_amounts(figure, activity, prefix, theme)
+    figure.add_bar(
+        x=activity["period_start_date"],
+        y=activity["purchase_day_count"],
+        name="Purchase days",
+        marker={"color": theme.accent},
+        hovertemplate="%{x|%-d %b %Y}<br>%{y} purchase days<extra></extra>",
+        row=2,
+        col=1,
+    )
+    if next_order is not None:
+        _add_next_order(figure, next_order, theme)
+    snapshot = {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": as_of,
+        "x1": as_of,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": theme.muted, "dash": "dot", "width": 1.5},
+    }
+    figure.update_layout(barmode="relative", bargap=0.2, shapes=[snapshot])
+    period_axis(figure, activity["period_start_date"])
+    figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
+    figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
+    return Chart(
+        f"Purchases by {period}, and when the next is due",
+        "Above: purchases and returns. Below: days with a purchase; gaps are silent periods. Diamond: the last purchase"
+        " and the customer's mean gap, give or take a standard deviation. Dotted: the snapshot.",
+        320,
+        figure,
+    )
+
+
+def _add_amounts(figure: go.Figure, activity: pd.DataFrame, prefix: str, theme: Theme) -> None:
+    """Purchases, and below zero what was returned, where anything was."""
+    figure.add_bar(
+        x=activity["period_start_date"],
+        y=activity["gross_amount"],
+        name="Purchases",
+        marker={"color": theme.model},
+        hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.2f}}<extra>Purchases</extra>",
+        row=1,
+        col=1,
+    )
+    if (activity["return_amount"] > 0).any():
+        figure.add_bar(
+            x=activity["period_start_date"],
+            y=-activity["return_amount"],
+            name="Returns",
+            marker={
+                "color": theme.warning,
+                "pattern": {"shape": "/", "fillmode": "overlay", "fgcolor": theme.surface, "size": 6},
+            },
+            hovertemplate=f"%{{x|%-d %b %Y}}<br>{prefix}%{{y:,.2f}}<extra>Returns</extra>",
+            row=1,
+            col=1,
+        )
+
+
+def _add_next_order(figure: go.Figure, next_order: NextOrder, theme: Theme) -> None:
+    """The day it is due, and the days around it."""
+    figure.add_scatter(
+        x=[next_order.earliest, next_order.latest],
+        y=[0, 0],
+        mode="lines",
+        line={"color": theme.warning, "width": 5},
+        showlegend=False,
+        hoverinfo="skip",
+        row=2,
+        col=1,
+    )
+    figure.add_scatter(
+        x=[next_order.expected],
+        y=[0],
+        name="Next order due",
+        mode="markers",
+        marker={"color": theme.warning, "symbol": "diamond", "size": 12},
+        cliponaxis=False,
+        hovertemplate=f"due {day(next_order.expected)}<br>{day(next_order.earliest)} to {day(next_order.latest)}"
+        "<extra></extra>",
+        row=2,
+        col=1,
+    )

@@ -1,0 +1,1 @@
+"""Data quality: can the input be trusted."""

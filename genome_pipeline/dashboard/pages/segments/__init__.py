@@ -1,0 +1,1 @@
+"""Segments: how customers group, and where they move."""

@@ -1,0 +1,1 @@
+"""Similar: who resembles whom."""

@@ -1,0 +1,1 @@
+"""Value: who brings the value, and whether that was foreseen."""

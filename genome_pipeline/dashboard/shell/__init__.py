@@ -1,0 +1,1 @@
+"""What stays in place while pages change."""
