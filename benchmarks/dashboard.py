@@ -29,7 +29,8 @@ from urllib.parse import urlencode
 
 import duckdb
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.dashboard.app import PAGES
 from genome_pipeline.dashboard.queries import FINGERPRINT_GENES

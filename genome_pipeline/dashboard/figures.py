@@ -14,7 +14,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard.customer_map import Axis, CustomerMap
 from genome_pipeline.dashboard.drawing import (
     add_band,

@@ -17,7 +17,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
-from genome_pipeline.contracts.columns import COLUMNS, MONEY
+from genome_pipeline.contracts.column import MONEY
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import TABLES
 
 COLUMN_NAMES = tuple(name for name in TABLES["customer_genome"].columns if name != "as_of")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kstwobign
 
-from genome_pipeline.contracts.tables import CLOCK_GENES, CUMULATIVE_GENES, GENES
+from genome_pipeline.contracts.genes import CLOCK_GENES, CUMULATIVE_GENES, GENES
 from genome_pipeline.models.genes import FloatArray, numbers
 
 FALSE_ALARM_RATE = 0.001

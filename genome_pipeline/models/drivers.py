@@ -24,8 +24,10 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.contracts.tables import GENES, TABLES
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import by_customer, numbers
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from genome_pipeline.contracts.tables import CUMULATIVE_GENES, GENES, TABLES
+from genome_pipeline.contracts.genes import CUMULATIVE_GENES, GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.drift import comparable_genes
 from genome_pipeline_tests.logs import engine
 from genome_pipeline_tests.models.populations import customers

@@ -6,7 +6,8 @@ import pytest
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.dictionary import as_markdown, data_dictionary
-from genome_pipeline.contracts.tables import GENES, TABLES, Table
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"

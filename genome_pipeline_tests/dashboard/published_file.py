@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
-from genome_pipeline.contracts.tables import GENES, RAW_COLUMNS, TABLES
+from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES

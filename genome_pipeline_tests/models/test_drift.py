@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from genome_pipeline.contracts.tables import CLOCK_GENES, GENES
+from genome_pipeline.contracts.genes import CLOCK_GENES, GENES
 from genome_pipeline.models.drift import gene_drift, population_stability_index
 
 NAN = float("nan")

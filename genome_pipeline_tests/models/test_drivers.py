@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from genome_pipeline.contracts.tables import NULLABLE_GENES, TABLES
+from genome_pipeline.contracts.genes import NULLABLE_GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models import drivers
 from genome_pipeline.models.drivers import (
     PURCHASE_RATE,

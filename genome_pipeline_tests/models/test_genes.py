@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.genes import CLIP, SCALED_GENES, GeneScaler, numbers
 from genome_pipeline_tests.models.populations import customers, shop
 

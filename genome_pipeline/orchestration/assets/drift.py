@@ -9,7 +9,8 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.tables import CUMULATIVE_GENES, GENES, TABLES
+from genome_pipeline.contracts.genes import CUMULATIVE_GENES, GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models import drift
 from genome_pipeline.orchestration.assets.frames import matured_dates, was_written
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
