@@ -27,8 +27,8 @@ class Table:
     """One table of the flow.
 
     ``slice_by`` is the column whose values are replaced together (a partition); ``None`` means the whole
-    table is one slice. ``key`` identifies a row. ``nullable`` columns may be null, all others may not.
-    Tables ``is_made_at_publishing`` stand in the published file only.
+    table is one slice. ``key`` identifies a row. ``never_null`` are columns that the dictionary lets be null, but not
+    here. Tables ``is_made_at_publishing`` stand in the published file only.
     """
 
     name: str
@@ -38,21 +38,28 @@ class Table:
     columns: tuple[str, ...]
     key: tuple[str, ...]
     slice_by: str | None
-    nullable: frozenset[str] = frozenset()
+    never_null: tuple[str, ...] = ()
     is_published: bool = False
     is_made_at_publishing: bool = False
     references: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = [name for name in (*self.columns, *self.key, *self.nullable) if name not in COLUMNS]
-        stray = [name for name in (*self.key, *self.nullable) if name not in self.columns]
+        unknown = [name for name in (*self.columns, *self.key, *self.never_null) if name not in COLUMNS]
+        stray = [name for name in (*self.key, *self.never_null) if name not in self.columns]
         if unknown or stray or (self.slice_by and self.slice_by not in self.columns):
             raise ValueError(f"table {self.name}: undeclared columns {unknown}, not in the table {stray}")
+        if needless := [name for name in self.never_null if not COLUMNS[name].is_nullable]:
+            raise ValueError(f"table {self.name}: {needless} are null nowhere, so that never_null need not name them")
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:
         """The columns in order."""
         return tuple(COLUMNS[name] for name in self.columns)
+
+    @cached_property
+    def nullable(self) -> frozenset[str]:
+        """The columns that may be null; all others may not."""
+        return frozenset(column.name for column in self.fields if column.is_nullable) - {*self.never_null}
 
     @property
     def is_snapshot(self) -> bool:

@@ -60,6 +60,17 @@ def test_an_undeclared_column_is_refused() -> None:
         Table("t", "g", "row", "A table.", ("as_of", "nonsense"), ("as_of",), "as_of")
 
 
+def test_what_may_be_null_is_said_of_the_column_and_a_table_may_except_it() -> None:
+    columns = ("as_of", "country")
+    assert Table("t", "g", "row", "A table.", columns, ("as_of",), "as_of").nullable == {"country"}
+    assert Table("t", "g", "row", "A table.", columns, ("as_of",), "as_of", ("country",)).nullable == frozenset()
+
+
+def test_an_exception_that_excepts_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['as_of'\] are null nowhere"):
+        Table("t", "g", "row", "A table.", ("as_of",), ("as_of",), "as_of", ("as_of",))
+
+
 def test_the_dictionary_covers_every_published_column() -> None:
     rows = data_dictionary()
     expected = sum(len(table.columns) for table in TABLES.values() if table.is_published)

@@ -26,7 +26,6 @@ TABLES = (
         ("as_of", "customer_id", "action", "action_rule", "action_reason", "is_for_review", *STAKE),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset(STAKE),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),
@@ -52,7 +51,6 @@ TABLES = (
         ),
         ("as_of", "action_rule"),
         "as_of",
-        frozenset({"revenue_at_stake_amount", "mean_confidence", *_BACKTEST}),
         is_published=True,
     ),
 )

@@ -31,7 +31,6 @@ TABLES = (
         ("source_file", "content_hash", "row_count"),
         ("source_file",),
         None,
-        frozenset({"content_hash"}),
     ),
     Table(
         "warehouse_identity",
@@ -59,7 +58,7 @@ TABLES = (
         ),
         ("run_id", "as_of"),
         None,
-        frozenset({"published_schema_version", "forced_past"}),
+        never_null=("parameters",),
         is_published=True,
     ),
     Table(
@@ -70,7 +69,6 @@ TABLES = (
         ("table_name", "column_name", "column_type", "unit", "minimum", "maximum", "grain", "description"),
         ("table_name", "column_name"),
         None,
-        frozenset({"unit", "minimum", "maximum"}),
         is_published=True,
         is_made_at_publishing=True,
     ),

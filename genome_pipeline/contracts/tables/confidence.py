@@ -17,7 +17,6 @@ TABLES = (
         ("as_of", "customer_id", *CONFIDENCE, "confidence_band", "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*CONFIDENCE, "confidence_band", "abstain_reason"}),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),

@@ -33,7 +33,6 @@ TABLES = (
         ),
         ("as_of", "baseline", "gene"),
         "as_of",
-        frozenset({"median", "baseline_median", "mean", "baseline_mean", "has_drifted", "unjudged_reason"}),
         is_published=True,
     ),
 )

@@ -25,7 +25,6 @@ TABLES = (
         ),
         ("as_of", "customer_id", "prediction", "driver_rank"),
         "as_of",
-        frozenset({"contribution_change"}),
         is_published=True,
         references=(Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUSTOMER),),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.genes import GENES, NULLABLE_GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.contracts.table import Reference, Table
 
 _ACTIVITY = (
@@ -39,21 +39,7 @@ TABLES = (
         ("period_start_date", "customer_id", *_ACTIVITY),
         ("period_start_date", "customer_id"),
         "period_start_date",
-        frozenset(
-            {
-                "first_order_date",
-                "last_order_date",
-                "order_product_count",
-                "item_count",
-                "categories",
-                "gross_amount",
-                "return_amount",
-                "first_day_amount",
-                "squared_order_amount_sum",
-                "last_gap_days",
-                "country",
-            }
-        ),
+        never_null=("period_start_date",),
         is_published=True,
         references=(
             Reference(
@@ -73,7 +59,7 @@ TABLES = (
         ("as_of", "customer_id", "first_order_date", "last_order_date", "country", "recent_window_days", *GENES),
         ("as_of", "customer_id"),
         "as_of",
-        NULLABLE_GENES | {"country"},
+        never_null=("first_order_date", "last_order_date"),
         is_published=True,
     ),
 )

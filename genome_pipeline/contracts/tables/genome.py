@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.genes import GENES, NULLABLE_GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.contracts.table import Table
 from genome_pipeline.contracts.tables.actions import STAKE
 from genome_pipeline.contracts.tables.confidence import CONFIDENCE
 from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
 from genome_pipeline.contracts.tables.risk import CHURN
-from genome_pipeline.contracts.tables.segments import SECOND_SEGMENT, SEGMENT
+from genome_pipeline.contracts.tables.segments import SEGMENT
 from genome_pipeline.contracts.tables.similarity import NEIGHBOR_ESTIMATES
 from genome_pipeline.contracts.tables.value import IF_RETAINED, NAIVE_VALUE, ORDERS, SPEND
 
@@ -48,29 +48,7 @@ TABLES = (
         ),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset(
-            {
-                *SECOND_SEGMENT,
-                "previous_segment_id",
-                "has_moved",
-                *ORDERS,
-                *SPEND,
-                *IF_RETAINED,
-                "naive_expected_spend",
-                *CHURN,
-                "p_alive",
-                "risk_band",
-                "naive_churn_probability",
-                "value_abstain_reason",
-                "risk_abstain_reason",
-                *NEIGHBOR_ESTIMATES,
-                *CONFIDENCE,
-                "confidence_band",
-                *STAKE,
-                "country",
-            }
-        )
-        | NULLABLE_GENES,
+        never_null=("first_order_date", "last_order_date"),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),

@@ -35,7 +35,6 @@ TABLES = (
         ),
         ("source_file",),
         "source_file",
-        frozenset({"content_hash", "copy_of_source_file"}),
         is_published=True,
     ),
     Table(
@@ -46,7 +45,6 @@ TABLES = (
         ("period_start_date", "changed_at"),
         ("period_start_date",),
         "period_start_date",
-        frozenset({"period_start_date"}),
     ),
     Table(
         "raw_transactions",
@@ -56,6 +54,5 @@ TABLES = (
         ("source_file", "source_row", "ingested_at", *RAW_COLUMNS),
         ("source_file", "source_row"),
         "source_file",
-        frozenset(RAW_COLUMNS),
     ),
 )

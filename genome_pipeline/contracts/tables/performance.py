@@ -32,7 +32,6 @@ TABLES = (
         ),
         ("as_of", "customer_id"),
         "matured_as_of",
-        frozenset({"actual_spend", *_PREDICTIONS, *CONFIDENCE}) - {"naive_expected_orders"},
         is_published=True,
         references=(Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUSTOMER),),
     ),
@@ -54,7 +53,6 @@ TABLES = (
         ),
         ("as_of", "target", "predictor", "slice_name", "slice_value", "metric"),
         "matured_as_of",
-        frozenset({"metric_value"}),
         is_published=True,
     ),
 )

@@ -22,7 +22,6 @@ TABLES = (
         ),
         ("run_id", "table_name", "check_name", "period_start_date"),
         None,
-        frozenset({"period_start_date"}),
         is_published=True,
     ),
 )

@@ -19,7 +19,6 @@ TABLES = (
         (*MODEL, "brier_score", "log_loss", "auc", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
-        frozenset({"selection_as_of", "brier_score", "log_loss", "auc", "parameters", "artifact_file"}),
         is_published=True,
     ),
     Table(
@@ -30,7 +29,6 @@ TABLES = (
         ("as_of", "customer_id", *CHURN, "p_alive", "risk_band", "naive_churn_probability", "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*CHURN, "p_alive", "risk_band", "naive_churn_probability", "abstain_reason"}),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),

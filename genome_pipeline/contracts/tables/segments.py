@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
-from genome_pipeline.contracts.genes import NULLABLE_GENES
 from genome_pipeline.contracts.table import Reference, Table
 from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
 
-SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
+_SECOND_SEGMENT = ("second_segment_id", "second_segment_name", "second_membership_probability")
 
 SEGMENT = (
     "segment_id",
     "segment_name",
     "membership_probability",
-    *SECOND_SEGMENT,
+    *_SECOND_SEGMENT,
     "previous_segment_id",
     "has_moved",
 )
@@ -43,7 +42,6 @@ TABLES = (
         ),
         ("as_of", "candidate"),
         "as_of",
-        frozenset({"silhouette_score", "stability_score", "smallest_jaccard_score", "artifact_file"}),
         is_published=True,
     ),
     Table(
@@ -63,7 +61,6 @@ TABLES = (
         ),
         ("as_of", "event", "segment_id"),
         "as_of",
-        frozenset({"previous_segment_name", "related_segment_id", "related_segment_name"}),
         is_published=True,
     ),
     Table(
@@ -75,7 +72,6 @@ TABLES = (
         ("as_of", "customer_id", *SEGMENT),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*SECOND_SEGMENT, "previous_segment_id", "has_moved"}),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),
@@ -103,17 +99,6 @@ TABLES = (
         ),
         ("as_of", "segment_id"),
         "as_of",
-        frozenset(
-            {
-                "jaccard_score",
-                "recent_spend_amount",
-                "spend_share",
-                "expected_spend_amount",
-                "mean_churn_probability",
-                "mean_confidence_score",
-                *(name for name in _PROFILE if name.endswith(tuple(NULLABLE_GENES))),
-            }
-        ),
         is_published=True,
         references=(
             Reference("customer_segments", ("as_of", "segment_id"), ("as_of", "segment_id"), is_complete=True),
@@ -137,7 +122,6 @@ TABLES = (
         ),
         ("as_of", "from_segment_id", "to_segment_id"),
         "as_of",
-        frozenset({"recent_spend_amount", "net_spend_amount"}),
         is_published=True,
     ),
 )

@@ -19,6 +19,7 @@ TABLES = (
         ("as_of", "method", "customer_count", "gene_count", "recall_share", "parameters", "artifact_file"),
         ("as_of",),
         "as_of",
+        never_null=("parameters", "artifact_file"),
         is_published=True,
     ),
     Table(
@@ -44,7 +45,7 @@ TABLES = (
         ("as_of", "customer_id", "neighbor_as_of", *_NEIGHBOR, "actual_orders", "actual_spend", "has_churned"),
         ("as_of", "customer_id", "neighbor_rank"),
         "as_of",
-        frozenset({"actual_spend"}),
+        never_null=("neighbor_as_of",),
         is_published=True,
         references=(
             Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUSTOMER),
@@ -67,7 +68,6 @@ TABLES = (
         ),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({"neighbor_as_of", "mean_similarity", *NEIGHBOR_ESTIMATES, "abstain_reason"}),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),

@@ -28,7 +28,7 @@ TABLES = (
         ),
         ("source_file", "source_row"),
         "period_start_date",
-        frozenset({"product_id", "category", "country", "quantity", "unit_price", "amount"}),
+        never_null=("period_start_date",),
     ),
     Table(
         "quarantined_transactions",
@@ -38,7 +38,6 @@ TABLES = (
         ("period_start_date", "source_file", "source_row", "reasons", "line_amount", *RAW_COLUMNS),
         ("source_file", "source_row"),
         "period_start_date",
-        frozenset({"period_start_date", "line_amount", *RAW_COLUMNS}),
     ),
 )
 
@@ -51,7 +50,6 @@ MADE_AT_PUBLISHING = (
         ("period_start_date", "reason", "row_count", "amount_sum"),
         ("period_start_date", "reason"),
         "period_start_date",
-        frozenset({"period_start_date", "amount_sum"}),
         is_published=True,
         is_made_at_publishing=True,
     ),
@@ -63,7 +61,6 @@ MADE_AT_PUBLISHING = (
         ("reason", "source_file", "source_row", "period_start_date", "line_amount", *RAW_COLUMNS),
         ("reason", "source_file", "source_row"),
         None,
-        frozenset({"period_start_date", "line_amount", *RAW_COLUMNS}),
         is_published=True,
         is_made_at_publishing=True,
     ),

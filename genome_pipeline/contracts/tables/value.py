@@ -34,7 +34,6 @@ TABLES = (
         (*MODEL, "orders_mae", "spend_mae_amount", "parameters", "artifact_file"),
         ("as_of", "candidate"),
         "as_of",
-        frozenset({"selection_as_of", "orders_mae", "spend_mae_amount", "parameters", "artifact_file"}),
         is_published=True,
     ),
     Table(
@@ -45,7 +44,6 @@ TABLES = (
         ("as_of", "customer_id", *ORDERS, *SPEND, *IF_RETAINED, *NAIVE_VALUE, "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
-        frozenset({*ORDERS, *SPEND, *IF_RETAINED, "naive_expected_spend", "abstain_reason"}),
         is_published=True,
         references=(EVERY_CUSTOMER,),
     ),
