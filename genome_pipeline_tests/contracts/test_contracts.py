@@ -6,7 +6,6 @@ import pytest
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.dictionary import as_markdown, data_dictionary
-from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 
@@ -48,11 +47,6 @@ def test_the_ddl_makes_the_table(table: Table) -> None:
 def test_a_key_column_is_null_only_where_a_slice_is() -> None:
     for table in TABLES.values():
         assert set(table.key) & table.nullable <= {"period_start_date"}, table.name
-
-
-def test_genes_are_numbers_of_the_features() -> None:
-    assert set(GENES) <= set(TABLES["customer_features"].columns)
-    assert all(COLUMNS[gene].unit is not None for gene in GENES)
 
 
 def test_an_undeclared_column_is_refused() -> None:

@@ -19,12 +19,14 @@ from genome_pipeline.contracts.columns import (
     similarity,
     source,
 )
-from genome_pipeline.contracts.columns.segments import PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.columns.segments import SPREAD
+from genome_pipeline.contracts.genes import GENES
 
-__all__ = ["COLUMNS", "PROFILE_GENES", "SPREAD"]
+__all__ = ["COLUMNS", "SPREAD"]
 
 _DICTIONARY = (
     *source.COLUMNS,
+    *(gene.column for gene in GENES.values()),
     *activity.COLUMNS,
     *segments.COLUMNS,
     *predictions.COLUMNS,

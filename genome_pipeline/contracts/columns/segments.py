@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.column import Column, Unit, count, currency, flag, money, probability, score, share, text
-from genome_pipeline.contracts.genes import NULLABLE_GENES
+from dataclasses import replace
 
-PROFILE_GENES: tuple[tuple[str, Unit, float | None], ...] = (
-    ("spend_amount", Unit.CURRENCY, None),
-    ("average_order_value_amount", Unit.CURRENCY, 0),
-    ("frequency_count", Unit.COUNT, 0),
-    ("days_since_last_order", Unit.DAYS, 0),
-    ("t_days", Unit.DAYS, 0),
-    ("order_gap_mean_days", Unit.DAYS, 0),
-    ("momentum_share", Unit.SHARE, 0),
-)
-"""Genes that segments are described by: name, and unit and minimum of their medians and quartiles."""
+from genome_pipeline.contracts.column import Column, Unit, count, currency, flag, money, probability, score, share, text
+from genome_pipeline.contracts.genes import GENES, PROFILE_GENES, Gene
 
 SPREAD = {"first_quartile": "First quartile", "median": "Median", "third_quartile": "Third quartile"}
 
 
-def _spread(gene: str, unit: Unit, minimum: float | None) -> tuple[Column, ...]:
-    maximum = 1 if unit is Unit.SHARE else None
+def _spread(gene: Gene) -> tuple[Column, ...]:
+    of = gene.column
     return tuple(
-        Column(
-            f"{prefix}_{gene}",
-            "DOUBLE",
-            f"{words} of {gene}.",
-            unit,
-            minimum,
-            maximum,
-            is_nullable=gene in NULLABLE_GENES,
-        )
+        replace(of, name=f"{prefix}_{of.name}", type="DOUBLE", description=f"{words} of {of.name}.")
         for prefix, words in SPREAD.items()
     )
 
@@ -106,7 +89,7 @@ COLUMNS = (
     probability("mean_churn_probability", "Mean of churn_probability over the customers of the row.", is_nullable=True),
     score("mean_confidence_score", "Mean of confidence over the segment.", is_nullable=True),
     text("distinguishing_genes", "Genes in which the segment stands out most from all customers, with both medians."),
-    *(statistic for gene in PROFILE_GENES for statistic in _spread(*gene)),
+    *(statistic for gene in PROFILE_GENES for statistic in _spread(GENES[gene])),
     score(
         "silhouette_score", "Mean silhouette of a sample of customers: 1 well apart, 0 touching.", -1, is_nullable=True
     ),

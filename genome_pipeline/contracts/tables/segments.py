@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.columns import SPREAD
+from genome_pipeline.contracts.genes import PROFILE_GENES
 from genome_pipeline.contracts.table import Reference, Table
 from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
 
@@ -17,7 +18,7 @@ SEGMENT = (
     "has_moved",
 )
 
-_PROFILE = tuple(f"{statistic}_{gene}" for gene, *_ in PROFILE_GENES for statistic in SPREAD)
+_PROFILE = tuple(f"{statistic}_{gene}" for gene in PROFILE_GENES for statistic in SPREAD)
 
 
 TABLES = (

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.dashboard import figures, formats, queries
 from genome_pipeline.dashboard.components import (
     badge,
@@ -149,7 +150,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
             chart_panel(
                 figures.fingerprint(genes, genome["segment_name"], run.currency, theme=theme),
                 genes,
-                queries.FINGERPRINT_GENES,
+                FINGERPRINT_GENES,
             ),
             html.Div(
                 [

@@ -9,6 +9,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.dashboard import figures, formats, queries
 from genome_pipeline.dashboard.components import chart_panel, choice, columns_of, empty_state, page, panel, table
 from genome_pipeline.dashboard.customer_map import MAP_GENES, project
@@ -88,9 +89,9 @@ def layout(request: PageRequest) -> Component:
 
 
 def _spread(request: PageRequest, order: list[int]) -> Component:
-    gene = request.chosen("gene", queries.FINGERPRINT_GENES, "spend_amount")
+    gene = request.chosen("gene", FINGERPRINT_GENES, "spend_amount")
     spread = queries.gene_by_segment(request.connection, request.as_of, gene)
-    tools = choice("gene", "Gene", [(name, label(name)) for name in queries.FINGERPRINT_GENES], gene)
+    tools = choice("gene", "Gene", [(name, label(name)) for name in FINGERPRINT_GENES], gene)
     if spread.empty:
         return panel(
             tools,

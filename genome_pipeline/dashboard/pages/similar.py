@@ -10,6 +10,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.dashboard import figures, formats, queries
 from genome_pipeline.dashboard.components import chart_panel, labelled, notice, page, panel, table
 from genome_pipeline.dashboard.glossary import description, label
@@ -210,9 +211,7 @@ def _side_by_side(request: PageRequest, customer_ids: list[str]) -> list[Compone
             columns=_COMPARED,
             name="side-by-side",
         ),
-        chart_panel(
-            figures.compared_genes(genes, request.run.currency, theme=request.theme), genes, queries.FINGERPRINT_GENES
-        ),
+        chart_panel(figures.compared_genes(genes, request.run.currency, theme=request.theme), genes, FINGERPRINT_GENES),
     ]
 
 
