@@ -92,3 +92,6 @@ def _amount(gene: str, value: float) -> str:
     if pd.isna(value):
         return "none"
     return f"{value:,.2f}" if COLUMNS[gene].unit is Unit.CURRENCY else f"{value:,.4g}"
+
+
+CHECKS = (drift,)
