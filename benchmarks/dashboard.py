@@ -29,10 +29,11 @@ from urllib.parse import urlencode
 
 import duckdb
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.dashboard.app import PAGES
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
 
 RESULTS = Path(__file__).parent / "results" / "dashboard"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genome_pipeline.contracts.columns import AS_READ, Column
+from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS, View
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from genome_pipeline.contracts.columns import COLUMNS, Column, Unit
+from genome_pipeline.contracts.column import Column, Unit
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import TABLES
 
 WAIT_RULE = "wait"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypedDict
 
-from genome_pipeline.contracts.columns import AS_READ, Column
+from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.contracts.views import VIEWS
 

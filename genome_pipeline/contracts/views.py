@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genome_pipeline.contracts.columns import COLUMNS, Column
+from genome_pipeline.contracts.column import Column
+from genome_pipeline.contracts.columns import COLUMNS
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kstwobign
 
-from genome_pipeline.contracts.tables import CLOCK_GENES, CUMULATIVE_GENES, GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.genes import FloatArray, numbers
 
 FALSE_ALARM_RATE = 0.001
@@ -37,7 +37,7 @@ def gene_drift(
     drifted when its PSI is above ``warning_psi`` and the test significant at :data:`FALSE_ALARM_RATE`. Clock genes are
     measured but not judged, and none is where an ``unjudged_reason`` is given.
     """
-    significance = FALSE_ALARM_RATE / (len(GENES) - len(CLOCK_GENES))
+    significance = FALSE_ALARM_RATE / sum(not gene.is_clock for gene in GENES.values())
     sides = [(numbers(baseline[gene]), numbers(genes[gene])) for gene in GENES]
     statistics = np.array([_kolmogorov_smirnov(before, now) for before, now in sides])
     effective_size = len(genes) * len(baseline) / (len(genes) + len(baseline))
@@ -45,10 +45,10 @@ def gene_drift(
 
     def row(gene: str, before: FloatArray, now: FloatArray, statistic: float, p_value: float) -> dict[str, Any]:
         psi = population_stability_index(before, now)
-        reason = unjudged_reason or (_CLOCK_REASON if gene in CLOCK_GENES else None)
+        reason = unjudged_reason or (_CLOCK_REASON if GENES[gene].is_clock else None)
         return {
             "gene": gene,
-            "measure": "added" if gene in CUMULATIVE_GENES else "value",
+            "measure": "added" if GENES[gene].is_cumulative else "value",
             "psi": psi,
             "ks_statistic": statistic,
             "ks_p_value": p_value,

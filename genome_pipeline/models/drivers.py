@@ -24,8 +24,9 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
-from genome_pipeline.contracts.tables import GENES, TABLES
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import by_customer, numbers
 
 Floats = NDArray[np.float64]
@@ -61,59 +62,6 @@ BATCH_CUSTOMERS = 100_000
 """Customers whose rows are held in memory together."""
 
 _DRIVERS = np.array([*TERMS, AVERAGE, REST], dtype=object)
-_NO_AMOUNTS = "no amounts in the source"
-
-# In words: of a value, and of its absence. {s} is the ending of a plural; {window} is the length of the recent window
-# in days, {windows} that of it and the one before.
-_WORDS: dict[str, tuple[str, str]] = {
-    "order_count": ("{value} order{s} so far", ""),
-    "purchase_day_count": ("{value} purchase day{s} so far", ""),
-    "frequency_count": ("{value} repeat purchase day{s}", ""),
-    "active_period_count": ("bought in {value} period{s}", ""),
-    "active_period_share": ("bought in {value} of the periods since the first order", ""),
-    "recency_days": ("{value} day{s} from first to last order", ""),
-    "t_days": ("first order {value} day{s} ago", ""),
-    "days_since_last_order": ("last order {value} day{s} ago", ""),
-    "spend_amount": ("spent {value} so far", _NO_AMOUNTS),
-    "monetary_value_amount": ("{value} a repeat purchase day", "no repeat purchase day"),
-    "average_order_value_amount": ("{value} an order", _NO_AMOUNTS),
-    "order_value_std_amount": ("order amounts vary by {value}", "fewer than two orders so far"),
-    "items_per_order_count": ("{value} item{s} an order", "no quantities in the source"),
-    "products_per_order_count": ("{value} product{s} an order", "no products in the source"),
-    "category_count": ("categories bought so far: {value}", "no categories in the source"),
-    "order_gap_mean_days": ("{value} day{s} between orders", "days between orders unknown: one purchase day"),
-    "order_gap_std_days": (
-        "days between orders vary by {value}",
-        "spread of days between orders unknown: under three purchase days",
-    ),
-    "order_gap_cv_ratio": (
-        "days between orders vary by {value} times their mean",
-        "regularity unknown: under three purchase days",
-    ),
-    "overdue_ratio": ("{value} times the usual gap since the last order", "usual gap unknown: one purchase day"),
-    "weekend_share": ("{value} of purchase days at weekends", ""),
-    "recent_purchase_day_count": ("{value} purchase day{s} in the last {window} days", ""),
-    "previous_purchase_day_count": ("{value} purchase day{s} from {windows} to {window} days ago", ""),
-    "recent_spend_amount": ("spent {value} in the last {window} days", _NO_AMOUNTS),
-    "previous_spend_amount": ("spent {value} from {windows} to {window} days ago", _NO_AMOUNTS),
-    "momentum_share": (
-        "{value} of the last {windows} days' purchase days in the last {window}",
-        "no purchase day in the last {windows} days",
-    ),
-    "return_line_count": ("{value} line{s} returned", ""),
-    "return_amount": ("returned {value}", _NO_AMOUNTS),
-    "return_share": ("returned {value} of what was bought", _NO_AMOUNTS),
-    "last_gap_days": ("{value} day{s} between the last two purchase days", "one purchase day"),
-    "active_year_share": ("bought in {value} of the years since the first order", ""),
-    "year_ago_purchase_day_count": (
-        "{value} purchase day{s} in the {window} days that began a year ago",
-        "no customer then",
-    ),
-    "two_years_ago_purchase_day_count": (
-        "{value} purchase day{s} in the {window} days that began two years ago",
-        "no customer then",
-    ),
-}
 _AVERAGE_WORDS, _REST_WORDS = "the average customer", "everything else"
 
 
@@ -301,20 +249,20 @@ def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency
         return _describe_silence(features, rows)
     if term == PURCHASE_RATE:
         return _describe_rate(features, rows)
-    unit, type_ = COLUMNS[term].unit, COLUMNS[term].type
+    gene = GENES[term]
+    unit, type_ = gene.column.unit, gene.column.type
     digits = {Unit.CURRENCY: 2, Unit.SHARE: 2, Unit.RATIO: 1}.get(unit, 0) if unit else 0
     if unit is Unit.COUNT and type_ == "DOUBLE":
         digits = 1
     # Plus 0, as a rounded -0.001 would be shown as -0.00.
     values, position = np.unique(np.round(numbers(features[term])[rows], digits) + 0.0, return_inverse=True)
-    known, missing = _WORDS[term]
     window = int(features["recent_window_days"].iloc[0])
     texts = np.empty(values.size, dtype=object)
     for number, value in enumerate(values.tolist()):
         shown = f"{value:.0%}" if unit is Unit.SHARE else f"{value:,.{digits}f}"
         if unit is Unit.CURRENCY and currency:
             shown = f"{shown} {currency}"
-        text = missing if np.isnan(value) else known
+        text = gene.told_if_null if np.isnan(value) else gene.told
         texts[number] = text.format(value=shown, s="" if value == 1 else "s", window=window, windows=2 * window)
     return texts[position]
 

@@ -1,18 +1,17 @@
-"""The genes that segments and similarity are computed from, and their scaling to comparable numbers.
-
-A subset of :data:`genome_pipeline.contracts.tables.GENES`: one or two interpretable genes per block, leaving out
-those that say nearly the same (purchase days beside orders, items beside products per order).
-"""
+"""The genes that segments and similarity are computed from, and their scaling to comparable numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.genes import GENES, SEGMENTING_GENES, SIMILARITY_GENES
 
 FloatArray = NDArray[np.float64]
 
@@ -25,52 +24,28 @@ _NEGLIGIBLE = 1e-9  # a spread below this is rounding, not variation
 
 
 @dataclass(frozen=True)
-class Gene:
-    """One gene: its column, the block it belongs to, its name in plain words, and whether to take its logarithm.
+class ScaledGene:
+    """One gene as it is scaled: whether by its logarithm, and what it is counted in before.
 
-    ``unit`` is what it is counted in before the logarithm: differences well below it say little.
+    Differences well below the ``unit`` say little.
     """
 
     name: str
-    block: str
-    label: str
     is_skewed: bool
     unit: float = 1.0
 
 
-SCALED_GENES: tuple[Gene, ...] = (
-    Gene("order_count", "activity", "orders", True),
-    Gene("recent_purchase_day_count", "activity", "recent purchase days", True),
-    Gene("spend_amount", "spend", "total spend", True),
-    Gene("average_order_value_amount", "spend", "average order value", True),
-    Gene("t_days", "duration", "days since first order", True),
-    Gene("days_since_last_order", "duration", "days since last order", True),
-    Gene("products_per_order_count", "breadth", "products per order", True),
-    Gene("category_count", "breadth", "categories bought", True),
-    Gene("order_gap_mean_days", "rhythm", "order gap", True),
-    Gene("order_gap_cv_ratio", "rhythm", "irregularity of order gaps", True),
-    Gene("momentum_share", "momentum", "momentum", False),
-    Gene("return_share", "returns", "share returned", True),
+SCALED_GENES = tuple(ScaledGene(name, GENES[name].is_skewed) for name in SIMILARITY_GENES)
+"""The genes that similarity is computed from."""
+
+SEGMENT_GENES = tuple(
+    ScaledGene(name, GENES[name].is_skewed, _MONTH_DAYS if GENES[name].column.unit is Unit.DAYS else 1.0)
+    for name in SEGMENTING_GENES
 )
+"""The genes that segments are computed from. Days are taken in months: yesterday or last week is one."""
 
-SEGMENT_GENES: tuple[Gene, ...] = (
-    Gene("order_count", "activity", "orders", True),
-    Gene("spend_amount", "spend", "total spend", True),
-    Gene("average_order_value_amount", "spend", "average order value", True),
-    Gene("t_days", "duration", "days since first order", True, _MONTH_DAYS),
-    Gene("days_since_last_order", "duration", "days since last order", True, _MONTH_DAYS),
-    Gene("order_gap_mean_days", "rhythm", "order gap", True, _MONTH_DAYS),
-)
-"""Recency, frequency and monetary value (RFM), with the length of the history and its rhythm.
-
-What a customer did within one window of some weeks is left out: by chance alone it changes from month to month, and
-customers would change segment with it. Days are taken in months for the same reason: yesterday or last week is one.
-"""
-
-GENE_LABELS: dict[str, str] = {gene.name: gene.label for gene in SCALED_GENES}
+GENE_LABELS: dict[str, str] = {name: GENES[name].trait for name in SIMILARITY_GENES}
 """Plain words for each scaled gene."""
-
-_GENE_BY_NAME = {gene.name: gene for gene in SCALED_GENES}
 
 
 def numbers(column: pd.Series[Any]) -> FloatArray:
@@ -83,7 +58,7 @@ def by_customer(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("customer_id", ignore_index=True)
 
 
-def _unskewed(gene: Gene, values: FloatArray) -> FloatArray:
+def _unskewed(gene: ScaledGene, values: FloatArray) -> FloatArray:
     """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns).
 
     A value that is not finite is missing.
@@ -108,7 +83,7 @@ class GeneScaler:
     units: tuple[float, ...]
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, candidates: Sequence[Gene] = SCALED_GENES) -> GeneScaler:
+    def fit(cls, features: pd.DataFrame, candidates: Sequence[ScaledGene] = SCALED_GENES) -> GeneScaler:
         """Fit on ``customer_features`` of one snapshot.
 
         A gene which is null for everyone (a source without amounts or categories) is left out; without customers
@@ -144,7 +119,7 @@ class GeneScaler:
         Rounded to nine decimals, as processors differ in the last bits of a logarithm.
         """
         raw = [
-            _unskewed(replace(_GENE_BY_NAME[name], unit=unit), numbers(features[name]))
+            _unskewed(ScaledGene(name, GENES[name].is_skewed, unit), numbers(features[name]))
             for name, unit in zip(self.genes, self.units, strict=True)
         ]
         scaled: FloatArray = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)

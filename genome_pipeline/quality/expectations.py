@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from genome_pipeline.contracts.columns import Column
+from genome_pipeline.contracts.column import Column
 from genome_pipeline.contracts.tables import Reference, Table
 from genome_pipeline.sql import identifier, literal
 

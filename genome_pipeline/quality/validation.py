@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
-from genome_pipeline.contracts.columns import AS_READ, COLUMNS
+from genome_pipeline.contracts.column import AS_READ
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import Table
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of

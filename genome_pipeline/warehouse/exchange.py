@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.columns import Column
+from genome_pipeline.contracts.column import Column
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sql import literal
 

@@ -15,7 +15,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline import __version__
-from genome_pipeline.contracts.columns import Column
+from genome_pipeline.contracts.column import Column
 from genome_pipeline.contracts.dictionary import data_dictionary
 from genome_pipeline.contracts.published import PUBLISHED_VERSION, not_ours, version_in
 from genome_pipeline.contracts.rules import RULES

@@ -21,7 +21,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.columns import Column
+from genome_pipeline.contracts.column import Column
 from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.sources.buckets import file_system
 from genome_pipeline.warehouse.exchange import Exchange, Model, applied

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from genome_pipeline.contracts.tables import CUMULATIVE_GENES, GENES, TABLES
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.drift import comparable_genes
 from genome_pipeline_tests.logs import engine
 from genome_pipeline_tests.models.populations import customers
@@ -36,4 +37,4 @@ def test_of_a_running_total_what_was_added(genes: dict[str, list[float]]) -> Non
 
 def test_of_other_genes_the_value(genes: dict[str, list[float]]) -> None:
     assert genes["t_days"] == [60, 90, 5]
-    assert all(genes[gene] != [0, 0, 0] for gene in GENES if gene not in CUMULATIVE_GENES and "return" not in gene)
+    assert all(genes[gene] != [0, 0, 0] for gene in GENES if not GENES[gene].is_cumulative and "return" not in gene)

@@ -6,7 +6,7 @@ import pytest
 
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.dictionary import as_markdown, data_dictionary
-from genome_pipeline.contracts.tables import GENES, TABLES, Table
+from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.contracts.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,14 +49,20 @@ def test_a_key_column_is_null_only_where_a_slice_is() -> None:
         assert set(table.key) & table.nullable <= {"period_start_date"}, table.name
 
 
-def test_genes_are_numbers_of_the_features() -> None:
-    assert set(GENES) <= set(TABLES["customer_features"].columns)
-    assert all(COLUMNS[gene].unit is not None for gene in GENES)
-
-
 def test_an_undeclared_column_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         Table("t", "g", "row", "A table.", ("as_of", "nonsense"), ("as_of",), "as_of")
+
+
+def test_what_may_be_null_is_said_of_the_column_and_a_table_may_except_it() -> None:
+    columns = ("as_of", "country")
+    assert Table("t", "g", "row", "A table.", columns, ("as_of",), "as_of").nullable == {"country"}
+    assert Table("t", "g", "row", "A table.", columns, ("as_of",), "as_of", ("country",)).nullable == frozenset()
+
+
+def test_an_exception_that_excepts_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\['as_of'\] are null nowhere"):
+        Table("t", "g", "row", "A table.", ("as_of",), ("as_of",), "as_of", ("as_of",))
 
 
 def test_the_dictionary_covers_every_published_column() -> None:

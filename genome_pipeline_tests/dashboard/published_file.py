@@ -12,9 +12,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.contracts.columns import PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.columns import SPREAD
+from genome_pipeline.contracts.genes import GENES, PROFILE_GENES
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
-from genome_pipeline.contracts.tables import GENES, RAW_COLUMNS, TABLES
+from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
@@ -372,7 +373,7 @@ def _profiles(genome: pd.DataFrame) -> pd.DataFrame:
         mean_confidence_score=("confidence", "mean"),
         **{
             f"{statistic}_{gene}": (gene, lambda values, share=share: values.quantile(share))
-            for gene, *_ in PROFILE_GENES
+            for gene in PROFILE_GENES
             for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True)
         },
     ).reset_index()

@@ -7,7 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.pipelines import measure, shop_config, write_shop_log
 

@@ -14,7 +14,8 @@ import pandas.testing
 import pytest
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.models.genes import SCALED_GENES, GeneScaler
+from genome_pipeline.contracts.genes import GENES, SIMILARITY_GENES
+from genome_pipeline.models.genes import GeneScaler
 from genome_pipeline.models.similarity.index import NOTHING_MATURED, SimilarityIndex
 from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.models.snapshots import LabelledSnapshot
@@ -208,7 +209,7 @@ def test_an_index_with_cells_is_stored_with_what_it_was_built_from() -> None:
 
 
 def test_a_block_without_weight_does_not_count() -> None:
-    blocks = {gene.block for gene in SCALED_GENES}
+    blocks = {GENES[name].block for name in SIMILARITY_GENES}
     assert blocks == set(BlockWeights.model_fields)
     features = customers(["a", "b", "c", "d"], order_count=[1, 9, 9, 1], spend_amount=[10.0, 10.0, 900.0, 900.0])
     weights = dict.fromkeys(blocks, 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from genome_pipeline.contracts.columns import AS_READ, Column
+from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import Table
 
 BY_NAME = {

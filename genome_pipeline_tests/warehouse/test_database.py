@@ -189,7 +189,7 @@ def before(name: str) -> Table:
     """A table as it was before columns were added to it."""
     table = TABLES[name]
     columns = tuple(column for column in table.columns if column not in _ADDED)
-    return replace(table, columns=columns, nullable=table.nullable - _ADDED)
+    return replace(table, columns=columns)
 
 
 _NOT_NULL = {

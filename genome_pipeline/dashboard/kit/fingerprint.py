@@ -10,27 +10,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.published.versions import remembered
 
-FINGERPRINT_GENES = (
-    "frequency_count",
-    "active_period_share",
-    "t_days",
-    "days_since_last_order",
-    "overdue_ratio",
-    "order_gap_mean_days",
-    "order_gap_cv_ratio",
-    "momentum_share",
-    "spend_amount",
-    "recent_spend_amount",
-    "average_order_value_amount",
-    "items_per_order_count",
-    "products_per_order_count",
-    "category_count",
-    "weekend_share",
-    "return_share",
-)
-"""Genes that set customers apart, without those that say the same thing twice."""
 _QUANTILE_STEPS = 1_000
 
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pandas as pd
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
 
 NOTHING = "\u2013"
 MINUS = "\u2212"

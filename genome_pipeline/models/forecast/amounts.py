@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.drivers import TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean
 from genome_pipeline.models.genes import numbers

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.btyd.pareto_nbd import PARETO_PRIOR, ParetoNbd, fit_pareto_nbd
 from genome_pipeline.models.drivers import PURCHASE_RATE, SILENCE, TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability

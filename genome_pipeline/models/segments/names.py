@@ -11,36 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genome_pipeline.contracts.genes import GENES, QUALIFYING_GENES
 from genome_pipeline.models.genes import numbers
 
-_RANKED = {
-    "order_count": "orders",
-    "recent_purchase_day_count": "recent purchase days",
-    "spend_amount": "total spend",
-    "average_order_value_amount": "average order value",
-    "days_since_last_order": "days since last order",
-    "t_days": "days since first order",
-    "momentum_share": "momentum",
-    "return_share": "share returned",
-}
 _SHARES = {"one_time_share": "customers with one purchase day", "inactive_share": "customers without recent purchase"}
-
-_QUALIFIERS = {
-    "spend_amount": ("low spend", "high spend"),
-    "average_order_value_amount": ("small baskets", "big baskets"),
-    "order_count": ("few orders", "many orders"),
-    "days_since_last_order": ("bought recently", "long away"),
-    "t_days": ("short history", "long history"),
-    "momentum_share": ("slowing", "gaining"),
-}
-"""What tells two segments apart that one rule fits: a gene, in words for low and high; the preferred first."""
 
 _TELLING = 0.15
 """Distance from the typical percentile, 0.5, from which a gene is preferred for telling segments apart."""
 
 
 def _percentile(gene: str, facts: Mapping[str, float]) -> str:
-    return f"{_RANKED[gene]} above {facts[gene]:.0%} of customers on average"
+    return f"{GENES[gene].trait} above {facts[gene]:.0%} of customers on average"
 
 
 @dataclass(frozen=True)
@@ -108,6 +89,13 @@ NAMING_RULES: tuple[tuple[str, tuple[_Test, ...]], ...] = (
 The last two cover every profile, so that each segment meets at least one rule.
 """
 
+_RANKED = tuple(
+    gene
+    for gene in GENES
+    if gene in QUALIFYING_GENES or any(test.fact == gene for _, tests in NAMING_RULES for test in tests)
+)
+"""Genes whose percentiles the rules and qualifiers ask for."""
+
 EVERYONE = ("Everyone", "a single segment holds all customers")
 """Name and naming rule of a single segment."""
 
@@ -150,12 +138,12 @@ def _claims(facts: Mapping[str, float], previous_name: str | None) -> list[_Clai
             fired.append(_Claim(name, margin, "; ".join(test.text(facts) for test in tests)))
     first = fired[0].name
     tested = {name: {test.fact for test in tests} for name, tests in NAMING_RULES}
-    telling = sorted(_QUALIFIERS, key=lambda gene: abs(facts[gene] - 0.5) < _TELLING)
+    telling = sorted(QUALIFYING_GENES, key=lambda gene: abs(facts[gene] - 0.5) < _TELLING)
     for claim in tuple(fired):
         genes = [gene for gene in telling if gene not in tested[claim.name]]
         # Pairs make sure that every segment has more names to claim than there can be segments.
         for qualifiers in (*combinations(genes, 1), *combinations(genes, 2)):
-            words = ", ".join(_QUALIFIERS[gene][int(facts[gene] >= 0.5)] for gene in qualifiers)
+            words = ", ".join(GENES[gene].high if facts[gene] >= 0.5 else GENES[gene].low for gene in qualifiers)
             rule = f"{claim.rule}; told apart by {', '.join(_percentile(gene, facts) for gene in qualifiers)}"
             fired.append(_Claim(f"{claim.name}, {words}", max(abs(facts[gene] - 0.5) for gene in qualifiers), rule))
     is_kept = previous_rule == first or (previous_name == previous_rule and previous_rule not in _CATCH_ALL)

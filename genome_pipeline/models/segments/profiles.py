@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.contracts.columns import COLUMNS, PROFILE_GENES, SPREAD
+from genome_pipeline.contracts.columns import COLUMNS, SPREAD
+from genome_pipeline.contracts.genes import PROFILE_GENES
 from genome_pipeline.contracts.playbook import amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.genes import GENE_LABELS, by_customer, numbers
@@ -16,7 +17,7 @@ from genome_pipeline.models.segments.migrations import money_by
 USED_COLUMNS = frozenset(
     (
         *("segment_id", "recent_spend_amount", "expected_spend", "churn_probability", "confidence"),
-        *(gene for gene, *_ in PROFILE_GENES),
+        *PROFILE_GENES,
         *GENE_LABELS,
     )
 )
@@ -60,11 +61,10 @@ def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: st
     profiles["mean_churn_probability"] = grouped("churn_probability").mean().to_numpy()
     profiles["mean_confidence_score"] = grouped("confidence").mean().to_numpy()
     profiles["distinguishing_genes"] = _distinguishing(customers, segment, currency)
-    genes = [gene for gene, *_ in PROFILE_GENES]
-    by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in genes}).groupby(segment)
+    by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in PROFILE_GENES}).groupby(segment)
     for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
         quantiles = by_segment.quantile(share)
-        for gene in genes:
+        for gene in PROFILE_GENES:
             profiles[f"{statistic}_{gene}"] = quantiles[gene].to_numpy()
     return profiles[list(TABLES["segment_profiles"].columns)]
 

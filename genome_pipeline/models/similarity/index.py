@@ -25,7 +25,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.models.genes import GENE_LABELS, FloatArray, GeneScaler, by_customer
 from genome_pipeline.models.similarity.nearest import (
     Doubles,
     Rows,
@@ -123,8 +124,7 @@ class SimilarityIndex:
         customers = by_customer(features)
         scaler = GeneScaler.fit(customers)
         ids = customers["customer_id"].to_numpy(dtype=np.str_)
-        of_block = {gene.name: (block_weights or {}).get(gene.block, 1.0) for gene in SCALED_GENES}
-        weights = np.array([of_block[gene] for gene in scaler.genes])
+        weights = np.array([(block_weights or {}).get(GENES[gene].block, 1.0) for gene in scaler.genes])
         index = cls(ids, scaler.transform(customers), scaler, weights, neighbor_count, seed)
         return index if len(ids) <= exact_customers else index._with_cells()
 

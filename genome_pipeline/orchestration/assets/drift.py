@@ -9,7 +9,8 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.tables import CUMULATIVE_GENES, GENES, TABLES
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models import drift
 from genome_pipeline.orchestration.assets.frames import matured_dates, was_written
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
@@ -83,7 +84,7 @@ def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFra
     """
     columns = ", ".join(
         f"(n.{gene} - CASE WHEN b.customer_id IS NULL THEN 0 ELSE b.{gene} END)::DOUBLE AS {gene}"
-        if gene in CUMULATIVE_GENES
+        if GENES[gene].is_cumulative
         else f"n.{gene}::DOUBLE AS {gene}"
         for gene in GENES
     )

@@ -11,7 +11,8 @@ import dagster as dg
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.contracts.tables import GENES, TABLES
+from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.drivers import explain_customers
 from genome_pipeline.models.forecast.explanations import explain_forecast
 from genome_pipeline.models.forecast.risk import RiskModel

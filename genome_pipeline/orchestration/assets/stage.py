@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from genome_pipeline.contracts.columns import AS_READ
+from genome_pipeline.contracts.column import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.errors import ConfigError, PublicationRefused, TransientError
 from genome_pipeline.orchestration.partitions import Reads, period_starts

@@ -8,72 +8,31 @@ import dagster as dg
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.tables import TABLE_STAGES
+from genome_pipeline.orchestration.checks import drift, input, published, quality, quarantine, segments, totals, volume
 from genome_pipeline.orchestration.checks.bridge import Check
 from genome_pipeline.orchestration.checks.contract import contract_check
-from genome_pipeline.orchestration.checks.drift import drift
-from genome_pipeline.orchestration.checks.input import (
-    covers_period,
-    files_differ,
-    files_remain,
-    lines_in_bounds,
-    names_as_written,
-    no_long_silence,
-    nothing_lost,
-    returns_within_purchases,
-    rows_counted,
-)
-from genome_pipeline.orchestration.checks.published import published_is_whole
-from genome_pipeline.orchestration.checks.quality import (
-    beats_naive,
-    churn_is_calibrated,
-    confidence_means_something,
-    error_is_steady,
-    forecast_is_offered,
-    intervals_cover,
-    neighbors_found,
-)
-from genome_pipeline.orchestration.checks.quarantine import quarantine_is_steady, quarantined_share
-from genome_pipeline.orchestration.checks.segments import segments_hold, segments_last
-from genome_pipeline.orchestration.checks.totals import total_is_plausible
-from genome_pipeline.orchestration.checks.volume import missing_share, volume
 from genome_pipeline.quality.gate import Gate
+
+_CHECKS = (
+    *input.CHECKS,
+    *quarantine.CHECKS,
+    *volume.CHECKS,
+    *drift.CHECKS,
+    *segments.CHECKS,
+    *totals.CHECKS,
+    *quality.CHECKS,
+    *published.CHECKS,
+)
+"""Those beside the contract checks, which every table has."""
 
 
 def declared_checks(
     partitions: dg.PartitionsDefinition[Any] | None,
 ) -> list[tuple[Check, dg.PartitionsDefinition[Any] | None]]:
     """Every check of the code location, with the partitions of its asset, where that has any."""
-    contracts = [
-        (contract_check(TABLES[name]), by_stage)
-        for stage in TABLE_STAGES
-        for by_stage in (partitions if stage.is_partitioned else None,)
-        for name in stage.asset_names
-        if name in TABLES
-    ]
-    whole = (rows_counted, files_differ, files_remain, names_as_written, published_is_whole)
-    by_period = (
-        nothing_lost,
-        quarantined_share,
-        quarantine_is_steady,
-        covers_period,
-        no_long_silence,
-        lines_in_bounds,
-        returns_within_purchases,
-        volume,
-        missing_share,
-        drift,
-        segments_hold,
-        segments_last,
-        forecast_is_offered,
-        total_is_plausible,
-        beats_naive,
-        churn_is_calibrated,
-        confidence_means_something,
-        error_is_steady,
-        intervals_cover,
-        neighbors_found,
-    )
-    return [*contracts, *((check, None) for check in whole), *((check, partitions) for check in by_period)]
+    partitioned = {name for stage in TABLE_STAGES if stage.is_partitioned for name in stage.asset_names}
+    contracts = [contract_check(TABLES[name]) for stage in TABLE_STAGES for name in stage.asset_names if name in TABLES]
+    return [(check, partitions if check.asset in partitioned else None) for check in (*contracts, *_CHECKS)]
 
 
 def gate() -> Gate:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from genome_pipeline.calendar import Calendar
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.validation import CheckResult, Severity
 
@@ -91,3 +92,6 @@ def _amount(gene: str, value: float) -> str:
     if pd.isna(value):
         return "none"
     return f"{value:,.2f}" if COLUMNS[gene].unit is Unit.CURRENCY else f"{value:,.4g}"
+
+
+CHECKS = (drift,)

@@ -312,3 +312,16 @@ def returns_within_purchases(subject: Subject) -> Sequence[CheckResult]:
         )
         for period, count, beyond, examples in rows
     ]
+
+
+CHECKS = (
+    rows_counted,
+    files_differ,
+    files_remain,
+    names_as_written,
+    nothing_lost,
+    covers_period,
+    no_long_silence,
+    lines_in_bounds,
+    returns_within_purchases,
+)

@@ -33,3 +33,6 @@ def published_is_whole(subject: Subject) -> Sequence[CheckResult]:
             count,
         )
     ]
+
+
+CHECKS = (published_is_whole,)

@@ -150,3 +150,14 @@ def _results(name: str, findings: Sequence[Finding], subject: Subject) -> list[C
         )
         for finding in findings
     ]
+
+
+CHECKS = (
+    forecast_is_offered,
+    beats_naive,
+    churn_is_calibrated,
+    confidence_means_something,
+    error_is_steady,
+    intervals_cover,
+    neighbors_found,
+)

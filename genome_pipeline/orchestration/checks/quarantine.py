@@ -107,3 +107,6 @@ def _undated_by_file(database: Backend) -> dict[str, SetAside]:
         places = {**before.places, reason: Place(count, file, first_row)}
         found[file] = SetAside(row_count, set_aside, {**before.reasons, reason: count}, places)
     return found
+
+
+CHECKS = (quarantined_share, quarantine_is_steady)

@@ -104,3 +104,6 @@ def segments_last(subject: Subject) -> Sequence[CheckResult]:
             )
         ]
     return results
+
+
+CHECKS = (segments_hold, segments_last)

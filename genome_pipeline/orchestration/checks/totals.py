@@ -49,3 +49,6 @@ def total_is_plausible(subject: Subject) -> Sequence[CheckResult]:
         for as_of, total in sorted(totals.items())
         for name, finding in judge_totals(total, seen, as_of, calendar, horizon_days).items()
     ]
+
+
+CHECKS = (total_is_plausible,)

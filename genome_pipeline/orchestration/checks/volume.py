@@ -97,3 +97,6 @@ def missing_share(subject: Subject) -> Sequence[CheckResult]:
             )
         )
     return results
+
+
+CHECKS = (volume, missing_share)

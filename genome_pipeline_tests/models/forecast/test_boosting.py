@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
@@ -66,7 +66,7 @@ def test_fits_and_predictions_of_several_threads_do_not_crash() -> None:
     script = """
 import threading
 import numpy as np
-from genome_pipeline.contracts.tables import GENES
+from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.models.forecast.boosting import fit_probability
 
 draws = np.random.default_rng(0)

@@ -17,7 +17,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
-from genome_pipeline.contracts.columns import COLUMNS, MONEY
+from genome_pipeline.contracts.column import MONEY
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.dashboard.kit.request import LONGEST_LINK
 

@@ -9,11 +9,11 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import bare_chart, chart_panel
 from genome_pipeline.dashboard.kit.components import badge, columns_of, hint, labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.customers import customer_genome, suggestions
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.neighbors import matured_neighbors_panel, neighbors_panel
 from genome_pipeline.dashboard.kit.request import PageRequest

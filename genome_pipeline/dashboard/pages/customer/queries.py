@@ -7,7 +7,8 @@ from datetime import date
 import duckdb
 import pandas as pd
 
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES, gene_levels, percentile
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
+from genome_pipeline.dashboard.kit.fingerprint import gene_levels, percentile
 
 _PERIOD_STEPS = {"month": "1 month", "week": "7 days", "day": "1 day"}
 

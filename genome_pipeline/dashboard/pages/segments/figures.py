@@ -6,7 +6,8 @@ from datetime import date
 
 import pandas as pd
 
-from genome_pipeline.contracts.columns import COLUMNS, Unit
+from genome_pipeline.contracts.column import Unit
+from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import translucent, wrapped
 from genome_pipeline.dashboard.kit.formats import column_value, currency_prefix, day, integer, is_missing, percent

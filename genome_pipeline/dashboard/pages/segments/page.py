@@ -9,10 +9,10 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, page, panel
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
 from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table

@@ -8,7 +8,7 @@ from datetime import date
 import duckdb
 import pandas as pd
 
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.published.versions import remembered_rows
 
 

@@ -8,8 +8,9 @@ from datetime import date
 import duckdb
 import pandas as pd
 
+from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.kit.fingerprint import FINGERPRINT_GENES, gene_levels, percentile
+from genome_pipeline.dashboard.kit.fingerprint import gene_levels, percentile
 
 
 def customers(
