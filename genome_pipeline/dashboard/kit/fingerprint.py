@@ -31,6 +31,7 @@ FINGERPRINT_GENES = (
     "return_share",
 )
 """Genes that set customers apart, without those that say the same thing twice."""
+
 _QUANTILE_STEPS = 1_000
 
 
