@@ -146,6 +146,33 @@ def called(path: Path) -> Iterator[tuple[str, ast.Call]]:
             yield (node.func.id if isinstance(node.func, ast.Name) else node.func.attr), node
 
 
+def test_duckdb_is_opened_in_one_way() -> None:
+    """Without extensions that it would fetch: ``duckdb_connection`` says how."""
+    opening = [
+        path.name
+        for path in MODULES
+        for name, call in called(path)
+        if name == "connect" and isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "duckdb"
+    ]
+    assert opening == ["duckdb_connection.py"]
+
+
+# Great Expectations has to open the warehouse as the process does that writes it: DuckDB refuses both ways at once.
+READS_AS_A_WRITER = {"quality.dialect", "quality.validation"}
+
+
+def test_only_the_warehouse_opens_a_file_for_writing() -> None:
+    opening = {
+        name.partition(".")[2]
+        for name, path in NAMES.items()
+        if room_of(name) != "warehouse" and "genome_pipeline.duckdb_connection" in imports(path)
+        for function, call in called(path)
+        if function == "connect" and isinstance(call.func, ast.Name) and call.args
+        if not any(keyword.arg == "read_only" for keyword in call.keywords)
+    }
+    assert opening == READS_AS_A_WRITER
+
+
 @pytest.mark.parametrize("room", ["transforms", "models"])
 def test_logic_opens_nothing(room: str) -> None:
     opening = {"open", "connect", "read_text", "read_bytes", "write_text", "write_bytes"}

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.modules import PAGE, with_modules
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "genome_pipeline"
 GLOSSARY = ROOT / "docs" / "glossary.md"
@@ -22,6 +24,13 @@ def rows() -> list[list[str]]:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_module_stands_in_the_architecture_as_its_docstring_says() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_modules(page) == page, "run `make docs`"
+    listed = re.findall(r"^- `(\w+\.py)` \S", page, re.MULTILINE)
+    assert len(listed) == sum(path.name != "__init__.py" for path in PACKAGE.rglob("*.py"))
 
 
 def test_the_glossary_says_where_each_word_is_defined() -> None:

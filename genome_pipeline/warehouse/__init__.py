@@ -1,1 +1,1 @@
-"""The only code that opens a database."""
+"""The only code that opens a database for writing."""

@@ -47,6 +47,7 @@ MOST_CONDITIONS = 20
 
 MOST_VALUES = 1_000
 """Of a condition that takes several."""
+
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 

@@ -26,6 +26,7 @@ PATH = "/customer"
 TITLE = "Customer"
 QUESTION = "Who is this, what will they do next, and how sure are we?"
 SEARCH = "customer-search"
+
 _TONES = {"low": "good", "medium": "plain", "high": "bad"}
 _CONFIDENCE_TONES = {"low": "bad", "medium": "plain", "high": "good"}
 

@@ -12,6 +12,7 @@ from genome_pipeline.dashboard.kit.tenths import TENTHS, decile
 from genome_pipeline.published.versions import remembered_rows
 
 Predictor = Literal["model", "naive"]
+
 _PREDICTED_SPEND: dict[Predictor, str] = {"model": "expected_spend", "naive": "naive_expected_spend"}
 
 
