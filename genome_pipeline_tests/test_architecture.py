@@ -173,6 +173,21 @@ def test_only_the_warehouse_opens_a_file_for_writing() -> None:
     assert opening == READS_AS_A_WRITER
 
 
+def test_no_file_is_long() -> None:
+    counts = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in NAMES.items()}
+    assert [f"{name}: {count}" for name, count in counts.items() if count > 500] == []
+
+
+def test_no_function_is_long() -> None:
+    assert [
+        f"{name}.{node.name}"
+        for name, path in NAMES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (node.end_lineno or 0) - node.lineno >= 60
+    ] == []
+
+
 @pytest.mark.parametrize("room", ["transforms", "models"])
 def test_logic_opens_nothing(room: str) -> None:
     opening = {"open", "connect", "read_text", "read_bytes", "write_text", "write_bytes"}

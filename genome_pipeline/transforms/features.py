@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -20,17 +21,50 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
     Customers without a purchase before ``as_of`` (returns only) have no genome and are left out. The recent
     window is the number of whole periods nearest to ``horizon_days``.
     """
-    last_period = calendar.period_start(as_of)
-    window = calendar.window_periods(horizon_days)
-    recent_start = calendar.period.shift(last_period, 1 - window)
-    previous_start = calendar.period.shift(last_period, 1 - 2 * window)
+    windows = _Windows.at(as_of, calendar, horizon_days)
+    known = activity.filter(activity.period_start_date <= windows.last_period)
+    sums = _sums(known, windows)
+    # Not by nunique, whose sets DuckDB cannot put aside on disk.
+    each = known.select("customer_id", category=known.categories.unnest()).distinct()
+    breadth = each.group_by("customer_id").agg(category_count=each.category.count())
+    years = _active_years(known, windows.last_period, calendar.period)
+    for more in (breadth, _gaps_between_periods(known), years):
+        sums = sums.left_join(more, "customer_id").drop("customer_id_right")
+    genome = sums.mutate(
+        as_of=ibis.date(as_of),
+        recent_window_days=ibis.literal((as_of - windows.recent_start).days).cast("int64"),
+        **_rfm(sums, as_of),
+        **_rhythm(sums, as_of),
+        **_spend(sums),
+        **_activity(sums, windows, calendar.period),
+    )
+    return genome.select(*TABLES["customer_features"].columns)
 
-    seasons = {name: _season(calendar, last_period, window, years) for name, years in _YEARS_AGO.items()}
 
-    known = activity.filter(activity.period_start_date <= last_period)
+class _Windows(NamedTuple):
+    """The last period that a snapshot knows, where its windows begin, and those of earlier years: first and last."""
+
+    last_period: date
+    recent_start: date
+    previous_start: date
+    seasons: dict[str, tuple[date, date]]
+
+    @classmethod
+    def at(cls, as_of: date, calendar: Calendar, horizon_days: int) -> _Windows:
+        last, length = calendar.period_start(as_of), calendar.window_periods(horizon_days)
+        return cls(
+            last,
+            calendar.period.shift(last, 1 - length),
+            calendar.period.shift(last, 1 - 2 * length),
+            {name: _season(calendar, last, length, years) for name, years in _YEARS_AGO.items()},
+        )
+
+
+def _sums(known: ir.Table, windows: _Windows) -> ir.Table:
+    """Activity summed up by customer, of those with a purchase."""
     bought = known.purchase_day_count > 0
-    recent = known.period_start_date >= recent_start
-    previous = (known.period_start_date >= previous_start) & ~recent
+    recent = known.period_start_date >= windows.recent_start
+    previous = (known.period_start_date >= windows.previous_start) & ~recent
     net = known.gross_amount - known.return_amount
     sums = known.group_by("customer_id").agg(
         **_rfm_sums(known),
@@ -54,55 +88,61 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
             f"{name}_purchase_day_count": known.purchase_day_count.sum(
                 where=known.period_start_date.between(first, last)
             )
-            for name, (first, last) in seasons.items()
+            for name, (first, last) in windows.seasons.items()
         },
     )
-    sums = sums.filter(sums.purchase_day_count > 0)
-    # Not by nunique, whose sets DuckDB cannot put aside on disk.
-    each = known.select("customer_id", category=known.categories.unnest()).distinct()
-    breadth = each.group_by("customer_id").agg(category_count=each.category.count())
-    for more in (breadth, _gaps_between_periods(known), _active_years(known, last_period, calendar.period)):
-        sums = sums.left_join(more, "customer_id").drop("customer_id_right")
+    return sums.filter(sums.purchase_day_count > 0)
 
-    end = ibis.date(as_of)
-    orders, gross = sums.order_count.cast("float64"), sums.gross_amount.cast("float64")
+
+def _rhythm(sums: ir.Table, as_of: date) -> dict[str, ir.Value]:
+    """Genes of the time between orders."""
     rfm = _rfm(sums, as_of)
-    frequency, recency = rfm["frequency_count"], rfm["recency_days"]
-    since_last = end.delta(sums.last_order_date, unit="day")
-    gap_mean = recency.cast("float64") / frequency.nullif(0)
+    frequency, recency = rfm["frequency_count"], rfm["recency_days"].cast("float64")
+    since_last = ibis.date(as_of).delta(sums.last_order_date, unit="day")
+    gap_mean = recency / frequency.nullif(0)
     squared_gaps = sums.squared_gaps_within_periods + sums.squared_gaps_between_periods.fill_null(0)
-    gap_std = _std(frequency.cast("float64"), recency.cast("float64"), squared_gaps.cast("float64"))
-    windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
-    zero = ibis.literal(0).cast("decimal(18,2)")
+    gap_std = _std(frequency.cast("float64"), recency, squared_gaps.cast("float64"))
+    return {
+        "days_since_last_order": since_last,
+        "order_gap_mean_days": gap_mean,
+        "order_gap_std_days": gap_std,
+        "order_gap_cv_ratio": gap_std / gap_mean,
+        "overdue_ratio": since_last / gap_mean,
+        "weekend_share": sums.weekend_days / sums.purchase_day_count,
+        "last_gap_days": sums.last_gap_within_period.fill_null(sums.last_gap_between_periods),
+    }
+
+
+def _spend(sums: ir.Table) -> dict[str, ir.Value]:
+    """Genes of amounts and of what is in an order."""
+    orders, gross = sums.order_count.cast("float64"), sums.gross_amount.cast("float64")
+    zero, none = ibis.literal(0).cast("decimal(18,2)"), ibis.null("decimal(38,2)")
     has_amounts = sums.gross_amount.notnull()
-    genome = sums.mutate(
-        as_of=end,
-        recent_window_days=ibis.literal((as_of - recent_start).days).cast("int64"),
-        **rfm,
-        active_period_share=sums.active_period_count / _periods_since(sums.first_period, last_period, calendar.period),
-        days_since_last_order=since_last,
-        spend_amount=sums.gross_amount - sums.return_amount,
-        average_order_value_amount=gross / orders,
-        order_value_std_amount=_std(orders, gross, sums.squared_order_amounts.cast("float64")),
-        items_per_order_count=sums.item_count.cast("float64") / orders,
-        products_per_order_count=sums.order_product_count / orders,
-        order_gap_mean_days=gap_mean,
-        order_gap_std_days=gap_std,
-        order_gap_cv_ratio=gap_std / gap_mean,
-        overdue_ratio=since_last / gap_mean,
-        weekend_share=sums.weekend_days / sums.purchase_day_count,
-        recent_spend_amount=ibis.ifelse(has_amounts, sums.recent_spend.fill_null(zero), ibis.null("decimal(38,2)")),
-        previous_spend_amount=ibis.ifelse(has_amounts, sums.previous_spend.fill_null(zero), ibis.null("decimal(38,2)")),
-        momentum_share=sums.recent_purchase_day_count / windowed.nullif(0),
-        return_share=sums.return_amount.cast("float64") / gross.nullif(0.0),
-        active_year_share=sums.active_year_count / _years_since(sums.first_period, last_period, calendar.period),
-        last_gap_days=sums.last_gap_within_period.fill_null(sums.last_gap_between_periods),
+    return {
+        "spend_amount": sums.gross_amount - sums.return_amount,
+        "average_order_value_amount": gross / orders,
+        "order_value_std_amount": _std(orders, gross, sums.squared_order_amounts.cast("float64")),
+        "items_per_order_count": sums.item_count.cast("float64") / orders,
+        "products_per_order_count": sums.order_product_count / orders,
+        "recent_spend_amount": ibis.ifelse(has_amounts, sums.recent_spend.fill_null(zero), none),
+        "previous_spend_amount": ibis.ifelse(has_amounts, sums.previous_spend.fill_null(zero), none),
+        "return_share": sums.return_amount.cast("float64") / gross.nullif(0.0),
+    }
+
+
+def _activity(sums: ir.Table, windows: _Windows, period: Period) -> dict[str, ir.Value]:
+    """Genes of when customers are active: over all periods, lately, and at the same season of earlier years."""
+    windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
+    periods, years = (since(sums.first_period, windows.last_period, period) for since in (_periods_since, _years_since))
+    return {
+        "active_period_share": sums.active_period_count / periods,
+        "active_year_share": sums.active_year_count / years,
+        "momentum_share": sums.recent_purchase_day_count / windowed.nullif(0),
         **{
             column: ibis.ifelse(sums.first_period <= last, sums[column].fill_null(0), ibis.null("int64"))
-            for column, last in ((f"{name}_purchase_day_count", last) for name, (_, last) in seasons.items())
+            for column, last in ((f"{name}_purchase_day_count", last) for name, (_, last) in windows.seasons.items())
         },
-    )
-    return genome.select(*TABLES["customer_features"].columns)
+    }
 
 
 def rfm_summary(days: ir.Table, as_of: date) -> ir.Table:

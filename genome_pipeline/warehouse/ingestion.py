@@ -93,15 +93,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         replaced = [*result.removed, *(file.name for file in to_read if file.name in known)]
         before = _fingerprints(database, settings, replaced, replaced)
         held = {name: row_count for name, _, row_count in connection.execute(PRESENT_FILES).fetchall()}
-        if not result.unchanged:
-            # Nothing stays, so the types may be new.
-            connection.execute("DROP TABLE IF EXISTS raw_transactions")
-        elif replaced:
-            connection.execute("DELETE FROM raw_transactions WHERE source_file IN (SELECT unnest(?))", [replaced])
-        connection.execute(
-            "DELETE FROM source_files WHERE copy_of_source_file IS NOT NULL OR source_file IN (SELECT unnest(?))",
-            [replaced],
-        )
+        _remove(database, replaced, with_types=not result.unchanged)
         for file in to_read:
             progress(file.name)
             row_count, suppressed_row_count = _take_in(database, settings, file, ingested_at, marks)
@@ -122,6 +114,17 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [SOURCE_SETTING, settings.source.place])
     return result
+
+
+def _remove(database: Backend, files: list[str], *, with_types: bool) -> None:
+    """Take files out of the raw rows; ``with_types`` where none stays, so that the types may be new."""
+    if with_types:
+        database.con.execute("DROP TABLE IF EXISTS raw_transactions")
+    elif files:
+        database.con.execute("DELETE FROM raw_transactions WHERE source_file IN (SELECT unnest(?))", [files])
+    database.con.execute(
+        "DELETE FROM source_files WHERE copy_of_source_file IS NOT NULL OR source_file IN (SELECT unnest(?))", [files]
+    )
 
 
 def files_due(database: Backend, settings: Settings) -> set[str]:

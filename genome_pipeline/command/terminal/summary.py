@@ -27,12 +27,28 @@ _METRICS = {
 def print_summary(console: Console, facts: dict[str, Any], config_argument: str) -> None:
     """The summary of a run, from :func:`genome_pipeline.published.summary.summarise`."""
     done = _done(facts["snapshots_made"])
-    currency = facts["currency"]
     note = " (provisional: the log does not reach the end of the period)" if facts["is_provisional"] else ""
     published = f"Published as of {facts['as_of']}{note}."
     console.print(f"\n[bold]{done}[/] in {facts['seconds']:.0f} s.\n{published}", highlight=False)
+    console.print(_rows_and_totals(facts))
+    console.print(_segments(facts["segments"]))
+    if facts["quality"]:
+        console.print(_quality(facts["quality"]))
+    else:
+        console.print("No snapshot has matured yet: predictions cannot be compared with outcomes.")
+    for row in facts["abstentions"]:
+        console.print(f"[yellow]Abstained[/] for {row['customers']:,} customers: {escape(row['reason'])}")
+    _print_checks(console, facts)
+    places = new_grid()
+    places.add_row("Published file", escape(facts["published_file"]))
+    places.add_row("Report", escape(facts["report_file"]))
+    places.add_row("Dashboard", f"genome dashboard{escape(config_argument)}")
+    places.add_row("Dagster UI", f"genome ui{escape(config_argument)}")
+    console.print(places)
 
-    rows = new_grid()
+
+def _rows_and_totals(facts: dict[str, Any]) -> Table:
+    currency, rows = facts["currency"], new_grid()
     rows.add_row("Rows in", f"{facts['raw_rows']:,}")
     rows.add_row("kept", f"{facts['validated_rows']:,}")
     rows.add_row("quarantined", f"{facts['quarantined_rows']:,}")
@@ -45,39 +61,30 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
     rows.add_row("Revenue at risk (medium or high)", amount(facts["revenue_at_risk"], currency))
     rows.add_row("Mean churn probability", percent(facts["churn_probability"]))
     rows.add_row("Mean confidence", number(facts["confidence"]))
-    console.print(rows)
+    return rows
 
+
+def _segments(found: list[dict[str, Any]]) -> Table:
     segments = Table("Segment", title="Segments", title_justify="left", box=None)
     for name in ("Customers", "Share", "Share of recent spend"):
         segments.add_column(name, justify="right")
-    for row in facts["segments"]:
-        segments.add_row(
-            escape(row["segment_name"]),
-            f"{row['customer_count']:,}",
-            percent(row["customer_share"]),
-            percent(row["spend_share"]),
-        )
-    console.print(segments)
+    for row in found:
+        shares = percent(row["customer_share"]), percent(row["spend_share"])
+        segments.add_row(escape(row["segment_name"]), f"{row['customer_count']:,}", *shares)
+    return segments
 
-    if facts["quality"]:
-        matured = facts["quality"][0]["as_of"]
-        quality = Table(
-            "Prediction",
-            "Measure",
-            title=f"Predictions of {matured}, whose horizon has passed, out of sample",
-            title_justify="left",
-            box=None,
-        )
-        for name in ("Model", "Naive baseline"):
-            quality.add_column(name, justify="right")
-        for row in facts["quality"]:
-            quality.add_row(row["target"], _METRICS[row["metric"]], number(row["model"]), number(row["naive"]))
-        console.print(quality)
-    else:
-        console.print("No snapshot has matured yet: predictions cannot be compared with outcomes.")
-    for row in facts["abstentions"]:
-        console.print(f"[yellow]Abstained[/] for {row['customers']:,} customers: {escape(row['reason'])}")
 
+def _quality(found: list[dict[str, Any]]) -> Table:
+    title = f"Predictions of {found[0]['as_of']}, whose horizon has passed, out of sample"
+    quality = Table("Prediction", "Measure", title=title, title_justify="left", box=None)
+    for name in ("Model", "Naive baseline"):
+        quality.add_column(name, justify="right")
+    for row in found:
+        quality.add_row(row["target"], _METRICS[row["metric"]], number(row["model"]), number(row["naive"]))
+    return quality
+
+
+def _print_checks(console: Console, facts: dict[str, Any]) -> None:
     passed, run = facts["checks"]["passed"], facts["checks"]["run"]
     checked = f"Checks passed: {passed:,} of {run:,}" if run else "Nothing was made again, so that nothing was checked."
     console.print(f"\n{checked}", highlight=False)
@@ -85,12 +92,6 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
         console.print(f"[red]Published by force[/], although {escape(facts['forced_past'])}", highlight=False)
     for row in facts["failed_checks"]:
         console.print(f"  [yellow]warning[/] {row['table_name']}: {escape(row['observed'])}", highlight=False)
-    places = new_grid()
-    places.add_row("Published file", escape(facts["published_file"]))
-    places.add_row("Report", escape(facts["report_file"]))
-    places.add_row("Dashboard", f"genome dashboard{escape(config_argument)}")
-    places.add_row("Dagster UI", f"genome ui{escape(config_argument)}")
-    console.print(places)
 
 
 def print_status(console: Console, facts: dict[str, Any]) -> None:
