@@ -44,18 +44,28 @@ def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> 
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
     # Where one stands aside already, this one is of a rebuild that stopped on the way, unless it was published since.
     is_whole = not aside.exists() or _has_published(warehouse)
-    for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse, aside)):
-        if is_whole:
-            kept.unlink(missing_ok=True)
-            if path.exists():
-                path.replace(kept)
-        path.unlink(missing_ok=True)
+    if is_whole:
+        _put_aside(warehouse, aside)
+    else:
+        _delete(warehouse)
     if _place_of(aside) in (None, settings.source.place):
         _remember_published_files(settings)
     outcome = run_alone(settings, Span(), progress)
+    _delete(aside)
     aside.unlink(missing_ok=True)
-    _log_of(aside).unlink(missing_ok=True)
     return outcome
+
+
+def _put_aside(warehouse: Path, aside: Path) -> None:
+    """Rename the database. Of a link, the file that it names: the link stays where it is, for the new one."""
+    _delete(aside)
+    aside.unlink(missing_ok=True)
+    if warehouse.is_symlink():
+        file = warehouse.resolve()
+        aside.symlink_to(file.with_name(f"{file.stem}-before-rebuild{file.suffix}"))
+    for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse.resolve(), aside.resolve())):
+        if path.exists():
+            path.replace(kept)
 
 
 def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
@@ -102,6 +112,12 @@ def _remember_published_files(settings: Settings) -> None:
     with Pipeline.of(settings).warehouse.open() as database:
         for file in files:
             database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
+
+
+def _delete(database: Path) -> None:
+    """Remove the database, of a link the file that it names, with its log."""
+    _log_of(database).unlink(missing_ok=True)
+    database.resolve().unlink(missing_ok=True)
 
 
 def _log_of(database: Path) -> Path:
