@@ -18,6 +18,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from genome_pipeline.command.forgetting import forget, rows_to_forget
 from genome_pipeline.definitions import build_definitions
@@ -74,6 +75,60 @@ def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterIns
     instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
     release_dead_runs(instance)
     assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """The instance of a home as it is prepared for the server."""
+    with open_instance(load_settings(shop(tmp_path))) as opened:
+        yield opened
+
+
+def launched(instance: DagsterInstance, status: DagsterRunStatus) -> dg.DagsterRun:
+    return instance.create_run_for_job(nothing, status=status)
+
+
+def ended(instance: DagsterInstance, run: dg.DagsterRun) -> tuple[str, str | None]:
+    """How it ended, and whether the daemon is to try it again."""
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status.value, found.tags.get("dagster/will_retry")
+
+
+def test_a_run_whose_process_dies_is_tried_again_unless_somebody_stopped_it(at_home: DagsterInstance) -> None:
+    died, stopped, forced = (launched(at_home, DagsterRunStatus.STARTED) for _ in range(3))
+    at_home.report_run_canceling(stopped)
+    at_home.report_run_canceled(forced)
+    for each in (died, stopped, forced):
+        at_home.report_run_failed(each)
+    assert ended(at_home, died) == ("FAILURE", "true")
+    assert ended(at_home, stopped) == ("CANCELED", None)
+    assert ended(at_home, forced) == ("CANCELED", None)
+
+
+def test_the_dead_process_of_a_run_that_was_stopped_is_no_failure(at_home: DagsterInstance) -> None:
+    run = launched(at_home, DagsterRunStatus.STARTED)
+    with alive(at_home, run.run_id):
+        at_home.report_run_canceling(run)
+    release_dead_runs(at_home)
+    assert ended(at_home, run) == ("CANCELED", None)
+
+
+def test_a_run_that_was_stopped_before_it_starts_does_not_start(at_home: DagsterInstance) -> None:
+    run = launched(at_home, DagsterRunStatus.NOT_STARTED)
+    at_home.report_run_canceled(run)
+    starting, start = (
+        dg.DagsterEvent(kind.value, "nothing")
+        for kind in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START)
+    )
+    at_home.report_dagster_event(starting, run.run_id)
+    with pytest.raises(DagsterExecutionInterruptedError):
+        at_home.report_dagster_event(start, run.run_id)
+    assert ended(at_home, run) == ("CANCELED", None)
+    other = launched(at_home, DagsterRunStatus.NOT_STARTED)
+    for event in (starting, start):
+        at_home.report_dagster_event(event, other.run_id)
+    assert ended(at_home, other) == ("STARTED", None)
 
 
 def test_events_come_in_while_the_logs_are_held_open_and_after(instance: DagsterInstance) -> None:

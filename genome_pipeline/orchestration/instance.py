@@ -47,6 +47,9 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+instance_class:               # a run that somebody stopped is not tried again
+  module: genome_pipeline.orchestration.dagster_instance
+  class: Instance
 concurrency:
   pools:
     granularity: run          # a run has the warehouse to itself; others wait in the queue, in order
