@@ -17,7 +17,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(
         build_graph(settings),
         dg.Definitions(
-            jobs=[rebuild_job(settings), housekeeping_job(settings)],
+            jobs=[rebuild_job(), housekeeping_job()],
             schedules=schedules(settings.time),
             sensors=sensors(settings),
         ),

@@ -2,27 +2,34 @@
 
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from genome_pipeline.command.forgetting import forget, rows_to_forget
+from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration import instance as instances
+from genome_pipeline.orchestration.assets import publishing
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.instance import (
     POSTGRES_VARIABLE,
     alive,
+    alone_at_work,
     limit_warehouse_pool,
     open_event_logs,
     open_instance,
@@ -68,6 +75,60 @@ def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterIns
     instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
     release_dead_runs(instance)
     assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """The instance of a home as it is prepared for the server."""
+    with open_instance(load_settings(shop(tmp_path))) as opened:
+        yield opened
+
+
+def launched(instance: DagsterInstance, status: DagsterRunStatus) -> dg.DagsterRun:
+    return instance.create_run_for_job(nothing, status=status)
+
+
+def ended(instance: DagsterInstance, run: dg.DagsterRun) -> tuple[str, str | None]:
+    """How it ended, and whether the daemon is to try it again."""
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status.value, found.tags.get("dagster/will_retry")
+
+
+def test_a_run_whose_process_dies_is_tried_again_unless_somebody_stopped_it(at_home: DagsterInstance) -> None:
+    died, stopped, forced = (launched(at_home, DagsterRunStatus.STARTED) for _ in range(3))
+    at_home.report_run_canceling(stopped)
+    at_home.report_run_canceled(forced)
+    for each in (died, stopped, forced):
+        at_home.report_run_failed(each)
+    assert ended(at_home, died) == ("FAILURE", "true")
+    assert ended(at_home, stopped) == ("CANCELED", None)
+    assert ended(at_home, forced) == ("CANCELED", None)
+
+
+def test_the_dead_process_of_a_run_that_was_stopped_is_no_failure(at_home: DagsterInstance) -> None:
+    run = launched(at_home, DagsterRunStatus.STARTED)
+    with alive(at_home, run.run_id):
+        at_home.report_run_canceling(run)
+    release_dead_runs(at_home)
+    assert ended(at_home, run) == ("CANCELED", None)
+
+
+def test_a_run_that_was_stopped_before_it_starts_does_not_start(at_home: DagsterInstance) -> None:
+    run = launched(at_home, DagsterRunStatus.NOT_STARTED)
+    at_home.report_run_canceled(run)
+    starting, start = (
+        dg.DagsterEvent(kind.value, "nothing")
+        for kind in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START)
+    )
+    at_home.report_dagster_event(starting, run.run_id)
+    with pytest.raises(DagsterExecutionInterruptedError):
+        at_home.report_dagster_event(start, run.run_id)
+    assert ended(at_home, run) == ("CANCELED", None)
+    other = launched(at_home, DagsterRunStatus.NOT_STARTED)
+    for event in (starting, start):
+        at_home.report_dagster_event(event, other.run_id)
+    assert ended(at_home, other) == ("STARTED", None)
 
 
 def test_events_come_in_while_the_logs_are_held_open_and_after(instance: DagsterInstance) -> None:
@@ -159,27 +220,45 @@ def test_a_configuration_that_is_none_is_named(tmp_path: Path) -> None:
             pass
 
 
-_COMMANDS: dict[str, Callable[[Settings], object]] = {
-    "run": lambda settings: run(settings, Span(), lambda *_: None),
-    "rebuild": lambda settings: rebuild(settings, lambda *_: None),
-    "forget": lambda settings: forget(settings, ["c0000"]),
+def _run_of_the_server(settings: Settings, job: str = "publish") -> dg.ExecuteInProcessResult:
+    """What the process of a run does that the server started."""
+    with open_instance(settings) as instance:
+        definition = build_definitions(settings).resolve_job_def(job)
+        return definition.execute_in_process(instance=instance, raise_on_error=False)
+
+
+_AT_WORK: dict[str, tuple[str, Any, str, Callable[[Settings], object]]] = {
+    "run": ("`genome run`", running, "check_replaceable", lambda of: run(of, Span(), lambda *_: None)),
+    "rebuild": (
+        "`genome rebuild`",
+        rebuilding,
+        "check_replaceable",
+        lambda settings: rebuild(settings, lambda *_: None),
+    ),
+    "forget": ("`genome forget`", instances, "open_instance", lambda of: forget(of, ["c0000"])),
+    "a run of the server": ("run ........ of Dagster's", publishing, "publish", _run_of_the_server),
+    "a rebuild of the server": (
+        "run ........ of Dagster's",
+        rebuilding,
+        "check_replaceable",
+        lambda of: _run_of_the_server(of, "rebuild"),
+    ),
 }
+"""Its name, and the function, among the first that it calls once it holds the home, at which it is to stay."""
 
 
-def _stay_at_work(config: Path, command: str, at_work: Event) -> None:
-    """The command, which stays at the first thing that it does once it holds the home."""
-
-    def stay(_: Settings) -> None:
+def _stay_at_work(config: Path, holder: str, at_work: Event) -> None:
+    def stay(*_: object) -> None:
         at_work.set()
         time.sleep(600)
 
-    for module in (instances, running, rebuilding):
-        setattr(module, "open_instance", stay)  # noqa: B010, what it takes the place of is another type
-    _COMMANDS[command](load_settings(config))
+    _, module, function, work = _AT_WORK[holder]
+    setattr(module, function, stay)
+    work(load_settings(config))
 
 
-@pytest.mark.parametrize("holder", _COMMANDS)
-def test_a_command_waits_for_the_one_at_work_until_that_ends_or_dies(
+@pytest.mark.parametrize("holder", _AT_WORK)
+def test_a_command_waits_for_what_is_at_work_until_that_ends_or_dies(
     early_shop: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, holder: str
 ) -> None:
     monkeypatch.setenv("GENOME_PRIVACY__KEY", "0123456789abcdef0123456789abcdef")
@@ -191,11 +270,11 @@ def test_a_command_waits_for_the_one_at_work_until_that_ends_or_dies(
     assert at_work.wait(60)
     second = Thread(target=forget, args=(settings, ["c0000"]))
     second.start()
-    said = (
-        f"`genome {holder}` (process {process.pid}) is at work in {settings.home}: waiting for it to end; Ctrl-C gives"
-        " up and changes nothing"
+    said = re.compile(
+        rf"{_AT_WORK[holder][0]} \(process {process.pid}\) is at work in {settings.home}: waiting for it to end; Ctrl-C"
+        " gives up and changes nothing"
     )
-    while second.is_alive() and said not in caplog.messages:
+    while second.is_alive() and not any(map(said.fullmatch, caplog.messages)):
         time.sleep(0.01)
     assert second.is_alive(), "it did not wait"
     process.kill()
@@ -203,6 +282,45 @@ def test_a_command_waits_for_the_one_at_work_until_that_ends_or_dies(
     second.join()
     assert rows_to_forget(settings, ["c0000"])["files"] == {}
     assert not (settings.home / "at-work.txt").exists()
+
+
+def _hold(config: Path, held: Event, enough: Event) -> None:
+    with alone_at_work(load_settings(config), "`genome forget`"):
+        held.set()
+        enough.wait(60)
+
+
+@pytest.mark.parametrize("job", ["publish", "housekeeping"])
+def test_a_run_of_the_server_waits_for_the_command_at_work_and_says_so(early_shop: Path, job: str) -> None:
+    settings = load_settings(early_shop)
+    fork = multiprocessing.get_context("fork")
+    held, enough = fork.Event(), fork.Event()
+    process = fork.Process(target=_hold, args=(early_shop, held, enough))
+    process.start()
+    assert held.wait(60)
+    with ThreadPoolExecutor(1) as pool, open_instance(settings) as instance:
+        before = {run.run_id for run in instance.get_runs()}
+        result = pool.submit(_run_of_the_server, settings, job)
+        said = (
+            f"`genome forget` (process {process.pid}) is at work in {settings.home}: waiting for it to end; terminating"
+            " this run gives up and changes nothing"
+        )
+        while not result.done() and said not in _told(instance, before):
+            time.sleep(0.1)
+        assert not result.done(), "it did not wait"
+        enough.set()
+        assert result.result().success
+    process.join()
+
+
+def _told(instance: DagsterInstance, before: set[str]) -> list[str]:
+    """Messages of the runs that came since."""
+    return [
+        entry.user_message
+        for run in instance.get_runs()
+        if run.run_id not in before
+        for entry in instance.all_logs(run.run_id)
+    ]
 
 
 def test_a_limit_that_someone_has_set_stays(instance: DagsterInstance) -> None:

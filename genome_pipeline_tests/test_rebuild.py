@@ -9,7 +9,8 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.rebuild import rebuild
-from genome_pipeline.settings import Settings
+from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline_tests.e2e.test_server import small_shop
 from genome_pipeline_tests.landing import HEADER, landing_settings
 
 
@@ -42,6 +43,37 @@ def test_the_warehouse_that_was_published_last_stands_aside(tmp_path: Path, is_p
     with pytest.raises(ConfigError, match="in"):
         rebuild(settings, lambda *_: None)
     assert mark_of(aside) == kept
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_of_a_link_the_file_that_it_names_stands_aside_and_the_link_stays(tmp_path: Path, is_published: bool) -> None:
+    settings = landing_settings(tmp_path)
+    aside, disk = tmp_path / "warehouse-before-rebuild.duckdb", tmp_path / "disk"
+    disk.mkdir()
+    settings.warehouse_path.symlink_to(disk / "shop.duckdb")
+    for number, mark in enumerate(["the first", "the second"]):
+        warehouse_of(settings, mark, is_published=is_published or number == 0)
+        with pytest.raises(ConfigError, match="in"):
+            rebuild(settings, lambda *_: None)
+        assert mark_of(aside) == (mark if is_published else "the first")
+        assert settings.warehouse_path.readlink() == disk / "shop.duckdb"
+        assert {path.name for path in disk.iterdir()} <= {"shop.duckdb", "shop-before-rebuild.duckdb"}
+
+
+@pytest.mark.slow
+def test_when_a_rebuild_is_done_nothing_of_the_old_is_left_behind_a_link(tmp_path: Path) -> None:
+    settings = load_settings(small_shop(tmp_path, "home", "start = 2020-01-01\nend = 2020-03-01"))
+    disk = tmp_path / "disk"
+    for folder in (disk, settings.home):
+        folder.mkdir()
+    settings.warehouse_path.symlink_to(disk / "shop.duckdb")
+    warehouse_of(settings, "the old one", is_published=False)
+    rebuild(settings, lambda *_: None)
+    assert [path.name for path in disk.iterdir()] == ["shop.duckdb"]
+    assert [path.name for path in settings.home.glob("warehouse*")] == ["warehouse.duckdb"]
+    with duckdb.connect(disk / "shop.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT count(*) > 0 FROM customer_genome").fetchall() == [(True,)]
+        assert connection.execute("SELECT source_file FROM published_files").fetchall() == [("log.csv",)]
 
 
 @pytest.fixture

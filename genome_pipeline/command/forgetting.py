@@ -56,8 +56,8 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     Each file is replaced in one step; what is interrupted is completed by forgetting them again. What is told of many
     customers, and held one of them, is made again without (:mod:`~genome_pipeline.orchestration.runs.remaking`). Gives
     what :func:`rows_to_forget` does, and ``log_text_count``, the messages of Dagster's that named one of them. Raises
-    :class:`ConfigError` as that does, where no key is set or another than before, and while a run of Dagster's server
-    is in progress; another command is waited for.
+    :class:`ConfigError` as that does, and where no key is set or another than before. Another command, or a run of
+    Dagster's server, which may hold their rows in memory, is waited for.
     """
     from genome_pipeline.orchestration.instance import alone_at_work
 
@@ -74,16 +74,10 @@ def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) ->
     pipeline = Pipeline.of(settings)
 
     from genome_pipeline.command.event_logs import forget_in_logs
-    from genome_pipeline.orchestration.instance import open_instance, release_dead_runs, runs_in_progress
+    from genome_pipeline.orchestration.instance import open_instance
 
     with open_instance(settings) as instance:
         dagster_home = Path(instance.root_directory)
-        release_dead_runs(instance)
-        if running := runs_in_progress(instance):
-            raise ConfigError(
-                f"run {running[0]} is in progress, and may hold rows of the customers in memory: let it finish, or"
-                " cancel it, and forget again"
-            )
 
         def complete_warehouse(copy: Backend, left_out: LeftOut) -> None:
             remake(copy, pipeline, left_out)

@@ -12,7 +12,7 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.orchestration.assets.flow import STAGES
 from genome_pipeline.orchestration.automation.jobs import jobs
 from genome_pipeline.orchestration.checks.declared import build_checks
-from genome_pipeline.orchestration.instance import alive
+from genome_pipeline.orchestration.instance import alive, alone_at_work
 from genome_pipeline.orchestration.partitions import period_partitions
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -37,8 +37,13 @@ def _pipeline(settings: Settings) -> dg.ResourceDefinition:
     @contextmanager
     def hand_out(context: dg.InitResourceContext) -> Iterator[Pipeline]:
         assert context.instance is not None
-        assert context.run_id is not None
-        with alive(context.instance, context.run_id):
+        assert context.run is not None
+        assert context.log is not None
+        run_id = context.run.run_id
+        with (
+            alive(context.instance, run_id),
+            alone_at_work(settings, f"run {run_id[:8]} of Dagster's", context.log, "terminating this run"),
+        ):
             yield Pipeline.of(settings)
 
     return dg.ResourceDefinition(hand_out, description="The settings, the warehouse and the stored models.")

@@ -47,6 +47,9 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+instance_class:               # a run that somebody stopped is not tried again
+  module: genome_pipeline.orchestration.dagster_instance
+  class: Instance
 concurrency:
   pools:
     granularity: run          # a run has the warehouse to itself; others wait in the queue, in order
@@ -131,24 +134,31 @@ def prepare_server(settings: Settings) -> Path:
 
 
 @contextmanager
-def alone_at_work(settings: Settings, command: str) -> Iterator[None]:
-    """Hold the home for a ``command`` that writes to it; another one is named and waited for.
+def alone_at_work(
+    settings: Settings, who: str, log: logging.Logger = logger, giving_up: str = "Ctrl-C"
+) -> Iterator[None]:
+    """Hold the home for ``who`` writes to it, a command or a run; another one is named and waited for.
 
-    One that dies gives it free. Not to be taken twice by one command: it would wait for itself.
+    One that dies gives it free. A run that a command makes holds it with the command, in its thread. ``log`` is told
+    of the wait, and that ``giving_up`` ends it.
     """
     prepare_home(settings)
     home = settings.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(home / "at-work.lock"), home / "at-work.txt"
+    # One for each thread, so that it is known whether this one holds it already.
+    lock, holder = FileLock(home / "at-work.lock", is_singleton=True), home / "at-work.txt"
+    if lock.is_locked:
+        yield
+        return
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.warning(
-            "%s is at work in %s: waiting for it to end; Ctrl-C gives up and changes nothing", _named(holder), home
+        log.warning(
+            f"{_named(holder)} is at work in {home}: waiting for it to end; {giving_up} gives up and changes nothing"
         )
         lock.acquire()
     try:
-        holder.write_text(f"{command} (process {os.getpid()})", encoding="utf-8")
+        holder.write_text(f"{who} (process {os.getpid()})", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -160,7 +170,7 @@ def _named(holder: Path) -> str:
     try:
         return holder.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return "another command"
+        return "another command or run"
 
 
 def limit_warehouse_pool(instance: DagsterInstance) -> None:
@@ -219,11 +229,6 @@ def _kept_open(create: Callable[..., Engine]) -> Iterator[Callable[..., Engine]]
 def _without_waiting(connection: object, _: object) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def runs_in_progress(instance: DagsterInstance) -> list[str]:
-    """Ids of the runs that have a process, or are about to."""
-    return [run.run_id for run in instance.get_runs(RunsFilter(statuses=AT_WORK))]
 
 
 @contextmanager

@@ -367,14 +367,6 @@ def test_one_unknown_id_among_others_and_nothing_is_removed(early: Settings) -> 
     assert rows_with(early.warehouse_path, GONE) != []
 
 
-def test_nothing_is_removed_while_a_run_is_in_progress(early: Settings) -> None:
-    with DagsterInstance.from_config(str(early.dagster_home)) as instance:
-        run = instance.add_run(dg.DagsterRun("refresh", status=dg.DagsterRunStatus.STARTED))
-    with pytest.raises(ConfigError, match=f"run {run.run_id} is in progress"):
-        forget(early, [GONE])
-    assert rows_with(early.warehouse_path, GONE) != []
-
-
 def test_the_command_asks_before_it_does_harm(early: Settings, early_shop: Path) -> None:
     told = CliRunner().invoke(app, ["forget", GONE, "--dry-run", "--config", str(early_shop)])
     assert (told.exit_code, "customer_genome" in told.stdout) == (0, True)

@@ -11,16 +11,15 @@ from genome_pipeline.orchestration.automation.jobs import HOUSEKEEPING_JOB, REBU
 from genome_pipeline.orchestration.instance import prune_runs
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.rebuild import rebuild
-from genome_pipeline.settings import Settings
 
 
-def rebuild_job(settings: Settings) -> dg.JobDefinition:
+def rebuild_job() -> dg.JobDefinition:
     """The job that makes the warehouse anew, as ``genome rebuild`` does."""
 
     @dg.op(pool=WAREHOUSE_POOL, description="Put the warehouse aside, make all of it from the source, and publish.")
-    def rebuild_from_source(context: dg.OpExecutionContext) -> None:
+    def rebuild_from_source(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
         try:
-            rebuild(settings, lambda step, state: context.log.info(f"{step}: {state}"), context.run_id)
+            rebuild(pipeline.settings, lambda step, state: context.log.info(f"{step}: {state}"))
         except ConfigError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
 
@@ -34,12 +33,12 @@ def rebuild_job(settings: Settings) -> dg.JobDefinition:
     return job
 
 
-def housekeeping_job(settings: Settings) -> dg.JobDefinition:
+def housekeeping_job() -> dg.JobDefinition:
     """The job that removes old runs."""
 
     @dg.op(description="Remove runs from Dagster's records that are old and made nothing that is still in use.")
-    def remove_old_runs(context: dg.OpExecutionContext) -> None:
-        removed = prune_runs(context.instance, Pipeline.of(settings))
+    def remove_old_runs(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+        removed = prune_runs(context.instance, pipeline)
         context.log.info(f"{removed} runs removed")
 
     @dg.job(name=HOUSEKEEPING_JOB, description="Remove old runs from Dagster's records.")

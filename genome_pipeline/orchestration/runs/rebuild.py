@@ -6,8 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration.instance import alone_at_work, open_instance, release_dead_runs, runs_in_progress
+from genome_pipeline.orchestration.instance import alone_at_work
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.run import Outcome, Progress, run_alone
 from genome_pipeline.orchestration.runs.staleness import Span
@@ -18,24 +17,19 @@ from genome_pipeline.warehouse.ingestion import PRESENT_FILES
 from genome_pipeline.warehouse.publishing import check_replaceable
 
 
-def rebuild(settings: Settings, progress: Progress, own_run_id: str | None = None) -> Outcome:
+def rebuild(settings: Settings, progress: Progress) -> Outcome:
     """Make the warehouse anew from the source, and publish.
 
     The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
-    was forgotten stays forgotten. Waits for another command that is at work, as :func:`run` does. Raises as that does,
-    and :class:`~genome_pipeline.errors.ConfigError`, with all as before, where another run than ``own_run_id`` of
-    Dagster's server is at work, and without the key under which customers were forgotten.
+    was forgotten stays forgotten. Waits for another command or run that is at work, as :func:`run` does. Raises as that
+    does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, without the key under which customers
+    were forgotten.
     """
     with alone_at_work(settings, "`genome rebuild`"):
-        return _rebuild(settings, progress, own_run_id)
+        return _rebuild(settings, progress)
 
 
-def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> Outcome:
-    with open_instance(settings) as instance:
-        release_dead_runs(instance)
-        others = [run_id for run_id in runs_in_progress(instance) if run_id != own_run_id]
-    if others:
-        raise ConfigError(f"run {others[0]} is in progress: let it finish, or cancel it, and rebuild again")
+def _rebuild(settings: Settings, progress: Progress) -> Outcome:
     check_replaceable(settings.published_path)
     warehouse = settings.warehouse_path
     forgotten = Forgotten.beside(warehouse)
@@ -44,18 +38,28 @@ def _rebuild(settings: Settings, progress: Progress, own_run_id: str | None) -> 
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
     # Where one stands aside already, this one is of a rebuild that stopped on the way, unless it was published since.
     is_whole = not aside.exists() or _has_published(warehouse)
-    for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse, aside)):
-        if is_whole:
-            kept.unlink(missing_ok=True)
-            if path.exists():
-                path.replace(kept)
-        path.unlink(missing_ok=True)
+    if is_whole:
+        _put_aside(warehouse, aside)
+    else:
+        _delete(warehouse)
     if _place_of(aside) in (None, settings.source.place):
         _remember_published_files(settings)
     outcome = run_alone(settings, Span(), progress)
+    _delete(aside)
     aside.unlink(missing_ok=True)
-    _log_of(aside).unlink(missing_ok=True)
     return outcome
+
+
+def _put_aside(warehouse: Path, aside: Path) -> None:
+    """Rename the database. Of a link, the file that it names: the link stays where it is, for the new one."""
+    _delete(aside)
+    aside.unlink(missing_ok=True)
+    if warehouse.is_symlink():
+        file = warehouse.resolve()
+        aside.symlink_to(file.with_name(f"{file.stem}-before-rebuild{file.suffix}"))
+    for path, kept in ((_log_of(warehouse), _log_of(aside)), (warehouse.resolve(), aside.resolve())):
+        if path.exists():
+            path.replace(kept)
 
 
 def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
@@ -102,6 +106,12 @@ def _remember_published_files(settings: Settings) -> None:
     with Pipeline.of(settings).warehouse.open() as database:
         for file in files:
             database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
+
+
+def _delete(database: Path) -> None:
+    """Remove the database, of a link the file that it names, with its log."""
+    _log_of(database).unlink(missing_ok=True)
+    database.resolve().unlink(missing_ok=True)
 
 
 def _log_of(database: Path) -> Path:
