@@ -173,6 +173,11 @@ def test_only_the_warehouse_opens_a_file_for_writing() -> None:
     assert opening == READS_AS_A_WRITER
 
 
+def test_what_dagster_keeps_to_itself_is_used_in_one_module() -> None:
+    using = {name for name, path in NAMES.items() if any(other.startswith("dagster._") for other in imports(path))}
+    assert using == {"genome_pipeline.orchestration.internals"}
+
+
 def test_no_file_is_long() -> None:
     counts = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in NAMES.items()}
     assert [f"{name}: {count}" for name, count in counts.items() if count > 500] == []

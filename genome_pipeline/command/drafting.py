@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ from typing import Any
 
 import duckdb
 import ibis
+import tomlkit
+from tomlkit import TOMLDocument
+from tomlkit.items import Table
 
 from genome_pipeline.calendar import FIRST_DAY, LAST_DAY
 from genome_pipeline.contracts.formats import Formats
@@ -41,6 +43,7 @@ MOMENTS_ROWS = 1_000_000
 _DATES_TO_GUESS_BY = 1_000
 # Numbers above 12 tell day from month; the first rows of a log in order of time often lack them.
 _TELLING = r"^\s*(1[3-9]|[23]\d)[/.-]|^\s*\d{1,2}[/.-](1[3-9]|[23]\d)[/.-]"
+_NOTES_FROM = 33
 _LONG = timedelta(days=366)
 _ALL = list(SourceColumns.model_fields)
 _NEEDED = ("customer_id", "ordered_at")
@@ -109,7 +112,7 @@ def look_at(
 
     said = draft.model_dump(exclude_unset=True, by_alias=True)
     if is_whole:
-        doubts += [f"judging by the values, set source.{_setting(key, new[key])}" for key in new]
+        doubts += [f"judging by the values, set source.{key} = {tomlkit.item(new[key]).as_string()}" for key in new]
         return Look(Settings(**said), mapped, guessed, (), doubts, None, first, last, dated_rows)
     said["source"] |= {**new, "columns": mapped}
     said["calendar"] = {"period": draft.calendar.period, "start": start, **said.get("calendar", {})}
@@ -130,45 +133,35 @@ def config_text(values: Mapping[str, Any], notes: Mapping[str, str], missing: Se
 
     Settings that are ``missing`` stand as comments where their values are to be written.
     """
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
-    _add_sections(lines, values, "", notes, missing)
-    return "\n".join(lines).strip() + "\n"
+    document = tomlkit.document()
+    _add(document, values, "", notes, missing)
+    return tomlkit.dumps(document).strip() + "\n"
 
 
-def _add_sections(
-    lines: list[str], values: Mapping[str, Any], prefix: str, notes: Mapping[str, str], missing: Sequence[str]
+def _add(
+    container: TOMLDocument | Table,
+    values: Mapping[str, Any],
+    prefix: str,
+    notes: Mapping[str, str],
+    missing: Sequence[str],
 ) -> None:
+    """The values with their notes, and then the sections, which stand apart."""
+    for key, value in values.items():
+        if not isinstance(value, Mapping):
+            item = tomlkit.item(value)
+            if note := notes.get(f"{prefix}{key}"):
+                blanks = _NOTES_FROM - len(f"{key} = {item.as_string()}")
+                item.comment(note).trivia.comment_ws = " " * max(blanks, 1)
+            container.add(key, item)
+    for name in missing:
+        if name.rpartition(".")[0] == prefix.rstrip("."):
+            container.add(tomlkit.comment(f"{name.removeprefix(prefix)} ="))
     for name, section in values.items():
         if isinstance(section, Mapping):
-            path = f"{prefix}{name}"
-            lines += ["", f"[{path}]"]
-            for key, value in section.items():
-                if not isinstance(value, Mapping):
-                    note = notes.get(f"{path}.{key}")
-                    lines.append(f"{_setting(key, value):<32} # {note}" if note else _setting(key, value))
-            lines += [f"# {key.removeprefix(f'{path}.')} =" for key in missing if key.rpartition(".")[0] == path]
-            _add_sections(lines, section, f"{path}.", notes, missing)
-
-
-def _setting(key: str, value: Any) -> str:
-    return f"{key} = {_toml(value)}"
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return repr(value)
-        case date():
-            return value.isoformat()
-        case Mapping():
-            return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
-        case list() | tuple():
-            return f"[{', '.join(map(_toml, value))}]"
-        case _:
-            # A basic string of TOML is one of JSON, but for the delete character.
-            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+            table = tomlkit.table()
+            _add(table, section, f"{prefix}{name}.", notes, missing)
+            container.add(tomlkit.nl())
+            container.add(name, table)
 
 
 def _as_in_a_file(said: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
-from dagster._core.events.log import EventLogEntry
-from dagster._core.instance import InstanceRef
+
+from genome_pipeline.orchestration.internals import (
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterExecutionInterruptedError,
+    EventLogEntry,
+    InstanceRef,
+)
 
 _STOPPED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)
 _NEWS = (DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START, DagsterEventType.RUN_FAILURE)

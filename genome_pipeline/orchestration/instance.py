@@ -14,8 +14,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from dagster import AssetKey, DagsterInstance, DagsterInvalidConfigError, DagsterRunStatus, RunsFilter
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster_shared.check import CheckError
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, QueuePool, event
@@ -23,6 +21,7 @@ from yaml import YAMLError
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
+from genome_pipeline.orchestration.internals import SqliteEventLogStorage, sqlite_event_log
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 

@@ -9,7 +9,6 @@ is: that is for a proxy in front.
 
 from __future__ import annotations
 
-import importlib
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from dagster import SupersessionWarning
 
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.internals import dev_module, webserver_module
 from genome_pipeline.privacy import keep_to_owner
 from genome_pipeline.settings import load_settings_or_demo
 
@@ -91,7 +91,7 @@ def _unframed(send: Send) -> Send:
 
 def serve_with_daemon(options: Sequence[str]) -> None:
     """What ``dagster dev`` does, with the guarded webserver in the place of its own, until it is stopped."""
-    dev = importlib.import_module("dagster._cli.dev")
+    dev = dev_module()
     opened = dev.open_ipc_subprocess
 
     def open_guarded(parts: list[str], **keywords: Any) -> Any:
@@ -107,7 +107,7 @@ def serve_with_daemon(options: Sequence[str]) -> None:
 def main() -> None:
     """Run ``dagster-webserver``, guarded."""
     keep_to_owner()
-    cli = importlib.import_module("dagster_webserver.cli")
+    cli = webserver_module()
     create = cli.create_app_from_workspace_process_context
     try:
         hosts = load_settings_or_demo().ui.hosts

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import PublicationRefused
 from genome_pipeline.orchestration.assets.stage import OWNERS, Stage
 from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.internals import PARENT_RUN_ID_TAG
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.quality.gate import in_words

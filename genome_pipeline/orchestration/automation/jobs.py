@@ -1,13 +1,9 @@
 """The jobs that make and publish periods, and the names of all jobs."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from genome_pipeline.orchestration.assets.flow import LINE_STAGES, SNAPSHOT_STAGES
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from genome_pipeline.orchestration.internals import UnresolvedAssetJobDefinition
 
 INGEST_JOB = "ingest"
 REFRESH_JOB = "refresh"
@@ -31,7 +27,7 @@ REFRESH = dg.define_asset_job(
 )
 
 
-def jobs() -> "list[UnresolvedAssetJobDefinition]":
+def jobs() -> list[UnresolvedAssetJobDefinition]:
     """The jobs of the code location; those with periods take one, or a range of them as one run."""
     partitioned = [
         name for stage in LINE_STAGES + SNAPSHOT_STAGES if stage.is_partitioned for name in stage.asset_names

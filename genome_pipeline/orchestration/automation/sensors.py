@@ -8,7 +8,6 @@ from hashlib import sha256
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.storage.tags import RUN_KEY_TAG
 
 from genome_pipeline.orchestration.alerts import digest, send_alert
 from genome_pipeline.orchestration.assets.stage import REASON_TAG
@@ -16,6 +15,7 @@ from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, RE
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause, sendable
 from genome_pipeline.orchestration.instance import AT_WORK, release_dead_runs
+from genome_pipeline.orchestration.internals import RUN_KEY_TAG
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.summary import summarise

@@ -8,11 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, stopped
+from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.quality.gate import WHOLE

@@ -13,7 +13,6 @@ import dagster as dg
 # Before a thread imports it with Great Expectations: two threads that import it at once may each get half of it.
 import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
-from dagster._core.utils import make_new_run_id
 
 from genome_pipeline.errors import RunFailed
 from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
@@ -27,6 +26,7 @@ from genome_pipeline.orchestration.instance import (
     open_instance,
     release_dead_runs,
 )
+from genome_pipeline.orchestration.internals import make_new_run_id
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
 from genome_pipeline.quality.gate import in_words
