@@ -15,6 +15,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from genome_pipeline.contracts.metrics import METRICS
+
 _AUDIT_COLUMNS = ("at", "who", "address", "forwarded_for", "event")
 _LABELS = {
     "raw_transactions": "Reading the source",
@@ -46,13 +48,6 @@ _PREDICTIONS = {
     "churn_probability": "churn probability",
     "expected_spend": "expected spend",
     "expected_orders": "expected orders",
-}
-_METRICS = {
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "gini": "normalised Gini (higher is better)",
-    "brier": "Brier score",
-    "auc": "AUC (higher is better)",
 }
 
 
@@ -141,7 +136,7 @@ def print_summary(console: Console, facts: dict[str, Any], config_argument: str)
         for name in ("Model", "Naive baseline"):
             quality.add_column(name, justify="right")
         for row in facts["quality"]:
-            quality.add_row(row["target"], _METRICS[row["metric"]], _number(row["model"]), _number(row["naive"]))
+            quality.add_row(row["target"], _metric_words(row["metric"]), _number(row["model"]), _number(row["naive"]))
         console.print(quality)
     else:
         console.print("No snapshot has matured yet: predictions cannot be compared with outcomes.")
@@ -480,6 +475,11 @@ def _amount(value: float | None, currency: str) -> str:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
+
+
+def _metric_words(name: str) -> str:
+    metric = METRICS[name]
+    return f"{metric.name} (higher is better)" if metric.lower_is_better is False else metric.name
 
 
 def _number(value: float | None) -> str:
