@@ -18,6 +18,8 @@ from typing import Any
 
 import duckdb
 
+from genome_pipeline.contracts.metrics import CUSTOMER_ERRORS
+
 HEADLINE = {"orders": "mae", "spend": "mae", "churn": "brier"}
 """The error that is watched from snapshot to snapshot, by target."""
 
@@ -45,11 +47,6 @@ STEADY_DEVIATIONS = 3
 """An error this many deviations above the mean of at least :data:`LEAST_SNAPSHOTS` snapshots before is reported."""
 
 _LARGEST_SHIFT = 20.0  # of log-odds: all or nothing
-_ERROR_NAMES = {
-    "log_loss": "log loss",
-    "squared_error": "squared error",
-    "poisson_deviance": "Poisson deviance",
-}
 
 
 @dataclass(frozen=True)
@@ -211,7 +208,7 @@ def judge_naive(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[d
     for whole, _ in (*amounts, *_by_snapshot(connection, matured_as_of, ("churn",), "log_loss_excess")):
         excesses = {
             name: (whole.metrics[f"{error}_excess"], whole.metrics.get(f"{error}_excess_standard_error", 0.0))
-            for error, name in _ERROR_NAMES.items()
+            for error, name in CUSTOMER_ERRORS.items()
             if f"{error}_excess" in whole.metrics
         }
         told = "; ".join(f"{name} {excess:+.4g}, give or take {by:.2g}" for name, (excess, by) in excesses.items())

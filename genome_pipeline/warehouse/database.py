@@ -17,6 +17,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import Calendar
+from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError, TransientError
@@ -140,6 +141,8 @@ class Warehouse:
             file = self.path.stat().st_ino
             if file != self._prepared_file:
                 _migrate(database, self.path)
+                with transaction(database) as connection:
+                    _complete_tables(connection)
                 _ensure_tables(database)
                 Forgotten.beside(self.path).take_from(database)
                 self._check_identity(database)
@@ -159,6 +162,8 @@ class Warehouse:
                     f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}: "
                     + ("`genome run` brings it there" if found < SCHEMA_VERSION else "use the newer program")
                 )
+            if lacking := _lacking(database):
+                raise WarehouseError(f"{self.path} has no {lacking[0]} yet, this program reads it: use `genome run`")
             self._limit_memory(database)
             yield database
 
@@ -341,27 +346,65 @@ def _migrate(database: Backend, path: Path) -> None:
                     " source"
                 ) from None
     with transaction(database) as connection:
-        _put_columns_in_order(connection)
         if version is None:
             connection.execute(TABLES["warehouse_identity"].ddl())
         connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
         connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
 
 
-def _put_columns_in_order(connection: duckdb.DuckDBPyConnection) -> None:
-    """Copy each table whose columns are those of its contract in another order: added ones stand last."""
-    found = dict(
-        connection.execute(
-            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() GROUP BY table_name"
-        ).fetchall()
-    )
+def _complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Copy each table whose columns are those of its contract in another order, or without some that can be filled in.
+
+    Slices that a column was filled in for count as made under other settings: the next run makes them again.
+    """
+    found = _columns(connection)
     for name, table in TABLES.items():
         columns = found.get(name, [])
-        if columns != [*table.columns] and sorted(columns) == sorted(table.columns):
-            connection.execute(table.ddl(f"{name}_in_order"))
-            connection.execute(f"INSERT INTO {name}_in_order BY NAME SELECT * FROM {name}")
-            connection.execute(f"DROP TABLE {name}")
-            connection.execute(f"ALTER TABLE {name}_in_order RENAME TO {name}")
+        lacking = [column for column in table.fields if column.name not in columns]
+        is_ours = columns and set(columns) <= set(table.columns)
+        if columns == [*table.columns] or not is_ours or not all(_can_be_filled(table, column) for column in lacking):
+            continue
+        filled = "".join(f", {_filling(table, column)} AS {column.name}" for column in lacking)
+        connection.execute(table.ddl(f"{name}_in_order"))
+        connection.execute(f"INSERT INTO {name}_in_order BY NAME SELECT *{filled} FROM {name}")
+        connection.execute(f"DROP TABLE {name}")
+        connection.execute(f"ALTER TABLE {name}_in_order RENAME TO {name}")
+        if lacking:
+            connection.execute(
+                "UPDATE written_slices SET settings_hash = 'a column added' WHERE table_name = ?", [name]
+            )
+
+
+def _can_be_filled(table: Table, column: Column) -> bool:
+    """Whether any value will do until the column's slices are made again: of numbers, in tables made from others."""
+    is_remade = table.slice_by in ("period_start_date", "as_of", "matured_as_of")
+    is_as_read = any(other.type == AS_READ for other in table.fields)
+    return is_remade and not is_as_read and (column.name in table.nullable or column.unit is not None)
+
+
+def _filling(table: Table, column: Column) -> str:
+    return "NULL" if column.name in table.nullable else str(column.minimum or 0)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """The columns of each table, in order."""
+    return dict(
+        connection.execute(
+            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()"
+            " WHERE schema_name = 'main' AND NOT internal GROUP BY table_name"
+        ).fetchall()
+    )
+
+
+def _lacking(database: Backend) -> list[str]:
+    """Columns that tables lack, as ``table.column``: they were added to the contract since."""
+    found = _columns(database.con)
+    return [
+        f"{name}.{column}"
+        for name, table in TABLES.items()
+        for column in table.columns
+        if name in found and column not in found[name]
+    ]
 
 
 def _check_own(database: Backend, path: Path) -> None:
@@ -400,18 +443,14 @@ def _ensure_tables(database: Backend) -> None:
 
     ``raw_transactions`` takes its types from the first file, so ingestion makes it.
     """
-    columns: dict[str, set[str]] = {}
-    for name, column in database.con.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
-    ).fetchall():
-        columns.setdefault(name, set()).add(column)
+    columns = _columns(database.con)
     for table in TABLES.values():
         if table.is_made_at_publishing:
             continue
         if table.name not in columns:
             if table.name != "raw_transactions":
                 database.con.execute(table.ddl())
-        elif differing := sorted(columns[table.name] ^ set(table.columns)):
+        elif differing := sorted({*columns[table.name]} ^ {*table.columns}):
             raise WarehouseError(
                 f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
                 " `genome rebuild` makes the warehouse anew from the source, or set GENOME_HOME to another folder"

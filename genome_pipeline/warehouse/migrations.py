@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 SCHEMA_VERSION = 6
-"""Raised with each change of the warehouse's tables, other than a new table; the step there stands below."""
+"""Raised with each change of the warehouse's tables; the step there stands below.
+
+Neither a new table needs one, nor a new column of what is made from other tables, where it is a number or may be null:
+they are added on opening, and the slices concerned are made again.
+"""
 
 _GENES_OF_SEASON = ("last_gap_days", "year_ago_purchase_day_count", "two_years_ago_purchase_day_count")
 

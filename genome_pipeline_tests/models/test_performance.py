@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from genome_pipeline.contracts.metrics import METRICS
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.performance import (
     decile,
@@ -178,3 +179,9 @@ def test_auc_is_that_of_scikit_learn() -> None:
     many["has_churned"] = generator.uniform(size=len(many)) < 0.3
     expected = roc_auc_score(many["has_churned"], many["churn_probability"])
     assert metric(measure(many, 0.8), "churn", "model", "auc") == pytest.approx(expected)
+
+
+def test_every_measure_has_its_words_and_no_others_have() -> None:
+    bounds = {"churn_probability_lower": 0.1, "churn_probability_upper": 0.7}
+    enough = [outcomes(customer_id=[f"{name}{number}" for name in "abcd"], **bounds) for number in range(10)]
+    assert set(measure(pd.concat(enough), 0.8)["metric"]) == set(METRICS)

@@ -110,13 +110,42 @@ def test_until_something_is_taken_in_the_identity_can_be_corrected(warehouse: Wa
         pass
 
 
-def test_a_table_made_by_another_version_is_named(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE customer_segments DROP COLUMN segment_name",  # no value will do
+        "ALTER TABLE source_files DROP COLUMN content_hash",  # nothing makes it again
+        "ALTER TABLE customer_segments ADD COLUMN segment_name_2 VARCHAR",
+    ],
+)
+def test_a_table_made_by_another_version_is_named(warehouse: Warehouse, change: str) -> None:
     with warehouse.open() as database:
-        database.con.execute("ALTER TABLE customer_value DROP COLUMN expected_spend")
+        database.con.execute(change)
     with (
-        pytest.raises(WarehouseError, match="another version: its table customer_value differs in expected_spend"),
+        pytest.raises(WarehouseError, match=f"another version: its table {change.split()[2]} differs in"),
         Warehouse(warehouse.path, "hash", {"calendar.period": "month"}).open(),
     ):
+        pass
+
+
+def test_a_column_that_was_added_is_filled_in_and_its_slices_are_made_again(warehouse: Warehouse) -> None:
+    write(warehouse, [JAN], migrations(JAN, 1))
+    with warehouse.open() as database:
+        for added in ("recent_spend_amount", "net_customer_count"):
+            database.con.execute(f"ALTER TABLE segment_migrations DROP COLUMN {added}")
+    newer = Warehouse(warehouse.path, "hash", {"calendar.period": "month"})
+    not_yet = r"has no segment_migrations\.recent_spend_amount yet, this program reads it: use `genome run`"
+    with pytest.raises(WarehouseError, match=not_yet), newer.open_to_read():
+        pass
+    with newer.open() as database:
+        filled = database.con.execute("SELECT recent_spend_amount, net_customer_count FROM segment_migrations")
+        assert filled.fetchall() == [(None, 0)]
+        assert tuple(database.table("segment_migrations").columns) == TABLES["segment_migrations"].columns
+        written = database.con.execute("SELECT table_name, settings_hash FROM written_slices").fetchall()
+        with pytest.raises(duckdb.ConstraintException, match="net_customer_count"):
+            database.con.execute("UPDATE segment_migrations SET net_customer_count = NULL")
+    assert written == [("segment_migrations", "a column added")]
+    with newer.open_to_read():
         pass
 
 

@@ -9,18 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from genome_pipeline.command.terminal.cells import amount, facts_table, new_grid, number, percent
+from genome_pipeline.contracts.metrics import METRICS
 
 PREDICTIONS = {
     "churn_probability": "churn probability",
     "expected_spend": "expected spend",
     "expected_orders": "expected orders",
-}
-_METRICS = {
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "gini": "normalised Gini (higher is better)",
-    "brier": "Brier score",
-    "auc": "AUC (higher is better)",
 }
 
 
@@ -80,8 +74,13 @@ def _quality(found: list[dict[str, Any]]) -> Table:
     for name in ("Model", "Naive baseline"):
         quality.add_column(name, justify="right")
     for row in found:
-        quality.add_row(row["target"], _METRICS[row["metric"]], number(row["model"]), number(row["naive"]))
+        quality.add_row(row["target"], _metric(row["metric"]), number(row["model"]), number(row["naive"]))
     return quality
+
+
+def _metric(name: str) -> str:
+    metric = METRICS[name]
+    return f"{metric.name} (higher is better)" if metric.lower_is_better is False else metric.name
 
 
 def _print_checks(console: Console, facts: dict[str, Any]) -> None:
