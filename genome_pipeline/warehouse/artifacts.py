@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.errors import WarehouseError
 
 KEPT_SNAPSHOTS = 24
 """Latest snapshots whose models are kept: the next snapshot reads those of the one before it, and no older ones."""

@@ -1,4 +1,4 @@
-"""The pipeline's own DuckDB file: waiting for its lock, tables made from contracts, slices replaced whole."""
+"""The pipeline's own DuckDB file: waiting for its lock, and slices replaced whole."""
 
 from __future__ import annotations
 
@@ -17,36 +17,35 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import Calendar
-from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.sql import literal
+from genome_pipeline.warehouse.errors import WarehouseBusy, WarehouseError
 from genome_pipeline.warehouse.forgotten import Forgotten
-from genome_pipeline.warehouse.migrations import SCHEMA_VERSION, STEPS
+from genome_pipeline.warehouse.migrations import SCHEMA_VERSION
+from genome_pipeline.warehouse.schema import (
+    VERSION_SETTING,
+    check_own,
+    complete_tables,
+    ensure_tables,
+    first_line,
+    lacking_columns,
+    migrate,
+    schema_version,
+)
+from genome_pipeline.warehouse.transaction import transaction
 
 logger = logging.getLogger(__name__)
-
 LOCK_WAIT_SECONDS = 600.0
 STORAGE_VERSION = "v1.5.0"
 """Of a file made anew: text is compressed in half the time that it takes for older versions of DuckDB to read it."""
 
 _RETRY_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
-_VERSION_SETTING = "schema_version"
 SOURCE_SETTING = "source"
 """Where the rows came from, beside the identity: a log may move, which ingestion judges."""
 _CLOCK_TOLERANCE = timedelta(hours=1)
-
 Slice = date | str | None
-
-
-class WarehouseError(ConfigError):
-    """The warehouse cannot be used as it is: one sentence saying why and what to do."""
-
-
-class WarehouseBusy(WarehouseError, TransientError):
-    """Another process holds the warehouse."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,13 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
         except duckdb.IOException as error:
             if "set lock on file" not in str(error):
                 raise WarehouseError(
-                    f"{path} cannot be opened ({_first_line(error)}): restore it from a backup, or `genome rebuild`"
+                    f"{path} cannot be opened ({first_line(error)}): restore it from a backup, or `genome rebuild`"
                     " makes it anew from the source"
                 ) from error
             waited = time.monotonic() - started
             if waited > wait_seconds:
                 raise WarehouseBusy(
-                    f"{path} has been held by another process for {waited:.0f} s ({_first_line(error)}): let that"
+                    f"{path} has been held by another process for {waited:.0f} s ({first_line(error)}): let that"
                     " process finish, then run again"
                 ) from None
             if time.monotonic() - last_logged > _LOG_EVERY_SECONDS:
@@ -95,7 +94,7 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             time.sleep(_RETRY_SECONDS)
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{path} is not a database this version can read ({_first_line(error)}): restore it from a"
+                f"{path} is not a database this version can read ({first_line(error)}): restore it from a"
                 " backup, or `genome rebuild` makes it anew from the source"
             ) from None
     try:
@@ -140,10 +139,10 @@ class Warehouse:
         with open_database(self.path, wait_seconds=self._wait_seconds) as database:
             file = self.path.stat().st_ino
             if file != self._prepared_file:
-                _migrate(database, self.path)
+                migrate(database, self.path)
                 with transaction(database) as connection:
-                    _complete_tables(connection)
-                _ensure_tables(database)
+                    complete_tables(connection)
+                ensure_tables(database)
                 Forgotten.beside(self.path).take_from(database)
                 self._check_identity(database)
                 self._prepared_file = file
@@ -154,15 +153,15 @@ class Warehouse:
     def open_to_read(self) -> Iterator[Backend]:
         """The database read-only: what else in this process reads it can open it meanwhile."""
         with open_database(self.path, read_only=True, wait_seconds=self._wait_seconds) as database:
-            if (found := _schema_version(database)) is None:
-                _check_own(database, self.path)
+            if (found := schema_version(database)) is None:
+                check_own(database, self.path)
                 raise WarehouseError(f"nothing is in {self.path} yet: use `genome run`")
             if found != SCHEMA_VERSION:
                 raise WarehouseError(
                     f"{self.path} has schema version {found}, this program reads {SCHEMA_VERSION}: "
                     + ("`genome run` brings it there" if found < SCHEMA_VERSION else "use the newer program")
                 )
-            if lacking := _lacking(database):
+            if lacking := lacking_columns(database):
                 raise WarehouseError(f"{self.path} has no {lacking[0]} yet, this program reads it: use `genome run`")
             self._limit_memory(database)
             yield database
@@ -204,7 +203,7 @@ class Warehouse:
                     )
                 self._record(connection, table, counts, run_id)
             except duckdb.Error as error:
-                raise WarehouseError(f"{table.name} is as before: {_first_line(error)}") from error
+                raise WarehouseError(f"{table.name} is as before: {first_line(error)}") from error
         return WrittenSlices(table.name, counts)
 
     def drop_slices_after(self, database: Backend, calendar: Calendar) -> None:
@@ -270,12 +269,12 @@ class Warehouse:
         known = dict(
             database.con.execute(
                 "SELECT setting_name, setting_value FROM warehouse_identity WHERE setting_name NOT IN (?, ?)",
-                [_VERSION_SETTING, SOURCE_SETTING],
+                [VERSION_SETTING, SOURCE_SETTING],
             ).fetchall()
         )
         if not known or _is_empty(database):
             with transaction(database) as connection:
-                connection.execute("DELETE FROM warehouse_identity WHERE setting_name <> ?", [_VERSION_SETTING])
+                connection.execute("DELETE FROM warehouse_identity WHERE setting_name <> ?", [VERSION_SETTING])
                 connection.executemany(
                     "INSERT INTO warehouse_identity VALUES (?, ?)", [list(item) for item in self._identity.items()]
                 )
@@ -289,132 +288,11 @@ class Warehouse:
                 )
 
 
-@contextmanager
-def transaction(database: Backend) -> Iterator[duckdb.DuckDBPyConnection]:
-    """All of the block or nothing of it."""
-    connection = database.con
-    connection.execute("BEGIN")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
 def _is_empty(database: Backend) -> bool:
     """Whether nothing rests on the identity yet, so that a slip in the first config can be corrected."""
     if "raw_transactions" in database.list_tables():
         return False
     return database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchone() is None
-
-
-def _schema_version(database: Backend) -> int | None:
-    """Version of the tables; None where there are none yet."""
-    if "warehouse_identity" not in database.list_tables():
-        return None
-    found = database.con.execute(
-        "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING]
-    ).fetchone()
-    return int(found[0]) if found else 1
-
-
-def _migrate(database: Backend, path: Path) -> None:
-    """Bring the tables to the present version; refuse those of a newer program.
-
-    The version is written last. What was interrupted is taken up again at the next opening.
-    """
-    version = _schema_version(database)
-    if version == SCHEMA_VERSION:
-        return
-    if version is not None and version > SCHEMA_VERSION:
-        raise WarehouseError(
-            f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}: use the newer program, or set"
-            " GENOME_HOME to another folder"
-        )
-    if version is None:
-        _check_own(database, path)
-    else:
-        logger.info("bringing %s from schema version %d to %d", path.name, version, SCHEMA_VERSION)
-        for statement in (statement for step in range(version, SCHEMA_VERSION) for statement in STEPS[step]):
-            try:
-                database.con.execute(statement)
-            except duckdb.Error as error:
-                raise WarehouseError(
-                    f"{path} says it has schema version {version}, but cannot be brought to {SCHEMA_VERSION}"
-                    f" ({_first_line(error)}): restore it from a backup, or `genome rebuild` makes it anew from the"
-                    " source"
-                ) from None
-    with transaction(database) as connection:
-        if version is None:
-            connection.execute(TABLES["warehouse_identity"].ddl())
-        connection.execute("DELETE FROM warehouse_identity WHERE setting_name = ?", [_VERSION_SETTING])
-        connection.execute("INSERT INTO warehouse_identity VALUES (?, ?)", [_VERSION_SETTING, str(SCHEMA_VERSION)])
-
-
-def _complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Copy each table whose columns are those of its contract in another order, or without some that can be filled in.
-
-    Slices that a column was filled in for count as made under other settings: the next run makes them again.
-    """
-    found = _columns(connection)
-    for name, table in TABLES.items():
-        columns = found.get(name, [])
-        lacking = [column for column in table.fields if column.name not in columns]
-        is_ours = columns and set(columns) <= set(table.columns)
-        if columns == [*table.columns] or not is_ours or not all(_can_be_filled(table, column) for column in lacking):
-            continue
-        filled = "".join(f", {_filling(table, column)} AS {column.name}" for column in lacking)
-        connection.execute(table.ddl(f"{name}_in_order"))
-        connection.execute(f"INSERT INTO {name}_in_order BY NAME SELECT *{filled} FROM {name}")
-        connection.execute(f"DROP TABLE {name}")
-        connection.execute(f"ALTER TABLE {name}_in_order RENAME TO {name}")
-        if lacking:
-            connection.execute(
-                "UPDATE written_slices SET settings_hash = 'a column added' WHERE table_name = ?", [name]
-            )
-
-
-def _can_be_filled(table: Table, column: Column) -> bool:
-    """Whether any value will do until the column's slices are made again: of numbers, in tables made from others."""
-    is_remade = table.slice_by in ("period_start_date", "as_of", "matured_as_of")
-    is_as_read = any(other.type == AS_READ for other in table.fields)
-    return is_remade and not is_as_read and (column.name in table.nullable or column.unit is not None)
-
-
-def _filling(table: Table, column: Column) -> str:
-    return "NULL" if column.name in table.nullable else str(column.minimum or 0)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """The columns of each table, in order."""
-    return dict(
-        connection.execute(
-            "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()"
-            " WHERE schema_name = 'main' AND NOT internal GROUP BY table_name"
-        ).fetchall()
-    )
-
-
-def _lacking(database: Backend) -> list[str]:
-    """Columns that tables lack, as ``table.column``: they were added to the contract since."""
-    found = _columns(database.con)
-    return [
-        f"{name}.{column}"
-        for name, table in TABLES.items()
-        for column in table.columns
-        if name in found and column not in found[name]
-    ]
-
-
-def _check_own(database: Backend, path: Path) -> None:
-    """Raises :class:`WarehouseError` where a database without a version of ours holds tables: another program's."""
-    found = database.con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    if found:
-        raise WarehouseError(
-            f"{path} is another program's database, with a table {found[0][0]!r}: set GENOME_HOME to another folder, or"
-            " move that file away"
-        )
 
 
 def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
@@ -436,25 +314,6 @@ def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
             " anew"
         )
     return now if latest is None else max(now, latest + timedelta(microseconds=1))
-
-
-def _ensure_tables(database: Backend) -> None:
-    """Create missing tables from the contract; name those that another version of the program made differently.
-
-    ``raw_transactions`` takes its types from the first file, so ingestion makes it.
-    """
-    columns = _columns(database.con)
-    for table in TABLES.values():
-        if table.is_made_at_publishing:
-            continue
-        if table.name not in columns:
-            if table.name != "raw_transactions":
-                database.con.execute(table.ddl())
-        elif differing := sorted({*columns[table.name]} ^ {*table.columns}):
-            raise WarehouseError(
-                f"the warehouse was made by another version: its table {table.name} differs in {', '.join(differing)};"
-                " `genome rebuild` makes the warehouse anew from the source, or set GENOME_HOME to another folder"
-            )
 
 
 def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> int:
@@ -496,10 +355,6 @@ def _values(slices: Sequence[Slice]) -> list[list[Slice]]:
 def slice_key(key: Slice) -> str:
     """The slice as the warehouse's records name it."""
     return "undated" if key is None else str(key)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES
 from genome_pipeline.sql import literal
 from genome_pipeline.transforms.names import label
-from genome_pipeline.warehouse.database import WarehouseError, open_database
+from genome_pipeline.warehouse.database import open_database
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.forgotten import to_disk
 
 FORGOTTEN = "[forgotten]"

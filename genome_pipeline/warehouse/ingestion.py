@@ -20,8 +20,9 @@ from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.source import SourceError, SourceFile, find_files, read_file
 from genome_pipeline.transforms.lines import typed_lines
 from genome_pipeline.transforms.names import label
-from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time, transaction
+from genome_pipeline.warehouse.database import SOURCE_SETTING, record_time
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline.warehouse.transaction import transaction
 
 _RAW = TABLES["raw_transactions"]
 

@@ -25,8 +25,10 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import Settings
 from genome_pipeline.sql import literal
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database, record_time, transaction
+from genome_pipeline.warehouse.database import Warehouse, open_database, record_time
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES
+from genome_pipeline.warehouse.transaction import transaction
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""

@@ -17,7 +17,7 @@ from genome_pipeline.orchestration.assets.frames import (
     snapshot_frames,
 )
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline_tests.logs import engine
 
 FIRST, SECOND = date(2020, 2, 1), date(2020, 3, 1)

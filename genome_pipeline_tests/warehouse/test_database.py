@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.contracts.tables import TABLES, Table
-from genome_pipeline.warehouse.database import Warehouse, WarehouseError, open_database
+from genome_pipeline.warehouse.database import Warehouse, open_database
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.migrations import STEPS
 
 MIGRATIONS = TABLES["segment_migrations"]

@@ -10,7 +10,6 @@ import duckdb
 import pytest
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.warehouse.database import WarehouseError
 from genome_pipeline.warehouse.erasure import (
     LeftOut,
     databases_under,
@@ -20,6 +19,7 @@ from genome_pipeline.warehouse.erasure import (
     text_without,
     without_numbers,
 )
+from genome_pipeline.warehouse.errors import WarehouseError
 
 
 @pytest.fixture

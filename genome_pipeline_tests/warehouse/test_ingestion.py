@@ -15,7 +15,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
-from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import Ingestion, ingest
 

@@ -11,7 +11,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 from genome_pipeline_tests.landing import landing_settings
 

@@ -21,7 +21,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.sampling import stratified_sample
-from genome_pipeline.warehouse.database import WarehouseError
+from genome_pipeline.warehouse.errors import WarehouseError
 
 SNAPSHOT_ROWS = 50_000
 """Customers of a snapshot that models learn from; of a larger one, a stratified sample."""

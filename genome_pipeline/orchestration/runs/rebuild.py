@@ -11,7 +11,8 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.run import Outcome, Progress, run_alone
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.database import SOURCE_SETTING, WarehouseBusy, WarehouseError, open_database
+from genome_pipeline.warehouse.database import SOURCE_SETTING, open_database
+from genome_pipeline.warehouse.errors import WarehouseBusy, WarehouseError
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES
 from genome_pipeline.warehouse.publishing import check_replaceable
