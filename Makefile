@@ -37,7 +37,7 @@ test-all: demo  ## the tests, the long ones too, and the dashboard's on the demo
 test-cluster: .venv/.installed  ## both engines on a real Spark cluster of this machine (minutes; needs Java 17)
 	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Java 17 is needed: install it, or set JAVA_HOME"; exit 1; }
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock --editable ".[spark]"
-	$(BIN)/pytest genome_pipeline_tests/warehouse/test_spark.py
+	$(BIN)/pytest genome_pipeline_tests/unit/warehouse/test_spark.py
 
 lint: .venv/.installed  ## format, style and types
 	$(BIN)/ruff format --check .

@@ -34,7 +34,7 @@ from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.dashboard.app import PAGES
-from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
+from genome_pipeline_tests.support.published_file import SNAPSHOTS, build_published_file
 
 RESULTS = Path(__file__).parent / "results" / "dashboard"
 FIRST_PAINT_SECONDS, INTERACTION_MILLISECONDS, MEMORY_MEGABYTES = 2, 400, 1_000

@@ -24,7 +24,7 @@ from genome_pipeline.models.drivers import explain_customers
 from genome_pipeline.models.forecast.explanations import explain_forecast
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import fit_value_model
-from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, history
+from genome_pipeline_tests.support.histories import HORIZON_DAYS, START, history
 
 RESULTS = Path(__file__).parent / "results" / "explain"
 NOW = START + timedelta(days=390)

@@ -30,7 +30,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from genome_pipeline.models.segments.model import SegmentModel, fit_segments
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS, measure
+from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS, measure
 
 RESULTS = Path(__file__).parent / "results" / "segments"
 SEED, OTHER_SEEDS = 0, (1, 2, 3)

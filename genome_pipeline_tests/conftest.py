@@ -27,7 +27,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shop_run(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The settings of a shop whose seven snapshots have been made and published."""
-    from genome_pipeline_tests.pipelines import make, shop
+    from genome_pipeline_tests.support.pipelines import make, shop
 
     settings, _ = make(shop(tmp_path_factory.mktemp("shop")))
     os.environ.pop("DAGSTER_HOME", None)
@@ -37,7 +37,7 @@ def shop_run(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def _early_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a shop whose first two snapshots have been made and published."""
-    from genome_pipeline_tests.pipelines import make, shop
+    from genome_pipeline_tests.support.pipelines import make, shop
 
     folder = tmp_path_factory.mktemp("early")
     make(shop(folder), None, "2020-03-01")
@@ -48,7 +48,7 @@ def _early_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def early_shop(_early_shop: Path, tmp_path: Path) -> Path:
     """The config of a shop of the test's own, with its first two snapshots made and published."""
-    from genome_pipeline_tests.pipelines import shop_config
+    from genome_pipeline_tests.support.pipelines import shop_config
 
     shutil.copytree(_early_shop, tmp_path, dirs_exist_ok=True)
     config = shop_config(tmp_path)

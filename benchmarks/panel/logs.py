@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
+from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from benchmarks.panel.btyd import (
     fit_mbg_nbd,
 )
 from genome_pipeline.models.not_enough_data import NotEnoughData
-from genome_pipeline_tests.purchase_models import EveryModel, cdnow
+from genome_pipeline_tests.support.purchase_models import EveryModel, cdnow
 
 PUBLISHED = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426, log_likelihood=-9582.4, customer_count=2357)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from genome_pipeline_tests.browser.watched import Watched, serve
-from genome_pipeline_tests.dashboard.published_file import build_published_file
+from genome_pipeline_tests.support.published_file import build_published_file
 
 _CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

@@ -22,8 +22,8 @@ import duckdb
 import pytest
 
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.dagster_server import BIN, DagsterServer, environment
-from genome_pipeline_tests.pipelines import shop
+from genome_pipeline_tests.support.dagster_server import BIN, DagsterServer, environment
+from genome_pipeline_tests.support.pipelines import shop
 
 _ASK = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 

@@ -14,7 +14,7 @@ import pytest
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline_tests.browser.watched import Watched, serve
-from genome_pipeline_tests.dashboard.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
+from genome_pipeline_tests.support.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.app import PAGES
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.published.reader import LATEST_CHECKS
 from genome_pipeline_tests.browser.watched import Watched, serve
-from genome_pipeline_tests.dashboard.published_file import SNAPSHOTS, build_published_file
+from genome_pipeline_tests.support.published_file import SNAPSHOTS, build_published_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

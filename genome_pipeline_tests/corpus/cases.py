@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genome_pipeline_tests.landing import COLUMNS, HEADER
-from genome_pipeline_tests.sources.workbooks import Cell, write_workbook
+from genome_pipeline_tests.support.landing import COLUMNS, HEADER
+from genome_pipeline_tests.support.workbooks import Cell, write_workbook
 
 
 @dataclass(frozen=True)

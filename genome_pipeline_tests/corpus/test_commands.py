@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genome_pipeline_tests.corpus.commands import COMMANDS, NEED_A_USER, Command
-from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings
+from genome_pipeline_tests.support.landing import HEADER, ingest_and_validate, landing_settings
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.names import names_changed
 from genome_pipeline.warehouse.database import open_database
 from genome_pipeline_tests.corpus.cases import CASES, Case, Refused, Taken
-from genome_pipeline_tests.landing import HEADER, ingest_and_validate, landing_settings, query
+from genome_pipeline_tests.support.landing import HEADER, ingest_and_validate, landing_settings, query
 
 KEPT = ("raw_transactions", "source_files", "changed_periods", "validated_transactions", "quarantined_transactions")
 # Every raw row must stand in exactly one of the two: a pair missing or double leaves something here.

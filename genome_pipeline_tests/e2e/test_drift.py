@@ -9,7 +9,7 @@ import pytest
 
 from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import measure, shop_config, write_shop_log
+from genome_pipeline_tests.support.pipelines import measure, shop_config, write_shop_log
 
 LAST = date(2020, 7, 1)
 

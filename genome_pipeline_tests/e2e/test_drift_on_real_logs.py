@@ -9,7 +9,7 @@ import pytest
 
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.e2e.test_real_logs import ONLINE_RETAIL, complete_journey, needs_online_retail
-from genome_pipeline_tests.pipelines import EXAMPLES, measure
+from genome_pipeline_tests.support.pipelines import EXAMPLES, measure
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tables
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables
 
 
 def genome(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -34,8 +34,8 @@ from genome_pipeline.published.export import export_tables
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
-from genome_pipeline_tests.landing import landing_settings
-from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables
+from genome_pipeline_tests.support.landing import landing_settings
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop, shop_config, tables
 
 KEY = "0123456789abcdef0123456789abcdef"
 GONE = "c0000"

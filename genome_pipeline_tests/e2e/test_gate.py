@@ -22,7 +22,7 @@ from genome_pipeline.orchestration.failures import first_cause
 from genome_pipeline.orchestration.instance import prepare_home
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import make, materialise
+from genome_pipeline_tests.support.pipelines import make, materialise
 
 WRONG = "check contract of customer_features of 2020-03-01 failed: "
 

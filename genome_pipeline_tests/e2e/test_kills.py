@@ -21,7 +21,7 @@ from genome_pipeline.orchestration.runs.run import run
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.e2e.test_forget import GONE, KEY, files_with, rows_with
-from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tables, write_shop_log
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
 SEEDS = range(10)
 KILLS_OF_A_SEED = 10
@@ -34,7 +34,7 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 # What a run imports on its way: a kill is to hit the run, not its imports.
 _PROCESSES.set_forkserver_preload(
     [
-        "genome_pipeline_tests.pipelines",
+        "genome_pipeline_tests.support.pipelines",
         "genome_pipeline.quality.validation",
         "genome_pipeline.dashboard.report",
         "great_expectations",

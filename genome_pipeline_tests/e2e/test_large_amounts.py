@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from genome_pipeline_tests.pipelines import make, shop
+from genome_pipeline_tests.support.pipelines import make, shop
 
 DONG = Decimal(2_500_000)  # a line of 5.00 becomes one of 12,500,000.00
 

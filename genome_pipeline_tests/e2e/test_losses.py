@@ -16,7 +16,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES, ingest
-from genome_pipeline_tests.pipelines import make, materialise, shop_config, split_by_month, write_shop_log
+from genome_pipeline_tests.support.pipelines import make, materialise, shop_config, split_by_month, write_shop_log
 
 HEADER = "customer,order,date,sku,department,units,price\n"
 

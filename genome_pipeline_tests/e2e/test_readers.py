@@ -8,8 +8,8 @@ import pytest
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.orchestration.automation.jobs import PUBLISH_JOB
 from genome_pipeline.settings import Settings
-from genome_pipeline_tests.pipelines import make, shop_config, write_shop_log
-from genome_pipeline_tests.readers import reading
+from genome_pipeline_tests.support.pipelines import make, shop_config, write_shop_log
+from genome_pipeline_tests.support.readers import reading
 
 PUBLICATIONS = 50
 CHANGES = 5

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from genome_pipeline.settings import Settings
-from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS, assert_same, make, tables
+from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS, assert_same, make, tables
 
 ONLINE_RETAIL = SHARED_LOGS / "online_retail_ii.parquet"
 needs_online_retail = pytest.mark.skipif(

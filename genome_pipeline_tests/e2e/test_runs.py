@@ -22,7 +22,7 @@ from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.summary import customer_card
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop, shop_config, split_by_month, tables
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:

@@ -8,7 +8,14 @@ import pytest
 
 from genome_pipeline.orchestration.assets.segments import segment_model, segments
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.pipelines import assert_same, materialise, measure, shop_config, tables, write_shop_log
+from genome_pipeline_tests.support.pipelines import (
+    assert_same,
+    materialise,
+    measure,
+    shop_config,
+    tables,
+    write_shop_log,
+)
 
 FIRST, LAST = date(2020, 1, 6), date(2020, 6, 15)
 """First days of the first and the last of 24 weeks."""

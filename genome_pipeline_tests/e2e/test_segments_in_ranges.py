@@ -9,7 +9,7 @@ import pytest
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.orchestration.assets.segments import segment_model, segments
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.pipelines import assert_same, materialise, measure, shop, shop_config, tables
+from genome_pipeline_tests.support.pipelines import assert_same, materialise, measure, shop, shop_config, tables
 
 MONTHS = [date(2020, month, 1) for month in range(1, 4)]
 STAGES = (segment_model, segments)

@@ -17,9 +17,9 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.flow import STAGES
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.dagster_server import BIN, ROOT, DagsterServer, environment, running_dagster
-from genome_pipeline_tests.pipelines import assert_same, make, shop, shop_config, tables, write_shop_log
-from genome_pipeline_tests.readers import reading
+from genome_pipeline_tests.support.dagster_server import BIN, ROOT, DagsterServer, environment, running_dagster
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop, shop_config, tables, write_shop_log
+from genome_pipeline_tests.support.readers import reading
 
 
 @pytest.mark.parametrize(

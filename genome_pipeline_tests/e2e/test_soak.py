@@ -14,9 +14,9 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
 from genome_pipeline.calendar import Period
-from genome_pipeline_tests.dagster_server import running_dagster
-from genome_pipeline_tests.pipelines import assert_same, make, shop_config, tables
-from genome_pipeline_tests.readers import reading
+from genome_pipeline_tests.support.dagster_server import running_dagster
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables
+from genome_pipeline_tests.support.readers import reading
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "60"))
 """How long the log grows. An hour, unless ``SOAK_MINUTES`` says otherwise."""

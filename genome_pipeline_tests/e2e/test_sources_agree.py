@@ -19,8 +19,8 @@ from genome_pipeline.settings import load_settings
 from genome_pipeline.transforms.validation import judged_lines, rejected_lines, rejections, valid_lines
 from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import ingest, typed_raw
-from genome_pipeline_tests.pipelines import EXAMPLES, SHARED_LOGS
-from genome_pipeline_tests.postgres import PASSWORD, running_server
+from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS
+from genome_pipeline_tests.support.postgres import PASSWORD, running_server
 
 LOG = SHARED_LOGS / "online_retail_ii.parquet"
 

@@ -12,7 +12,7 @@ from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.pipelines import materialise
+from genome_pipeline_tests.support.pipelines import materialise
 
 FEBRUARY = date(2020, 2, 1)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from genome_pipeline.contracts.rules import ABSURD
 from genome_pipeline.settings import Settings
-from genome_pipeline_tests.landing import ingest_and_validate, landing_settings, query
+from genome_pipeline_tests.support.landing import ingest_and_validate, landing_settings, query
 
 COLUMNS = {
     "customer_id": "customer",

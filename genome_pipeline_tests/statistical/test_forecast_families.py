@@ -18,8 +18,8 @@ from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.losses import log_losses
 from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
-from genome_pipeline_tests.models.forecast.forecasts import assert_coherent, forecast
-from genome_pipeline_tests.models.histories import HORIZON_DAYS, START, History
+from genome_pipeline_tests.support.fitted_forecasts import assert_coherent, forecast
+from genome_pipeline_tests.support.histories import HORIZON_DAYS, START, History
 
 Floats = NDArray[np.float64]
 

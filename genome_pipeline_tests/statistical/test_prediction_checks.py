@@ -20,7 +20,7 @@ from genome_pipeline.quality.performance import (
     judge_coverage,
     judge_naive,
 )
-from genome_pipeline_tests.forecasts import LEVEL, MATURED, deal_anew, measured, perfect_forecast
+from genome_pipeline_tests.support.forecasts import LEVEL, MATURED, deal_anew, measured, perfect_forecast
 
 pytestmark = pytest.mark.slow
 
