@@ -22,7 +22,11 @@ class Period(StrEnum):
     DAY = "day"
 
     def start_of(self, day: date) -> date:
-        """First day of the period that holds ``day``; weeks start on Monday."""
+        """First day of the period that holds ``day``; weeks start on Monday.
+
+        >>> str(Period.MONTH.start_of(date(2024, 2, 29))), str(Period.WEEK.start_of(date(2024, 2, 29)))
+        ('2024-02-01', '2024-02-26')
+        """
         match self:
             case Period.MONTH:
                 return day.replace(day=1)
@@ -32,7 +36,11 @@ class Period(StrEnum):
                 return day
 
     def shift(self, start: date, periods: int) -> date:
-        """Start of the period ``periods`` steps after the one that starts at ``start``."""
+        """Start of the period ``periods`` steps after the one that starts at ``start``.
+
+        >>> str(Period.MONTH.shift(date(2024, 1, 1), -1))
+        '2023-12-01'
+        """
         match self:
             case Period.MONTH:
                 months = start.year * 12 + start.month - 1 + periods
@@ -61,7 +69,11 @@ class Calendar:
     end: date | None = None
 
     def as_of(self, period_start: date) -> date:
-        """Snapshot date of the period: its end, exclusive."""
+        """Snapshot date of the period: its end, exclusive.
+
+        >>> str(Calendar(Period.MONTH, date(2024, 1, 1)).as_of(date(2024, 1, 1)))
+        '2024-02-01'
+        """
         return self.period.shift(period_start, 1)
 
     def period_start(self, as_of: date) -> date:
@@ -85,7 +97,11 @@ class Calendar:
             start = self.period.shift(start, 1)
 
     def window_periods(self, days: int) -> int:
-        """How many whole periods come nearest to ``days``; at least one."""
+        """How many whole periods come nearest to ``days``; at least one.
+
+        >>> Calendar(Period.MONTH, date(2024, 1, 1)).window_periods(90)
+        3
+        """
         return max(1, round(days / _MEAN_DAYS[self.period]))
 
 
@@ -98,6 +114,10 @@ def observed_until(as_of: date, order_dates: list[date]) -> date:
     days is over does not count: it may lie between a few stray dates and the log.
 
     ``order_dates``: distinct days with a purchase before ``as_of``, ascending.
+
+    >>> orders = [date(2024, 1, day) for day in (1, 3, 4, 8)]
+    >>> str(observed_until(date(2024, 1, 10), orders)), str(observed_until(date(2024, 2, 1), orders))
+    ('2024-01-10', '2024-01-09')
     """
     if not order_dates:
         return as_of

@@ -1,11 +1,13 @@
 """The pages for people name what there is: files, links, words in their order."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from docs.modules import PAGE, with_modules
+from genome_pipeline import __version__
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "genome_pipeline"
@@ -31,6 +33,11 @@ def test_every_module_stands_in_the_architecture_as_its_docstring_says() -> None
     assert with_modules(page) == page, "run `make docs`"
     listed = re.findall(r"^- `(\w+\.py)` \S", page, re.MULTILINE)
     assert len(listed) == sum(path.name != "__init__.py" for path in PACKAGE.rglob("*.py"))
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
 
 
 def test_the_glossary_says_where_each_word_is_defined() -> None:

@@ -27,6 +27,10 @@ WHOLE = "^(0|[1-9][0-9]*)\\.0$"
 
 
 def as_name(text: str) -> str:
-    """The name that ``text`` is taken for; empty where nothing is seen of it."""
+    """The name that ``text`` is taken for; empty where nothing is seen of it.
+
+    >>> as_name(" 17850.0"), as_name("007")
+    ('17850', '007')
+    """
     composed = unicodedata.normalize("NFC", re.sub(UNSEEN, "", text))
     return re.sub(WHOLE, r"\1", re.sub(AROUND, "", re.sub(BLANK, " ", composed)))

@@ -16,7 +16,11 @@ _SMALLEST_MEAN_SHARE = 0.01
 
 
 def log_losses(is_event: NDArray[np.bool_], probability: Floats) -> Floats:
-    """Negative log likelihood of each outcome, shape (n,), with probabilities kept 1e-6 from 0 and 1."""
+    """Negative log likelihood of each outcome, shape (n,), with probabilities kept 1e-6 from 0 and 1.
+
+    >>> log_losses(np.array([True, False]), np.array([0.5, 0.0])).round(4).tolist()
+    [0.6931, 0.0]
+    """
     p = np.clip(probability, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     return np.asarray(-np.log(np.where(is_event, p, 1 - p)))
 

@@ -407,7 +407,11 @@ def _swapped(day: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """The name without case, accents, blanks and punctuation."""
+    """The name without case, accents, blanks and punctuation.
+
+    >>> plain_name("Réf. Client")
+    'refclient'
+    """
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     return "".join(mark for mark in decomposed if mark.isascii() and mark.isalnum())
 

@@ -110,7 +110,11 @@ def text_without(text: str, customer_ids: Iterable[str]) -> str:
 
 
 def without_numbers(text: str) -> str:
-    """The text with an ellipsis in place of each number, but for those of the rows that a check names."""
+    """The text with an ellipsis in place of each number, but for those of the rows that a check names.
+
+    >>> without_numbers("12 of 1,340 customers")
+    '… of … customers'
+    """
     before, mark, after = text.partition(EXAMPLES)
     return re.sub(_NUMBER_IN_TEXT, _HIDDEN, before) + mark + after
 

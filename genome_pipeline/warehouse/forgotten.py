@@ -104,7 +104,11 @@ class Forgotten:
 
 
 def up_to_tens(count: int) -> int:
-    """A number of rows of forgotten customers, so that it does not tell how often one of them bought."""
+    """A number of rows of forgotten customers, so that it does not tell how often one of them bought.
+
+    >>> up_to_tens(1), up_to_tens(10), up_to_tens(0)
+    (10, 10, 0)
+    """
     return -(-count // 10) * 10
 
 

@@ -84,7 +84,11 @@ def is_refuted(said: float, share: float, customers: int) -> bool:
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:
-    """Share of events, in (0, 1), as if there were one more by half: few who end alike are no proof that all do."""
+    """Share of events, in (0, 1), as if there were one more by half: few who end alike are no proof that all do.
+
+    >>> share_of(np.array([True, True, True, True]))
+    0.9
+    """
     return float((is_event.sum() + 0.5) / (is_event.size + 1))
 
 

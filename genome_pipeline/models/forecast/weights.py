@@ -59,7 +59,11 @@ class Evidence(NamedTuple):
 
 
 def learned_share(returned_customers: float) -> float:
-    """How much experts that learned from outcomes count, in [0, 1), beside what they do where customers are many."""
+    """How much experts that learned from outcomes count, in [0, 1), beside what they do where customers are many.
+
+    >>> learned_share(150), learned_share(0)
+    (0.5, 0.0)
+    """
     return returned_customers / (returned_customers + _RETURNED_CUSTOMERS)
 
 
