@@ -334,7 +334,7 @@ _ALL = (
             "active_year_share", "Years with a purchase, of those since the first purchase, counted back from as_of."
         ),
         block="duration",
-        label="Active year",
+        label="Share of years with a purchase",
         told="bought in {value} of the years since the first order",
         is_clock=True,
     ),
@@ -346,7 +346,7 @@ _ALL = (
             is_nullable=True,
         ),
         block="activity",
-        label="Year ago purchase day",
+        label="Purchase days a year ago",
         told="{value} purchase day{s} in the {window} days that began a year ago",
         told_if_null="no customer then",
         is_clock=True,
@@ -354,7 +354,7 @@ _ALL = (
     Gene(
         count("two_years_ago_purchase_day_count", "The same two years before as_of.", is_nullable=True),
         block="activity",
-        label="Two years ago purchase day",
+        label="Purchase days two years ago",
         told="{value} purchase day{s} in the {window} days that began two years ago",
         told_if_null="no customer then",
         is_clock=True,

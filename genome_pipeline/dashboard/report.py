@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -66,7 +67,8 @@ footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; co
 
 def write_report(published_path: Path, report_path: Path) -> Path:
     """Write the report of the latest snapshot; an older report stays whole until the new one takes its place."""
-    with PublishedFile(published_path).connect() as connection:
+    # Nobody waits for it as for a page, whose queries are ended after a while.
+    with PublishedFile(published_path).connect(math.inf) as connection:
         document = build_report(connection)
     report_path.parent.mkdir(parents=True, exist_ok=True)
     building = report_path.with_suffix(".building")

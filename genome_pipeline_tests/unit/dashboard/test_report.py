@@ -10,6 +10,7 @@ import pytest
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.trend import snapshot_trend
 from genome_pipeline.dashboard.report import build_report, write_report
+from genome_pipeline.published.versions import PublishedFile
 from genome_pipeline_tests.support.published_file import SNAPSHOTS
 
 
@@ -77,3 +78,10 @@ def test_the_same_snapshot_gives_the_same_document(connection: duckdb.DuckDBPyCo
 
 def test_a_first_snapshot_has_a_report_too(connection: duckdb.DuckDBPyConnection) -> None:
     assert "No snapshot had matured yet" in build_report(connection, SNAPSHOTS[0])
+
+
+def test_a_report_may_take_longer_than_a_page(
+    published_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PublishedFile.connect.__wrapped__, "__defaults__", (0.0,))  # type: ignore[attr-defined]
+    assert write_report(published_path, tmp_path / "report.html").exists()
