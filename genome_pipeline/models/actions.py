@@ -1,7 +1,6 @@
-"""What to do about each customer: the playbook's first rule that fits, why, and what is at stake.
+"""What to do about each customer: the first rule of the playbook that applies, the reason, and the revenue at stake.
 
-Revenue at stake is churn_probability times the spend of the customer if retained, which the forecast gives by itself:
-orders_if_retained times spend_per_order_amount.
+Revenue at stake is churn_probability * orders_if_retained * spend_per_order_amount. All three come from the forecast.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _DECIMALS = 6
 
 
 AUDIENCE_COLUMNS = frozenset(("action_rule", "is_for_review", "revenue_at_stake_amount", "confidence"))
-"""What :func:`audiences` reads of ``customer_actions`` and ``customer_confidence``, besides keys."""
+"""Columns of ``customer_actions`` and ``customer_confidence`` that :func:`audiences` reads, besides keys."""
 
 _STAKE_COLUMNS = frozenset(
     (
@@ -40,7 +39,7 @@ _STAKE_COLUMNS = frozenset(
 
 
 def columns_used(playbook: Sequence[PlaybookRule]) -> frozenset[str]:
-    """What :func:`recommend_actions` reads of its tables, besides keys."""
+    """Columns that :func:`recommend_actions` reads from its tables, besides keys."""
     asked = {condition.column for rule in playbook for condition in rule.when}
     told = {name for rule in playbook for _, name, _, _ in Formatter().parse(rule.reason) if name is not None}
     return _STAKE_COLUMNS | asked | told | {*_OF_RISK, "confidence", "abstain_reason"}
@@ -59,9 +58,9 @@ def recommend_actions(
 ) -> pd.DataFrame:
     """Contract ``customer_actions``: one row per row of ``features``, by customer.
 
-    Customers without a prediction wait, with the reason. All others get the action of the first rule that applies;
-    where their confidence is below ``review_confidence``, a person is asked to look first. A churn probability without
-    an interval is not calibrated yet: no condition on it or on its band is met.
+    Customers without a prediction get the action to wait, with the reason. All others get the action of the first rule
+    that applies. Where their confidence is below ``review_confidence``, a person is asked to review the action first.
+    A churn probability without an interval is not calibrated yet: no condition on it or on its band is met.
 
     Args:
         features: contract ``customer_features`` of one snapshot; the other frames are about the same snapshot.
@@ -72,7 +71,7 @@ def recommend_actions(
         confidence: contract ``customer_confidence``.
         playbook: the rules in order; the last has no conditions.
         review_confidence: in [0, 1].
-        currency: code to write after amounts, or nothing.
+        currency: code to write after amounts; may be empty.
     """
     customers = by_customer(features)
     stake = _revenue_at_stake(customers, value, risk)
@@ -108,19 +107,19 @@ def audiences(
     as_of: date,
     currency: str,
 ) -> pd.DataFrame:
-    """Contract ``action_audiences`` of one snapshot: a row for each rule, in order, whether it finds customers or not.
+    """Contract ``action_audiences`` of one snapshot: one row per rule, in order, also for rules that match nobody.
 
-    A rule is compared with the average of all customers at all matured snapshots. Where it picks mostly in a season
-    when many leave, ``concurrent_churn_share`` tells how much of the difference is the season's.
+    Each rule is compared with the average of all customers at all matured snapshots. A rule may match mostly in seasons
+    when many customers leave: ``concurrent_churn_share`` tells how much of the difference is due to the season.
 
     Args:
         actions: contract ``customer_actions`` of the snapshot.
         confidence: contract ``customer_confidence`` of the snapshot.
-        picked: of each earlier snapshot that has matured and each rule ``as_of``, ``action_rule``, ``customer_count``,
-            ``churned_count`` and ``actual_spend`` (in all; null without amounts) of the customers picked then.
+        picked: one row per matured earlier snapshot and rule: ``as_of``, ``action_rule``, ``customer_count``,
+            ``churned_count`` and total ``actual_spend`` (null without amounts) of the customers the rule matched then.
         playbook: the rules in order.
         as_of: the snapshot.
-        currency: code to write after amounts, or nothing.
+        currency: code to write after amounts; may be empty.
     """
     now = actions.merge(confidence[["customer_id", "confidence"]], on="customer_id", how="left").groupby("action_rule")
     table = pd.DataFrame(
@@ -148,7 +147,7 @@ def audiences(
 
 
 def _backtest(picked: pd.DataFrame) -> pd.DataFrame:
-    """What the customers did whom each rule picked at the matured snapshots, beside the average; by ``action_rule``."""
+    """What customers matched by each rule did after the matured snapshots, beside the average; by ``action_rule``."""
     sums = ["customer_count", "churned_count", "actual_spend"]
     known = picked.astype(dict.fromkeys(sums, "float64"))
     concurrent = known.groupby("as_of")[sums].transform("sum")
@@ -173,7 +172,7 @@ def _backtest(picked: pd.DataFrame) -> pd.DataFrame:
 
 
 def _revenue_at_stake(customers: pd.DataFrame, value: pd.DataFrame, risk: pd.DataFrame) -> pd.DataFrame:
-    """Revenue at stake and its interval, by customer: from the bounds of both predictions, the point within them."""
+    """Revenue at stake by customer, with an interval from the bounds of both predictions that contains the point."""
     ids = customers["customer_id"]
     value, risk = value.set_index("customer_id").reindex(ids), risk.set_index("customer_id").reindex(ids)
     churn, low_churn, high_churn = (numbers(risk[f"churn_probability{bound}"]) for bound in ("", "_lower", "_upper"))
@@ -190,7 +189,7 @@ def _revenue_at_stake(customers: pd.DataFrame, value: pd.DataFrame, risk: pd.Dat
 
 
 def _facts(customers: pd.DataFrame, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Every column a rule may look at, in the order of ``customers``."""
+    """All columns that rules may test, in the order of ``customers``."""
     facts = {name: customers[name] for name in FACTS if name in customers.columns}
     for part in parts:
         rows = part.set_index("customer_id").reindex(customers["customer_id"]).reset_index(drop=True)
@@ -207,10 +206,10 @@ def _applies(rule: PlaybookRule, facts: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
-    """Whether each value meets the condition, shape (n,); an unknown one never does."""
+    """Whether each value meets the condition, shape (n,); an unknown value never does."""
     if condition.is_one_of is not None:
         return column.isin(condition.is_one_of).to_numpy(bool)
-    # Rounded, as bounds are, so that a customer is not in or out by the last digits of a sum.
+    # Rounded like the bounds, so that no customer is in or out because of the last digits of a sum.
     values = numbers(column).round(_DECIMALS)
     meets = np.isfinite(values)
     known = values[meets]
@@ -230,7 +229,7 @@ def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
 
 
 def _fill(template: str, facts: pd.DataFrame, currency: str) -> NDArray[np.object_]:
-    """The template with every customer's own numbers, shape (customers,)."""
+    """The template filled in with each customer's own numbers, shape (customers,)."""
     texts = np.full(len(facts), "", dtype=object)
     for literal, name, _, _ in Formatter().parse(template):
         texts = texts + literal
@@ -240,11 +239,11 @@ def _fill(template: str, facts: pd.DataFrame, currency: str) -> NDArray[np.objec
 
 
 def _text(name: str, column: pd.Series[Any], currency: str) -> NDArray[np.object_]:
-    """Texts as they are, numbers in the words of their unit, shape (customers,)."""
+    """Texts unchanged and numbers with their unit, shape (customers,)."""
     if COLUMNS[name].type in ("VARCHAR", "BOOLEAN"):
         return column.astype(object).where(column.notna(), "unknown").map(str).to_numpy(dtype=object)
     values = numbers(column)
-    # Each text is made once, however many customers share it.
+    # Each text is formatted once, however many customers share it.
     found, position = np.unique(np.round(values, 2), return_inverse=True)
     texts = ["unknown" if np.isnan(value) else amount(COLUMNS[name], value, currency) for value in found.tolist()]
     return np.array(texts, dtype=object)[position]

@@ -1,9 +1,9 @@
-"""How far each customer's forecast can be trusted: numbers whose rise goes with smaller errors.
+"""How far each customer's forecast can be trusted: the higher the confidence, the smaller the error to expect.
 
-The confidence in one forecast is 1 less the error it is to have, over that of a forecast that knows nothing of the
-customer; at least 0. What error it is to have was learned from the errors of such forecasts at earlier dates
-(:mod:`genome_pipeline.models.forecast.errors`). ``confidence`` is the mean of those in churn, orders and spend, of as
-many as are predicted.
+The confidence in one forecast is max(0, 1 - expected error / error of a forecast that knows nothing of the customer).
+The expected error is learned from the errors of such forecasts at earlier dates
+(:mod:`genome_pipeline.models.forecast.errors`). ``confidence`` is the mean of the confidences in churn, orders and
+spend, or in those of the three that are predicted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from genome_pipeline.models.genes import by_customer, numbers
 def score_confidence(model: ValueModel, customers: pd.DataFrame) -> pd.DataFrame:
     """Contract ``customer_confidence``, one row per row of ``customers``, by customer.
 
-    Where neither orders nor churn are predicted, all of it is null and ``abstain_reason`` gives the reasons of both
-    models.
+    Where neither orders nor churn are predicted, all confidences are null and ``abstain_reason`` gives the reasons of
+    both models.
 
     Args:
         model: the value model of the snapshot.

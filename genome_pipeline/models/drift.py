@@ -1,4 +1,4 @@
-"""How far the distribution of each gene has moved between two snapshots: by how much, and whether by chance.
+"""How far the distribution of each gene has moved between two snapshots, and whether chance explains it.
 
 Effect size is the population stability index (PSI; Siddiqi 2006, Credit Risk Scorecards), significance the
 two-sample Kolmogorov-Smirnov test. Neither alone will do: with few customers the PSI of two samples of the same
@@ -33,9 +33,9 @@ def gene_drift(
 ) -> pd.DataFrame:
     """Table ``gene_drift`` for one pair of snapshots, without its dates and the name of the baseline.
 
-    Both frames have a column for every gene, as ``comparable_genes`` gives them, and at least one row. A gene has
-    drifted when its PSI is above ``warning_psi`` and the test significant at :data:`FALSE_ALARM_RATE`. Clock genes are
-    measured but not judged, and none is where an ``unjudged_reason`` is given.
+    Both frames have a column per gene, as ``comparable_genes`` gives them, and at least one row. A gene has drifted
+    when its PSI is above ``warning_psi`` and the test is significant at :data:`FALSE_ALARM_RATE`. Clock genes are
+    measured but not judged. With an ``unjudged_reason`` no gene is judged.
     """
     significance = FALSE_ALARM_RATE / sum(not gene.is_clock for gene in GENES.values())
     sides = [(numbers(baseline[gene]), numbers(genes[gene])) for gene in GENES]
@@ -65,9 +65,9 @@ def gene_drift(
 def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
     """Sum over bins of (share now - share before) x log(share now / share before); at least 0.
 
-    Bins are tenths of the baseline's known values, and one more holds the missing ones (NaN). A value that more than a
-    tenth of the baseline has (the zeros of a count) is a bin by itself. Half a customer is added to each bin, so that
-    the index stays finite where a bin is empty.
+    Bins are the tenths of the baseline's known values, plus one bin for missing values (NaN). A value held by more than
+    a tenth of the baseline (the zeros of a count, say) is a bin by itself. Half a customer is added to each bin, so
+    that the index stays finite where a bin is empty.
     """
     inner = np.linspace(0, 1, _BINS + 1)[1:-1]
     known = baseline[~np.isnan(baseline)]
@@ -75,7 +75,7 @@ def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
     values, times = np.unique(tenths, return_counts=True)
     edges = np.union1d(values, np.nextafter(values[times > 1], -np.inf))
     before, after = _bin_shares(baseline, edges), _bin_shares(now, edges)
-    # Rounded, so that what is compared with a bound does not hang on the last bits of a logarithm.
+    # Rounded, so that a comparison with a bound does not depend on the last bits of a logarithm.
     return round(float(((after - before) * np.log(after / before)).sum()), 12)
 
 
@@ -90,7 +90,7 @@ def _bin_shares(values: FloatArray, edges: FloatArray) -> FloatArray:
 def _kolmogorov_smirnov(baseline: FloatArray, now: FloatArray) -> float:
     """Largest difference of the two distribution functions; a missing value counts as the largest.
 
-    The same as ``scipy.stats.ks_2samp``, whose checks of its input take longer than a comparison may.
+    Gives the same as ``scipy.stats.ks_2samp``, whose input checks take too long here.
     """
     before, after = np.sort(baseline), np.sort(now)
     values = np.concatenate((before, after))

@@ -1,15 +1,15 @@
 """Why a prediction is what it is: signed contributions that add up to it.
 
-Each part of the forecast gives, on the scale on which it is additive, what every term adds: a gene, or the purchase
-history as BTYD reads it, which is a rate of purchases and what the silence since the last one takes from it. A term's
-contribution is what it adds more than for the snapshot's average customer.
+Each part of the forecast is a sum of terms on its own scale. A term is a gene, or one of the two terms of the purchase
+history as BTYD reads it: the purchase rate, and the effect of the silence since the last purchase. Each term is
+measured as its difference from that of the snapshot's average customer.
 
-They become contributions to the prediction itself by integrated gradients along the straight line from the average
-customer: with s(t) from the average's scores s(0) to the customer's s(1), a term that adds d to score k contributes
-``d`` times the integral of the prediction's derivative by s_k over t from 0 to 1 (Sundararajan, M., Taly, A. and
-Yan, Q. (2017), "Axiomatic Attribution for Deep Networks", ICML, eq. 1). So they add up.
+Integrated gradients along the straight line from the average customer turn these differences into contributions to the
+prediction itself. With s(t) from the average's scores s(0) to the customer's s(1), a term that adds d to score k
+contributes ``d`` times the integral, over t from 0 to 1, of the prediction's derivative by s_k (Sundararajan, M., Taly,
+A. and Yan, Q. (2017), "Axiomatic Attribution for Deep Networks", ICML, eq. 1). These contributions add up.
 
-The largest of them, in words, are the rows of ``customer_drivers``.
+The largest contributions, in words, are the rows of ``customer_drivers``.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ from genome_pipeline.models.genes import by_customer, numbers
 Floats = NDArray[np.float64]
 
 PURCHASE_RATE, SILENCE = "purchase_rate", "silence"
-"""How often a customer has bought in the time they are known; and how long ago they last did, for one of that rate."""
+"""Purchase days over the time the customer is known, and the silence since the last one given that rate."""
 
 TERMS = (*GENES, PURCHASE_RATE, SILENCE)
-"""What contributions are attributed to."""
+"""The terms that contributions are attributed to."""
 
 _TOLD_AS = {
     SILENCE: ("days_since_last_order", "overdue_ratio"),
     PURCHASE_RATE: ("order_count", "purchase_day_count", "frequency_count", "order_gap_mean_days", "recency_days"),
 }
-"""Genes that say what a term of the purchase history says: they are told together."""
+"""Genes that say the same as a term of the purchase history; their contributions are added to it."""
 
 _LONG_SILENCE, _SHORT_SILENCE = 1.5, 0.5
-"""Silence, in usual gaps between orders, that speaks against the next order, and for it."""
+"""Silence in usual gaps between orders: above the one it speaks against a next order, below the other for it."""
 
 _NODES, _WEIGHTS = leggauss(12)[0] / 2 + 0.5, leggauss(12)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
 REFERENCE_ROWS = 1_000
-"""Customers of a snapshot that the average one is taken over, at most."""
+"""At most this many customers of a snapshot define the average customer."""
 
 AVERAGE, REST = "average_customer", "everything_else"
-"""The first and last driver of each prediction."""
+"""Names of the first and of the last driver of each prediction."""
 
 TOP_TERMS = 5
-"""Terms named of each prediction; the others are taken together."""
+"""Terms named for each prediction; all other terms are added up in one row."""
 
 BATCH_CUSTOMERS = 100_000
-"""Customers whose rows are held in memory together."""
+"""Customers whose rows are in memory at the same time."""
 
 _DRIVERS = np.array([*TERMS, AVERAGE, REST], dtype=object)
 _AVERAGE_WORDS, _REST_WORDS = "the average customer", "everything else"
@@ -80,10 +80,10 @@ class Explanation:
 
 
 class Link(Enum):
-    """How the scores of the forecast make a prediction; see :mod:`genome_pipeline.models.forecast`.
+    """How the scores of the forecast combine into a prediction; see :mod:`genome_pipeline.models.forecast`.
 
-    Scores are the log-odds of a purchase, the logarithm of the purchase days beyond the first, and that of the amount
-    of one, as far as the prediction needs them.
+    Scores are the log-odds of a purchase, the logarithm of the purchase days beyond the first, and the logarithm of the
+    spend per purchase day. Each prediction uses the first one, two or three of them.
     """
 
     CHURN = 1
@@ -91,7 +91,7 @@ class Link(Enum):
     SPEND = 3
 
     def value_at(self, scores: Sequence[Floats]) -> Floats:
-        """The prediction, of scores of shape (n,) each."""
+        """The prediction from scores of shape (n,) each."""
         if self is Link.CHURN:
             return np.asarray(expit(-scores[0]))
         orders = expit(scores[0]) * (1 + np.exp(scores[1]))
@@ -107,12 +107,12 @@ class Link(Enum):
 
 
 def no_terms(customers: int) -> Floats:
-    """Terms that add nothing yet, with the constant in the last column, shape (customers, terms + 1)."""
+    """Terms of zero, with a last column for the constant, shape (customers, terms + 1)."""
     return np.zeros((customers, len(TERMS) + 1))
 
 
 def explain(terms: Sequence[Floats], references: Sequence[Floats], link: Link) -> Explanation:
-    """Contributions to a prediction whose scores the rows of ``terms`` add up to, (customers, terms + 1) each.
+    """Contributions to a prediction; the rows of ``terms``, (customers, terms + 1) each, add up to its scores.
 
     ``references`` are the terms of the average customer, (terms + 1,) each; the constant is the same for all.
     """
@@ -127,7 +127,7 @@ def explain(terms: Sequence[Floats], references: Sequence[Floats], link: Link) -
     contributions = np.asarray(contributions)
     at_base = float(link.value_at([np.array([start]) for start in base])[0])
     end = link.value_at([start + move for start, move in zip(base, moved, strict=True)])
-    # What the quadrature missed is spread over the terms by their size.
+    # The small error of the quadrature is spread over the terms in proportion to their size.
     missed = end - at_base - contributions.sum(axis=1)
     size = np.abs(contributions)
     total = size.sum(axis=1)
@@ -141,7 +141,7 @@ def explain(terms: Sequence[Floats], references: Sequence[Floats], link: Link) -
 
 
 def reference_rows(features: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The rows that the average customer is taken over: all, or :data:`REFERENCE_ROWS` drawn by ``seed``."""
+    """The rows that define the average customer: all, or :data:`REFERENCE_ROWS` of them drawn by ``seed``."""
     if len(features) <= REFERENCE_ROWS:
         return features
     drawn = np.random.default_rng(seed).choice(len(features), REFERENCE_ROWS, replace=False)
@@ -157,10 +157,10 @@ def explain_customers(
     """Rows of contract table ``customer_drivers``, of one prediction and at most :data:`BATCH_CUSTOMERS` at a time.
 
     Args:
-        explain_batch: gives the explanations, by prediction, of rows of ``customer_features``.
+        explain_batch: gives the explanations of rows of ``customer_features``, by prediction.
         features: rows of ``customer_features`` of one snapshot.
-        previous: those of the snapshot before, which are explained in the same way for comparison; None without one.
-        currency: code to write after amounts, or nothing.
+        previous: rows of the previous snapshot, explained in the same way for comparison; None without one.
+        currency: code to write after amounts; may be empty.
     """
     features = by_customer(features)
     known = pd.Index([]) if previous is None else pd.Index(previous["customer_id"])
@@ -182,9 +182,9 @@ def explain_customers(
 def _driver_rows(
     features: pd.DataFrame, prediction: str, explanation: Explanation, changes: Floats, currency: str
 ) -> pd.DataFrame:
-    """Rows of ``customer_drivers`` of one prediction; ``changes`` are of its contributions, NaN where unknown."""
-    # Of terms that add as much (often nothing), the one that changed more comes first. What contradicts the customer's
-    # own facts comes last, where it is told as part of everything else.
+    """Rows of ``customer_drivers`` for one prediction; ``changes`` of the contributions are NaN where unknown."""
+    # Among terms of equal size (often 0), the one that changed more comes first. Terms that contradict the customer's
+    # own facts come last, where they are part of "everything else".
     size = np.where(_contradicts_facts(prediction, features, explanation), -1.0, np.abs(explanation.contributions))
     order = np.lexsort((-np.abs(np.nan_to_num(changes)), -size), axis=1)
     top = order[:, :TOP_TERMS]
@@ -199,7 +199,7 @@ def _driver_rows(
         row, rank = np.nonzero(top == term)
         if row.size:
             words[row, rank + 1] = describe(name, features, row, currency)
-    # What adds nothing, and did not before, is left out; an unknown change alone tells nothing.
+    # A term that adds nothing now and added nothing before is left out, also where its change is unknown.
     is_told = (contribution != 0) | (np.nan_to_num(change) != 0)
     is_told[:, 0] = True
     row, rank = np.nonzero(is_told)
@@ -221,8 +221,8 @@ def _driver_rows(
 def _contradicts_facts(prediction: str, features: pd.DataFrame, explanation: Explanation) -> NDArray[np.bool_]:
     """Terms that speak for the next order where the customer's facts speak against it, or the reverse.
 
-    Of shape (customers, terms). A silence well above the usual gap cannot raise what is expected, nor one well below
-    lower it: where joined models say so, it is not the silence that they tell of.
+    Shape (customers, terms). A silence well above the usual gap cannot raise the expected orders, and one well below
+    cannot lower them. Where the joined models say so, their term reflects something other than the silence.
     """
     found = np.zeros(explanation.contributions.shape, dtype=bool)
     speaks_for = explanation.contributions[:, TERMS.index(SILENCE)] * (-1 if prediction == "churn_probability" else 1)
@@ -234,7 +234,7 @@ def _contradicts_facts(prediction: str, features: pd.DataFrame, explanation: Exp
 
 
 def _by_rank(values: Floats, order: NDArray[np.intp]) -> Floats:
-    """Values of the average customer (0, or NaN where unknown), of the first terms in order, and of the rest."""
+    """Values of the average customer (0, or NaN where unknown), of the top terms in order, and of all other terms."""
     ordered = np.take_along_axis(values, order, axis=1)
     average = np.where(np.isnan(values[:, 0]), np.nan, 0.0)
     return np.column_stack([average, ordered[:, :TOP_TERMS], ordered[:, TOP_TERMS:].sum(axis=1)])
@@ -243,7 +243,7 @@ def _by_rank(values: Floats, order: NDArray[np.intp]) -> Floats:
 def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency: str) -> NDArray[np.object_]:
     """The customers' own numbers behind a term of :data:`TERMS`, in words, for ``rows`` of ``customer_features``.
 
-    The rows are of one snapshot. Each text is made once, however many customers share it.
+    The rows are of one snapshot. Each text is formatted once, however many customers share it.
     """
     if term == SILENCE:
         return _describe_silence(features, rows)
@@ -254,7 +254,7 @@ def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency
     digits = {Unit.CURRENCY: 2, Unit.SHARE: 2, Unit.RATIO: 1}.get(unit, 0) if unit else 0
     if unit is Unit.COUNT and type_ == "DOUBLE":
         digits = 1
-    # Plus 0, as a rounded -0.001 would be shown as -0.00.
+    # Adding 0 turns -0.0 into 0.0, so that a rounded -0.001 is not shown as -0.00.
     values, position = np.unique(np.round(numbers(features[term])[rows], digits) + 0.0, return_inverse=True)
     window = int(features["recent_window_days"].iloc[0])
     texts = np.empty(values.size, dtype=object)
@@ -280,7 +280,7 @@ def _describe_rate(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np
 
 def _describe_silence(features: pd.DataFrame, rows: NDArray[np.intp]) -> NDArray[np.object_]:
     since, gap = (numbers(features[name])[rows] for name in ("days_since_last_order", "order_gap_mean_days"))
-    # A customer of one purchase day has no gap, which counts as 0 here; others have at least a day.
+    # A customer with one purchase day has no gap, which counts as 0 here; all other gaps are at least one day.
     gap = np.nan_to_num(np.maximum(np.round(gap), 1.0))
     pairs, position = np.unique(since + 1j * gap, return_inverse=True)
     texts = np.empty(pairs.size, dtype=object)

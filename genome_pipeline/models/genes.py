@@ -25,9 +25,9 @@ _NEGLIGIBLE = 1e-9  # a spread below this is rounding, not variation
 
 @dataclass(frozen=True)
 class ScaledGene:
-    """One gene as it is scaled: whether by its logarithm, and what it is counted in before.
+    """How one gene is scaled: whether by its logarithm, and the ``unit`` it is first divided by.
 
-    Differences well below the ``unit`` say little.
+    Differences well below the ``unit`` mean little.
     """
 
     name: str
@@ -42,7 +42,7 @@ SEGMENT_GENES = tuple(
     ScaledGene(name, GENES[name].is_skewed, _MONTH_DAYS if GENES[name].column.unit is Unit.DAYS else 1.0)
     for name in SEGMENTING_GENES
 )
-"""The genes that segments are computed from. Days are taken in months: yesterday or last week is one."""
+"""The genes that segments are computed from. Days are counted in months, so that yesterday and last week are alike."""
 
 GENE_LABELS: dict[str, str] = {name: GENES[name].trait for name in SIMILARITY_GENES}
 """Plain words for each scaled gene."""
@@ -54,14 +54,14 @@ def numbers(column: pd.Series[Any]) -> FloatArray:
 
 
 def by_customer(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows sorted by ``customer_id`` with a fresh index, so that results do not depend on row order."""
+    """The rows sorted by ``customer_id`` with a new index, so that results do not depend on row order."""
     return frame.sort_values("customer_id", ignore_index=True)
 
 
 def _unskewed(gene: ScaledGene, values: FloatArray) -> FloatArray:
-    """Signed logarithm of a skewed gene: log1p for values from 0, mirrored for negative ones (net returns).
+    """Signed logarithm of a skewed gene: sign(x) * log1p(|x|), as net returns may be negative.
 
-    A value that is not finite is missing.
+    A value that is not finite counts as missing.
     """
     values = np.where(np.isfinite(values), values, np.nan)
     return np.sign(values) * np.log1p(np.abs(values) / gene.unit) if gene.is_skewed else values
@@ -71,10 +71,10 @@ def _unskewed(gene: ScaledGene, values: FloatArray) -> FloatArray:
 class GeneScaler:
     """Robust scaling of genes, fitted at one snapshot and stored with the model that uses it.
 
-    A gene (its signed logarithm where skewed) is taken less its median, over its spread: the interquartile range,
-    as the standard deviation of a normal distribution with that range; the standard deviation itself where that is
-    larger (most customers alike, a few far away, as for returns: the few must not outweigh every other gene); 1
-    where all customers are alike.
+    The scaled gene is (value - median) / spread; a skewed gene is first replaced by its signed logarithm. The spread is
+    the interquartile range over that of a standard normal distribution, or the standard deviation where that is larger:
+    for genes such as returns, most customers are alike and a few are far away, and those few must not outweigh every
+    other gene. The spread is 1 where all customers are alike.
     """
 
     genes: tuple[str, ...]
@@ -86,7 +86,7 @@ class GeneScaler:
     def fit(cls, features: pd.DataFrame, candidates: Sequence[ScaledGene] = SCALED_GENES) -> GeneScaler:
         """Fit on ``customer_features`` of one snapshot.
 
-        A gene which is null for everyone (a source without amounts or categories) is left out; without customers
+        A gene that is null for everyone (in a source without amounts or categories) is left out. Without customers
         every gene is kept, unscaled.
         """
         if features.empty:
@@ -96,7 +96,7 @@ class GeneScaler:
         genes, centers, scales, units = [], [], [], []
         for gene in candidates:
             values = _unskewed(gene, numbers(features[gene.name]))
-            # Sorted, as sums of floats depend on the order of the rows.
+            # Sorted, as sums of floats depend on the order of their terms.
             values = np.sort(values[~np.isnan(values)])
             if values.size == 0:
                 continue

@@ -1,6 +1,6 @@
-"""What the prediction for one customer costs once the outcome is known: lower is better.
+"""Losses of the prediction for one customer once the outcome is known; lower is better.
 
-Both losses are proper: their mean is least for the true probability, and for the true mean.
+Both losses are proper: log loss is least on average for the true probability, Poisson deviance for the true mean.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 _SMALLEST_PROBABILITY = 1e-6
 _SMALLEST_MEAN_SHARE = 0.01
-"""Share of the mean actual that a prediction counts as at least: a prediction of 0 would have infinite deviance."""
+"""Predictions count as at least this fraction of the mean actual: a prediction of 0 would have infinite deviance."""
 
 
 def log_losses(is_event: NDArray[np.bool_], probability: Floats) -> Floats:
@@ -26,7 +26,7 @@ def log_losses(is_event: NDArray[np.bool_], probability: Floats) -> Floats:
 
 
 def poisson_deviances(actual: Floats, predicted: Floats) -> Floats:
-    """Poisson deviance of each customer, shape (n,): consistent for a mean, and not ruled by the few largest.
+    """Poisson deviance of each customer, shape (n,): least for the true mean, not dominated by the largest customers.
 
     Negative actuals count as 0, and predictions as at least 1% of the mean actual.
     """

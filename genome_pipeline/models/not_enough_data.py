@@ -1,4 +1,4 @@
-"""The refusal that all models share."""
+"""The exception that all models raise on data too scarce for them."""
 
 
 class NotEnoughData(ValueError):

@@ -1,4 +1,4 @@
-"""How good matured predictions were: the model beside the naive baseline, overall and by slice.
+"""How good predictions were once their outcomes are known: model and naive baseline, overall and by slice.
 
 Metrics, all on the customers for whom the model offered a prediction:
 
@@ -10,11 +10,11 @@ Metrics, all on the customers for whom the model offered a prediction:
   eq. 43).
 - churn: ``brier``, ``log_loss``, ``auc``, ``ece`` (expected calibration error over 10 bins of equal frequency),
   ``base_rate`` (share that churned), ``predicted_rate`` (mean probability), ``expected_brier`` (mean p (1 - p): the
-  Brier score of calibrated probabilities). For the bounds of the model's ``mean_lower_bound`` and ``mean_upper_bound``.
-- over all customers, for the model: by how much its error is above the naive one's, ``log_loss_excess`` of churn,
-  ``squared_error_excess`` and ``poisson_deviance_excess`` of the others, each with the standard error of that mean of
-  the customers' differences (``_standard_error``); and ``confidence_error_ratio``, ``confidence_p_value`` and
-  ``outcome_p_value`` of :mod:`genome_pipeline.models.permutations`.
+  Brier score of calibrated probabilities). For the bounds of the model, ``mean_lower_bound`` and ``mean_upper_bound``.
+- over all customers, for the model: the mean of (model's error - naive error), which is ``log_loss_excess`` for churn,
+  ``squared_error_excess`` and ``poisson_deviance_excess`` for orders and spend, each with its standard error
+  (``_standard_error``). Also ``confidence_error_ratio``, ``confidence_p_value`` and ``outcome_p_value`` of
+  :mod:`genome_pipeline.models.permutations`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from genome_pipeline.models.permutations import permutation_metrics
 Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
-_DECIMALS = 6  # to which predictions are compared with one another
+_DECIMALS = 6  # predictions are rounded to these before they are compared with one another
 _TENURE_EDGES = [90, 180, 365]
 _TENURE_BANDS = np.array(["0-89 days", "90-179 days", "180-364 days", "365+ days"], dtype=object)
 
@@ -51,16 +51,16 @@ _MEASURED = (
 
 
 def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
-    """Rows of contract table ``model_performance`` for one snapshot that matured.
+    """Rows of contract table ``model_performance`` for one matured snapshot.
 
-    Slices: ``all``; ``prediction_decile`` (of what is predicted: 1 is lowest), ``value_decile`` (of expected spend, or
-    of orders where spend is not predicted), ``segment``, ``tenure`` and ``confidence_decile`` (of the confidence in
-    what is predicted). A metric that is not
-    defined, such as a rank correlation where all are alike, is null; a slice without a customer is not listed.
+    Slices: ``all``; ``prediction_decile`` (of the prediction itself: 1 is lowest), ``value_decile`` (of expected spend,
+    or of expected orders where spend is not predicted), ``segment``, ``tenure`` and ``confidence_decile`` (of the
+    confidence in the prediction). A metric that is not defined, such as a rank correlation of equal values, is null. A
+    slice without customers is not listed.
 
     Args:
         outcomes: rows of contract table ``prediction_outcomes`` with one ``matured_as_of`` and one ``as_of``.
-        interval_level: coverage the prediction intervals were made for, in (0, 1).
+        interval_level: nominal coverage of the prediction intervals, in (0, 1).
 
     Raises:
         ValueError: the rows are of more than one snapshot.
@@ -97,7 +97,7 @@ def measure(outcomes: pd.DataFrame, interval_level: float) -> pd.DataFrame:
 
 
 def _groups(outcomes: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
-    """Slice name -> the slice that each customer is in, whatever the target."""
+    """The slice that each customer is in, by slice name, for any target."""
     spend = numbers(outcomes["expected_spend"])
     value = spend if np.isfinite(spend).any() else numbers(outcomes["expected_orders"])
     return {
@@ -116,9 +116,9 @@ def _slices(groups: Mapping[str, NDArray[np.object_]]) -> Iterator[tuple[str, st
 
 
 def decile(values: Floats) -> NDArray[np.int64]:
-    """Tenth of the known values that each belongs to, shape (n,): 1 lowest to 10, and 0 where unknown (NaN).
+    """The tenth of the known values that each value belongs to, shape (n,): 1 lowest to 10, and 0 where unknown (NaN).
 
-    Equal values share a tenth, the lowest one of theirs.
+    Equal values share the lowest tenth that any of them would be in.
     """
     deciles = np.zeros(values.size, dtype=np.int64)
     is_known = np.isfinite(values)
@@ -136,9 +136,9 @@ def _decile_names(values: Floats) -> NDArray[np.object_]:
 def _by_predictor(
     target: str, outcomes: Mapping[str, Floats], interval_level: float, is_all: bool
 ) -> Iterator[tuple[str, int, dict[str, float]]]:
-    """Predictor, number of customers and metrics, where the model predicted the target for anyone.
+    """Predictor, number of customers and metrics, for predictors that predicted the target for any customer.
 
-    ``is_all`` asks for what is measured over all customers only.
+    With ``is_all``, metrics that are measured over all customers only are included.
     """
     column = _PREDICTED[target]
     is_predicted = np.isfinite(outcomes[_ACTUAL[target]]) & np.isfinite(outcomes[column])
@@ -182,10 +182,10 @@ def interval_metrics(
 ) -> dict[str, float]:
     """Metrics of intervals of nominal coverage ``level``; none where there are no intervals. Arrays of shape (n,).
 
-    Bounds may be infinite. ``inner_coverage`` leaves the upper bound itself out where that leaves anything: of whole
-    numbers, it is the coverage of the interval one step narrower. ``least_coverage`` is that of the narrowest intervals
-    that hold what is likeliest: where churn is at least as likely as ``level``, 0 alone, which covers all who buy
-    nothing; elsewhere ``level``.
+    Bounds may be infinite. ``inner_coverage`` excludes the upper bound itself unless that leaves nothing: for whole
+    numbers, it is the coverage of the interval one step narrower. ``least_coverage`` is the coverage of the narrowest
+    intervals of the most likely values. Where churn is at least as likely as ``level``, that interval is 0 alone, which
+    covers everyone who buys nothing; elsewhere its coverage is ``level``.
     """
     has_interval = ~np.isnan(lower) & ~np.isnan(upper)
     if not has_interval.any():
@@ -218,14 +218,14 @@ def probability_metrics(is_event: NDArray[np.bool_], probability: Floats) -> dic
 
 
 def bound_metrics(lower: Floats, upper: Floats) -> dict[str, float]:
-    """Mean bounds of probabilities, both of shape (n,); none where a customer has none."""
+    """Mean bounds of probabilities, both of shape (n,); empty where any customer has none."""
     if np.isnan(lower).any() or np.isnan(upper).any():
         return {}
     return {"mean_lower_bound": float(lower.mean()), "mean_upper_bound": float(upper.mean())}
 
 
 def _excess_metrics(target: str, actual: Floats, model: Floats, naive: Floats) -> dict[str, float]:
-    """By how much the model's errors are above the naive ones on average, with the standard error of that mean."""
+    """Mean of (model's error - naive error), with its standard error."""
     if target == "churn":
         losses = {"log_loss": [log_losses(actual == 1, predicted) for predicted in (model, naive)]}
     else:
@@ -243,7 +243,7 @@ def _excess_metrics(target: str, actual: Floats, model: Floats, naive: Floats) -
 
 
 def _confidence_metrics(target: str, known: Mapping[str, Floats]) -> dict[str, float]:
-    """Whether errors fall with the confidence in the target: of orders and spend given the churn probability.
+    """Whether errors fall as confidence in the target rises; for orders and spend, given the churn probability.
 
     Errors are those of :mod:`genome_pipeline.models.forecast.errors`.
     """
@@ -267,27 +267,27 @@ def _confidence_metrics(target: str, known: Mapping[str, Floats]) -> dict[str, f
 
 
 def _auc(is_event: NDArray[np.bool_], score: Floats) -> float:
-    """Area under the ROC curve from ranks (Hanley and McNeil 1982); scikit-learn's takes ten times as long a slice."""
+    """Area under the ROC curve from ranks (Hanley and McNeil 1982); ten times as fast as scikit-learn's on a slice."""
     events = int(is_event.sum())
     rank_sum = float(_ranks(score)[is_event].sum())
     return (rank_sum - events * (events + 1) / 2) / (events * (len(score) - events))
 
 
 def normalised_gini(actual: Floats, predicted: Floats) -> float:
-    """Gini of the actual amounts ranked by prediction, over their Gini ranked by themselves; in [-1, 1].
+    """Gini index of actual amounts ordered by prediction, over that ordered by the amounts themselves; in [-1, 1].
 
     Customers with equal predictions share their amounts, so that their order does not matter. NaN where the total is
     not positive or all actual amounts are equal.
     """
     if actual.sum() <= 0 or np.ptp(actual) == 0:
         return float("nan")
-    # A Gini is 2 cov(amount, mid-rank) / (n mean); what does not depend on the order cancels out.
+    # A Gini index is 2 cov(amount, mid-rank) / (n mean); factors that do not depend on the order cancel out.
     by_prediction, by_itself = (float(np.dot(actual - actual.mean(), rankdata(score))) for score in (predicted, actual))
     return by_prediction / by_itself
 
 
 def expected_calibration_error(probability: Floats, is_event: NDArray[np.bool_] | Floats) -> float:
-    """Mean distance of mean probability and event share over 10 bins of equal frequency, fewer if values tie.
+    """Mean distance between mean probability and event share, over 10 bins of equal frequency, fewer if values tie.
 
     Equal probabilities stay in one bin. Naeini, M. P., Cooper, G. F. and Hauskrecht, M. (2015), "Obtaining Well
     Calibrated Probabilities Using Bayesian Binning", AAAI.
@@ -300,7 +300,7 @@ def expected_calibration_error(probability: Floats, is_event: NDArray[np.bool_] 
 
 
 def _ranks(values: Floats) -> Floats:
-    """Ranks from 1, ties shared; values that differ in the last bits of a sum alone are ties."""
+    """Ranks from 1, ties shared; values that differ only in the last bits of a sum are ties."""
     ranks: Floats = rankdata(values.round(_DECIMALS))
     return ranks
 

@@ -1,18 +1,19 @@
-"""Whether errors fall as confidence rises, by more than chance and by more than the chance to buy already tells.
+"""Whether errors fall as confidence rises, by more than chance and by more than the churn probability explains.
 
-The statistic is the mean error weighted by confidence, over the plain mean: 1 where the two have nothing to do with
-each other, below 1 where the error falls. It is held against two permutation nulls. In the one *confidence* is dealt
-anew among customers, in the other their *outcomes* are. The first says that the error falls with confidence. The second
-says that it does because the forecasts of confident customers fit them: where confidence goes with the commonest
-outcome, or with large forecasts, the error falls as far with anyone's outcome.
+The statistic is the confidence-weighted mean error over the plain mean error: 1 where error and confidence are
+unrelated, below 1 where the error falls as confidence rises. It is tested against two permutation nulls: in one,
+*confidence* is permuted among customers, in the other their *outcomes* are. The first test shows that the error falls
+as confidence rises. The second shows that it does so because forecasts of confident customers fit those very customers.
+Where confidence merely goes with the commonest outcome, or with large forecasts, the error falls as far with anyone's
+outcomes.
 
-Customers change places within groups of :data:`GROUP`. Given a covariate, a group are neighbours in it, and weights
-hold of confidence what a straight line in the covariate leaves over within the group: a confidence that only repeats
-the covariate has equal weights, and shows nothing. Without one, groups are drawn at random.
+Customers are permuted within groups of :data:`GROUP`. Given a covariate, a group consists of neighbours in it, and the
+weights are the residuals of confidence after a linear fit on the covariate within the group: a confidence that only
+repeats the covariate gets equal weights and shows nothing. Without a covariate, groups are drawn at random.
 
-Permutations need not be drawn: the mean and the variance of a sum of a[i, j(i)] over all permutations j of a group are
+No permutation has to be drawn: the mean and variance of a sum of a[i, j(i)] over all permutations j of a group are
 known (Hoeffding, W. (1951), "A Combinatorial Central Limit Theorem", Annals of Mathematical Statistics 22(4)), and a
-sum over many groups is normal. So a test takes milliseconds, whatever the seed; the tests hold it to 1,000 draws.
+sum over many groups is normal. So a test takes milliseconds and needs no seed; unit tests compare it with 1,000 draws.
 """
 
 from __future__ import annotations
@@ -28,27 +29,27 @@ Floats = NDArray[np.float64]
 
 GROUP = 20
 MOST_CUSTOMERS = 100_000
-"""Of more, so many are drawn: what they cannot show does not matter."""
+"""At most this many customers are used, drawn at random: an effect they cannot show does not matter."""
 
 _SEED = 0
-_ROUNDING = 1e-9  # relative: what is smaller is what a sum in another order would change
+_ROUNDING = 1e-9  # relative: a smaller difference may come from the order of a sum
 
 
 def permutation_metrics(
     error: Callable[[NDArray[np.intp], Floats], Floats], actual: Floats, confidence: Floats, given: Floats | None = None
 ) -> dict[str, float]:
-    """What is published of the two tests; none for fewer customers than a group has, or where no error is above 0.
+    """The published metrics of the two tests; empty for fewer customers than a group, or where no error is above 0.
 
     ``confidence_error_ratio`` is the statistic; ``confidence_p_value`` and ``outcome_p_value`` are the probabilities
-    that it is as small by chance when confidence, or outcomes, are dealt anew.
+    that it is as small by chance when confidence, or outcomes, are permuted.
 
     Args:
-        error: of the forecasts of customers by row number, had these been their outcomes; at least 0. Its two arguments
-            are to be broadcast.
+        error: gives the forecast errors, at least 0, of customers by row number if their outcomes were the second
+            argument; the two arguments are broadcast against each other.
         actual: outcomes, shape (customers,).
-        confidence: finite, higher is surer, shape (customers,).
-        given: covariate, finite, shape (customers,), or None. Of customers that fill no group, those with its largest
-            values are left out.
+        confidence: finite, shape (customers,); higher means surer.
+        given: covariate, finite, shape (customers,), or None. If customers do not fill the last group, those with the
+            largest covariate are left out.
     """
     order = np.random.default_rng(_SEED).permutation(actual.size)[:MOST_CUSTOMERS]
     if given is not None:
@@ -63,7 +64,7 @@ def permutation_metrics(
     total = float(errors.sum())
     if total == 0:
         return {}
-    # [group, i, j]: what customer i adds with the error, or the outcome, of customer j.
+    # [group, i, j]: the contribution of customer i with the error, or the outcome, of customer j.
     of_errors = weights[:, :, None] * errors[:, None, :]
     of_outcomes = weights[:, :, None] * error(rows[:, :, None], actual[rows][:, None, :])
     observed = float((weights * errors).sum())
@@ -75,7 +76,7 @@ def permutation_metrics(
 
 
 def _probability_below(observed: float, added: Floats) -> float:
-    """Probability of a sum of at most this when each group is permuted at random; 1 where permuting changes nothing."""
+    """Probability that the sum is at most ``observed`` when groups are permuted; 1 where permuting changes nothing."""
     by_group = added.mean(axis=(1, 2), keepdims=True)
     centred = added - added.mean(axis=1, keepdims=True) - added.mean(axis=2, keepdims=True) + by_group
     deviation = float(np.sqrt((centred**2).sum() / (GROUP - 1)))
@@ -90,7 +91,7 @@ def _centred_ranks(values: Floats) -> Floats:
 
 
 def _left_over(ranks: Floats, covariate: Floats) -> Floats:
-    """What a straight line in the covariate leaves of the ranks in each group, both centred, shape (groups, size)."""
+    """Residuals of the ranks after a linear fit on the covariate in each group, both centred, shape (groups, size)."""
     spread = (covariate**2).sum(axis=1, keepdims=True)
     slope = (ranks * covariate).sum(axis=1, keepdims=True) / np.where(spread > 0, spread, 1.0)
     return np.asarray(ranks - slope * covariate)

@@ -1,7 +1,8 @@
 """Matured snapshots: what was known of customers at a date, and what they did in the days that followed.
 
-Experts train on outcomes over the whole horizon, from snapshots spread over up to two years, which hold the seasons;
-and on outcomes over half of it, which are known earlier, so that a short or changing log is learned from, too.
+Experts train on outcomes over the whole horizon, from snapshots spread over up to two years, so that all seasons are
+included. They also train on outcomes over half the horizon, which are known earlier and help with a short or changing
+log.
 """
 
 from __future__ import annotations
@@ -21,43 +22,43 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 Floats = NDArray[np.float64]
 
 MINIMUM_CUSTOMERS = 30
-"""Customers below which a snapshot is neither predicted nor learned from."""
+"""A snapshot of fewer customers is neither predicted nor learned from."""
 
 MAXIMUM_TRAINING_ROWS = 100_000
-"""Rows that experts train on at most; more are sampled."""
+"""At most this many rows train an expert; more are sampled."""
 
 WHOLE_SNAPSHOTS = 8
-"""Snapshots trained on with outcomes over the whole horizon, spread over the last two years."""
+"""Training snapshots with outcomes over the whole horizon, spread over the last two years."""
 
 HALF_SNAPSHOTS = 5
-"""Snapshots trained on with outcomes over half the horizon: the latest."""
+"""Training snapshots with outcomes over half the horizon; the latest are used."""
 
 _TRAINING_DAYS = 800
-"""How far before the latest snapshot with outcomes over the whole horizon others are trained on."""
+"""Distances in days of further training snapshots before the latest one with outcomes over the whole horizon."""
 
 _ORIGIN_AGES = (0, 60, 120, 240)
-"""Days before the latest matured snapshot at which a forecast is made again."""
+"""Distances in days, before the latest matured snapshot, of the origins at which the forecast is made again."""
 
 KEPT_FITS = 24
-"""Fits kept, with what they learned from: snapshots of a range make the forecast again at the same origins."""
+"""Size of the caches of fits: consecutive snapshots make the forecast again at the same origins."""
 
 MONTH_DAYS = 30
-"""Training snapshots are about a month apart: those of days or weeks nearly repeat one another."""
+"""Least distance of training snapshots, about a month: snapshots days or weeks apart nearly repeat one another."""
 
 YEAR_DAYS = 365
 SAME_SEASON_DAYS = 20
-"""A snapshot at most this far from a year before another is of the same season."""
+"""A snapshot is of the same season if it is at most this far from a year before another."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSnapshot:
-    """One matured snapshot. Both frames are put in order of ``customer_id``, so that rows correspond.
+    """One matured snapshot. Both frames are sorted by ``customer_id``, so that rows correspond.
 
-    Snapshots are compared by identity, so that a fit on the very same ones can be kept.
+    Snapshots are compared by identity, so that caches of fits can use them as keys.
 
     Attributes:
-        as_of: the date; features know only what happened before it, outcomes what happened from it on.
-        horizon_days: how long from ``as_of`` on the outcomes go.
+        as_of: the date; features use only what happened before it, outcomes what happened from it on.
+        horizon_days: length of the outcomes, from ``as_of`` on.
         features: rows of contract table ``customer_features``.
         outcomes: ``customer_id``, ``actual_orders`` (purchase days within the horizon), ``actual_spend`` (purchases
             less returns, negative where more came back; null where the log has no amounts), ``has_churned``.
@@ -85,7 +86,7 @@ class LabelledSnapshot:
 def model_matrix(features: pd.DataFrame) -> Floats:
     """Design matrix of the genes, float64 of shape (customers, genes), columns in the order of ``GENES``; null is NaN.
 
-    Counts, floats and Decimals are taken alike. Rows keep their order.
+    Accepts counts, floats and Decimals. Rows keep their order.
     """
     return np.column_stack([numbers(features[gene]) for gene in GENES])
 
@@ -104,7 +105,7 @@ def snapshot_date(features: pd.DataFrame) -> date:
 
 
 def why_unobserved(unobserved_days: int, horizon_days: int) -> str | None:
-    """Why a snapshot carries no forecast that the log ends so many days before; None where these are few."""
+    """Why a snapshot has no forecast if the log ends so many days before it; None where these days are few."""
     if unobserved_days <= horizon_days / 2:
         return None
     return (
@@ -121,13 +122,13 @@ def training_horizon(horizon_days: int) -> int:
 def snapshots_to_learn_from(
     dates: Sequence[date], as_of: date, observed_until: date, horizon_days: int
 ) -> list[tuple[date, int]]:
-    """The earlier snapshots that a forecast at ``as_of`` learns from, each with the days of outcomes it is needed with.
+    """The earlier snapshots that a forecast at ``as_of`` learns from, each with the days of outcomes that are needed.
 
-    Those it trains on; those at which it is made again, to learn from its errors; and those that a forecast made at
-    these would have trained on.
+    They are the snapshots it trains on, the origins at which it is made again to learn from its errors, and the
+    snapshots that forecasts made at these origins train on.
 
     Args:
-        dates: of the earlier snapshots there are.
+        dates: dates of the earlier snapshots.
         as_of: the snapshot to predict at.
         observed_until: day up to which the log is complete, at most ``as_of``.
         horizon_days: length of the horizon.
@@ -142,7 +143,7 @@ def snapshots_to_learn_from(
 
 
 def _training_dates(dates: Iterable[date], by: date, days: int, horizon_days: int) -> list[date]:
-    """What experts train on at a date, latest first: of outcomes over ``days``, the whole horizon or half of it."""
+    """Dates of the snapshots to train on by a date, latest first; ``days`` is the whole horizon or half of it."""
     known = [day for day in dates if day + timedelta(days=days) <= by]
     if not known:
         return []
@@ -155,7 +156,7 @@ def _training_dates(dates: Iterable[date], by: date, days: int, horizon_days: in
 
 
 def _origins(dates: Iterable[date], as_of: date, horizon_days: int) -> list[date]:
-    """Dates at which the forecast is made again: the latest matured, some before, and those of the same season."""
+    """Dates at which the forecast is made again: the latest matured, some before it, and those of the same season."""
     known = [day for day in dates if day + timedelta(days=horizon_days) <= as_of]
     if not known:
         return []
@@ -166,9 +167,9 @@ def _origins(dates: Iterable[date], as_of: date, horizon_days: int) -> list[date
 
 
 def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
-    """The known date nearest to each target, where one is within half a month.
+    """The known date nearest to each target, if one is within half a month.
 
-    Of any part of the known dates that holds those chosen, the same are chosen.
+    Known dates that are not chosen do not matter: without them the same dates are chosen.
     """
     near = ((min(known, key=lambda day: (abs((day - target).days), day)), target) for target in targets)
     return sorted({day for day, target in near if abs((day - target).days) <= MONTH_DAYS / 2}, reverse=True)
@@ -185,7 +186,7 @@ def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple
     """The labelled snapshots in order of time, without those of fewer than :data:`MINIMUM_CUSTOMERS` customers.
 
     Raises:
-        ValueError: the outcomes of a snapshot reach past ``as_of``: they are not known yet.
+        ValueError: the outcomes of a snapshot reach past ``as_of`` and are not known yet.
     """
     for snapshot in labelled:
         if snapshot.as_of + timedelta(days=snapshot.horizon_days) > as_of:
@@ -197,7 +198,7 @@ def usable_snapshots(labelled: Sequence[LabelledSnapshot], as_of: date) -> tuple
 
 
 def origins(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int) -> tuple[LabelledSnapshot, ...]:
-    """Where a forecast for ``as_of`` is made again, oldest first: see :func:`snapshots_to_learn_from`."""
+    """The snapshots at which a forecast for ``as_of`` is made again, oldest first."""
     at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == horizon_days}
     return tuple(at[day] for day in _origins(at, as_of, horizon_days))
 
@@ -205,17 +206,17 @@ def origins(snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: in
 def training_snapshots(
     snapshots: Sequence[LabelledSnapshot], by: date, days: int, horizon_days: int
 ) -> tuple[LabelledSnapshot, ...]:
-    """What experts train on at a date, oldest first: outcomes over ``days``, all of the horizon or half of it.
+    """The snapshots to train on by a date, oldest first; ``days`` is the whole horizon or half of it.
 
-    At an origin this is what a deployment at that date would have had: no outcome of a training row falls into the
-    horizon that the forecast is judged on.
+    At an origin these are what a deployment at that date would have had: no training outcome falls into the horizon on
+    which the forecast is judged.
     """
     at = {snapshot.as_of: snapshot for snapshot in snapshots if snapshot.horizon_days == days}
     return tuple(at[day] for day in sorted(_training_dates(at, by, days, horizon_days)))
 
 
 def pooled_rows(snapshots: Sequence[LabelledSnapshot], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Features and outcomes of several snapshots below one another.
+    """Features and outcomes of several snapshots, concatenated.
 
     Above :data:`MAXIMUM_TRAINING_ROWS` rows, that many are drawn at random (by ``seed``) without replacement.
 

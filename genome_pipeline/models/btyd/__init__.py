@@ -1,1 +1,1 @@
-"""Pareto/NBD ("buy till you die"): what purchase histories alone tell."""
+"""Pareto/NBD ("buy till you die"): a model that uses purchase histories alone."""

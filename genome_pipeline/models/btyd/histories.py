@@ -1,8 +1,8 @@
 """Fitting models of purchases to the histories of customers.
 
-A history is the frequency ``x`` (repeat purchase days), the recency ``t_x`` (first to last purchase) and ``T`` (first
-purchase to now) of a customer. The unit of time is free; ``t_x`` and ``T`` share it, and the fitted parameters are in
-it. Customers with the same history have the same likelihood, so that models work on distinct histories.
+A customer's history is the frequency ``x`` (repeat purchase days), the recency ``t_x`` (time from first to last
+purchase) and ``T`` (time from first purchase to now). Any unit of time will do; ``t_x``, ``T`` and the fitted
+parameters share it. Customers with the same history have the same likelihood, so models work on distinct histories.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 
 Floats = NDArray[np.float64]
 Objective = Callable[[Floats], tuple[float, Floats]]
-"""Mean negative log-likelihood and its gradient, of the logarithms of parameters."""
+"""Mean negative log-likelihood and its gradient, as a function of the logarithms of the parameters."""
 
 MINIMUM_REPEAT_CUSTOMERS = 10
-"""Customers with a repeat purchase below which four (or three) parameters are not fitted."""
+"""Models are fitted only to at least this many customers with a repeat purchase."""
 
 _LOG_BOUND = 9.0
-"""Bound of log parameters in scaled units: keeps a flat likelihood (no dropout, no heterogeneity) finite."""
+"""Bound of log parameters in scaled units; keeps them finite where the likelihood is flat (no dropout, say)."""
 
 _START_ROWS = 500
-"""Histories with, and without, a repeat purchase on which starts are compared, where there are many more."""
+"""Starting points are compared on about this many histories with, and as many without, a repeat purchase."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Fitted parameters, which a dictionary can hold."""
+    """Fitted parameters that can be stored as a dictionary."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary that JSON can hold."""
@@ -48,9 +48,9 @@ class Parameters:
 
 
 class NormalPrior(NamedTuple):
-    """What the logarithms of a model's parameters are expected to be, with the mean T as unit of time.
+    """Normal prior on the logarithms of a model's parameters, with the mean T as unit of time.
 
-    Each is normal with its mean and the deviation that all share.
+    Each logarithm has its own mean; all share one standard deviation.
     """
 
     means: tuple[float, ...]
@@ -68,7 +68,7 @@ class Family(NamedTuple):
 
 
 _FITTED: dict[tuple[str, NormalPrior | None, bytes], tuple[float, float, float, float, float, int]] = {}
-"""Fits by model and histories: value and risk of a snapshot, and of the one after it, ask for the same."""
+"""Cached fits by model and histories: value and risk of a snapshot, and of the next one, need the same fits."""
 
 
 def fit_histories(
@@ -76,7 +76,8 @@ def fit_histories(
 ) -> tuple[float, float, float, float, float, int]:
     """The four parameters of a model of purchases, the log-likelihood and the number of customers.
 
-    Of arrays over customers, in any order; by maximum likelihood or, with a prior, a posteriori.
+    The arrays have one entry per customer, in any order. The fit is by maximum likelihood or, with a prior, maximum a
+    posteriori.
 
     Raises:
         NotEnoughData: fewer than :data:`MINIMUM_REPEAT_CUSTOMERS` customers bought again, or no time has passed.
@@ -101,11 +102,11 @@ def _fit_anew(
     if scale == 0:
         raise NotEnoughData(f"no time has passed since the first purchases: {family.name} has nothing to learn from")
 
-    # Customers with the same history have the same likelihood: count them, and work on distinct histories.
+    # Customers with the same history have the same likelihood: work on distinct histories and their counts.
     (x, t_x, t_), count = distinct_rows(x, t_x / scale, t_ / scale)
     starts = np.log(family.starts)
     if x.size > 2 * _START_ROWS:
-        # Some of the histories find the neighbourhood; only the best start is pursued on all of them.
+        # A sample of the histories finds a good start; only the best start is then pursued on all of them.
         rows, weight = sampled_rows(x)
         objective = family.objective(x[rows], t_x[rows], t_[rows], count[rows] * weight)
         starts = minimise(_with_prior(objective, prior, count.sum()), starts)[0][np.newaxis]
@@ -119,7 +120,7 @@ def _fit_anew(
 
 
 def _with_prior(objective: Objective, prior: NormalPrior | None, customers: float) -> Objective:
-    """The objective, a mean over customers, with the negative logarithm of the prior density over as many added."""
+    """The objective, a mean over customers, plus the negative log density of the prior divided by their number."""
     if prior is None:
         return objective
     mean, deviation = np.array(prior.means), prior.deviation
@@ -143,7 +144,7 @@ def checked_history(frequency: ArrayLike, recency: ArrayLike, t: ArrayLike) -> t
 
 
 def distinct_rows(*columns: Floats) -> tuple[list[Floats], Floats]:
-    """Distinct rows of some columns, sorted (so that sums do not depend on row order), and how often each occurs."""
+    """Distinct rows of some columns, sorted so that sums do not depend on row order, and the count of each row."""
     order = np.lexsort(columns[::-1])
     ordered = [column[order] for column in columns]
     is_first = np.ones(order.size, dtype=bool)
@@ -153,7 +154,7 @@ def distinct_rows(*columns: Floats) -> tuple[list[Floats], Floats]:
 
 
 def sampled_rows(x: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """Every k-th of the sorted histories and its weight k, apart for one-time buyers lest they crowd out the others."""
+    """Every k-th of the sorted histories, with weight k; sampled separately for one-time and repeat buyers."""
     groups = [np.flatnonzero(x == 0), np.flatnonzero(x > 0)]
     steps = [max(1, group.size // _START_ROWS) for group in groups]
     rows = [group[::step] for group, step in zip(groups, steps, strict=True)]
@@ -162,12 +163,12 @@ def sampled_rows(x: Floats) -> tuple[NDArray[np.intp], Floats]:
 
 
 def dot(left: Floats, right: Floats) -> float:
-    """Sum of products, the same for any number of threads (a BLAS product is not)."""
+    """Sum of products that does not depend on the number of threads, as a BLAS product does."""
     return float(np.sum(left * right))
 
 
 def minimise(objective: Objective, starts: Floats) -> tuple[Floats, float]:
-    """Best of the L-BFGS-B minima from each row of ``starts``, within the bound of log parameters."""
+    """The best of the L-BFGS-B minima reached from each row of ``starts``, within the bound of log parameters."""
     with threadpool_limits(1, user_api="blas"):  # for four parameters, threads only wait for one another
         results = [
             minimize(

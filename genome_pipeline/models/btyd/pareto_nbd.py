@@ -32,10 +32,10 @@ _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 """Gauss-Legendre quadrature on (0, 1)."""
 
 _BLOCK = 4_096
-"""Customers that are integrated for together: few enough for the processor's cache to hold what is worked on."""
+"""Customers integrated in one batch: few enough for their arrays to fit in the processor's cache."""
 
 PARETO_PRIOR = NormalPrior(tuple(np.log([0.5, 0.3, 0.5, 0.5]).tolist()), 1.5)
-"""Where r, alpha, s and beta of Pareto/NBD lie on most logs: wide, so that only few customers feel it."""
+"""Typical r, alpha, s and beta of Pareto/NBD, with a deviation so wide that only logs of few customers are affected."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class ParetoNbd(Parameters):
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
         """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
 
-        The first purchase after T comes at y if the customer neither bought nor dropped out before: the integral of
-        ``rate * exp(-(rate + dropout rate) (y - T))`` over y and the two rates of :meth:`expected_purchases`.
+        Let the first purchase after T come at y, with neither a purchase nor dropout before it. The result is the
+        integral of ``rate * exp(-(rate + dropout rate) * (y - T))`` over y and the two rates of
+        :meth:`expected_purchases`.
         """
         x, t_x, t_ = checked_history(frequency, recency, t)
         waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon, count=1)[0]
@@ -86,7 +87,9 @@ class ParetoNbd(Parameters):
 def fit_pareto_nbd(
     frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, prior: NormalPrior | None = None
 ) -> ParetoNbd:
-    """Pareto/NBD (FH05) of arrays over customers, in any order, by maximum likelihood or, with a prior, a posteriori.
+    """Fit Pareto/NBD (FH05) by maximum likelihood or, with a prior, maximum a posteriori.
+
+    The arrays have one entry per customer, in any order.
 
     Raises:
         NotEnoughData, ValueError: as :func:`genome_pipeline.models.btyd.histories.fit_histories`.
@@ -99,15 +102,15 @@ def _pareto_nbd_terms(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Log-likelihoods of being active at T and of having dropped out before, up to a common factor; (customers,) each.
 
-    The factor is ``Gamma(r + x) alpha**r beta**s / Gamma(r)``. The second is FH05's with the moment of dropout
-    not yet integrated out: one integral of a positive function, where the closed form is a difference of two 2F1, in
-    one way for alpha above beta and in another below.
-    Also the log of the integrand of dropout at t_x, and the ``count`` integrals that are relative to it.
+    The factor is ``Gamma(r + x) * alpha**r * beta**s / Gamma(r)``. The second likelihood is FH05's before the moment of
+    dropout is integrated out: one integral of a positive function. FH05's closed form is a difference of two 2F1, with
+    different arguments for alpha above and below beta.
+    Also returns the log of the integrand of dropout at t_x, and ``count`` integrals relative to that integrand.
     """
     alive = -(r + x) * np.log(alpha + t) - s * np.log(beta + t)
     at_t_x = np.log(s) - (r + x) * np.log(alpha + t_x) - (s + 1) * np.log(beta + t_x)
     integrals = _power_integrals(r + x, s + 1, alpha, beta, t_x, t, count)
-    with np.errstate(divide="ignore"):  # who bought at T has had no time to drop out
+    with np.errstate(divide="ignore"):  # a customer who bought at T has had no time to drop out
         dead = at_t_x + np.log(integrals[0])
     return alive, dead, at_t_x, integrals
 
@@ -117,9 +120,9 @@ def _power_integrals(
 ) -> Floats:
     """Integrals over y in (start, end) of ``f = a**-p b**-q``, f log a, f log b, f / a and f / b; (5, customers).
 
-    ``a = (alpha + y) / (alpha + start)`` and ``b = (beta + y) / (beta + start)``, so that f falls from 1. By
-    Gauss-Legendre quadrature in ``log(y + min(alpha, beta))``, which moves the singularities of f away, up to where f
-    has fallen to about ``exp(-30)``. With a ``count`` of 1, only the first, which is all that predictions need.
+    With ``a = (alpha + y) / (alpha + start)`` and ``b = (beta + y) / (beta + start)``, f falls from 1. The integrals
+    are Gauss-Legendre quadratures in ``log(y + min(alpha, beta))``, which moves the singularities of f away, and end
+    where f has fallen to about ``exp(-30)``. A ``count`` of 1 computes only the first, which is enough for predictions.
     """
     integrals = np.zeros((count, start.size))
     for first in range(0, start.size, _BLOCK):
@@ -129,7 +132,7 @@ def _power_integrals(
 
 
 def _integrate(integrals: Floats, p: Floats, q: float, alpha: float, beta: float, start: Floats, end: Floats) -> None:
-    """Fill the zeros of ``integrals`` with those of :func:`_power_integrals`, the smaller of alpha and beta as a."""
+    """Fill ``integrals`` with those of :func:`_power_integrals`; a must belong to the smaller of alpha and beta."""
     near, far = min(alpha, beta), max(alpha, beta)
     log_reach = np.minimum(end - start, _reach(p, alpha + start))
     log_reach = np.log1p(np.minimum(log_reach, _reach(q, beta + start)) / (near + start))

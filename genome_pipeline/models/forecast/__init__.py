@@ -11,7 +11,7 @@ days if there is one (at least 1), and ``a`` the mean spend per purchase day. Th
 so that no two of them can contradict each other (a hurdle model: Mullahy, J. (1986), "Specification and Testing of Some
 Modified Count Data Models", Journal of Econometrics 33(3), 341-365).
 
-:mod:`.risk` gives p, :mod:`.value` m and a. Each joins experts (:mod:`.experts`) on the scale on which they add up,
-with weights that earlier dates, where the forecast is made again, correct a little (:mod:`.weights`). How many of all
-buy is a question of its own (:mod:`.level`).
+:mod:`.risk` gives p; :mod:`.value` gives m and a. Each of the two joins experts (:mod:`.experts`) on the scale on which
+they add up. The experts' weights are standard ones, corrected a little by forecasts made again at earlier dates
+(:mod:`.weights`). The share of all customers who buy is estimated separately (:mod:`.level`).
 """

@@ -1,14 +1,15 @@
 """Mean spend per purchase day of each customer, where amounts have heavy tails.
 
-The mean of a customer's amounts so far is shrunk to that of all, by its credibility n / (n + k) for n purchase days
-(Buhlmann, H. (1967), "Experience Rating and Credibility", ASTIN Bulletin 4(3), 199-207). So no customer is expected to
-spend more a day than the one who spent most, whatever the tail; the mean of Gamma-Gamma diverges as its q nears 1.
+The mean of a customer's amounts so far is shrunk towards the mean of all customers by its credibility n / (n + k), for
+n purchase days (Buhlmann, H. (1967), "Experience Rating and Credibility", ASTIN Bulletin 4(3), 199-207). So no customer
+is expected to spend more per day than the largest mean so far, however heavy the tail. The mean of Gamma-Gamma, in
+contrast, diverges as its q nears 1.
 
-``k`` is the variance within customers over that between them. Both come from the logarithms of amounts, which a few
-very large ones do not rule: log-normal amounts with variance w of the logarithm within customers and b between have
-``k = exp(b) (exp(w) - 1) / (exp(b) - 1)``.
+``k`` is the variance within customers over the variance between them. Both are estimated on logarithms of amounts,
+which a few very large amounts do not dominate. Log-normal amounts whose logarithms have variance w within customers and
+b between them have ``k = exp(b) * (exp(w) - 1) / (exp(b) - 1)``.
 
-Boosting corrects it: what those who bought spent, over what was expected of as many purchase days.
+Boosting then corrects this mean: its target is actual spend over expected spend for the same number of purchase days.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ Floats = NDArray[np.float64]
 
 _LEAST_AMOUNT = 1e-9
 _LEAST_CUSTOMERS = 10
-"""Customers with amounts below which they are all taken to be alike."""
+"""With fewer customers with amounts than this, all customers are taken to have the same mean."""
 
 _LEAST_BETWEEN = 0.02
-"""Variance of the logarithm between customers is at least this: with less they are as good as alike."""
+"""Least variance of the logarithm between customers; below it they are practically alike."""
 
 _USUAL_WITHIN = 0.5
-"""Variance of the logarithm within customers where none bought often enough to tell."""
+"""Variance of the logarithm within customers, for logs where nobody bought often enough to estimate it."""
 
 _BOOSTING_SHARE = 0.5
-"""Share of what boosting corrects, in the logarithm, that is believed."""
+"""Factor in [0, 1] on the correction by boosting, in logarithms."""
 
 _LARGEST_CORRECTION = float(np.log(4.0))
 
 _TAIL = 0.99
-"""Spend over what was expected counts as at most this quantile of it: boosting would chase the largest."""
+"""Actual over expected spend is capped at this quantile: boosting would otherwise fit the largest values."""
 
 _TERM = TERMS.index("average_order_value_amount")
 
@@ -56,8 +57,8 @@ _TERM = TERMS.index("average_order_value_amount")
 class MeanAmount:
     """Credibility mean of the amount of a purchase day, net of returns.
 
-    ``mean`` is that of all purchase days, ``k`` the purchase days whose own mean counts as much, ``largest`` the
-    largest mean of a customer.
+    ``mean`` is the mean over all purchase days. ``k`` is the number of purchase days at which a customer's own mean
+    counts as much as ``mean``. ``largest`` is the largest mean of any customer.
     """
 
     mean: float
@@ -88,7 +89,7 @@ class MeanAmount:
 
 
 def _own_means(features: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Purchase days and mean net spend of one, at least 0, of each customer."""
+    """Purchase days of each customer, and mean net spend per purchase day, at least 0."""
     days = numbers(features["purchase_day_count"])
     return days, np.maximum(numbers(features["spend_amount"]), 0.0) / days
 
@@ -109,14 +110,14 @@ def _within_over_between(features: pd.DataFrame, days: Floats, own: Floats) -> f
 
 @dataclass(frozen=True)
 class Amounts:
-    """Mean amount, corrected by ``boosting`` where outcomes were known to learn from."""
+    """Mean amount, corrected by ``boosting`` where known outcomes allowed to fit it."""
 
     mean: MeanAmount
     boosting: Boosted | None
 
     @classmethod
     def fit(cls, features: pd.DataFrame, snapshots: Sequence[LabelledSnapshot], seed: int) -> Amounts:
-        """Fit on a snapshot, and on labelled ones before it. Raises :class:`NotEnoughData`."""
+        """Fit on a snapshot and on earlier labelled snapshots. Raises :class:`NotEnoughData`."""
         mean = MeanAmount.fit(features)
         try:
             return cls(mean, _fit_boosting(tuple(snapshots), seed))
@@ -124,7 +125,7 @@ class Amounts:
             return cls(mean, None)
 
     def predict(self, features: pd.DataFrame) -> Floats:
-        """Amount of a purchase day of each customer, shape (customers,), at most the largest mean of one so far."""
+        """Amount of a purchase day of each customer, shape (customers,), at most the largest mean so far."""
         return np.exp(self.linear(features))
 
     def linear(self, features: pd.DataFrame) -> Floats:
@@ -136,7 +137,7 @@ class Amounts:
         return np.asarray(np.minimum(total, np.log(max(self.mean.largest, _LEAST_AMOUNT))))
 
     def terms(self, features: pd.DataFrame) -> Floats:
-        """What adds up to the logarithm: shape (customers, terms + 1)."""
+        """Terms that add up to the logarithm, shape (customers, terms + 1)."""
         found = no_terms(len(features))
         if self.boosting is not None:
             contributions = _BOOSTING_SHARE * self.boosting.contributions(model_matrix(features))

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 _ROUNDS = 60
 _THREADS = 1
-"""Of every call: LightGBM keeps one number for the process, and a fit crashes when another thread changes it."""
+"""Held during every call: LightGBM has one process-wide number of threads, and a fit crashes if another changes it."""
 
 _SETTINGS: dict[str, Any] = {
     "learning_rate": 0.1,
@@ -42,7 +42,7 @@ _SETTINGS: dict[str, Any] = {
 class Boosted:
     """A fitted ensemble of trees over the genes, on the scale of its link (log of a factor, or log-odds).
 
-    ``level`` is the mean on that scale, which the trees start from.
+    The trees start from ``level``, the mean on that scale.
     """
 
     trees: lightgbm.Booster
@@ -66,12 +66,12 @@ class Boosted:
         return np.asarray(self.trees.predict(matrix, num_threads=_THREADS, **kind), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary that JSON can hold: the trees in LightGBM's own text."""
+        """Plain dictionary that JSON can hold, with the trees in LightGBM's own text format."""
         return {"trees": self.trees.model_to_string(), "level": self.level, "params": self.trees.params}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Boosted:
-        """Inverse of :meth:`to_dict`. Text is all that is read: nothing in it can run."""
+        """Inverse of :meth:`to_dict`. Only text is read: nothing in it can be executed."""
         import lightgbm
 
         trees = lightgbm.Booster(model_str=state["trees"])
@@ -80,11 +80,11 @@ class Boosted:
 
 
 def fit_mean(matrix: Floats, target: Floats, exposure: Floats, seed: int) -> Boosted:
-    """Fit the mean of a target (rows,) as a factor on its exposure (rows,), from genes (rows, genes).
+    """Fit the mean of a target (rows,) as a factor times its exposure (rows,), from genes (rows, genes).
 
-    By Poisson deviance, with log(exposure) as offset. Negative targets count as 0; exposures must be positive. Poisson
-    deviance is consistent for the mean whatever the distribution, and unlike squared error not ruled by the few
-    largest customers.
+    Minimises Poisson deviance with log(exposure) as offset. Negative targets count as 0; exposures must be positive.
+    Poisson deviance is consistent for the mean whatever the distribution and, unlike squared error, is not dominated by
+    the few largest customers.
 
     Raises:
         NotEnoughData: the target is 0 throughout.
@@ -112,7 +112,7 @@ def fit_probability(matrix: Floats, is_event: NDArray[np.bool_], seed: int) -> B
 
 
 def _fit(objective: str, matrix: Floats, target: Floats, offset: Floats, seed: int) -> lightgbm.Booster:
-    # Takes seconds to import, which the command line and the dashboard need not wait for.
+    # Importing it takes seconds, which the command line and the dashboard need not wait for.
     import lightgbm
 
     parameters = {**_SETTINGS, "objective": objective, "min_data_in_leaf": _leaf_rows(len(target)), "seed": seed}
@@ -121,5 +121,5 @@ def _fit(objective: str, matrix: Floats, target: Floats, offset: Floats, seed: i
 
 
 def _leaf_rows(row_count: int) -> int:
-    """Rows a leaf needs at least: grows with the data, from 20 to 200."""
+    """Least number of rows in a leaf: from 20 to 200, growing with the data."""
     return min(max(row_count // 250, 20), 200)

@@ -1,4 +1,4 @@
-"""The table of a model: the experts it joins, the forecast they make, and their errors at earlier dates."""
+"""The rows of a model table: the experts, the forecast that joins them, and their errors at earlier dates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from genome_pipeline.models.forecast.experts import Training
 from genome_pipeline.models.snapshots import MAXIMUM_TRAINING_ROWS
 
 FORECAST = "forecast"
-"""The candidate that is always the chosen one: all experts joined."""
+"""The candidate that is always chosen: all experts joined."""
 
 
 @dataclass(frozen=True)
 class CandidateRow:
     """One candidate of a model table; ``parameters`` is None where none were fitted.
 
-    Errors are those at the dates where the forecast was made again, at the level expected there by what was known then,
-    on average; None where not defined.
+    Errors are means over the dates at which the forecast was made again, at the level expected from what was known at
+    that date; None where not defined.
     """
 
     candidate: str
@@ -48,7 +48,7 @@ class CandidateRow:
 
 
 def abstention(candidates: Sequence[str], reason: str) -> tuple[CandidateRow, ...]:
-    """Rows of a model table where nothing could be fitted, for one reason."""
+    """Rows of a model table where nothing could be fitted, all with the same reason."""
     return tuple(CandidateRow(name, False, f"Not fitted: {reason}.", None, 0, 0, {}, None) for name in candidates)
 
 
@@ -69,7 +69,7 @@ def candidate_table(table_name: str, as_of: date, rows: Sequence[CandidateRow]) 
 
 
 class Judged(NamedTuple):
-    """Mean errors of a candidate at earlier dates, and a sentence that tells one; it is empty where there are none."""
+    """Mean errors of a candidate at earlier dates, and a sentence about one of them, empty without such dates."""
 
     errors: dict[str, float | None]
     summary: str
@@ -83,15 +83,15 @@ def candidate_rows(
     selection_as_of: date | None,
     customers: int,
 ) -> tuple[CandidateRow, ...]:
-    """Rows of a model table, in the order of ``judged``: the baseline, the experts, and the forecast they make.
+    """Rows of a model table, in the order of ``judged``: the baseline, the experts, and the joined forecast.
 
     Args:
-        judged: every candidate.
+        judged: the mean errors of every candidate.
         weights: of the experts that could be fitted.
-        missing: why the others could not.
-        training: what experts learned from.
+        missing: why the other experts could not be fitted.
+        training: the snapshots that experts learned from.
         selection_as_of: the latest date at which candidates were judged, if there is one.
-        customers: of the snapshot, whose histories Pareto/NBD is fitted to.
+        customers: customers of the snapshot, to whose histories Pareto/NBD is fitted.
     """
     rows = []
     for candidate, (errors, summary) in judged.items():
@@ -114,7 +114,7 @@ def candidate_rows(
 
 
 def _reason(candidate: str, weight: float | None, missing: str | None, summary: str) -> str:
-    """Why a candidate counts as it does, in a plain sentence or two."""
+    """Why a candidate has its weight, in one or two plain sentences."""
     if candidate == "naive":
         return f"Not used: the baseline. {summary}".strip()
     if candidate == FORECAST:

@@ -1,16 +1,16 @@
 """Conformal prediction intervals of orders and spend, where many customers buy nothing at all.
 
-An interval is made of two things: the probability that the customer buys within the horizon, and how the amounts of
-those who did buy were spread about what was expected of them. The first moves with the season and is predicted; the
-second is learned, from customers the model did not learn from, within bins of the prediction, so that intervals hold
-for small and large customers and not only on average.
+An interval combines two things. The probability that the customer buys within the horizon moves with the season and is
+predicted. The spread of actual over expected values among customers who bought is learned, from customers the model did
+not learn from. It is learned within bins of the prediction, so that intervals hold for small and for large customers,
+not only on average.
 
 Sources:
 
 - Vovk, V., Gammerman, A. and Shafer, G. (2005), "Algorithmic Learning in a Random World", ch. 4.5: Mondrian
   (category-wise) conformal prediction, here with bins of the predicted value as categories.
 - Gupta, C., Kuchibhotla, A. K. and Ramdas, A. (2022), "Nested conformal prediction and quantile out-of-bag ensemble
-  methods", Pattern Recognition 127: of a family of nested intervals, the first that covers enough.
+  methods", Pattern Recognition 127: from a family of nested intervals, take the first that covers enough.
 - Lei, J., G'Sell, M., Rinaldo, A., Tibshirani, R. J. and Wasserman, L. (2018), "Distribution-Free Predictive Inference
   for Regression", JASA 113(523): split conformal, and the finite-sample rank ceil((n + 1) level).
 """
@@ -32,7 +32,7 @@ MINIMUM_ROWS_PER_BIN = 50
 
 _SMALLEST_ACTIVITY = 1e-3
 _DIGITS = 9
-"""Decimals of predictions that are cut into bins: beyond them they differ between processors."""
+"""Predictions are rounded to this many decimals before binning: beyond them they differ between processors."""
 
 _SHARES = np.linspace(0.0, 1.0, 81)
 _LEVELS = np.linspace(0.5, 0.995, 67).tolist()
@@ -44,12 +44,14 @@ class ConformalIntervals:
 
     Attributes:
         level: coverage asked for, in (0, 1).
-        is_count: whether actuals are whole numbers; then bounds are, but where the prediction is the bound.
+        is_count: whether actuals are whole numbers. Bounds then are whole, too, except where the prediction is the
+            bound.
         edges: inner edges of the bins of the prediction, increasing, shape (bins - 1,); a prediction at an edge is in
             the upper bin.
-        quantiles: of actual over expected among customers who bought, where expected is given that they buy; each bin's
-            at 81 evenly spaced shares from 0 to 1, shape (bins, 81).
-        levels: in (0, 1), shape (bins,): what each bin's quantiles are taken at, so that its intervals cover ``level``.
+        quantiles: shape (bins, 81): quantiles of actual over expected among the customers of each bin who bought, at 81
+            evenly spaced shares from 0 to 1. Expected is the mean given that the customer buys.
+        levels: shape (bins,), in (0, 1): the level at which to read each bin's quantiles for its intervals to cover
+            ``level``.
     """
 
     level: float
@@ -61,9 +63,10 @@ class ConformalIntervals:
     def apply(self, predicted: Floats, activity: Floats) -> tuple[Floats, Floats]:
         """Bounds of each prediction, 0 <= lower <= predicted <= upper.
 
-        Half of the misses allowed are below. Where to buy nothing is likelier than that, the lower bound is 0, and the
-        upper tail gets what is left, but no more than it has where the lower bound begins to rise, so that intervals of
-        a higher level hold those of a lower: who buys with probability p exceeds it with probability (1 - level) / p.
+        Half of the allowed misses are below the interval. Where the probability of buying nothing exceeds that half,
+        the lower bound is 0 and the upper tail gets the rest of the misses, but never more than it has where the lower
+        bound begins to rise, so that intervals of a higher level contain those of a lower level. A customer who buys
+        with probability p exceeds the upper bound, given that they buy, with probability (1 - level) / p.
 
         Args:
             predicted: mean of each customer, at least 0, shape (customers,).
@@ -82,7 +85,7 @@ class ConformalIntervals:
         return np.clip(lower, 0.0, predicted), np.maximum(upper, predicted)
 
     def _quantile(self, bins: NDArray[np.intp], shares: Floats) -> Floats:
-        """Quantile of each customer's bin at a share of its own, between those kept."""
+        """Quantile of each customer's bin at that customer's share, interpolated between the stored quantiles."""
         quantiles = np.asarray(self.quantiles)
         place = np.clip(shares, 0.0, 1.0) * (_SHARES.size - 1)
         left = np.minimum(place.astype(np.intp), _SHARES.size - 2)
@@ -105,15 +108,15 @@ def fit_intervals(
 ) -> ConformalIntervals:
     """Fit on predictions whose outcomes are known, made by a model that did not learn from them.
 
-    All of shape (customers,); arguments as in :class:`ConformalIntervals`. Bins are quantile bins of the prediction: at
-    most :data:`MAXIMUM_BINS`, with at least :data:`MINIMUM_ROWS_PER_BIN` customers who bought in each. They alone teach
-    quantiles: an actual of 0 is what ``activity`` speaks of. Quantiles above the median are rounded up to a row, with
-    one row more than there is, and those below it down. Intervals of rising level are nested; of each bin, the first is
-    taken that covers ``level`` of its n customers, one more, and a standard error of that count: so five bins in six
-    cover ``level`` of the customers to come (Vovk, V. (2012), "Conditional validity of inductive conformal predictors",
-    ACML, section 2).
-    Bounds of counts move in whole steps, which cover more than is asked for already: there half a standard error is
-    added, and of the first interval that covers so many and the last that does not, the nearer is taken.
+    All arrays have shape (customers,); the arguments are as in :class:`ConformalIntervals`. Bins are quantile bins of
+    the prediction: at most :data:`MAXIMUM_BINS`, each with at least :data:`MINIMUM_ROWS_PER_BIN` customers who bought.
+    Only they teach quantiles, since ``activity`` accounts for actuals of 0. Quantiles above the median are rounded up
+    to a row, counting one row more than there is; those below it are rounded down. Intervals of rising level are
+    nested. Each bin takes the first interval that covers ``level`` of its n customers, plus one customer, plus a
+    standard error of that count. Five bins in six then cover ``level`` of future customers (Vovk, V. (2012),
+    "Conditional validity of inductive conformal predictors", ACML, section 2).
+    Bounds of counts move in whole steps, which alone cover more than asked for. For counts only half a standard error
+    is added, and the nearer of two intervals is taken: the first that covers that many, and the last that does not.
 
     Raises:
         NotEnoughData: fewer customers bought than one bin needs.
@@ -159,7 +162,7 @@ def _quantiles(ratios: Floats) -> Floats:
 
 
 def _bin_edges(predicted: Floats, bought: NDArray[np.bool_]) -> list[float]:
-    """Inner edges of quantile bins, without those that would leave a bin too few who bought (predictions may tie)."""
+    """Inner edges of quantile bins, without those that would leave too few buyers in a bin (predictions may tie)."""
     ordered = np.sort(predicted[bought])
     edges: list[float] = []
     first_row = 0

@@ -1,18 +1,18 @@
-"""How large an error the forecast of a customer is to have: what confidence is made of.
+"""How large an error to expect in a customer's forecast; confidence is computed from it.
 
-Three errors, each on a scale on which customers can be compared:
+There are three errors, each on a scale on which customers can be compared:
 
-- churn: ``(p - bought)^2``, the Brier score; 1/4 is that of a coin's toss. It is to be ``p (1 - p)``, however far p
-  may be off, if it is as likely too high as too low.
+- churn: ``(p - bought)^2``, the Brier score; that of a coin toss is 1/4. Its expectation is ``p * (1 - p)`` if p is as
+  likely too high as too low, however far p may be off.
 - orders: ``|actual - p m| / (p m + 1)``, at most 1.
-- spend: ``|actual - p m a| / (p m a + a)``, at most 1; in both cases over what is expected and one purchase day more.
+- spend: ``|actual - p m a| / (p m a + a)``, at most 1. Both denominators are the expected value plus one purchase day.
 
-Were p, m and a all there is to know, then the distance of orders would be at most ``2 p (1 - p) m + p s``, with s the
-mean distance of those who buy from m: ``2 / e (m - 1)`` if what comes after the first purchase day is exponential. What
-errors of orders and spend were at earlier dates, over that, is learned from the circumstances of the customers there,
-by Poisson quasi-likelihood with a logarithmic link (Wedderburn, R. W. M. (1974), "Quasi-Likelihood Functions,
-Generalized Linear Models, and the Gauss-Newton Method", Biometrika 61(3), 439-447). That of churn is not: on the panel
-of logs what was learned told customers apart less well than ``p (1 - p)``.
+If p, m and a were all there is to know, the distance of orders would be at most ``2 p (1 - p) m + p s``. Here s is the
+mean distance from m among those who buy: ``2 / e (m - 1)`` if purchase days after the first are exponential. The factor
+between actual errors of orders and spend at earlier dates and this theory is learned from the circumstances of those
+customers, by Poisson quasi-likelihood with a logarithmic link (Wedderburn, R. W. M. (1974), "Quasi-Likelihood
+Functions, Generalized Linear Models, and the Gauss-Newton Method", Biometrika 61(3), 439-447). The error of churn is
+not learned: on the panel of logs, the learned error told customers apart less well than ``p * (1 - p)``.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from genome_pipeline.models.genes import numbers
 Floats = NDArray[np.float64]
 
 LARGEST = {"churn": 0.25, "orders": 1.0, "spend": 1.0}
-"""Error, by name, of a forecast that knows nothing of the customer: a confidence of 0."""
+"""Error, by name, of a forecast that knows nothing of the customer; it means a confidence of 0."""
 
 _LEARNED = ("orders", "spend")
 
 _LEAST = 1e-3
-"""Errors to have are at least this, as logarithms are taken of them."""
+"""Least expected error, so that its logarithm is finite."""
 
 _WITHIN_AMOUNTS = 0.5
-"""Variance of the logarithm of the amounts of one customer, as :mod:`.amounts` takes it where none tell."""
+"""Variance of the logarithm of one customer's amounts, the default of :mod:`.amounts` where too few are known."""
 
 _PENALTY = 2.0
-"""Of a slope, in units of the spread of its circumstance: sum of errors that counts as much as the theory."""
+"""Penalty on a slope, in units of the spread of its circumstance: the sum of errors that counts as much as theory."""
 
 _ROWS = 50_000
-"""Forecasts of the past that are learned from, at most; more are sampled."""
+"""At most this many forecasts of the past are learned from; larger numbers are sampled."""
 
 _DIGITS = 9
 
@@ -63,9 +63,9 @@ class Forecasts(NamedTuple):
 
 
 def relative_error(actual: Floats, expected: Floats, one_more: Floats) -> Floats:
-    """Distance of what happened from what was expected, over what was expected and one purchase day more; at most 1.
+    """``|actual - expected| / (expected + one_more)``, at most 1; 0 where all three are 0.
 
-    ``one_more`` is 1 of orders and the amount of a purchase day of spend. Where all are 0 so is the error.
+    ``one_more`` is one purchase day: 1 for orders, the amount of a purchase day for spend.
     """
     scale = expected + one_more
     nothing = np.zeros(np.broadcast(actual, scale).shape)
@@ -73,7 +73,7 @@ def relative_error(actual: Floats, expected: Floats, one_more: Floats) -> Floats
 
 
 def realised_errors(forecasts: Forecasts, outcomes: pd.DataFrame) -> dict[str, Floats]:
-    """The errors that forecasts had, by name, shape (customers,) each; NaN where not known.
+    """The errors that forecasts had, by name, shape (customers,) each; NaN where unknown.
 
     ``outcomes`` are those of a :class:`genome_pipeline.models.snapshots.LabelledSnapshot`.
     """
@@ -87,7 +87,7 @@ def realised_errors(forecasts: Forecasts, outcomes: pd.DataFrame) -> dict[str, F
 
 
 def theoretical_errors(forecasts: Forecasts) -> dict[str, Floats]:
-    """The errors to have if p, m and a were all there is to know, by name, shape (customers,) each."""
+    """The errors to expect if p, m and a were all there is to know, by name, shape (customers,) each."""
     p, m = forecasts.buys, forecasts.if_retained
     of_days = 2 / np.e * (m - 1)
     of_spend = np.where(np.isfinite(forecasts.amount), np.sqrt(of_days**2 + _WITHIN_AMOUNTS * m), np.nan)
@@ -101,10 +101,10 @@ def theoretical_errors(forecasts: Forecasts) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class ErrorFactor:
-    """Logarithm of what errors are over those of theory: a line in the circumstances of a customer.
+    """Logarithm of actual over theoretical error, as a linear function of a customer's circumstances.
 
-    ``slope``, ``low`` and ``high`` are of shape (circumstances,): beyond the bounds nothing was learned, and a
-    circumstance counts as the bound.
+    ``slope``, ``low`` and ``high`` have shape (circumstances,). Nothing was learned beyond ``low`` and ``high``: a
+    circumstance beyond them counts as the bound.
     """
 
     intercept: float
@@ -113,14 +113,14 @@ class ErrorFactor:
     high: tuple[float, ...]
 
     def apply(self, circumstances: Floats) -> Floats:
-        """The factor, shape (customers,), of circumstances (customers, circumstances)."""
+        """The factor, shape (customers,), for circumstances of shape (customers, circumstances)."""
         found: Floats = np.clip(circumstances, self.low, self.high) @ np.array(self.slope)
         return np.exp(self.intercept + found)
 
     @classmethod
     def fit(cls, circumstances: Floats, error: Floats, theory: Floats) -> ErrorFactor:
-        """Fit on forecasts of the past, of which ``error`` and ``theory`` have shape (customers,)."""
-        # Takes seconds to import, which the command line and the dashboard need not wait for.
+        """Fit on forecasts of the past; ``error`` and ``theory`` have shape (customers,)."""
+        # Importing it takes seconds, which the command line and the dashboard need not wait for.
         from sklearn.linear_model import PoissonRegressor
 
         centre, spread = circumstances.mean(axis=0), circumstances.std(axis=0)
@@ -137,7 +137,7 @@ class ErrorFactor:
 def fit_factors(
     features: Sequence[pd.DataFrame], forecasts: Sequence[Forecasts], outcomes: Sequence[pd.DataFrame], seed: int
 ) -> dict[str, ErrorFactor]:
-    """The factor of each error, from forecasts at earlier dates; none of an error that is not known there.
+    """The factor of each error, from forecasts at earlier dates; errors that are unknown there have no factor.
 
     Each sequence has an entry per date; rows of an entry are of the same customers.
     """
@@ -160,9 +160,9 @@ def fit_factors(
 def expected_errors(
     factors: Mapping[str, ErrorFactor], features: pd.DataFrame, forecasts: Forecasts
 ) -> dict[str, Floats]:
-    """The errors to expect, by name, shape (customers,) each; those of theory where there is no factor.
+    """The errors to expect, by name, shape (customers,) each; the theoretical ones where there is no factor.
 
-    NaN of what is not predicted. ``features`` are rows of ``customer_features`` of the same customers.
+    NaN for numbers that are not predicted. ``features`` are rows of ``customer_features`` of the same customers.
     """
     found = theoretical_errors(forecasts)
     if factors:
@@ -173,7 +173,7 @@ def expected_errors(
 
 
 def _circumstances(features: pd.DataFrame, forecasts: Forecasts) -> Floats:
-    """What the errors of a customer's forecast may hang on, shape (customers, 13), all finite."""
+    """Facts that the errors of a customer's forecast may depend on, shape (customers, 13), all finite."""
     p, m, amount = forecasts
     log_odds = np.log(np.clip(p, 1e-4, 1 - 1e-4) / np.clip(1 - p, 1e-4, 1 - 1e-4))
     theory = theoretical_errors(forecasts)

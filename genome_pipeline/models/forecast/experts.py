@@ -1,14 +1,14 @@
-"""Experts: what each single model says of a customer, on the scale on which experts are joined.
+"""Experts: single models of a customer's purchases, on the scale on which the forecast joins them.
 
-Of the probability of a purchase within the horizon that is the log-odds; of the mean number of purchase days of those
-who buy, the logarithm of those beyond the first. Experts:
+For the probability of a purchase within the horizon the scale is log-odds. For the mean purchase days of customers who
+buy it is the logarithm of the days beyond the first. The experts are:
 
-- ``btyd``: Pareto/NBD, from the purchase histories of the snapshot itself; needs no outcomes.
+- ``btyd``: Pareto/NBD on the purchase histories of the snapshot itself; needs no outcomes.
 - ``boosting`` and ``regression``: over the genes, trained on outcomes over the whole horizon at earlier snapshots.
 - ``boosting_half`` and ``regression_half``: the same, on outcomes over half the horizon, which are known earlier. Their
-  level is not that of the horizon, and is not used.
+  level is that of half the horizon and is not used.
 
-An expert that repeats the recent windows was tried and left out: on no log of the panel did it earn a weight.
+An expert that repeats the recent windows was tried and left out: it earned a weight on no log of the panel.
 """
 
 from __future__ import annotations
@@ -43,45 +43,45 @@ from genome_pipeline.models.snapshots import (
 Floats = NDArray[np.float64]
 
 SMALLEST_PROBABILITY = 1e-6
-"""Probabilities of experts count as at least this, and at most 1 less this."""
+"""Probabilities of experts are clipped to between this and 1 minus this."""
 
 _LEAST_FURTHER = 0.01
-"""Purchase days beyond the first count as at least this many in a logarithm."""
+"""Purchase days beyond the first are at least this before a logarithm is taken."""
 
 _LEAST_RATE = 0.05
 
 _TAIL = 0.99
-"""Purchase days over what was expected count as at most this quantile of it."""
+"""Actual over expected purchase days is capped at this quantile."""
 
 
 class Expert(Protocol):
-    """One model's say on all customers."""
+    """One model's predictions for all customers."""
 
     def linear(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """On the scale on which experts are joined, for rows of ``customer_features``, shape (customers,)."""
+        """Predictions for rows of ``customer_features``, on the scale that joins experts, shape (customers,)."""
         ...
 
     def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """What adds up to :meth:`linear`: shape (customers, terms + 1).
+        """Terms that add up to :meth:`linear`, shape (customers, terms + 1).
 
         Columns are :data:`genome_pipeline.models.drivers.TERMS` and a constant.
         """
         ...
 
     def parameters(self) -> dict[str, Any]:
-        """What was fitted, as JSON can hold it."""
+        """The fitted parameters, in a form that JSON can hold."""
         ...
 
 
 class Training(NamedTuple):
-    """Labelled snapshots that experts learn from, oldest first: over the whole horizon, and over half of it."""
+    """Labelled snapshots to train experts on, oldest first: with outcomes over the whole horizon, and over half."""
 
     whole: tuple[LabelledSnapshot, ...]
     half: tuple[LabelledSnapshot, ...]
 
     @classmethod
     def at(cls, snapshots: Sequence[LabelledSnapshot], by: pd.Timestamp | Any, horizon_days: int) -> Training:
-        """What was known by a date."""
+        """The snapshots whose outcomes were known by a date."""
         half = training_horizon(horizon_days)
         return cls(*(training_snapshots(snapshots, by, days, horizon_days) for days in (horizon_days, half)))
 
@@ -102,7 +102,7 @@ class BtydActivity:
         return _logit(self.purchases.purchase_probability(*purchase_history(features), horizon_days))
 
     def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """See :class:`Expert`: the rate of purchases, and what the silence since the last takes from it."""
+        """See :class:`Expert`: the purchase rate, and the effect of the silence since the last purchase."""
         found, history = no_terms(len(features)), purchase_history(features)
         found[:, -1] = 0.0
         total = self.linear(features, horizon_days)
@@ -137,7 +137,7 @@ class GeneActivity:
 
 @dataclass(frozen=True)
 class BtydOrders:
-    """Logarithm of the purchase days beyond the first of those who buy, by Pareto/NBD."""
+    """Logarithm of the purchase days beyond the first, given that the customer buys, by Pareto/NBD."""
 
     purchases: ParetoNbd
 
@@ -161,12 +161,12 @@ class BtydOrders:
 
 @dataclass(frozen=True)
 class BoostedOrders:
-    """The same by boosting: trees correct a line in the logarithm of the customer's rate so far.
+    """Logarithm of the purchase days beyond the first: boosting corrects a linear function of the customer's log rate.
 
-    The slope, which shrinks extreme rates towards the mean, is that of a Poisson regression; at most 1, as a rate of
-    the past is known with an error, and nobody's future is to be more extreme than their past. The rate is the mean of
-    that over the recent window and of that over the lifetime, which is shrunk to that of all as if everyone had one
-    more purchase day: ``(purchase days + 1) / (T + mean_gap_days)``.
+    The slope is that of a Poisson regression and shrinks extreme rates towards the mean. It is at most 1: a past rate
+    is measured with an error, and nobody's future should be more extreme than their past. The rate is the mean of the
+    rate in the recent window and the lifetime rate. The lifetime rate is shrunk towards that of all customers by one
+    additional purchase day: ``(purchase days + 1) / (T + mean_gap_days)``.
     """
 
     trees: Boosted
@@ -197,14 +197,14 @@ class BoostedOrders:
 
 
 class Fitted(NamedTuple):
-    """Experts by name; and of those that could not be fitted why, as a clause."""
+    """Experts by name, and the reasons, as clauses, why other experts could not be fitted."""
 
     experts: dict[str, Expert]
     missing: dict[str, str]
 
 
 def fit_activity(features: pd.DataFrame, training: Training, seed: int) -> Fitted:
-    """The experts on whether a customer buys. Raises :class:`NotEnoughData` without Pareto/NBD."""
+    """The experts for whether a customer buys. Raises :class:`NotEnoughData` if Pareto/NBD cannot be fitted."""
     return _fitted(
         BtydActivity(fit_purchases(features)),
         {
@@ -217,7 +217,7 @@ def fit_activity(features: pd.DataFrame, training: Training, seed: int) -> Fitte
 
 
 def fit_orders(features: pd.DataFrame, training: Training, seed: int) -> Fitted:
-    """The experts on how often a customer who buys does so. Raises :class:`NotEnoughData` without Pareto/NBD."""
+    """The experts for how often a buyer buys. Raises :class:`NotEnoughData` if Pareto/NBD cannot be fitted."""
     return _fitted(
         BtydOrders(fit_purchases(features)),
         {
@@ -238,7 +238,7 @@ def _fitted(btyd: Expert, others: Mapping[str, Callable[[], Expert]]) -> Fitted:
 
 
 def load_expert(name: str, target: str, state: dict[str, Any]) -> Expert:
-    """Inverse of :meth:`Expert.parameters`, of an expert of ``activity`` or ``orders``."""
+    """Inverse of :meth:`Expert.parameters`, for an expert on ``activity`` or ``orders``."""
     if name == "btyd":
         purchases = ParetoNbd.from_dict(state)
         return BtydActivity(purchases) if target == "activity" else BtydOrders(purchases)
@@ -260,7 +260,7 @@ def _regressed_activity(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> G
 
 @lru_cache(maxsize=2)
 def _activity_rows(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Genes, and who bought."""
+    """Genes of each row, and whether the customer bought."""
     features, outcomes = pooled_rows(snapshots, seed)
     return model_matrix(features), ~outcomes["has_churned"].to_numpy(bool)
 
@@ -281,14 +281,14 @@ def _boosted_orders(snapshots: tuple[LabelledSnapshot, ...], seed: int) -> Boost
     line = PoissonRegressor(alpha=1e-6, solver="newton-cholesky", tol=1e-8).fit(log_rate[:, np.newaxis], further)
     slope = min(float(line.coef_[0]), 1.0)
     expected = np.exp(slope * log_rate)
-    # Boosting would chase the few who buy most, and hand what they did on to all who buy at such a rate.
+    # Boosting would fit the few most frequent buyers, and predict their orders for everyone at a similar rate.
     further = np.minimum(further, float(np.quantile(further / expected, _TAIL)) * expected)
     trees = fit_mean(model_matrix(features)[bought], further, expected, seed)
     return BoostedOrders(trees, slope, mean_gap_days, days)
 
 
 def _log_rate(features: pd.DataFrame, days: int, mean_gap_days: float) -> Floats:
-    """Logarithm of the purchase days within some days at the customer's rate so far; see :class:`BoostedOrders`."""
+    """Logarithm of the purchase days in ``days`` at the customer's rate so far; see :class:`BoostedOrders`."""
     window = numbers(features["recent_window_days"])
     recent = np.divide(
         numbers(features["recent_purchase_day_count"]) * days, window, out=np.zeros_like(window), where=window > 0
@@ -302,7 +302,7 @@ def _logit(probability: Floats) -> Floats:
 
 
 def _of_genes(contributions: Floats) -> Floats:
-    """Terms of contributions of shape (customers, genes + 1), the last of which is a constant."""
+    """Terms from contributions of shape (customers, genes + 1), whose last column is a constant."""
     found = no_terms(len(contributions))
     found[:, : len(GENES)], found[:, -1] = contributions[:, :-1], contributions[:, -1]
     return found

@@ -1,4 +1,4 @@
-"""What adds up to the numbers of the forecast."""
+"""Contributions that add up to the numbers of the forecast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from genome_pipeline.models.forecast.value import ValueModel
 
 
 def explain_forecast(risk: RiskModel, value: ValueModel, features: pd.DataFrame) -> dict[str, Explanation]:
-    """Explanations, by prediction, of rows of ``customer_features`` of the snapshot of the two models.
+    """Explanations of the two models' predictions for rows of ``customer_features`` of their snapshot, by prediction.
 
-    Of churn, and of expected spend or, where it is not predicted, of expected orders; none of what is withheld.
+    Explained are churn, and expected spend or, where spend is not predicted, expected orders; withheld ones are not.
     """
     if not risk.experts:
         return {}

@@ -1,16 +1,16 @@
-"""How many of all customers buy: the level of the forecast, which no ranking of customers tells.
+"""The share of all customers who buy, called the level of the forecast; rankings of customers do not tell it.
 
-The level is the logit of the share of customers who buy within the horizon. Pareto/NBD gives one from purchase
-histories alone. It knows no season: at the same season a year before it missed what it is likely to miss now.
-Part of that is expected again, by its credibility (Buhlmann, H. and Straub, E. (1970), "Glaubwuerdigkeit fuer
-Schadensaetze", Bulletin of the Swiss Association of Actuaries 70): ``between / (between + within + sampling)``, with
-the variance between seasons, that of one season from year to year, and that of a share, and of a forecast, of few
-customers. Experts that learned from outcomes give a second level, corrected in the same way; it counts the less the
-fewer customers came back.
+The level is the logit of the share of customers who buy within the horizon. Pareto/NBD gives a level from purchase
+histories alone, but knows no seasons. The error it made in the same season a year before is likely to come again. Part
+of that error is expected again, by its credibility ``between / (between + within + sampling)`` (Buhlmann, H. and
+Straub, E. (1970), "Glaubwuerdigkeit fuer Schadensaetze", Bulletin of the Swiss Association of Actuaries 70). The three
+are the variance between seasons, the variance of one season from year to year, and the sampling variance of a share and
+of a forecast of few customers. Experts that learned from outcomes give a second level, corrected in the same way; its
+weight falls with the number of customers who came back.
 
-Without such a season the level is that of Pareto/NBD: what it missed lately says nothing of what it will miss, as the
-panel of logs shows (``docs/methodology.md``), and experts trained on a young log take its customers to be as young as
-they were.
+Where no such season was seen, the level is that of Pareto/NBD. Its recent errors do not predict its next ones, as the
+panel of logs shows (``docs/methodology.md``), and experts trained on a young log treat its customers as if they were
+still as new as in the training data.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from genome_pipeline.models.forecast.constants import Constants
 Floats = NDArray[np.float64]
 
 LARGEST_MISS = 2.0
-"""Log-odds by which Pareto/NBD may miss the share who buy, beside three standard errors of it: seven times the odds.
+"""Log-odds by which Pareto/NBD may miss the share who buy, plus three standard errors: a factor of seven in the odds.
 
-Seasons that come again miss by a few tenths (:data:`BETWEEN_SEASONS`). Where purchases stop altogether, or begin again,
-no history of single customers tells of it, and a correction that was learned from it would be as wrong.
+Recurring seasons miss by a few tenths (:data:`BETWEEN_SEASONS`). Where purchases stop altogether, or start again, no
+history of single customers shows it, and a correction learned from such a miss would be just as wrong.
 """
 
 BETWEEN_SEASONS = 0.06
-"""Variance, in squared log-odds, of what Pareto/NBD misses from one season of a year to another."""
+"""Variance, in squared log-odds, of the miss of Pareto/NBD from one season of a year to another."""
 
 _OTHER_VARIANCE = 0.08
-"""Variance of the level of a season that was not seen, in squared log-odds."""
+"""Variance, in squared log-odds, of the level in a season that was not seen."""
 
 
 class Levels(NamedTuple):
-    """Levels given by Pareto/NBD and by experts trained on outcomes, in log-odds; None where there are none."""
+    """Levels, in log-odds, from Pareto/NBD and from experts trained on outcomes; None where there is none."""
 
     btyd: float
     trained: float | None
 
 
 class Season(NamedTuple):
-    """What was said of the level at the same season of an earlier year, and what share of ``customers`` bought."""
+    """The levels forecast for the same season of an earlier year, and the share of ``customers`` who then bought."""
 
     said: Levels
     share: float
@@ -60,12 +60,12 @@ def expected_level(
 ) -> tuple[float, float]:
     """The level to expect, in log-odds, and the variance of its error.
 
-    ``learned_share`` is how much experts that learned from outcomes count here, in [0, 1):
+    ``learned_share``, in [0, 1), is the weight of experts that learned from outcomes:
     :func:`genome_pipeline.models.forecast.weights.learned_share`.
     """
     if season is None:
         return said.btyd, constants.within_season + _OTHER_VARIANCE
-    # Twice that of a share: the level said then was fitted to as few customers.
+    # Twice the variance of a share: the level forecast then was fitted to equally few customers.
     sampling = 2 / (season.customers * season.share * (1 - season.share))
     credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
     level = said.btyd + credibility * (logit(season.share) - season.said.btyd)
@@ -77,14 +77,14 @@ def expected_level(
 
 
 def is_refuted(said: float, share: float, customers: int) -> bool:
-    """Whether a level, in log-odds, was so far from the share of customers who bought that it tells nothing."""
+    """Whether a level, in log-odds, was so far from the share of customers who bought that it is useless."""
     expected = expit(said)
     error = 1 / np.sqrt(customers * expected * (1 - expected))
     return bool(abs(logit(share) - said) > LARGEST_MISS + 3 * error)
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:
-    """Share of events, in (0, 1), as if there were one more by half: few who end alike are no proof that all do.
+    """Share of events, in (0, 1): half an event and half a non-event are added, as a few like ends prove nothing.
 
     >>> share_of(np.array([True, True, True, True]))
     0.9
@@ -93,12 +93,12 @@ def share_of(is_event: NDArray[np.bool_]) -> float:
 
 
 def level_of(log_odds: Floats) -> float:
-    """Logit of the mean probability of log-odds of shape (customers,), between -9.2 and 9.2."""
+    """Logit of the mean probability, between -9.2 and 9.2, from log-odds of shape (customers,)."""
     return float(logit(np.clip(expit(log_odds).mean(), 1e-4, 1 - 1e-4)))
 
 
 def shift_to_level(log_odds: Floats, level: float) -> float:
-    """What, added to all log-odds, shape (customers,), brings them to a level, which is finite."""
+    """The number that, added to all log-odds of shape (customers,), brings them to a finite level."""
     share = float(expit(level))
     low, high = level - log_odds.max() - 1, level - log_odds.min() + 1
     return float(brentq(lambda shift: expit(log_odds + shift).mean() - share, low, high, xtol=1e-12))

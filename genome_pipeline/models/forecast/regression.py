@@ -1,7 +1,7 @@
 """Logistic regression over the genes in logarithms.
 
-Trees cut genes into steps, and with a shop's few thousand customers into few; a line through their logarithms errs
-elsewhere, so that the mean of the two ranks better than either.
+Trees cut genes into steps, and into only a few steps with a shop's few thousand customers. A line through the
+logarithms errs elsewhere, so that the mean of the two ranks customers better than either.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 Floats = NDArray[np.float64]
 
 _PRIOR_VARIANCE = 0.1
-"""Of a coefficient, a gene's logarithm being in units of its spread: what the ridge penalty assumes."""
+"""Variance of the normal prior on a coefficient, with genes' logarithms in units of their spread (ridge penalty)."""
 
 _SMALLEST_SPREAD = 1e-9
-"""Of a logarithm: below, all customers are alike but for rounding."""
+"""Least spread of a logarithm: below it, customers differ only by rounding."""
 
 
 @dataclass(frozen=True)
 class LogRegression:
-    """A fitted regression: log-odds are the intercept and, of each gene, ``slope`` times its logarithm less ``centre``.
+    """A fitted regression: log-odds = intercept + sum over genes of slope * (logarithm of the gene - centre).
 
-    All but the intercept are of shape (genes,). ``low`` and ``high`` bound the logarithms in what was trained on:
-    beyond, a line knows nothing, and they count as the bound. A missing gene adds nothing.
+    All but the intercept have shape (genes,). ``low`` and ``high`` bound the logarithms in the training data; values
+    beyond count as the bound, since nothing was learned there. A missing gene adds nothing.
     """
 
     intercept: float
@@ -64,7 +64,7 @@ def fit_log_regression(matrix: Floats, is_event: NDArray[np.bool_]) -> LogRegres
     Raises:
         NotEnoughData: the event happened always, or never.
     """
-    # Takes seconds to import, which the command line and the dashboard need not wait for.
+    # Importing it takes seconds, which the command line and the dashboard need not wait for.
     from sklearn.linear_model import LogisticRegression
 
     if is_event.all() or not is_event.any():
@@ -76,7 +76,7 @@ def fit_log_regression(matrix: Floats, is_event: NDArray[np.bool_]) -> LogRegres
     centred = np.where(is_missing, 0.0, logarithms - centre)
     spread = np.sqrt((centred**2).sum(axis=0) / count)
     scale = np.where(spread > _SMALLEST_SPREAD, spread, 1.0)
-    # Newton's steps on genes at most: converged to the last digits, whatever the order of rows.
+    # Newton's steps on at most the genes: converges to the last digits, whatever the order of rows.
     fitted = LogisticRegression(C=_PRIOR_VARIANCE, solver="newton-cholesky", tol=1e-8).fit(centred / scale, is_event)
     slope = fitted.coef_[0] / scale
     return LogRegression(
@@ -89,5 +89,5 @@ def fit_log_regression(matrix: Floats, is_event: NDArray[np.bool_]) -> LogRegres
 
 
 def _logarithms(matrix: Floats) -> Floats:
-    """``log(1 + |x|)`` with the sign of x: amounts may be negative."""
+    """``sign(x) * log(1 + |x|)``, as amounts may be negative."""
     return np.asarray(np.sign(matrix) * np.log1p(np.abs(matrix)))

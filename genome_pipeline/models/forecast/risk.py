@@ -1,11 +1,11 @@
 """Probability that a customer buys nothing within the horizon, with its interval: 1 - p of the forecast.
 
-Experts give log-odds of a purchase; their weighted sum tells customers apart, and one number added to all of them
-brings their mean to the level that is expected (:mod:`.level`). To learn weights and errors, the forecast is made again
-at earlier dates whose horizon has passed (*origins*), each with experts trained on what was known there.
+Experts give log-odds of a purchase. Their weighted sum ranks the customers, and a constant added to it brings the mean
+probability to the expected level (:mod:`.level`). Weights and errors are learned by making the forecast again at
+earlier dates whose horizon has passed (*origins*), each with experts trained on what was known at that date.
 
-The interval joins what Venn-Abers calibration on the origins says of a customer's rank (:mod:`.venn_abers`) with how
-far the level may be off.
+The bounds of the interval are those of Venn-Abers calibration on the origins (:mod:`.venn_abers`), widened by how far
+the level may be off.
 """
 
 from __future__ import annotations
@@ -81,30 +81,30 @@ NOT_CALIBRATED = (
 )
 
 _TRAINED = ("boosting", "regression")
-"""Experts whose level counts: they learned from outcomes over the whole horizon."""
+"""Experts whose level is used: they learned from outcomes over the whole horizon."""
 
 _LEAST_OUTCOMES = 5
-"""Customers who bought, and who did not, below which a date tells nothing of weights."""
+"""Weights are learned from a date only with at least this many customers who bought, and who did not."""
 
 _EVIDENCE_ROWS = 20_000
-"""Customers of an origin that weights are learned from, at most."""
+"""At most this many customers of an origin are used to learn weights."""
 
 _BOUNDS_LEVEL = 0.8
-"""How often the level of all customers lies within the interval."""
+"""Probability that the level of all customers lies within the interval."""
 
 _SMALLEST_PROBABILITY = 1e-6
-"""Bounds by rank count as at least this, and at most 1 less this, before they are moved."""
+"""Bounds from calibration are clipped to between this and 1 minus this, before the level widens them."""
 
 
 @dataclass(frozen=True)
 class Remade:
-    """The forecast made again at an origin, with what was known there, beside what happened.
+    """The forecast made again at an origin from what was known there, and what then happened.
 
     Attributes:
         snapshot: the origin.
-        log_odds: what each expert said, of shape (customers,) each.
-        said: the levels that were said.
-        buys: the forecast, with the standard weights and the level expected there, log-odds of shape (customers,).
+        log_odds: log-odds of a purchase by each expert, shape (customers,) each.
+        said: the levels forecast by the experts.
+        buys: the joined forecast with the standard weights and the level expected there: log-odds, shape (customers,).
         naive: the baseline's probability of a purchase, shape (customers,); None where no snapshot had matured.
     """
 
@@ -122,13 +122,13 @@ class Remade:
 
 @dataclass(frozen=True)
 class RiskModel:
-    """The forecast of who buys, ready to predict.
+    """The fitted forecast of who buys.
 
     Attributes:
         experts: by name; none where the model abstains.
-        weights: of the experts, shape (experts,).
-        constant: log-odds added to their weighted sum, so that the mean is at the level expected.
-        level_deviation: standard deviation of the error of that level, in log-odds.
+        weights: weights of the experts, shape (experts,).
+        constant: log-odds added to the weighted sum of the experts, so that the mean is at the expected level.
+        level_deviation: standard deviation of the error of the level, in log-odds.
         reference: the terms of the average customer, shape (terms + 1,); empty without experts.
         calibrator: None where no snapshot has matured.
         naive_shares: churned share of the latest origin's customers with and without a purchase in the recent
@@ -188,7 +188,7 @@ class RiskModel:
         )
 
     def _bounds(self, buys: Floats, probability: Floats) -> tuple[Floats, Floats]:
-        """Bounds of the churn probability: those by rank, moved by as much as the level may be off."""
+        """Bounds of the churn probability: those of calibration, widened by how far the level may be off."""
         assert self.calibrator is not None
         off = self.level_deviation * float(norm.ppf((1 + _BOUNDS_LEVEL) / 2))
         edge = np.clip(self.calibrator.apply(-buys), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
@@ -196,14 +196,14 @@ class RiskModel:
         return np.minimum(lower, probability), np.maximum(upper, probability)
 
     def terms(self, features: pd.DataFrame) -> Floats:
-        """What adds up to :meth:`log_odds`: shape (customers, terms + 1)."""
+        """Terms that add up to :meth:`log_odds`, shape (customers, terms + 1)."""
         said = {name: expert.terms(features, self.horizon_days) for name, expert in self.experts.items()}
         found = weighted(said, [*self.experts], self.weights)
         found[:, -1] += self.constant
         return found
 
     def to_bytes(self) -> bytes:
-        """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
+        """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
         plain = {
             "horizon_days": self.horizon_days,
             "experts": {name: expert.parameters() for name, expert in self.experts.items()},
@@ -246,20 +246,20 @@ def fit_risk_model(
 ) -> RiskModel:
     """Fit the forecast of who buys at one snapshot.
 
-    Data that cannot carry a model make it abstain, not raise. One thread does it all: optimisers and boosting wait for
-    theirs thousands of times, which costs more than they save.
+    Where the data cannot carry a model, the model abstains instead of raising. Fitting uses one thread: optimisers and
+    boosting would synchronise theirs thousands of times, which costs more than it saves.
 
     Args:
         current: ``customer_features`` of the snapshot.
         labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
-            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from` lists them.
         horizon_days: length of the horizon.
         seed: seed of everything random.
-        constants: how far the log's own evidence moves the forecast.
-        unobserved_days: days before the snapshot that the log does not reach.
+        constants: how strongly the log's own evidence changes the forecast.
+        unobserved_days: days before the snapshot for which the log has no data yet.
 
     Raises:
-        ValueError: the outcomes of a labelled snapshot are not known by now.
+        ValueError: the outcomes of a labelled snapshot are not known yet.
     """
     if (unobserved := why_unobserved(unobserved_days, horizon_days)) is not None:
         return _abstaining(horizon_days, unobserved)
@@ -301,7 +301,7 @@ def _fitted(
     reference[-1] += constant
     calibrator, naive_shares = None, None
     if made:
-        # By rank within each origin, whose own level, that of its season, is given to it.
+        # Each origin is shifted to the share of its own season who bought, so that calibration only learns from ranks.
         levelled = [one.buys + shift_to_level(one.buys, logit(share_of(one.bought))) for one in made]
         calibrator = VennAbers.fit(-np.concatenate(levelled), ~np.concatenate([one.bought for one in made]))
         naive_shares = _naive_shares(made[-1].snapshot)
@@ -358,13 +358,13 @@ def remade(
 
 @lru_cache(maxsize=KEPT_FITS)
 def _said_at(origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int) -> Mapping[str, Floats]:
-    """What each expert says of the customers of an origin, log-odds of shape (customers,)."""
+    """Log-odds of a purchase by each expert for the customers of an origin, shape (customers,) each."""
     experts, _ = fit_activity(origin.features, training, seed)
     return {name: expert.linear(origin.features, horizon_days) for name, expert in experts.items()}
 
 
 def levels_said(log_odds: Mapping[str, Floats]) -> Levels:
-    """Levels of what experts say."""
+    """Levels of the experts' log-odds."""
     trained = [level_of(log_odds[name]) for name in _TRAINED if name in log_odds]
     return Levels(level_of(log_odds["btyd"]), float(np.mean(trained)) if trained else None)
 
@@ -375,12 +375,12 @@ def bought(snapshot: LabelledSnapshot) -> NDArray[np.bool_]:
 
 
 def returned_customers(features: pd.DataFrame) -> float:
-    """Customers who came back."""
+    """Number of customers who bought again."""
     return float(np.count_nonzero(numbers(features["frequency_count"]) > 0))
 
 
 def season_of(made: Sequence[Remade], as_of: date, horizon_days: int) -> Remade | None:
-    """The origin of the same season a year before, where it has matured by then and the log was a horizon old."""
+    """The origin of the same season a year before, if it has matured and the log was at least a horizon old then."""
     day = season_before([one.snapshot.as_of for one in made], as_of)
     if day is None or day + timedelta(days=horizon_days) > as_of:
         return None
@@ -389,14 +389,15 @@ def season_of(made: Sequence[Remade], as_of: date, horizon_days: int) -> Remade 
 
 
 def _was_grown(one: Remade, horizon_days: int) -> bool:
-    """Whether the log was a horizon old."""
+    """Whether the log was at least a horizon old at the origin."""
     return bool(numbers(one.snapshot.features["t_days"]).max() >= horizon_days)
 
 
 def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> str | None:
-    """Why no level can be expected: an origin at which it was refuted; None where it can.
+    """Why no level can be expected: it names an origin where the level was far off. None where a level can be expected.
 
-    Of the same season, where that has been seen: it tells more than any other. Else of any, if the log was old enough.
+    Only the origin of the same season counts, if there is one: it is the best guide. Otherwise all origins count at
+    which the log was old enough.
     """
     season = season_of(made, as_of, horizon_days)
     for origin in [season] if season else [one for one in reversed(made) if _was_grown(one, horizon_days)]:
@@ -415,7 +416,7 @@ def _season(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | 
 
 
 def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list[Evidence]:
-    """What weights are learned from: each expert at the level of what happened; one that was missing as the mean."""
+    """Evidence to learn weights from: each expert at the level that occurred; a missing expert as the experts' mean."""
     found = []
     season = season_before([one.snapshot.as_of for one in made], as_of)
     for one in made:
@@ -434,26 +435,26 @@ def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list
 
 
 def _naive_shares(origin: LabelledSnapshot) -> tuple[float, float]:
-    """Churned share of customers with and without a purchase in the recent window; of all, where there are none."""
+    """Churned share of customers with, and without, a recent purchase; of all customers where a group is empty."""
     is_recent, has_churned = numbers(origin.features["recent_purchase_day_count"]) > 0, ~bought(origin)
     shares = [has_churned[cell].mean() if cell.any() else has_churned.mean() for cell in (is_recent, ~is_recent)]
     return float(shares[0]), float(shares[1])
 
 
 def _naive_churn(features: pd.DataFrame, shares: tuple[float, float]) -> Floats:
-    """The baseline's churn probability: the share of those with, or without, a purchase in the recent window."""
+    """The baseline's churn probability: the churned share of customers with, or without, a recent purchase."""
     return np.where(numbers(features["recent_purchase_day_count"]) > 0, *shares)
 
 
 def _judged(candidate: str, made: Sequence[Remade]) -> Judged:
-    """Errors of a candidate at the origins, each expert at the level that was expected there."""
+    """Errors of a candidate at the origins, with each expert at the level expected there."""
     said = [found for one in made if (found := _said_by(candidate, one)) is not None]
     errors = _mean_errors(said)
     return Judged(errors, f"Log loss {errors['log_loss']:.4f} at {len(said)} earlier dates." if said else "")
 
 
 def _said_by(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | None:
-    """Probability of a purchase by a candidate at an origin, and who bought; None where it said nothing."""
+    """A candidate's probabilities of a purchase at an origin, and who bought; None if it was missing there."""
     if candidate == FORECAST:
         return expit(one.buys), one.bought
     if candidate == "naive":
@@ -465,7 +466,7 @@ def _said_by(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | 
 
 
 def _mean_errors(judged: Sequence[tuple[Floats, NDArray[np.bool_]]]) -> dict[str, float | None]:
-    """Means over origins of Brier score, log loss and AUC; none without an origin, no AUC where all ended alike."""
+    """Means over origins of Brier score, log loss and AUC; None without origins; no AUC of like outcomes."""
     if not judged:
         return {}
     areas = [

@@ -1,11 +1,11 @@
 """Orders and spend expected of each customer within the horizon, with prediction intervals: m and a of the forecast.
 
-Expected orders are p m and expected spend is p m a, for the probability p that the customer buys (:mod:`.risk`), the
-mean number m of purchase days of one who does, and the mean spend a per purchase day (:mod:`.amounts`).
+Expected orders are p m and expected spend is p m a. Here p is the probability that the customer buys (:mod:`.risk`), m
+the mean number of purchase days if they do, and a the mean spend per purchase day (:mod:`.amounts`).
 
-The logarithm of m - 1 is the weighted sum of what experts say of it, brought to the total that those who know the whole
-horizon expect. Intervals are conformal, learned at the origins, where the forecast is made again with its level as it
-was expected there (:mod:`.conformal`).
+The logarithm of m - 1 is the weighted sum of the experts' logarithms plus a constant, which brings the total to that of
+the experts on the whole horizon. Intervals are conformal. They are learned at the origins, where the forecast is made
+again with the level expected there (:mod:`.conformal`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ from genome_pipeline.models.snapshots import (
 Floats = NDArray[np.float64]
 
 STANDARD = {"btyd": 1 / 3, "boosting": 1 / 3, "boosting_half": 1 / 3}
-"""Weights of experts where customers are many."""
+"""Weights of the experts in a log of many customers."""
 
 CANDIDATES = ("naive", *STANDARD, FORECAST)
 
@@ -72,7 +72,7 @@ NO_PAST_AMOUNTS = "no amounts in the matured snapshots: spend has no intervals"
 NOT_MATURED = "no snapshot that carries a forecast has matured yet: intervals need one"
 
 _LEVEL_OF_HALF = "boosting_half"
-"""The expert whose level is that of half a horizon, and is not used."""
+"""The expert whose level is that of half a horizon; only its ranking is used."""
 
 
 def naive_value(features: pd.DataFrame, horizon_days: int) -> tuple[Floats, Floats]:
@@ -88,7 +88,7 @@ def naive_value(features: pd.DataFrame, horizon_days: int) -> tuple[Floats, Floa
 
 @dataclass(frozen=True)
 class Orders:
-    """Mean purchase days, within the horizon, of a customer who buys at all.
+    """Mean purchase days within the horizon, given that the customer buys.
 
     ``constant`` is added to the experts' weighted sum.
     """
@@ -99,7 +99,7 @@ class Orders:
 
     @classmethod
     def join(cls, experts: Mapping[str, Expert], features: pd.DataFrame, horizon_days: int) -> Orders:
-        """Give experts fitted for a snapshot their weights, and the level of those who know the whole horizon."""
+        """Give fitted experts their weights, and the level of those trained on the whole horizon."""
         names = [*experts]
         weights = start_weights(STANDARD, names, returned_customers(features))
         said = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
@@ -112,7 +112,7 @@ class Orders:
         return cls(experts, weights, level - total)
 
     def linear(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """Logarithm of the purchase days beyond the first, shape (customers,), at most what the horizon has."""
+        """Logarithm of the purchase days beyond the first, shape (customers,), bounded by the days of the horizon."""
         said = {name: expert.linear(features, horizon_days) for name, expert in self.experts.items()}
         return np.minimum(weighted(said, [*self.experts], self.weights) + self.constant, _log_most(horizon_days))
 
@@ -121,11 +121,11 @@ class Orders:
         return np.asarray(np.minimum(1 + np.exp(self.linear(features, horizon_days)), float(horizon_days)))
 
     def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
-        """What adds up to :meth:`linear`: shape (customers, terms + 1)."""
+        """Terms that add up to :meth:`linear`, shape (customers, terms + 1)."""
         said = {name: expert.terms(features, horizon_days) for name, expert in self.experts.items()}
         found = weighted(said, [*self.experts], self.weights)
         found[:, -1] += self.constant
-        # The bound, where it applies, counts as part of the customer's own rate.
+        # The effect of the bound, where it applies, is added to the term of the customer's own rate.
         found[:, TERMS.index(PURCHASE_RATE)] += np.minimum(_log_most(horizon_days) - found.sum(axis=1), 0.0)
         return found
 
@@ -145,12 +145,12 @@ class Orders:
 
 
 def _log_most(horizon_days: int) -> float:
-    """Logarithm of the most purchase days beyond the first; of a single day, of as good as none."""
+    """Logarithm of the largest number of purchase days beyond the first; for a horizon of one day, of almost none."""
     return float(np.log(max(horizon_days - 1, 1e-10)))
 
 
 class Intervals(NamedTuple):
-    """Prediction intervals of orders and spend, each None where it is not predicted."""
+    """Prediction intervals of orders and of spend; None for one that is not predicted."""
 
     orders: ConformalIntervals | None
     spend: ConformalIntervals | None
@@ -158,11 +158,11 @@ class Intervals(NamedTuple):
 
 @dataclass(frozen=True)
 class ValueModel:
-    """The forecast of how often customers buy and how much they spend, ready to predict.
+    """The fitted forecast of how often customers buy and how much they spend.
 
     ``orders`` is None where the model abstains, ``amounts`` where spend is not predicted. ``references`` are the terms
-    of the average customer, of orders and of amounts, shape (2, terms + 1). ``error_factors`` are those of
-    :mod:`.errors`, by error. ``abstain_reason`` says why a prediction or its interval is not offered.
+    of the average customer for orders and for amounts, shape (2, terms + 1). ``error_factors`` are those of
+    :mod:`.errors`, by error. ``abstain_reason`` says why a prediction or its interval is missing.
     """
 
     horizon_days: int
@@ -195,7 +195,8 @@ class ValueModel:
         for intervals, predicted in zip(self.intervals, (orders, spend), strict=True):
             unknown = np.full_like(predicted, np.nan)
             bounds += (unknown, unknown) if intervals is None else intervals.apply(predicted, buys)
-        # Who may buy nothing may spend nothing, and who may spend more than expected may buy.
+        # A customer whose lower bound of orders is 0 gets a lower bound of spend of 0, and an upper bound of orders of
+        # at least 1 where more than the expected spend is possible.
         bounds[2] = np.where(bounds[0] == 0, np.minimum(bounds[2], 0.0), bounds[2])
         bounds[1] = np.where(bounds[3] > spend, np.maximum(bounds[1], 1.0), bounds[1])
         naive_orders, naive_spend = naive_value(features, self.horizon_days)
@@ -219,7 +220,7 @@ class ValueModel:
         )
 
     def to_bytes(self) -> bytes:
-        """The model as bytes; what :meth:`from_bytes` makes of them predicts identically."""
+        """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
         plain = {
             "horizon_days": self.horizon_days,
             "orders": None if self.orders is None else self.orders.to_dict(),
@@ -259,23 +260,23 @@ def fit_value_model(
     constants: Constants = CONSTANTS,
     unobserved_days: int = 0,
 ) -> ValueModel:
-    """Fit the forecast of orders and amounts at one snapshot, and intervals on its errors at earlier ones.
+    """Fit the forecast of orders and amounts at one snapshot, and intervals from its errors at earlier snapshots.
 
-    Data that cannot carry a model make it abstain, not raise. One thread does it all: optimisers and boosting wait for
-    theirs thousands of times, which costs more than they save.
+    Where the data cannot carry a model, the model abstains instead of raising. Fitting uses one thread: optimisers and
+    boosting would synchronise theirs thousands of times, which costs more than it saves.
 
     Args:
         current: ``customer_features`` of the snapshot.
         labelled: earlier snapshots with their outcomes, over the horizon and over half of it:
-            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from`.
+            :func:`genome_pipeline.models.snapshots.snapshots_to_learn_from` lists them.
         horizon_days: length of the horizon.
         interval_level: coverage of the prediction intervals, in (0, 1).
         seed: seed of everything random.
-        constants: how far the log's own evidence moves the forecast.
-        unobserved_days: days before the snapshot that the log does not reach.
+        constants: how strongly the log's own evidence changes the forecast.
+        unobserved_days: days before the snapshot for which the log has no data yet.
 
     Raises:
-        ValueError: the outcomes of a labelled snapshot are not known by now.
+        ValueError: the outcomes of a labelled snapshot are not known yet.
     """
     if (unobserved := why_unobserved(unobserved_days, horizon_days)) is not None:
         return _abstaining(horizon_days, unobserved)
@@ -352,14 +353,14 @@ def _abstaining(horizon_days: int, reason: str) -> ValueModel:
 
 
 _Made = tuple[Remade, Mapping[str, Floats], Floats]
-"""An origin, what each expert and the forecast said of purchase days there, and of the amount of one."""
+"""An origin, the purchase days forecast there by each expert and by all joined, and the amount of a purchase day."""
 
 
 @lru_cache(maxsize=KEPT_FITS)
 def _said_at(
     origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int
 ) -> tuple[Mapping[str, Floats], Floats]:
-    """Purchase days of those who buy, by expert and by the forecast, and spend per purchase day, (customers,) each."""
+    """Purchase days given that the customer buys, by expert and joined; spend per purchase day; (customers,) each."""
     features = origin.features
     experts, _ = fit_orders(features, training, seed)
     orders = Orders.join(experts, features, horizon_days)
@@ -375,9 +376,10 @@ def _said_at(
 
 
 def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Constants) -> float:
-    """What is expected again of what was missed at the same season before, in the logarithm of further purchase days.
+    """Correction to expect from the same season a year before, in the logarithm of the purchase days beyond the first.
 
-    Of those who bought then. By its credibility, as the level of who buys: see :mod:`.level`.
+    It is the miss among the customers who bought then, times its credibility, as for the level of who buys:
+    :mod:`.level`.
     """
     season = season_of([one for one, _, _ in made], as_of, horizon_days)
     if season is None:
@@ -393,7 +395,7 @@ def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Co
 def _made_again(
     snapshots: Sequence[LabelledSnapshot], as_of: date, horizon_days: int, seed: int, constants: Constants
 ) -> tuple[list[_Made], float]:
-    """What was said at the origins, oldest first, each with the season expected there; and the season of now."""
+    """Forecasts at the origins, oldest first, with the season's correction; and the correction at ``as_of``."""
     plain: list[_Made] = []
     made: list[_Made] = []
     for one in remade(snapshots, as_of, horizon_days, seed, constants):
@@ -410,7 +412,7 @@ def _at_most(purchase_days: Floats, horizon_days: int) -> Floats:
 
 
 def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:
-    """Intervals from what the forecast missed at the origins, and why any are missing."""
+    """Intervals from the errors of the forecast at the origins, and the reasons why any are missing."""
     buys = np.concatenate([expit(one.buys) for one, _, _ in made])
     orders = np.concatenate([expit(one.buys) * said[FORECAST] for one, said, _ in made])
     spend = np.concatenate([expit(one.buys) * said[FORECAST] * amount for one, said, amount in made])
@@ -437,7 +439,7 @@ def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[
 
 
 def _judged(candidate: str, made: Sequence[_Made], horizon_days: int) -> Judged:
-    """Mean absolute errors of a candidate at the origins, with the probability to buy expected there."""
+    """Mean absolute errors of a candidate at the origins, with the probability of buying expected there."""
     errors = _errors(candidate, made, horizon_days)
     error = errors["orders_mae"]
     if error is None:
@@ -447,7 +449,7 @@ def _judged(candidate: str, made: Sequence[_Made], horizon_days: int) -> Judged:
 
 
 def _errors(candidate: str, made: Sequence[_Made], horizon_days: int) -> dict[str, float | None]:
-    """Mean absolute errors of orders and spend over origins; none of what was not said."""
+    """Mean absolute errors of orders and spend over origins; None where the candidate predicted nothing."""
     errors: dict[str, list[float]] = {"orders_mae": [], "spend_mae_amount": []}
     for one, said, amount in made:
         if candidate == "naive":

@@ -1,4 +1,4 @@
-"""Venn-Abers calibration: two probabilities that hold the event share of customers of a rank.
+"""Venn-Abers calibration: two probabilities that bound the share of events among customers of similar rank.
 
 Vovk, V. and Petej, I. (2014), "Venn-Abers Predictors", UAI, and Vovk, V., Petej, I. and Fedorova, V. (2015),
 "Large-scale probabilistic predictors with and without guarantees of validity", NeurIPS (the inductive kind).
@@ -16,14 +16,14 @@ Floats = NDArray[np.float64]
 
 _SCORE_GROUPS = 100
 _DIGITS = 9
-"""Decimals of scores that are cut into groups: beyond them they differ between processors."""
+"""Scores are rounded to this many decimals before grouping: beyond them they differ between processors."""
 
 
 @dataclass(frozen=True)
 class VennAbers:
     """Inductive Venn-Abers calibrator of scores that rise with the probability of an event.
 
-    Scores fall into groups (of equal frequency in the calibration data), as a score is only used by its rank.
+    Scores fall into groups of equal frequency in the calibration data, as only the rank of a score is used.
 
     Attributes:
         edges: inner edges of the groups, increasing, shape (groups - 1,).

@@ -1,13 +1,13 @@
 """Weights of the experts of a forecast.
 
-Weights that did well on other logs are the start. What the experts would have said at earlier dates, beside what
-happened, moves them, the more the more customers it was known of: by penalised maximum likelihood of a logistic
-regression on the experts' log-odds, whose penalty is the distance from the start. With few customers who came back the
-start itself is nearer to Pareto/NBD, which needs none to learn from.
+The starting weights did well on other logs. They are corrected by penalised maximum likelihood: a logistic regression
+of earlier outcomes on the log-odds the experts would have given then, penalised by the distance from the start. The
+more customers there are to learn from, the larger the correction. With few customers who came back, the start itself is
+nearer to Pareto/NBD alone, which needs no outcomes.
 
 Equal or nearly equal weights are hard to beat (Bates, J. M. and Granger, C. W. J. (1969), "The Combination of
-Forecasts", OR 20(4), 451-468); log-odds are averaged as forecasters' odds are (Satopaa, V. A. et al. (2014), "Combining
-Multiple Probability Predictions Using a Simple Logit Model", International Journal of Forecasting 30(2), 344-356).
+Forecasts", OR 20(4), 451-468). Averaging log-odds follows Satopaa, V. A. et al. (2014), "Combining Multiple Probability
+Predictions Using a Simple Logit Model", International Journal of Forecasting 30(2), 344-356.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ STANDARD = {
     "boosting_half": 0.15,
     "regression_half": 0.20,
 }
-"""Weights of experts where customers are many."""
+"""Weights of the experts in a log of many customers."""
 
 _RETURNED_CUSTOMERS = 150
-"""Customers who came back with whom the standard weights and Pareto/NBD alone count alike."""
+"""With this many customers who came back, the standard weights and Pareto/NBD alone count equally."""
 
 _DISCOUNT = 0.7
-"""Of each customer: those of one date err together."""
+"""Factor on the evidence of each customer, since customers of one date err together."""
 
 _FULL_DATES = 3
-"""Earlier dates after which more of them add nothing: most customers are the same."""
+"""More earlier dates than this add no evidence, as most of their customers are the same."""
 
 SEASON_WEIGHT = 3.0
-"""Weight of a date of the same season, where others weigh 1."""
+"""Weight of a date of the same season; other dates weigh 1."""
 
 _STEPS = 50
 _DIGITS = 9
 
 
 class Evidence(NamedTuple):
-    """What experts would have said at one earlier date, and what happened.
+    """Log-odds that experts would have given at one earlier date, and what happened.
 
-    ``log_odds`` are of shape (customers, experts), each column at the level ``offset``; ``bought`` of (customers,).
+    ``log_odds`` have shape (customers, experts), each column at the level ``offset``; ``bought`` has (customers,).
     """
 
     log_odds: Floats
@@ -59,7 +59,7 @@ class Evidence(NamedTuple):
 
 
 def learned_share(returned_customers: float) -> float:
-    """How much experts that learned from outcomes count, in [0, 1), beside what they do where customers are many.
+    """Factor, in [0, 1), on the weight of experts trained on outcomes; it grows with the customers who came back.
 
     >>> learned_share(150), learned_share(0)
     (0.5, 0.0)
@@ -70,7 +70,7 @@ def learned_share(returned_customers: float) -> float:
 def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned_customers: float) -> Floats:
     """Weights before any evidence, shape (experts,), summing to 1; ``btyd`` is among the experts.
 
-    ``weights`` are those where customers are many.
+    ``weights`` are those in a log of many customers.
     """
     standard = np.array([weights[name] for name in experts])
     alone = np.array([float(name == "btyd") for name in experts])
@@ -79,14 +79,14 @@ def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned
 
 
 def learned_weights(start: Floats, evidence: Sequence[Evidence], penalty: float) -> Floats:
-    """Weights at the maximum of the penalised likelihood, shape (experts,); one below 0 there counts as 0.
+    """Weights that maximise the penalised likelihood, shape (experts,); a weight below 0 counts as 0.
 
-    They need not sum to 1: log-odds of joined experts may be too timid, or too bold.
+    They need not sum to 1: joined log-odds may be too timid or too bold.
 
     ``penalty`` is that of :class:`genome_pipeline.models.forecast.constants.Constants`.
 
-    Each date has a level of its own, so that weights learn to tell customers apart and not how many buy. By Newton's
-    method, to the last digits; rounded, so that they are the same on every machine.
+    Each date has its own level, so that weights learn to rank customers and not how many of them buy. Newton's method
+    runs to the last digits; the result is rounded, so that it is the same on every machine.
     """
     if not evidence:
         return start
@@ -115,5 +115,5 @@ def learned_weights(start: Floats, evidence: Sequence[Evidence], penalty: float)
 
 
 def weighted(values: Mapping[str, Floats], experts: Sequence[str], weights: Floats) -> Floats:
-    """Sum of the experts' values, each of shape (customers, ...), by their weights."""
+    """Sum of the experts' values, each of shape (customers, ...), weighted by ``weights``."""
     return np.asarray(sum(weight * values[name] for name, weight in zip(experts, weights.tolist(), strict=True)))

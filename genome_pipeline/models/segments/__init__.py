@@ -1,1 +1,1 @@
-"""Behavioural segments: which there are, who is in them, and whether they last."""
+"""Behavioural segments: finding them, assigning customers to them, and following them over time."""

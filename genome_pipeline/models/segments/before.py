@@ -1,4 +1,4 @@
-"""The segments of the previous snapshot, as seen from this one."""
+"""The previous snapshot's segments, with today's customers assigned to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Before:
-    """The previous model: its method, its segments in its order, and where it puts each of today's customers.
+    """The previous model: its method, its segments in its own order, and its assignment of today's customers.
 
     ``labels`` are positions in ``ids``, shape (customers,). ``largest_id`` is the largest id ever given.
     """

@@ -1,11 +1,11 @@
 """Candidate groupings of customers, and the choice among them by silhouette and bootstrap stability.
 
 Candidates are k-means and Gaussian mixtures (diagonal covariance) over scaled genes. They start from Ward's hierarchy
-(1963) cut into as many groups, so that nothing depends on random starts; the candidate with the previous model's
-method and number of segments starts from that model's segments, so that groups drift with their customers instead of
-being drawn anew. How well groups are apart is measured by silhouette (Rousseeuw 1987), how far they are more than
-chance by refitting on bootstrap resamples: the adjusted Rand index (Hubert and Arabie 1985) of all groups, and the
-Jaccard similarity of each (Hennig 2007, "Cluster-wise assessment of cluster stability").
+(1963) cut into the same number of groups, so that nothing depends on random starts. The candidate with the previous
+model's method and number of segments starts from that model's segments, so that groups drift with their customers
+instead of being drawn anew. Silhouette measures how well groups are separated (Rousseeuw 1987). Refitting on bootstrap
+resamples measures how stable they are: by the adjusted Rand index of all groups (Hubert and Arabie 1985), and by the
+Jaccard similarity of each group (Hennig 2007, "Cluster-wise assessment of cluster stability").
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ SINGLE = "single segment"
 
 SEGMENT_COUNTS = range(3, 13)
 ACTIONABLE_COUNT = 5
-"""Fewer segments are too coarse to act on, unless customers fall into so few by themselves."""
+"""Fewer segments are too coarse to act on; they are only considered where customers clearly fall into so few."""
 
 MINIMUM_CUSTOMERS = 50
 MINIMUM_SHARE = 0.02
 """Share of the customers that every segment must hold."""
 
 SILHOUETTE_TOLERANCE = 0.05
-"""Candidates this close to the best silhouette count as equally well apart."""
+"""Candidates within this distance of the best silhouette count as equally well separated."""
 
 LOOKED_AT = 4
-"""Candidates, the best by silhouette first, of which resamples are drawn until one holds."""
+"""At most this many candidates, best silhouette first, are tested on resamples until one holds."""
 
 KEPT_TOLERANCE = 0.1
-"""The same for segments that are there already, so that they do not come and go around a bound."""
+"""The same for the previous segments: a wider bound keeps segments from coming and going."""
 
 STRUCTURE_SILHOUETTE = 0.5
-"""Silhouette from which customers fall into groups by themselves (Kaufman and Rousseeuw 1990), however few."""
+"""Silhouette from which customers clearly fall into groups (Kaufman and Rousseeuw 1990), however few."""
 
 DISSOLVED_JACCARD = 0.5
 """Mean Jaccard similarity up to which a segment dissolves when customers are resampled (Hennig 2007)."""
 
 KEPT_JACCARD = 0.4
-"""The same for segments that are there already."""
+"""The same for segments of the previous snapshot."""
 
 RESAMPLES = 20
-"""Least number of bootstrap resamples; more are drawn, at most three times as many, where these do not decide."""
+"""Least number of bootstrap resamples; up to three times as many are drawn where these are not conclusive."""
 
 DECIMALS = 9
-"""What is compared, or fitted on, is rounded to so many: processors differ in the last bits of a matrix product."""
+"""Values are rounded to these before comparing or fitting: processors differ in the last bits of a matrix product."""
 
-_DECIDED = 3.0  # standard errors from the bound
+_DECIDED = 3.0  # standard errors from the bound at which the result is conclusive
 _COMPARED_ROWS = 800
 _RESAMPLE_ROWS = 800
 
@@ -72,8 +72,8 @@ _RESAMPLE_ROWS = 800
 class Grouping:
     """A fitted candidate: a mixture of axis-parallel normal distributions over scaled genes.
 
-    k-means is the mixture with equal weights and one variance, half the mean squared distance of a customer to its
-    own centre, so that the posterior is the softmax of negative squared distances over that mean.
+    k-means is the mixture with equal weights and one variance for all: half the mean squared distance of customers to
+    their own centre. Its posterior is the softmax of -(squared distance) / (mean squared distance).
     ``means`` and ``variances`` have shape (segments, genes), ``weights`` (segments,).
     """
 
@@ -82,9 +82,9 @@ class Grouping:
     weights: FloatArray
 
     def log_density(self, genes: FloatArray) -> FloatArray:
-        """Logarithm of each segment's weight and density at each customer, but for a constant: (customers, segments).
+        """Logarithm of each segment's weight times density at each customer, up to a constant: (customers, segments).
 
-        Rounded, so that of segments equally probable none comes before another by the last bits of a sum.
+        Rounded, so that the last bits of a sum do not order equally probable segments.
         """
         log_density = [
             np.log(weight) - 0.5 * (((genes - mean) ** 2 / variance).sum(axis=1) + np.log(variance).sum())
@@ -97,19 +97,19 @@ class Grouping:
         return as_probabilities(self.log_density(genes))
 
     def labels(self, genes: FloatArray) -> IntArray:
-        """Most probable segment of each customer, by position; of equally probable ones the first."""
+        """Position of each customer's most probable segment; the first of equally probable ones."""
         position: IntArray = np.argmax(self.log_density(genes), axis=1)
         return position
 
 
 def as_probabilities(log_density: FloatArray) -> FloatArray:
-    """Membership probabilities from what :meth:`Grouping.log_density` gives."""
+    """Membership probabilities from the result of :meth:`Grouping.log_density`."""
     return np.asarray(softmax(log_density, axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A grouping, how well its groups are apart, and how far resamples give the same ones.
+    """A grouping, how well its groups are separated, and how well resamples reproduce them.
 
     Attributes:
         silhouette: mean over customers, in [-1, 1]; NaN for a single segment.
@@ -128,7 +128,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What it is called in the table of candidates."""
+        """Its name in the table of candidates."""
         return SINGLE if self.method == SINGLE else f"{self.method}, {self.count} segments"
 
 
@@ -137,19 +137,20 @@ def choose_grouping(
 ) -> tuple[Candidate, tuple[Mapping[str, Any], ...]]:
     """The chosen candidate, and the row of every candidate for the ``segment_model`` table.
 
-    Every segment must hold at least 2% of the customers. Of customers who do not fall into groups by themselves (a
-    silhouette of at least 0.5), silhouette favours the fewest segments: fewer than five are then left out. The previous
-    model's method and number of segments are kept while its silhouette is within 0.1 of the best and none of its
-    segments dissolves in resamples. Otherwise the one with the best silhouette is chosen whose segments all hold; of
-    those within 0.05 of the best, four are looked at. Below 50 customers, or where all are alike, there is one segment.
+    Every segment must hold at least 2% of the customers. A silhouette of at least 0.5 means that customers clearly fall
+    into groups; below it silhouette favours the fewest segments, so that candidates with fewer than five are left out.
+    The previous model's method and number of segments are kept while its silhouette is within 0.1 of the best and none
+    of its segments dissolves in resamples. Otherwise the candidates within 0.05 of the best silhouette, at most four,
+    are tried in order of silhouette, and the first whose segments all hold is chosen. Below 50 customers, or where all
+    are alike, there is one segment.
 
     Args:
         genes: scaled genes, shape (customers, genes).
         before: the model of the previous snapshot, if there is one.
         seed: seed of the resamples.
     """
-    # The order of sums within k-means depends on the number of threads; with one it is always the same. Hundreds of
-    # small fits would spend a third of their time on checks of their input, which is finite.
+    # k-means sums in an order that depends on the number of threads; with one thread it is always the same. Hundreds of
+    # small fits would spend a third of their time on checking their input for finite values.
     with threadpool_limits(limits=1), config_context(assume_finite=True, skip_parameter_validation=True):
         chosen, candidates, reasons = _choose(genes, before, seed)
         trials = _trials(candidates, reasons, chosen, len(genes))
@@ -192,7 +193,7 @@ def _choose(
 def _best_that_holds(
     eligible: Sequence[Candidate], before: Before | None, measure: Callable[..., Candidate]
 ) -> tuple[str, dict[str, str], dict[str, Candidate]]:
-    """Name of the chosen candidate, why it and others were chosen or not, and those whose stability was measured."""
+    """Name of the chosen candidate, the reason for or against each, and the candidates whose stability was measured."""
     measured: dict[str, Candidate] = {}
 
     def holds(trial: Candidate, bound: float) -> bool:
@@ -242,7 +243,7 @@ def _single(genes: FloatArray) -> Candidate:
 
 
 def _evenly(count: int, limit: int) -> IntArray:
-    """Positions of at most ``limit`` of ``count`` rows, evenly spread, so that a sample needs no seed."""
+    """Positions of at most ``limit`` of ``count`` rows, evenly spaced, so that a sample needs no seed."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64))
 
 
@@ -262,7 +263,7 @@ def _candidates(genes: FloatArray, counts: Sequence[int], before: Before | None)
     for count in counts:
         groups = _cut(tree, count)
         if groups.max() + 1 < count:
-            continue  # ties: the hierarchy has no level with as many
+            continue  # ties: the hierarchy has no level with this number of groups
         for method in (K_MEANS, MIXTURE):
             start = _warm(before, method, count)
             if start is None:
@@ -277,14 +278,14 @@ def _cut(tree: FloatArray, count: int) -> IntArray:
 
 
 def _warm(before: Before | None, method: str, count: int) -> IntArray | None:
-    """The previous model's groups, if it was of this kind and all its segments have customers."""
+    """The previous model's groups, if it has this method and number and all its segments have customers; else None."""
     if before is None or (before.method, before.count) != (method, count):
         return None
     return before.labels if len(np.unique(before.labels)) == count else None
 
 
 def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
-    """A candidate fitted from the groups ``start``; numbers without customers do not count."""
+    """A candidate fitted from the starting groups ``start``; groups without customers are ignored."""
     start = np.unique(start, return_inverse=True)[1]
     sizes = np.bincount(start)
     count = len(sizes)
@@ -309,7 +310,7 @@ def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
 
 
 def _rounded(means: FloatArray, variances: FloatArray, weights: FloatArray) -> Grouping:
-    least = 10.0**-DECIMALS  # the logarithm of a weight is taken
+    least = 10.0**-DECIMALS  # weights are at least this, as their logarithm is taken
     return Grouping(means.round(DECIMALS), variances.round(DECIMALS), np.maximum(weights.round(DECIMALS), least))
 
 
@@ -319,7 +320,7 @@ _LEAST_VARIANCE = 1e-2
 def _with_stability(
     trial: Candidate, bound: float, *, genes: FloatArray, compared: FloatArray, before: Before | None, seed: int
 ) -> Candidate:
-    """The candidate with what refits on bootstrap resamples of the customers, started alike, make of ``compared``.
+    """The candidate with its stability: refits on bootstrap resamples of ``genes`` are compared on ``compared``.
 
     Resamples are drawn until the smallest Jaccard similarity is clearly above or below ``bound``.
     """
@@ -354,9 +355,9 @@ def _refitted(trial: Candidate, genes: FloatArray, before: Before | None, rng: n
 
 
 def _similarity(labels: IntArray, others: IntArray, count: int) -> tuple[float, FloatArray]:
-    """Adjusted Rand index of two groupings, and the Jaccard similarity of each group with the most similar other.
+    """Adjusted Rand index of two groupings, and the Jaccard similarity of each group with its most similar counterpart.
 
-    From one table of both, as scikit-learn's index would check its input thousands of times.
+    Both come from one contingency table; scikit-learn's index would check its input thousands of times.
     """
     common = np.zeros((count, count))
     np.add.at(common, (labels, others), 1)

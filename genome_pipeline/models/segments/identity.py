@@ -1,4 +1,4 @@
-"""Identity of segments: which of the previous snapshot's each one continues, and what became of the others."""
+"""Identity of segments: which previous segment each one continues, and what happened to the segments that ended."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from genome_pipeline.models.genes import FloatArray
 from genome_pipeline.models.segments.before import Before, IntArray
 
 MINIMUM_OVERLAP = 0.25
-"""Jaccard overlap from which a segment continues a previous one; below it the segment is new."""
+"""Least Jaccard overlap with which a segment continues a previous one; below it the segment is new."""
 
 LARGER_PART = 0.5
-"""Share of a segment's customers that says where it came from, or went."""
+"""Share of a segment's customers from which their other segment counts as where it came from, or went to."""
 
-_TIE = 1e-6  # weight of the distance of centroids: it decides only where members do not
+_TIE = 1e-6  # weight of the distance of centroids: it decides only between equal overlaps
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which segments continue: ``previous[i]`` is the position of the one that segment ``i`` continues, or None.
+    """Which segments continue: ``previous[i]`` is the position of the previous segment that segment ``i`` continues.
 
-    ``overlap`` has shape (segments, previous segments): today's customers whom both models put there.
+    It is None for a new segment. ``overlap`` has shape (segments, previous segments): today's customers whom this
+    model puts into the one and the previous model into the other.
     """
 
     ids: tuple[int, ...]
@@ -43,10 +44,9 @@ def first_identity(count: int) -> Identity:
 def identify(labels: IntArray, genes: FloatArray, count: int, before: Before) -> Identity:
     """Match segments with the previous ones by optimal assignment.
 
-    Compared is where both models put today's customers, so that the movements of customers play no part: what counts
-    is members in common (Jaccard overlap), then the distance of the centroids. An overlap below 0.25 is no match; nor
-    is any match with a single segment that holds everyone, which is no group. Segments without a match get ids never
-    used before.
+    Both models assign today's customers, so that movements of customers play no part. Matches maximise the Jaccard
+    overlap of members, then minimise the distance of centroids. An overlap below 0.25 is no match. A single segment
+    that holds everyone matches nothing, as it is no group. Segments without a match get ids that were never used.
 
     Args:
         labels: segment of each of today's customers, by position, shape (customers,).
@@ -59,7 +59,7 @@ def identify(labels: IntArray, genes: FloatArray, count: int, before: Before) ->
     union = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
     overlap = common / np.maximum(union, 1)
     distance = cdist(_centroids(genes, labels, count), _centroids(genes, before.labels, before.count))
-    # Rounded beyond what the distances weigh, so that no match hangs on the last bits of a sum.
+    # Rounded more finely than the distances weigh, so that no match depends on the last bits of a sum.
     rows, columns = linear_sum_assignment((overlap - _TIE * distance).round(12), maximize=True)
     is_comparable = (count == 1) == (before.count == 1)
     match = {
@@ -79,11 +79,12 @@ def identify(labels: IntArray, genes: FloatArray, count: int, before: Before) ->
 
 
 def describe_events(identity: Identity, names: Sequence[str], before: Before | None) -> tuple[dict[str, Any], ...]:
-    """Rows of contract ``segment_events`` without ``as_of``: what happened to the segments since ``before``.
+    """Rows of contract ``segment_events`` without ``as_of``: changes of the segments since ``before``.
 
-    A segment without predecessor is a ``split`` of the previous one that at least half of its customers come from,
-    otherwise a ``birth``. A previous segment without successor is a ``merge`` into the segment that at least half of
-    its customers went to, otherwise a ``death``. A segment that continues under another name is a ``rename``.
+    A segment without predecessor is a ``split`` of the previous segment that at least half of its customers come from;
+    without such a segment it is a ``birth``. A previous segment without successor is a ``merge`` into the segment that
+    at least half of its customers went to; without such a segment it is a ``death``. A segment that continues under
+    another name is a ``rename``.
     """
     if before is None:
         reason = "the first snapshot with segments"

@@ -11,13 +11,13 @@ import pandas as pd
 from genome_pipeline.models.genes import by_customer, numbers
 
 NEW_CUSTOMERS = "New customers"
-"""Where customers without a segment at the previous snapshot come from; their ``from_segment_id`` is 0."""
+"""``from_segment`` of customers who had no segment at the previous snapshot; their ``from_segment_id`` is 0."""
 
 
 def describe_moves(
     assignment: pd.DataFrame, previous: pd.DataFrame | None, features: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Who moved since the previous snapshot.
+    """Moves of customers between segments since the previous snapshot.
 
     Args:
         assignment: ``customer_id, segment_id, segment_name`` of this snapshot.
@@ -26,9 +26,9 @@ def describe_moves(
 
     Returns:
         ``previous_segment_id`` and ``has_moved`` of each customer, sorted by ``customer_id`` (null without a previous
-        segment), and contract ``segment_migrations``: every pair between which somebody moved or stayed.
-        Customers without a previous segment come from segment 0, "New customers". Net flows subtract what moved the
-        other way; those of two segments add up to 0, and of who stayed they are 0.
+        segment), and contract ``segment_migrations``: one row per pair of segments between which anybody moved or
+        stayed. Customers without a previous segment come from segment 0, "New customers". A net flow is the flow one
+        way less the flow the other way. The two net flows of a pair add up to 0; that of staying is 0.
     """
     customers = by_customer(features)
     now = by_customer(assignment)[["customer_id", "segment_id", "segment_name"]]
@@ -57,7 +57,7 @@ def _with_net_flows(migrations: pd.DataFrame) -> pd.DataFrame:
     back = migrations[[*pair, *amounts]].rename(columns=dict(zip(pair, reversed(pair), strict=True)))
     returned = migrations[pair].merge(back, how="left", on=pair)
     migrations["net_customer_count"] = migrations["customer_count"] - returned["customer_count"].fillna(0).astype(int)
-    # In whole cents again: a difference of two amounts has more digits than either.
+    # Rounded to cents again: the floating-point difference of two amounts has further digits.
     migrations["net_spend_amount"] = (
         migrations["recent_spend_amount"] - returned["recent_spend_amount"].fillna(0)
     ).round(2)

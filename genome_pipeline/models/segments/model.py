@@ -1,8 +1,8 @@
 """Behavioural segments: the model of a snapshot, who belongs where, and who moved.
 
-How many segments there are is chosen in :mod:`genome_pipeline.models.segments.candidates`, which of the previous ones
-they continue is found in :mod:`genome_pipeline.models.segments.identity`, and what they are called is said by the rules
-of :mod:`genome_pipeline.models.segments.names`.
+:mod:`genome_pipeline.models.segments.candidates` chooses the grouping and the number of segments,
+:mod:`genome_pipeline.models.segments.identity` finds the previous segments that they continue, and the rules of
+:mod:`genome_pipeline.models.segments.names` name them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class SegmentModel:
     """Segments of one snapshot: how to assign a customer, and each segment's identity and name.
 
     ``segment_ids``, ``segment_names``, ``naming_rules`` and ``jaccard_scores`` follow the order of the rows of
-    ``grouping.means``; the last is empty for a single segment. ``largest_segment_id`` is the largest id ever given, so
-    that the id of a segment that ended is never used again. ``trials`` are the rows of :meth:`candidates`, ``changes``
-    those of :meth:`events`.
+    ``grouping.means``; ``jaccard_scores`` is empty for a single segment. ``largest_segment_id`` is the largest id ever
+    given, so that the id of an ended segment is never used again. ``trials`` are the rows of :meth:`candidates`,
+    ``changes`` those of :meth:`events`.
     """
 
     scaler: GeneScaler
@@ -50,7 +50,7 @@ class SegmentModel:
 
     @property
     def described(self) -> pd.DataFrame:
-        """``segment_id``, ``segment_name``, ``naming_rule`` and ``jaccard_score`` (null of the only one) of each."""
+        """``segment_id``, ``segment_name``, ``naming_rule`` and ``jaccard_score`` (null for a single segment)."""
         return pd.DataFrame(
             {
                 "segment_id": self.segment_ids,
@@ -67,23 +67,23 @@ class SegmentModel:
         return frame.astype({name: "float64" for name in columns if name.endswith("_score")})
 
     def events(self, as_of: date) -> pd.DataFrame:
-        """Contract ``segment_events``: what happened to the segments since the previous snapshot's."""
+        """Contract ``segment_events``: changes of the segments since the previous snapshot."""
         columns = list(TABLES["segment_events"].columns)
         frame = pd.DataFrame([{"as_of": as_of, **change} for change in self.changes], columns=columns)
         return frame.astype({"related_segment_id": "Int32"})
 
     def assign(self, features: pd.DataFrame) -> pd.DataFrame:
-        """The segment of each customer, by customer, and the second-best one.
+        """The most and the second most probable segment of each customer, by customer.
 
-        Returns ``customer_id``, ``segment_id``, ``segment_name``, ``membership_probability``, and the same of the
-        second-best segment, which is null where there is but one.
+        Returns ``customer_id``, ``segment_id``, ``segment_name``, ``membership_probability``, and the same three of the
+        second segment, which are null if there is only one segment.
         """
         customers = by_customer(features)
         log_density = self.grouping.log_density(self.scaler.transform(customers))
         posterior = as_probabilities(log_density)
         ids = pd.Series(self.segment_ids, dtype="int32")
         names = np.array(self.segment_names, dtype=object)
-        # Of equally probable segments the first one, in the order of the model.
+        # The first of equally probable segments, in the order of the model.
         order = np.argsort(-log_density, axis=1, kind="stable")
         best = order[:, 0]
         frame = pd.DataFrame(
@@ -108,7 +108,7 @@ class SegmentModel:
         )
 
     def seen_from(self, customers: pd.DataFrame) -> Before:
-        """The model as the next snapshot sees it: where it puts that snapshot's ``customer_features``."""
+        """The model's assignment of the next snapshot's ``customer_features``, as that snapshot needs it."""
         labels = self.grouping.labels(self.scaler.transform(customers))
         return Before(self.method, labels, self.segment_ids, self.segment_names, self.largest_segment_id)
 
@@ -159,8 +159,8 @@ def fit_segments(features: pd.DataFrame, previous: SegmentModel | None, seed: in
     Args:
         features: contract ``customer_features`` of one snapshot. At most 20,000 customers, evenly spread over their
             ids, are used.
-        previous: the model of the previous snapshot, if there is one. Nothing else of the past is used, so that a
-            snapshot made again gives the same model.
+        previous: the model of the previous snapshot, if there is one. Nothing else of the past is used, so that making
+            a snapshot again gives the same model.
         seed: seed of the bootstrap resamples.
     """
     customers = by_customer(features)
@@ -196,10 +196,10 @@ def fit_segments(features: pd.DataFrame, previous: SegmentModel | None, seed: in
 def compare_segments(
     assignment: pd.DataFrame, features: pd.DataFrame, previous: pd.DataFrame | None
 ) -> SegmentedCustomers:
-    """What the segments of a snapshot are beside those of the one before.
+    """Each customer's segment beside the one at the previous snapshot, and the moves between segments.
 
     Args:
-        assignment: what :meth:`SegmentModel.assign` gives for all customers of the snapshot.
+        assignment: the result of :meth:`SegmentModel.assign` for all customers of the snapshot.
         features: ``as_of``, ``customer_id`` and ``recent_spend_amount`` of the same customers.
         previous: ``customer_id``, ``segment_id`` and ``segment_name`` of the previous snapshot, if there is one.
     """

@@ -1,4 +1,4 @@
-"""Names of segments: stated rules on what a segment's customers are like, unique within a snapshot."""
+"""Names of segments, unique within a snapshot, by rules on the facts of their customers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _percentile(gene: str, facts: Mapping[str, float]) -> str:
 
 @dataclass(frozen=True)
 class _Test:
-    """``fact`` is at least (``is_minimum``) or at most ``bound``."""
+    """The test that ``fact`` is at least (with ``is_minimum``) or at most ``bound``."""
 
     fact: str
     is_minimum: bool
@@ -84,9 +84,9 @@ NAMING_RULES: tuple[tuple[str, tuple[_Test, ...]], ...] = (
     ("Regulars", (_at_least("order_count", 0.40),)),
     ("Occasional", (_at_most("order_count", 0.45),)),
 )
-"""Ordered rules: name and tests on the segment's average percentile of a gene among all customers, or on shares.
+"""Ordered rules: a name, and tests on the segment's mean percentile of genes among all customers, or on shares.
 
-The last two cover every profile, so that each segment meets at least one rule.
+The last two rules together cover every profile, so that each segment meets at least one rule.
 """
 
 _RANKED = tuple(
@@ -94,18 +94,18 @@ _RANKED = tuple(
     for gene in GENES
     if gene in QUALIFYING_GENES or any(test.fact == gene for _, tests in NAMING_RULES for test in tests)
 )
-"""Genes whose percentiles the rules and qualifiers ask for."""
+"""Genes whose percentiles the rules and qualifiers use."""
 
 EVERYONE = ("Everyone", "a single segment holds all customers")
-"""Name and naming rule of a single segment."""
+"""Name and naming rule of the segment when there is only one."""
 
 _CATCH_ALL = ("Regulars", "Occasional")
 _LENIENCE = 0.05
-"""By how much a segment may miss the rule of the name it had, so that names do not flicker around a bound."""
+"""How far a segment may miss the rule of its previous name and keep it, so that names do not change back and forth."""
 
 
 def segment_facts(customers: pd.DataFrame, labels: NDArray[np.int64], count: int) -> list[dict[str, float]]:
-    """Of each segment, the average percentile (0 to 1; 0.5 is typical) of its customers' genes, and shares."""
+    """For each segment, the mean percentile (0 to 1; 0.5 is typical) of its customers' genes, and shares."""
     sizes = np.bincount(labels, minlength=count)
     columns: dict[str, pd.Series[Any]] = {}
     for gene in _RANKED:
@@ -114,7 +114,7 @@ def segment_facts(customers: pd.DataFrame, labels: NDArray[np.int64], count: int
     columns["one_time_share"] = customers["frequency_count"] == 0
     columns["inactive_share"] = customers["recent_purchase_day_count"] == 0
     means = {name: np.bincount(labels, numbers(column), count) / sizes for name, column in columns.items()}
-    # Rounded, so that a rule does not fire or fail by the last digit of a sum.
+    # Rounded, so that the last digit of a sum does not decide a rule.
     return [{name: round(float(values[segment]), 6) for name, values in means.items()} for segment in range(count)]
 
 
@@ -126,9 +126,10 @@ class _Claim:
 
 
 def _claims(facts: Mapping[str, float], previous_name: str | None) -> list[_Claim]:
-    """Names the segment may have, the preferred first: its previous name, rules in order, rules with a qualifier.
+    """Names the segment may have, in order of preference: previous name, rules in order, rules with a qualifier.
 
-    A previous name is kept while its rule fires; a catch-all or qualified one only while no rule before it does.
+    A previous name is kept while its rule applies. A catch-all or qualified name is kept only while no earlier rule
+    applies.
     """
     previous_rule = "" if previous_name is None else previous_name.split(", ")[0]
     fired = []
@@ -141,7 +142,7 @@ def _claims(facts: Mapping[str, float], previous_name: str | None) -> list[_Clai
     telling = sorted(QUALIFYING_GENES, key=lambda gene: abs(facts[gene] - 0.5) < _TELLING)
     for claim in tuple(fired):
         genes = [gene for gene in telling if gene not in tested[claim.name]]
-        # Pairs make sure that every segment has more names to claim than there can be segments.
+        # Pairs of qualifiers give every segment more possible names than there can be segments.
         for qualifiers in (*combinations(genes, 1), *combinations(genes, 2)):
             words = ", ".join(GENES[gene].high if facts[gene] >= 0.5 else GENES[gene].low for gene in qualifiers)
             rule = f"{claim.rule}; told apart by {', '.join(_percentile(gene, facts) for gene in qualifiers)}"
@@ -154,8 +155,8 @@ def _claims(facts: Mapping[str, float], previous_name: str | None) -> list[_Clai
 def name_segments(facts: Sequence[Mapping[str, float]], previous_names: Sequence[str | None]) -> list[tuple[str, str]]:
     """Unique name and naming rule of each segment, by deferred acceptance (Gale and Shapley, 1962).
 
-    Each segment claims its names in order of preference; the stronger claim to a name holds it, the other segment
-    goes on to its next one.
+    Each segment claims its names in order of preference. The stronger claim to a name holds it, and the other segment
+    goes on to its next name.
     """
     claims = [iter(_claims(one, name)) for one, name in zip(facts, previous_names, strict=True)]
     holders: dict[str, tuple[int, _Claim]] = {}

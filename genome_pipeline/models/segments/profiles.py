@@ -1,4 +1,4 @@
-"""What each segment is like: size, worth, prospects, typical genes with their spread, and what sets it apart."""
+"""A profile of each segment: size, spend, predictions, typical genes with their spread, and distinguishing genes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ USED_COLUMNS = frozenset(
 
 TOP_GENES = 3
 _TELLING = 0.1
-"""Distance of a segment's mean percentile from the middle, 0.5, below which a gene does not set it apart."""
+"""Least distance of a segment's mean percentile from the middle, 0.5, for a gene to distinguish it."""
 
 
 def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: str) -> pd.DataFrame:
     """Contract ``segment_profiles``: one row for each segment with customers.
 
-    Medians and quartiles leave out missing values, means and sums customers without a prediction. A segment that gave
-    back more than it bought recently has a ``spend_share`` of 0.
+    Medians and quartiles leave out missing values; means and sums leave out customers without a prediction. A segment
+    whose recent returns exceed its purchases has a ``spend_share`` of 0.
 
     Args:
         genome: contract ``customer_genome`` of one snapshot.
         described: :attr:`~genome_pipeline.models.segments.model.SegmentModel.described` of that snapshot's segments.
-        currency: code to write after amounts, or nothing.
+        currency: code to write after amounts; may be empty.
     """
     customers = by_customer(genome)
     segment = customers["segment_id"]
@@ -70,10 +70,10 @@ def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: st
 
 
 def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any], currency: str) -> list[str]:
-    """Of each segment, the genes whose mean percentile is farthest from the middle, with both medians, in words."""
+    """Sentences on each segment's genes farthest from the middle, with its own and the overall median."""
     values = pd.DataFrame({gene: numbers(customers[gene]) for gene in GENE_LABELS}).dropna(axis=1, how="all")
     counts = values.count()
-    # Rounded, so that the order does not hang on the last digit of a sum.
+    # Rounded, so that the order does not depend on the last digit of a sum.
     beyond = (((values.rank() - 0.5) / counts).groupby(segment).mean() - 0.5).round(6)
     medians, overall = values.groupby(segment).median(), values.median()
 

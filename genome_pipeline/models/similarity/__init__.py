@@ -1,1 +1,1 @@
-"""Which customers resemble which, and by what."""
+"""Similar customers, and the traits they share."""

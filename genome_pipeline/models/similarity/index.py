@@ -1,13 +1,13 @@
-"""Who resembles whom: nearest neighbours by cosine similarity of scaled genes, why, and what became of them.
+"""Nearest neighbours of customers by cosine similarity of scaled genes, and the genes in which they agree and differ.
 
 Up to :data:`EXACT_CUSTOMERS` customers are compared with all others. Above, an inverted file (Sivic, J. and Zisserman,
 A. (2003), "Video Google", ICCV; as in faiss, Johnson, J., Douze, M. and Jegou, H. (2019), "Billion-scale similarity
 search with GPUs", IEEE Transactions on Big Data 7(3)) proposes candidates from the nearest of its cells, and these are
-compared exactly. How many cells are looked at is set, at each build, by the recall on a sample.
+compared exactly. Each build sets the number of cells to search by the recall on a sample.
 
-Every processor finds the same. Cells are made and chosen by coordinates so coarse that single precision multiplies and
-adds them exactly. In single precision a cell's customers are only listed: the list is made longer until what follows
-cannot be as near as the last one taken, and customers who are exactly alike stand in it as one.
+Every processor gives the same result. Cells are built and searched on coordinates so coarse that single precision adds
+and multiplies them exactly. Within cells, single precision only lists candidates: the list grows until no candidate
+beyond it can be as near as the last one taken. Customers who are exactly alike are one candidate.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ from genome_pipeline.models.similarity.nearest import (
 from genome_pipeline.models.snapshots import snapshot_date
 
 EXACT_CUSTOMERS = 10_000
-"""Customers up to which each is compared with all: beyond, cells are faster (see benchmarks/similarity.py)."""
+"""Up to this many customers, each is compared with all others; cells are faster beyond (benchmarks/similarity.py)."""
 
 WANTED_RECALL = 0.993
-"""Recall on the sample from which no more cells are looked at: 0.99 is asked for, and a sample may flatter a little."""
+"""Recall on the sample at which the search stops adding cells; the aim is 0.99, and a sample may flatter a little."""
 
 SHARD_CUSTOMERS = 2_000_000
-"""Twice as many are searched in two parts: a worker holds one at a time, in some 500 bytes a customer."""
+"""An index of twice as many is searched in parts. A worker holds one part at a time: some 500 bytes per customer."""
 
 RECALL_SAMPLE = 1_000
-"""Customers whose neighbours are found among all others too, to measure recall."""
+"""Sample of customers whose neighbours are also found among all others, to measure recall."""
 
 ESTIMATE_NEIGHBORS = 25
-"""Matured neighbours that an estimate is the mean of: ten tell a rare event too coarsely, more win little."""
+"""Number of matured neighbours in an estimate: ten tell a rare event too coarsely, and more improve little."""
 
 STANDS_OUT = 0.75
-"""Scaled value from which a gene stands out: three quarters of a robust standard deviation from the median."""
+"""Least absolute scaled value for a gene to stand out: three quarters of a robust standard deviation."""
 
 DIFFERS = 0.5
-"""Distance of scaled values from which two customers differ in a gene: neighbours are close in most."""
+"""Least distance of scaled values for two customers to differ in a gene; neighbours are close in most genes."""
 
 SINGLE_ERROR = 2e-6
-"""Of a similarity in single precision: several times what vectors of this length can be out by."""
+"""Bound on the error of a similarity in single precision: several times the actual error for this vector length."""
 
 NOTHING_STANDS_OUT = "typical on every gene"
 NOTHING_DIFFERS = "close on every gene"
 NOTHING_MATURED = "no earlier snapshot has matured, so that what became of similar customers is not known yet"
-_CHUNK_VALUES = 400_000  # similarities held at a time; few enough to stay in the processor's cache
+_CHUNK_VALUES = 400_000  # similarities computed at a time; few enough to stay in the processor's cache
 _CHUNK_PAIRS = 200_000
 _PRECISION = 1e9  # similarities are compared to 1e-9, so that ties do not depend on rounding in the matrix product
 _ROW_BITS = 32
@@ -74,18 +74,18 @@ _TRAIT_COUNT = 3
 _CELLS_PER_ROOT = 4  # cells per square root of the number of customers
 _TRAINING_ROWS_PER_CELL = 32
 _FEWEST_PROBES = 8
-_MORE_PROBES = 4  # at each trial
-_MORE_CANDIDATES = 4  # beyond those asked for, as single precision may take near ties in another order
-_TIMES_MORE = 4  # as many candidates where these do not decide
+_MORE_PROBES = 4  # cells added at each trial
+_MORE_CANDIDATES = 4  # candidates beyond those asked for, as single precision may reorder near ties
+_TIMES_MORE = 4  # factor on the number of candidates where they are not conclusive
 
 
 @dataclass(frozen=True)
 class SimilarityIndex:
-    """Scaled genes of every customer of one snapshot, in a form that answers who is nearest.
+    """Scaled genes of every customer of one snapshot, in a form that finds nearest neighbours.
 
-    ``customer_ids`` has shape (n,), sorted; ``vectors`` (n, g), scaled genes in [-4, 4]; ``weights`` (g,), from 0, what
-    each gene counts in the cosine. ``cells`` is the faiss index, None where all are compared; ``probes`` the number of
-    its cells looked at; ``recall`` the share of the true neighbours found in the sample.
+    ``customer_ids`` has shape (n,), sorted. ``vectors`` (n, g) are scaled genes in [-4, 4]. ``weights`` (g,), at least
+    0, are the weights of genes in the cosine. ``cells`` is the faiss index, None where all are compared; ``probes`` is
+    the number of its cells to search; ``recall`` is the share of true neighbours found for the sample.
     """
 
     customer_ids: NDArray[np.str_]
@@ -112,9 +112,9 @@ class SimilarityIndex:
         Args:
             features: the customers.
             neighbor_count: neighbours of each customer.
-            block_weights: what the genes of a block count in the cosine, from 0; 1 where it is not named.
-            seed: of the cells' start.
-            exact_customers: customers up to which each is compared with all.
+            block_weights: weight, at least 0, of the genes of a block in the cosine; 1 for blocks that are not named.
+            seed: seed of the cells' starting points.
+            exact_customers: up to this many customers, each is compared with all others.
 
         Raises:
             ValueError: ``neighbor_count`` is below 1.
@@ -130,7 +130,7 @@ class SimilarityIndex:
 
     @cached_property
     def unit(self) -> FloatArray:
-        """Weighted vectors of length 1, shape (n, g), whose products are the similarities; 0 where nothing is left."""
+        """Weighted vectors of length 1, shape (n, g), 0 where all genes are 0; similarities are their products."""
         return unit_vectors(self.vectors, self.weights)
 
     def neighbors(self, as_of: date) -> pd.DataFrame:
@@ -142,9 +142,10 @@ class SimilarityIndex:
         return self._pairs(as_of, self.customer_ids, self.vectors, *self.nearest_of_all())
 
     def neighbors_of(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Contract ``customer_neighbors`` of some customers, by contract ``customer_features`` of the index's snapshot.
+        """Contract ``customer_neighbors`` of some customers, from their ``customer_features`` at the index's snapshot.
 
-        The same rows as :meth:`neighbors` gives them. They need not be in the index themselves (see :func:`shards`).
+        Gives the same rows as :meth:`neighbors`. The customers need not be in the index themselves (see
+        :func:`shards`).
         """
         customers = by_customer(features)
         ids, vectors = customers["customer_id"].to_numpy(dtype=np.str_), self.scaler.transform(customers)
@@ -153,14 +154,14 @@ class SimilarityIndex:
         return self._pairs(snapshot_date(customers), ids, vectors, *found)
 
     def nearest_of_all(self) -> tuple[Rows, FloatArray]:
-        """Rows of the nearest others of every customer, and their similarity, both of shape (n, neighbours)."""
+        """Rows of the nearest other customers of each customer, and their similarities, (n, neighbours) each."""
         return self.nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
 
     def lookalikes(self, customer_ids: Sequence[str], count: int) -> pd.DataFrame:
-        """The customers nearest to a group, best first, none of them in it.
+        """The customers nearest to a group, best first, without the group's members.
 
-        A group is the mean of its members' unit vectors. Columns: ``customer_id``, ``similarity`` to that mean,
-        ``shared_traits`` and ``different_traits`` against the group's mean genes.
+        The group stands for the mean of its members' unit vectors. Columns: ``customer_id``, ``similarity`` to that
+        mean, ``shared_traits`` and ``different_traits`` against the group's mean genes.
 
         Raises:
             KeyError: ids of customers that are not in the index.
@@ -187,12 +188,12 @@ class SimilarityIndex:
         )
 
     def without(self, customer_ids: Sequence[str]) -> SimilarityIndex:
-        """The same index of the other customers; ids that are not in it do not count."""
+        """The index without these customers; unknown ids are ignored."""
         is_kept = ~np.isin(self.customer_ids, np.array([*customer_ids], dtype=np.str_))
         return self if is_kept.all() else self._only(is_kept)
 
     def _only(self, is_kept: NDArray[np.bool_]) -> SimilarityIndex:
-        # Made anew, so that they are no wider than the longest that stays.
+        # Converted anew, so that the ids are no wider than the longest that stays.
         ids = np.array(self.customer_ids[is_kept].tolist(), dtype=np.str_)
         kept = replace(self, customer_ids=ids, vectors=self.vectors[is_kept], cells=None)
         if self.cells is None:
@@ -216,7 +217,7 @@ class SimilarityIndex:
     def to_bytes(self) -> bytes:
         """The index as NumPy's .npz, without pickled objects; equal indexes give equal bytes.
 
-        The cells are in it as faiss writes them, and ``parameters`` says what it was built from.
+        The cells are stored in faiss's format, and ``parameters`` holds the arguments of the build.
         """
         arrays = {
             "customer_ids": self.customer_ids,
@@ -268,7 +269,7 @@ class SimilarityIndex:
         }
 
     def _count(self, wanted: int) -> int:
-        """Neighbours of each customer: as many for all, who may not be their own."""
+        """Neighbours per customer, the same number for all; customers are not their own neighbours."""
         return max(0, min(wanted, len(self.customer_ids) - 1))
 
     @cached_property
@@ -276,7 +277,7 @@ class SimilarityIndex:
         return Doubles.of(self.unit)
 
     def _with_cells(self) -> SimilarityIndex:
-        """The same with cells, of which as many are looked at as the wanted recall takes."""
+        """The index with cells, and with the number of cells to search that reaches the wanted recall."""
         faiss = load_faiss()
         customers, genes = self.vectors.shape
         points, distinct = self.unit.astype(np.float32), self._doubles.first
@@ -297,14 +298,14 @@ class SimilarityIndex:
         _, truth = self._best(queries, sample, distinct[found], count)
         for probes in range(min(_FEWEST_PROBES, cell_count), cell_count + 1, _MORE_PROBES):
             _, alike = replace(self, cells=cells, probes=probes).nearest(queries, sample, count)
-            # A customer as similar as the last true neighbour is one, whoever it is.
+            # Any customer as similar as the last true neighbour counts as a true neighbour.
             recall = float((alike >= truth[:, -1:]).mean())
             if recall >= WANTED_RECALL:
                 break
         return replace(self, cells=cells, probes=probes, recall=recall)
 
     def _filled(self, cells: Any) -> Any:
-        """The empty cells with the customers in the nearest one, of those exactly alike the first."""
+        """The empty cells filled with each customer in the nearest cell; customers exactly alike are added once."""
         faiss, first = load_faiss(), self._doubles.first
         points = self.unit[first].astype(np.float32)
         cell, _ = nearest_cells(cells.quantizer, coarse(self.unit[first]), 1)
@@ -314,7 +315,7 @@ class SimilarityIndex:
     def nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
         """Rows of the ``count`` nearest customers of each query, and their similarity, both of shape (q, count).
 
-        ``queries`` are unit vectors, shape (q, g); ``own`` (q,) the row each may not get, -1 for none.
+        ``queries`` are unit vectors, shape (q, g). ``own`` (q,) is the row that each query must not get, -1 for none.
         """
         if count == 0:
             return np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0))
@@ -327,7 +328,7 @@ class SimilarityIndex:
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.empty((len(queries), count))
         scaled = np.ascontiguousarray(self.unit.T * _PRECISION)
-        # One integer orders a pair by similarity, then by id: ids are sorted, so the earlier row gets the larger rest.
+        # One integer orders pairs by similarity, then by id: ids are sorted, so an earlier row gets a larger remainder.
         tie_break = np.arange(customers, 0, -1)
         chunk = max(1, _CHUNK_VALUES // customers)
         with threadpool_limits(limits=1):
@@ -346,7 +347,7 @@ class SimilarityIndex:
         return nearest, similarity
 
     def _compare_candidates(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
-        """The nearest of the candidates that the cells propose; of all, for a query with too few of them."""
+        """The nearest of the candidates that cells propose; queries with too few candidates are compared with all."""
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.zeros((len(queries), count))
         points = queries.astype(np.float32)
@@ -358,13 +359,13 @@ class SimilarityIndex:
             while len(part):
                 single, rows = self.cells.search_preassigned(points[part], wanted, cell[part], closeness[part])
                 nearest[part], similarity[part] = self._best(queries[part], own[part], rows, count)
-                # There is more, and it may be as near.
+                # Candidates beyond the list may be as near as its last one.
                 is_open = (rows[:, -1] >= 0) & (single[:, -1] >= similarity[part][:, -1] - SINGLE_ERROR)
                 part, wanted = part[is_open], wanted * _TIMES_MORE
 
-        # Queries of one cell look at the same cells, which then stay in the processor's cache.
+        # Queries of one cell search the same cells, which then stay in the processor's cache.
         share_out(np.argsort(cell[:, 0], kind="stable"), search)
-        # Similarity 0 to everyone: the smallest ids.
+        # A zero vector has similarity 0 to everyone: it gets the smallest ids.
         is_nowhere = ~queries.any(axis=1)
         first = np.tile(np.arange(count), (int(is_nowhere.sum()), 1))
         first += first >= np.where(own < 0, len(self.customer_ids), own)[is_nowhere, None]
@@ -375,14 +376,14 @@ class SimilarityIndex:
         return nearest, similarity
 
     def _candidates(self, count: int) -> int:
-        """Candidates for ``count`` neighbours: the customer may be one, and single precision mistakes near ties."""
+        """Candidates needed for ``count`` neighbours: one may be the customer; single precision reorders near ties."""
         return min(count + 1 + _MORE_CANDIDATES, len(self._doubles.first))
 
     def _best(self, queries: FloatArray, own: Rows, rows: Rows, count: int) -> tuple[Rows, FloatArray]:
-        """The ``count`` best of the candidate ``rows`` and of their doubles, in double precision.
+        """The ``count`` best of the candidate ``rows`` and of customers exactly like them, in double precision.
 
-        By similarity, then by id: ids are sorted. ``rows`` have shape (q, c), -1 where there is none, as has what is
-        returned, with a similarity of -inf.
+        Ordered by similarity, then by id: ids are sorted. ``rows`` have shape (q, c), with -1 where there is no
+        candidate; so have the returned rows, with a similarity of -inf there.
         """
         alike = np.rint(np.einsum("qcg,qg->qc", self.unit[rows], queries) * _PRECISION)
         rows, alike = self._doubles.told(rows, alike, count + 1)  # the customer may be one
@@ -398,14 +399,14 @@ class SimilarityIndex:
     def _pairs(
         self, as_of: date, ids: NDArray[np.str_], vectors: FloatArray, rows: Rows, similarity: FloatArray
     ) -> pd.DataFrame:
-        """Contract ``customer_neighbors``, of customers and their nearest ``rows`` here, shape (n, count)."""
+        """Contract ``customer_neighbors`` for customers and their nearest ``rows`` of this index, shape (n, count)."""
         customers, count = rows.shape
         own, other = np.repeat(np.arange(customers), count), rows.ravel()
         shared, different = (np.empty(len(own), dtype=np.int64) for _ in range(2))
         for start in range(0, len(own), _CHUNK_PAIRS):
             part = slice(start, start + _CHUNK_PAIRS)
             shared[part], different[part] = _traits(vectors[own[part]], self.vectors[other[part]])
-        # Text objects are made once for each customer, not for each pair.
+        # Texts are made once per customer, not once per pair.
         return pd.DataFrame(
             {
                 "as_of": as_of,
@@ -419,7 +420,7 @@ class SimilarityIndex:
         )
 
     def _words(self, traits: Rows, ways: tuple[str, str], nothing: str) -> pd.Categorical[str]:
-        """Traits, as :func:`_traits` numbers them, in words: a text is kept once, not for each pair."""
+        """Traits in words, from their numbers in :func:`_traits`; each text is made once, not once per pair."""
         names = ["", *(f"{way} {GENE_LABELS[gene]}" for gene in self.scaler.genes for way in ways)]
         found, code = np.unique(traits, return_inverse=True)
         digits = found[:, None] // len(names) ** np.arange(_TRAIT_COUNT)[::-1] % len(names)
@@ -428,13 +429,13 @@ class SimilarityIndex:
 
 
 def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
-    """A stored index in parts of at least so many customers each, and fewer than twice as many, stored alike.
+    """A stored index split into stored indexes of at least ``customers`` customers each, and fewer than twice as many.
 
-    Of the neighbours that the parts find for a customer, the best are those that the whole finds. Where cells propose
-    candidates, they do so in each part: recall can only be higher.
+    The best of the neighbours that all parts find for a customer are those that the whole index finds. Cells propose
+    candidates in each part, which can only raise recall.
 
     Raises:
-        ValueError: a part would hold no more customers than neighbours are asked for.
+        ValueError: a part would hold no more customers than the number of neighbours.
     """
     index = SimilarityIndex.from_bytes(stored)
     if customers <= index.neighbor_count:
@@ -449,7 +450,7 @@ def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
 
 
 def unit_vectors(vectors: FloatArray, weights: FloatArray) -> FloatArray:
-    """Vectors of shape (n, genes), weighted and of length 1, or 0 where nothing is in them."""
+    """Vectors of shape (n, genes), weighted and scaled to length 1; zero vectors stay 0."""
     weighted = vectors * np.sqrt(weights)
     length = np.linalg.norm(weighted, axis=1, keepdims=True)
     unit: FloatArray = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
@@ -457,7 +458,7 @@ def unit_vectors(vectors: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
-    """Where each of ``wanted`` stands among ``known``, which are sorted; -1 where it does not."""
+    """Position of each of ``wanted`` in the sorted ``known``; -1 for values that are not in it."""
     position = np.searchsorted(known, wanted).astype(np.int64)
     is_there = position < len(known)
     is_there[is_there] = known[position[is_there]] == wanted[is_there]
@@ -465,10 +466,11 @@ def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
 
 
 def _traits(mine: FloatArray, theirs: FloatArray) -> tuple[Rows, Rows]:
-    """In which genes each pair is most alike, and most different, as numbers; vectors of shape (pairs, g).
+    """The genes in which each pair is most alike, and most different, as numbers; vectors have shape (pairs, g).
 
-    Alike: both stand out the same way, by the product of their scaled values. Different: by the distance of these, said
-    of the second. At most three each; :meth:`SimilarityIndex._words` puts the numbers into words.
+    Pairs are alike in genes that stand out the same way, by the product of their scaled values. They differ by the
+    distance of these values, described from the second customer. At most three genes each;
+    :meth:`SimilarityIndex._words` puts the numbers into words.
     """
     product, distance = mine * theirs, theirs - mine
     is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
@@ -478,14 +480,14 @@ def _traits(mine: FloatArray, theirs: FloatArray) -> tuple[Rows, Rows]:
 
 
 def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
-    """The genes of largest ``size`` above 0 of each pair, as digits: 1 + 2 x gene + whether it is high, largest first.
+    """The genes of largest ``size`` above 0 of each pair, as digits of one number, largest first.
 
-    The base is one more than twice the genes. ``size``, of shape (pairs, g), is used up.
+    A digit is 1 + 2 * gene + is_high, in base 2 * genes + 1. ``size``, of shape (pairs, g), is overwritten.
     """
     pair = np.arange(len(size))
     found = np.zeros(len(size), dtype=np.int64)
     for _ in range(min(_TRAIT_COUNT, size.shape[1])):
-        gene = np.argmax(size, axis=1)  # of equal ones the first
+        gene = np.argmax(size, axis=1)  # the first of equal sizes
         is_told = size[pair, gene] > 0
         found = np.where(is_told, found * (2 * size.shape[1] + 1) + 1 + 2 * gene + is_high[pair, gene], found)
         size[pair, gene] = 0.0

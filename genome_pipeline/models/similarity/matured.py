@@ -1,4 +1,4 @@
-"""Who was like a customer of now at the latest matured snapshot."""
+"""Customers at the latest matured snapshot who resembled a customer of today, and what they did next."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def matured_neighbors(
     block_weights: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Contracts ``matured_neighbors`` and ``neighbor_estimates``: whom customers resemble, and what these did next.
+    """Contracts ``matured_neighbors`` and ``neighbor_estimates``: similar customers of the past and their outcomes.
 
-    A customer is compared with the others as they were at the latest snapshot whose horizon had passed, so that what
-    they did within it is known at ``as_of``. Their earlier selves are left out. Genes are scaled at each of the two
-    snapshots for itself: alike are those who stood among the customers then as this one does now. On a scale of then,
-    all customers of a young log would be old by now, and alike in that alone.
+    A customer is compared with the other customers as they were at the latest snapshot whose horizon had passed, so
+    that their outcomes are known at ``as_of``. Their own earlier self is left out. Genes are scaled at each snapshot
+    separately: two customers are alike if they compare in the same way with everyone else at their own time. On the
+    earlier scale all customers of a young log would look old today, and alike for that reason alone.
 
     Args:
         features: contract ``customer_features`` at ``as_of``.
         matured: the latest snapshot that had matured by ``as_of``; None where there is none.
-        as_of: the snapshot that is estimated.
-        neighbor_count: matured neighbours listed of each customer; estimates are means of 25.
+        as_of: the snapshot of the estimates.
+        neighbor_count: number of matured neighbours listed per customer; estimates are means over 25.
         block_weights: as in :meth:`SimilarityIndex.build`.
         seed: as in :meth:`SimilarityIndex.build`.
     """

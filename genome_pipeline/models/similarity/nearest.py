@@ -1,4 +1,4 @@
-"""Nearest vectors, of many, by their cosines: found in single precision, compared in double."""
+"""Nearest vectors by cosine: candidates from single precision, compared in double precision."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from genome_pipeline.models.genes import FloatArray
 
 Rows = NDArray[np.int64]
 
-_CHUNK_QUERIES = 4_096  # whatever the number of threads, so that results do not depend on it
+_CHUNK_QUERIES = 4_096  # the same for any number of threads, so that results do not depend on it
 _TRAINING_ROUNDS = 5
-_COARSE = 2.0**11  # steps of a coordinate to 1: sums of products are then multiples of 2**-22, below 2
+_COARSE = 2.0**11  # steps of a coordinate per 1: sums of products are then multiples of 2**-22, below 2
 
 
 @dataclass(frozen=True)
 class Doubles:
-    """Which customers are exactly alike, in order of their ids.
+    """Groups of customers who are exactly alike, in order of their ids.
 
-    ``first`` are the rows of the first of each group, shape (groups,); ``group`` has each row's, shape (n,); ``rows``
-    are all rows, group by group, of which each begins at ``start`` and holds ``size``.
+    ``first`` (groups,) is the first row of each group; ``group`` (n,) is the group of each row. ``rows`` lists all
+    rows, group by group; each group begins at ``start`` and holds ``size`` rows.
     """
 
     first: Rows
@@ -37,14 +37,14 @@ class Doubles:
 
     @classmethod
     def of(cls, unit: FloatArray) -> Doubles:
-        """Those of vectors of shape (n, genes), which are in order of their customers' ids."""
+        """The groups of vectors of shape (n, genes), which are in order of their customers' ids."""
         whole = np.ascontiguousarray(unit + 0.0).view(np.dtype((np.void, unit.itemsize * unit.shape[1]))).ravel()
         _, first, group, size = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
         rows = np.argsort(group, kind="stable").astype(np.int64)
         return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
 
     def told(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
-        """Candidates of shape (q, c), -1 for none, with at most ``count`` of each group in the place of its first."""
+        """Candidates of shape (q, c), -1 for none: up to ``count`` members of each group in place of its first."""
         group = self.group[first]
         size = np.where(first < 0, 0, self.size[group])
         most = int(min(size.max(initial=0), count))
@@ -58,14 +58,14 @@ class Doubles:
 
 
 def coarse(unit: FloatArray) -> NDArray[np.float32]:
-    """Unit vectors in steps of 2**-11: products of two, in single precision, are exact in whatever order they add."""
+    """Unit vectors rounded to steps of 2**-11, so that single-precision products of two are exact in any order."""
     return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)
 
 
 def cell_centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Centres of ``count`` cells of coarse points by spherical k-means (Dhillon and Modha 2001), coarse as well.
+    """Centres of ``count`` cells of coarse points, also coarse, by spherical k-means (Dhillon and Modha 2001).
 
-    The first points are the start: they are in random order.
+    The first points are the starting centres, as points are in random order.
     """
     cells = load_faiss().IndexFlatIP(points.shape[1])
     centers = points[:count]
@@ -73,7 +73,7 @@ def cell_centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]
         cells.reset()
         cells.add(centers)
         cell = nearest_cells(cells, points, 1)[0][:, 0]
-        # Of coarse points sums are exact.
+        # Sums of coarse points are exact.
         sums = np.column_stack([np.bincount(cell, gene, count) for gene in points.T.astype(np.float64)])
         length = np.linalg.norm(sums, axis=1, keepdims=True)
         centers = np.where(length > 0, coarse(sums / np.maximum(length, 1e-9)), centers)
@@ -83,7 +83,7 @@ def cell_centers(points: NDArray[np.float32], count: int) -> NDArray[np.float32]
 def nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tuple[Rows, NDArray[np.float32]]:
     """The ``count`` cells nearest to each coarse point, and how near they are, both of shape (points, count).
 
-    The last one is, of two that are equally near, the first.
+    If two cells are equally near, the first of them takes the last place.
     """
     listed = min(count + 1, quantizer.ntotal)
     cell = np.empty((len(points), listed), dtype=np.int64)
@@ -100,32 +100,32 @@ def nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tu
 
 
 def share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
-    """Do ``work`` on all rows in threads, in chunks that are the same whatever their number: so are the results."""
+    """Do ``work`` on all rows in threads; chunks, and so results, are the same for any number of threads."""
     faiss = load_faiss()
     thread_count = faiss.omp_get_max_threads()
 
     def alone(start: int) -> None:
-        faiss.omp_set_num_threads(1)  # of this thread
+        faiss.omp_set_num_threads(1)  # setting of this thread only
         work(rows[start : start + _CHUNK_QUERIES])
 
-    # As many as OpenMP may use: Spark gives each of its workers' tasks one, which may be one of many on a machine.
+    # As many threads as OpenMP may use: Spark gives each of its tasks one, as many may share a machine.
     with threadpool_limits(limits=1), ThreadPoolExecutor(thread_count) as threads:
         for _ in threads.map(alone, range(0, len(rows), _CHUNK_QUERIES)):
             pass
 
 
 def load_faiss() -> Any:
-    """The library, which takes half a second to load and is needed for many customers only."""
+    """The faiss library, which takes half a second to load and is only needed for many customers."""
     import faiss
 
-    # Matrix products however few the queries: what compares points with cells is five times faster so.
+    # Use matrix products for any number of queries: comparing points with cells is then five times faster.
     faiss.cvar.distance_compute_blas_threshold = 1
     return faiss
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums of floats depend on how threads share them out."""
+    """One thread while this is active: sums of floats depend on how threads share them out."""
     faiss = load_faiss()
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
