@@ -93,6 +93,11 @@ def candidate_rows(
         selection_as_of: the latest date at which candidates were judged, if there is one.
         customers: customers of the snapshot, to whose histories Pareto/NBD is fitted.
     """
+    unmeasured = (
+        "No snapshot has matured yet to measure it on."
+        if selection_as_of is None
+        else "At no earlier date was it fitted."
+    )
     rows = []
     for candidate, (errors, summary) in judged.items():
         known = training.half if candidate.endswith("_half") else training.whole
@@ -102,7 +107,7 @@ def candidate_rows(
             CandidateRow(
                 candidate,
                 candidate == FORECAST,
-                _reason(candidate, weights.get(candidate), missing.get(candidate), summary),
+                _reason(candidate, weights.get(candidate), missing.get(candidate), summary, unmeasured),
                 selection_as_of,
                 len(known) if is_trained else 0,
                 min(size, MAXIMUM_TRAINING_ROWS) if is_trained else customers if candidate == "btyd" else 0,
@@ -113,7 +118,7 @@ def candidate_rows(
     return tuple(rows)
 
 
-def _reason(candidate: str, weight: float | None, missing: str | None, summary: str) -> str:
+def _reason(candidate: str, weight: float | None, missing: str | None, summary: str, unmeasured: str) -> str:
     """Why a candidate has its weight, in one or two plain sentences."""
     if candidate == "naive":
         return f"Not used: the baseline. {summary}".strip()
@@ -123,4 +128,4 @@ def _reason(candidate: str, weight: float | None, missing: str | None, summary: 
         return f"Not used: {missing}."
     else:
         counts = f"Weight {weight:.2f}."
-    return f"{counts} {summary or 'No snapshot has matured yet to measure it on.'}"
+    return f"{counts} {summary or unmeasured}"

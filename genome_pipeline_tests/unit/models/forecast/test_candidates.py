@@ -29,8 +29,8 @@ def test_where_nothing_was_fitted_nothing_is_chosen() -> None:
     assert [(row.is_chosen, row.choice_reason) for row in rows] == [(False, "Not fitted: only 3 customers.")] * 2
 
 
-def reasons(judged: dict[str, Judged]) -> list[str]:
-    rows = candidate_rows(judged, {"btyd": 0.256}, {"boosting": "too few"}, Training((), ()), None, 40)
+def reasons(judged: dict[str, Judged], selection_as_of: date | None = None) -> list[str]:
+    rows = candidate_rows(judged, {"btyd": 0.256}, {"boosting": "too few"}, Training((), ()), selection_as_of, 40)
     assert [row.training_row_count for row in rows] == [40 if name == "btyd" else 0 for name in judged]
     assert [row.is_chosen for row in rows] == [name == "forecast" for name in judged]
     assert [row.parameters for row in rows] == [{"weight": 0.256} if name == "btyd" else None for name in judged]
@@ -51,3 +51,5 @@ def test_reasons() -> None:
         "Not used: too few.",
         "All experts joined. No snapshot has matured yet to measure it on.",
     ]
+    (reason,) = reasons({"btyd": Judged({}, "")}, AS_OF)
+    assert reason == "Weight 0.26. At no earlier date was it fitted."
