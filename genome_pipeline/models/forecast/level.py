@@ -84,7 +84,7 @@ def is_refuted(said: float, share: float, customers: int) -> bool:
 
 
 def share_of(is_event: NDArray[np.bool_]) -> float:
-    """Share of events, in (0, 1): half an event and half a non-event are added, as a few like ends prove nothing.
+    """Share of events, in (0, 1), with half an event and half a non-event added: a few customers alike prove little.
 
     >>> share_of(np.array([True, True, True, True]))
     0.9
