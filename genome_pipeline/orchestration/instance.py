@@ -94,9 +94,9 @@ def prepare_home(settings: Settings) -> Path:
         if not config.exists():
             in_postgres = POSTGRES_VARIABLE in os.environ
             # Replaced in one step: another process may be reading it.
-            made = config.with_name(f"dagster-{os.getpid()}.yaml")
-            made.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
-            made.replace(config)
+            new_config = config.with_name(f"dagster-{os.getpid()}.yaml")
+            new_config.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
+            new_config.replace(config)
     except OSError as error:
         raise ConfigError(
             f"{home} cannot be written ({error.strerror}): set GENOME_HOME to a folder you may write"
@@ -232,7 +232,7 @@ def _without_waiting(connection: object, _: object) -> None:
 
 
 @contextmanager
-def alive(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+def holding_run_lock(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     """Hold a lock that shows that the run's process is running; the system releases it however the process ends."""
     try:
         lock = FileLock(_lock_path(instance, run_id))

@@ -17,12 +17,12 @@ from genome_pipeline.warehouse.exchange import Exchange, local_exchange
 class Work(Protocol):
     """One piece of work on an open warehouse. Results are valid until the work ends."""
 
-    def share(self, rows: ir.Table) -> ir.Table:
+    def send(self, rows: ir.Table) -> ir.Table:
         """Rows of the warehouse in a form that the engine reads, to build expressions on."""
         ...
 
     def fetch(self, rows: ir.Table) -> ir.Table:
-        """The result of an expression on shared tables, in a form that the warehouse can write to its tables."""
+        """The result of an expression on sent tables, in a form that the warehouse can write to its tables."""
         ...
 
 
@@ -60,7 +60,7 @@ class DuckDBEngine:
 
 
 class _InPlace:
-    def share(self, rows: ir.Table) -> ir.Table:
+    def send(self, rows: ir.Table) -> ir.Table:
         return rows
 
     def fetch(self, rows: ir.Table) -> ir.Table:

@@ -21,7 +21,7 @@ _NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|can't sta
 _DAMAGED = re.compile(r"checksum|corrupt|could not read enough bytes|deserializ|malformed", re.IGNORECASE)
 
 
-def in_words(error: BaseException, home: Path) -> str | None:
+def error_in_words(error: BaseException, home: Path) -> str | None:
     """The error in one sentence if the machine or a user is at fault; None for anything else."""
     return machine_fault(error, home) or (str(error) if isinstance(error, ConfigError) else None)
 

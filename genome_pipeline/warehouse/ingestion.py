@@ -173,8 +173,8 @@ def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
 def _as_read(file: SourceFile, settings: Settings) -> str | None:
     """The file's content hash and the settings for reading it: a file read in another way counts as changed."""
     source = settings.source
-    said = (source.encoding, source.delimiter, None if source.header else "without a header")
-    return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
+    reading = (source.encoding, source.delimiter, None if source.header else "without a header")
+    return file.content_hash and " ".join([file.content_hash, *(str(value) for value in reading if value)])
 
 
 def _check_place(
@@ -364,7 +364,9 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
         )
     unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
     for row in unreadable.to_pyarrow().to_pylist():
-        expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
+        wanted_format = (
+            f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
+        )
         theirs, example = settings.source.columns.ordered_at, row["example"]
         advice = (
             "they look like seconds or milliseconds since 1970, so export them as dates (2026-01-31 18:30:00)"
@@ -372,8 +374,8 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
             else 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
         )
         raise SourceError(
-            f"{row['source_file']}: column {theirs!r} holds no date in the expected format ({expected}), but values"
-            f" such as {example!r}: {advice}"
+            f"{row['source_file']}: column {theirs!r} holds no date in the expected format ({wanted_format}), but"
+            f" values such as {example!r}: {advice}"
         )
 
 

@@ -154,8 +154,8 @@ def _copy(database: Backend, table: Table) -> int:
     order = ", ".join(table.key)
     connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {source} ORDER BY {order}")
     copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
-    expected = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
-    if copied != expected or copied is None:
+    wanted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
+    if copied != wanted or copied is None:
         raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
     return int(copied[0])
 

@@ -140,7 +140,7 @@ class WorkOnCluster:
         self._exchange = exchange
         self._database = database
 
-    def share(self, rows: ir.Table) -> ir.Table:
+    def send(self, rows: ir.Table) -> ir.Table:
         """The rows, written as Parquet for the workers to read."""
         return self._exchange.spark.read_parquet(self._exchange.put(self._database, rows))
 

@@ -16,7 +16,7 @@ from genome_pipeline.errors import ConfigError, PublicationRefused, TransientErr
 from genome_pipeline.orchestration.partitions import Reads, period_starts
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
-from genome_pipeline.warehouse.faults import in_words
+from genome_pipeline.warehouse.faults import error_in_words
 
 WAREHOUSE_POOL = "genome_warehouse"
 """Pool of every step that may open the warehouse: only one process can hold it at a time."""
@@ -76,9 +76,9 @@ class Stage:
                     context.log.warning(str(error))
                     raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
                 # For a user's mistake the sentence is the whole message: a traceback would only hide it.
-                raise stopped(error, pipeline) from None
+                raise as_dagster_failure(error, pipeline) from None
             except Exception as error:
-                raise stopped(error, pipeline) from error
+                raise as_dagster_failure(error, pipeline) from error
 
         return _compute
 
@@ -115,13 +115,13 @@ def table_stage(
     return decorate
 
 
-def stopped(error: Exception, pipeline: Pipeline) -> Exception:
+def as_dagster_failure(error: Exception, pipeline: Pipeline) -> Exception:
     """The exception to raise in Dagster: one sentence if a user or the machine is at fault, else the error itself."""
-    fault = in_words(error, pipeline.settings.home)
+    fault = error_in_words(error, pipeline.settings.home)
     if fault is None:
         return error
-    told = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
-    return dg.Failure(description=fault, metadata=told, allow_retries=False)
+    metadata = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
+    return dg.Failure(description=fault, metadata=metadata, allow_retries=False)
 
 
 def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:

@@ -11,7 +11,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, stopped
+from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, as_dagster_failure
 from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
@@ -80,7 +80,7 @@ class Check:
                                 database, TABLES[self.asset], self.name, outcomes, context.run.run_id
                             )
                 except Exception as error:
-                    raise stopped(error, pipeline) from error
+                    raise as_dagster_failure(error, pipeline) from error
                 if context.has_partition_key_range:
                     yield from self._period_evaluations(context, results)
                 yield _evaluation(results)

@@ -29,7 +29,7 @@ from genome_pipeline.orchestration.instance import (
 from genome_pipeline.orchestration.internals import make_new_run_id
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
-from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
@@ -88,7 +88,7 @@ def _refuse_obstacles(pipeline: Pipeline) -> None:
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, pipeline.settings.time)
     if obstacles:
-        raise RunFailed(f"{in_words(obstacles)}: `genome run` without dates makes and checks it again")
+        raise RunFailed(f"{obstacles_in_words(obstacles)}: `genome run` without dates makes and checks it again")
 
 
 def _execute(
