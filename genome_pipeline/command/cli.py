@@ -72,9 +72,9 @@ def _tell(error: BaseException) -> NoReturn:
         raise error
     if isinstance(error, RunFailed):
         _fail(f"{error}; nothing was published, what was published before stays", 1)
-    from genome_pipeline.warehouse.faults import in_words
+    from genome_pipeline.warehouse.faults import error_in_words
 
-    sentence = in_words(error, Path(os.environ.get("GENOME_HOME", ".genome")))
+    sentence = error_in_words(error, Path(os.environ.get("GENOME_HOME", ".genome")))
     if sentence is None:
         raise error
     _fail(sentence, 2)

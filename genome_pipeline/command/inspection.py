@@ -20,7 +20,7 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.published.reader import Published
-from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.guessing import written
@@ -45,7 +45,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
     files = find_files(draft.source)
     if not files:
         raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
-    with _told_once(), connect() as connection:
+    with _warning_once(), connect() as connection:
         sample = read_sample(files[0], draft.source, GUESSING_ROWS)
         connection.execute("SET TimeZone = 'UTC'")
         look = look_at(connection, draft, files, sample, folder)
@@ -84,7 +84,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
+def _warning_once() -> Iterator[None]:
     """A file is read several times here; what its reader warns of is told once."""
     told: set[str] = set()
 
@@ -211,7 +211,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "last_run_checks": f"{passed} of {checked} passed",
         "published": _published(settings, published),
         **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and published else {}),
-        **({"in_the_way": in_words(obstacles)} if obstacles else {}),
+        **({"in_the_way": obstacles_in_words(obstacles)} if obstacles else {}),
         **({"forced_past": published[2]} if published and published[2] else {}),
         "published_file": str(settings.published_path),
     }

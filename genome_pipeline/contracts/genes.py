@@ -21,9 +21,9 @@ class Gene:
         column: name, type, unit, bounds and meaning, and whether it may be null.
         block: the part of the genome it belongs to, by which similarity is weighted.
         label: what it is called on screen.
-        told: how a value of it is told as a reason. ``{s}`` is the ending of a plural; ``{window}`` is the length of
+        reason: how a value of it is told as a reason. ``{s}`` is the ending of a plural; ``{window}`` is the length of
             the recent window in days, ``{windows}`` that of it and the one before.
-        told_if_null: how its absence is told, where it may be null.
+        reason_if_null: how its absence is told, where it may be null.
         trait: what it is called within a sentence, as after "high"; of the genes of a list below.
         low: what a segment that has little of it is called.
         high: what a segment that has much of it is called.
@@ -32,14 +32,14 @@ class Gene:
         is_clock: a distance between dates, or of a season: the calendar moves it, whatever customers do.
 
     Raises:
-        ValueError: it may be null, and ``told_if_null`` is not given; or the reverse.
+        ValueError: it may be null, and ``reason_if_null`` is not given; or the reverse.
     """
 
     column: Column
     block: str
     label: str
-    told: str
-    told_if_null: str = ""
+    reason: str
+    reason_if_null: str = ""
     trait: str = ""
     low: str = ""
     high: str = ""
@@ -48,8 +48,8 @@ class Gene:
     is_clock: bool = False
 
     def __post_init__(self) -> None:
-        if self.column.is_nullable != bool(self.told_if_null):
-            raise ValueError(f"gene {self.name}: give told_if_null where it may be null, and only there")
+        if self.column.is_nullable != bool(self.reason_if_null):
+            raise ValueError(f"gene {self.name}: give reason_if_null where it may be null, and only there")
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ _ALL = (
         count("order_count", "Orders with at least one purchased line."),
         block="activity",
         label="Orders",
-        told="{value} order{s} so far",
+        reason="{value} order{s} so far",
         trait="orders",
         low="few orders",
         high="many orders",
@@ -73,42 +73,42 @@ _ALL = (
         count("purchase_day_count", "Days with at least one purchase."),
         block="activity",
         label="Purchase days",
-        told="{value} purchase day{s} so far",
+        reason="{value} purchase day{s} so far",
         is_cumulative=True,
     ),
     Gene(
         count("frequency_count", "BTYD frequency x: repeat purchase days (purchase days after the first)."),
         block="activity",
         label="Repeat purchase days",
-        told="{value} repeat purchase day{s}",
+        reason="{value} repeat purchase day{s}",
         is_cumulative=True,
     ),
     Gene(
         count("active_period_count", "Periods with at least one purchase.", 1),
         block="activity",
         label="Active periods",
-        told="bought in {value} period{s}",
+        reason="bought in {value} period{s}",
         is_cumulative=True,
     ),
     Gene(
         share("active_period_share", "Periods with a purchase, of those since the first purchase."),
         block="activity",
         label="Share of periods active",
-        told="bought in {value} of the periods since the first order",
+        reason="bought in {value} of the periods since the first order",
         is_clock=True,
     ),
     Gene(
         days("recency_days", "BTYD recency t_x: days from first to last purchase. Not days_since_last_order."),
         block="duration",
         label="First to last purchase",
-        told="{value} day{s} from first to last order",
+        reason="{value} day{s} from first to last order",
         is_clock=True,
     ),
     Gene(
         days("t_days", "BTYD T: days from first purchase to as_of."),
         block="duration",
         label="Customer age",
-        told="first order {value} day{s} ago",
+        reason="first order {value} day{s} ago",
         trait="days since first order",
         low="short history",
         high="long history",
@@ -119,7 +119,7 @@ _ALL = (
         days("days_since_last_order", "Days from last purchase to as_of (the RFM sense of recency)."),
         block="duration",
         label="Days since last order",
-        told="last order {value} day{s} ago",
+        reason="last order {value} day{s} ago",
         trait="days since last order",
         low="bought recently",
         high="long away",
@@ -130,8 +130,8 @@ _ALL = (
         money("spend_amount", "Purchases less returns.", is_nullable=True),
         block="spend",
         label="Spend so far",
-        told="spent {value} so far",
-        told_if_null=_NO_AMOUNTS,
+        reason="spent {value} so far",
+        reason_if_null=_NO_AMOUNTS,
         trait="total spend",
         low="low spend",
         high="high spend",
@@ -147,15 +147,15 @@ _ALL = (
         ),
         block="spend",
         label="Monetary value",
-        told="{value} a repeat purchase day",
-        told_if_null="no repeat purchase day",
+        reason="{value} a repeat purchase day",
+        reason_if_null="no repeat purchase day",
     ),
     Gene(
         currency("average_order_value_amount", "Mean amount per order.", 0, is_nullable=True),
         block="spend",
         label="Average order value",
-        told="{value} an order",
-        told_if_null=_NO_AMOUNTS,
+        reason="{value} an order",
+        reason_if_null=_NO_AMOUNTS,
         trait="average order value",
         low="small baskets",
         high="big baskets",
@@ -167,15 +167,15 @@ _ALL = (
         ),
         block="spend",
         label="Spread of order values",
-        told="order amounts vary by {value}",
-        told_if_null="fewer than two orders so far",
+        reason="order amounts vary by {value}",
+        reason_if_null="fewer than two orders so far",
     ),
     Gene(
         Column("items_per_order_count", "DOUBLE", "Mean units per order.", Unit.COUNT, 0, is_nullable=True),
         block="breadth",
         label="Items per order",
-        told="{value} item{s} an order",
-        told_if_null="no quantities in the source",
+        reason="{value} item{s} an order",
+        reason_if_null="no quantities in the source",
     ),
     Gene(
         Column(
@@ -183,8 +183,8 @@ _ALL = (
         ),
         block="breadth",
         label="Products per order",
-        told="{value} product{s} an order",
-        told_if_null="no products in the source",
+        reason="{value} product{s} an order",
+        reason_if_null="no products in the source",
         trait="products per order",
         is_skewed=True,
     ),
@@ -192,8 +192,8 @@ _ALL = (
         count("category_count", "Distinct categories purchased so far.", is_nullable=True),
         block="breadth",
         label="Categories",
-        told="categories bought so far: {value}",
-        told_if_null="no categories in the source",
+        reason="categories bought so far: {value}",
+        reason_if_null="no categories in the source",
         trait="categories bought",
         is_skewed=True,
         is_cumulative=True,
@@ -207,8 +207,8 @@ _ALL = (
         ),
         block="rhythm",
         label="Days between orders",
-        told="{value} day{s} between orders",
-        told_if_null="days between orders unknown: one purchase day",
+        reason="{value} day{s} between orders",
+        reason_if_null="days between orders unknown: one purchase day",
         trait="order gap",
         is_skewed=True,
     ),
@@ -218,8 +218,8 @@ _ALL = (
         ),
         block="rhythm",
         label="Spread of days between orders",
-        told="days between orders vary by {value}",
-        told_if_null="spread of days between orders unknown: under three purchase days",
+        reason="days between orders vary by {value}",
+        reason_if_null="spread of days between orders unknown: under three purchase days",
     ),
     Gene(
         ratio(
@@ -229,8 +229,8 @@ _ALL = (
         ),
         block="rhythm",
         label="Irregularity",
-        told="days between orders vary by {value} times their mean",
-        told_if_null="regularity unknown: under three purchase days",
+        reason="days between orders vary by {value} times their mean",
+        reason_if_null="regularity unknown: under three purchase days",
         trait="irregularity of order gaps",
         is_skewed=True,
     ),
@@ -242,20 +242,20 @@ _ALL = (
         ),
         block="rhythm",
         label="Overdue",
-        told="{value} times the usual gap since the last order",
-        told_if_null="usual gap unknown: one purchase day",
+        reason="{value} times the usual gap since the last order",
+        reason_if_null="usual gap unknown: one purchase day",
     ),
     Gene(
         share("weekend_share", "Purchase days that fall on a weekend, of all purchase days."),
         block="rhythm",
         label="Weekend share",
-        told="{value} of purchase days at weekends",
+        reason="{value} of purchase days at weekends",
     ),
     Gene(
         count("recent_purchase_day_count", "Purchase days in the recent window (whole periods nearest the horizon)."),
         block="activity",
         label="Recent purchase days",
-        told="{value} purchase day{s} in the last {window} days",
+        reason="{value} purchase day{s} in the last {window} days",
         trait="recent purchase days",
         is_skewed=True,
     ),
@@ -263,21 +263,21 @@ _ALL = (
         count("previous_purchase_day_count", "Purchase days in the window of equal length before the recent one."),
         block="momentum",
         label="Purchase days before the recent window",
-        told="{value} purchase day{s} from {windows} to {window} days ago",
+        reason="{value} purchase day{s} from {windows} to {window} days ago",
     ),
     Gene(
         money("recent_spend_amount", "Purchases less returns in the recent window.", is_nullable=True),
         block="momentum",
         label="Recent spend",
-        told="spent {value} in the last {window} days",
-        told_if_null=_NO_AMOUNTS,
+        reason="spent {value} in the last {window} days",
+        reason_if_null=_NO_AMOUNTS,
     ),
     Gene(
         money("previous_spend_amount", "Purchases less returns in the window before the recent one.", is_nullable=True),
         block="momentum",
         label="Spend before the recent window",
-        told="spent {value} from {windows} to {window} days ago",
-        told_if_null=_NO_AMOUNTS,
+        reason="spent {value} from {windows} to {window} days ago",
+        reason_if_null=_NO_AMOUNTS,
     ),
     Gene(
         share(
@@ -287,8 +287,8 @@ _ALL = (
         ),
         block="momentum",
         label="Momentum",
-        told="{value} of the last {windows} days' purchase days in the last {window}",
-        told_if_null="no purchase day in the last {windows} days",
+        reason="{value} of the last {windows} days' purchase days in the last {window}",
+        reason_if_null="no purchase day in the last {windows} days",
         trait="momentum",
         low="slowing",
         high="gaining",
@@ -297,15 +297,15 @@ _ALL = (
         count("return_line_count", "Lines that take something back."),
         block="returns",
         label="Returned lines",
-        told="{value} line{s} returned",
+        reason="{value} line{s} returned",
         is_cumulative=True,
     ),
     Gene(
         money("return_amount", "Amount taken back in returns, as a positive number.", 0, is_nullable=True),
         block="returns",
         label="Returned amount",
-        told="returned {value}",
-        told_if_null=_NO_AMOUNTS,
+        reason="returned {value}",
+        reason_if_null=_NO_AMOUNTS,
         is_cumulative=True,
     ),
     Gene(
@@ -317,8 +317,8 @@ _ALL = (
         ),
         block="returns",
         label="Returned share",
-        told="returned {value} of what was bought",
-        told_if_null=_NO_AMOUNTS,
+        reason="returned {value} of what was bought",
+        reason_if_null=_NO_AMOUNTS,
         trait="share returned",
         is_skewed=True,
     ),
@@ -326,8 +326,8 @@ _ALL = (
         days("last_gap_days", "Days between the last two purchase days; null without a repeat.", is_nullable=True),
         block="rhythm",
         label="Last gap",
-        told="{value} day{s} between the last two purchase days",
-        told_if_null="one purchase day",
+        reason="{value} day{s} between the last two purchase days",
+        reason_if_null="one purchase day",
     ),
     Gene(
         share(
@@ -335,7 +335,7 @@ _ALL = (
         ),
         block="duration",
         label="Share of years with a purchase",
-        told="bought in {value} of the years since the first order",
+        reason="bought in {value} of the years since the first order",
         is_clock=True,
     ),
     Gene(
@@ -347,16 +347,16 @@ _ALL = (
         ),
         block="activity",
         label="Purchase days a year ago",
-        told="{value} purchase day{s} in the {window} days that began a year ago",
-        told_if_null="no customer then",
+        reason="{value} purchase day{s} in the {window} days that began a year ago",
+        reason_if_null="no customer then",
         is_clock=True,
     ),
     Gene(
         count("two_years_ago_purchase_day_count", "The same two years before as_of.", is_nullable=True),
         block="activity",
         label="Purchase days two years ago",
-        told="{value} purchase day{s} in the {window} days that began two years ago",
-        told_if_null="no customer then",
+        reason="{value} purchase day{s} in the {window} days that began two years ago",
+        reason_if_null="no customer then",
         is_clock=True,
     ),
 )

@@ -81,7 +81,7 @@ class Condition(BaseModel):
 
     def words(self, currency: str = "") -> str:
         """The condition in plain words, with ``currency`` after amounts."""
-        name, column = in_words(self.column), COLUMNS[self.column]
+        name, column = column_in_words(self.column), COLUMNS[self.column]
         told = []
         if self.at_least is not None:
             told.append(f"at least {amount(column, self.at_least, currency)}")
@@ -151,7 +151,7 @@ def faults(rules: Sequence[PlaybookRule]) -> list[str]:
     return found
 
 
-def in_words(column: str) -> str:
+def column_in_words(column: str) -> str:
     """A column's name without the unit that its values are told in."""
     for kind in ("_amount", "_days", "_ratio"):
         column = column.removesuffix(kind)
@@ -198,19 +198,19 @@ def _contradictions(rule: PlaybookRule) -> list[str]:
         bottom = min((c.bottom_share for c in mine if c.bottom_share is not None), default=1.0)
         if low is not None and high is not None and low > high:
             found.append(
-                f"{in_words(name)} cannot be at least {amount(column, low)} and at most {amount(column, high)}"
+                f"{column_in_words(name)} cannot be at least {amount(column, low)} and at most {amount(column, high)}"
             )
         elif low is not None and column.maximum is not None and low > column.maximum:
-            found.append(f"{in_words(name)} is at most {amount(column, column.maximum)}")
+            found.append(f"{column_in_words(name)} is at most {amount(column, column.maximum)}")
         elif high is not None and column.minimum is not None and high < column.minimum:
-            found.append(f"{in_words(name)} is at least {amount(column, column.minimum)}")
+            found.append(f"{column_in_words(name)} is at least {amount(column, column.minimum)}")
         if top + bottom < 1:
-            found.append(f"{in_words(name)} cannot be in the top {top:.0%} and in the bottom {bottom:.0%}")
+            found.append(f"{column_in_words(name)} cannot be in the top {top:.0%} and in the bottom {bottom:.0%}")
         if sets:
             left = set.intersection(*sets, *([set(column.values)] if column.values else []))
             if not left:
                 allowed = f", which is one of {', '.join(column.values)}" if column.values else ""
-                found.append(f"no value of {in_words(name)}{allowed} meets all its conditions")
+                found.append(f"no value of {column_in_words(name)}{allowed} meets all its conditions")
     return found
 
 

@@ -37,7 +37,7 @@ PURCHASE_RATE, SILENCE = "purchase_rate", "silence"
 TERMS = (*GENES, PURCHASE_RATE, SILENCE)
 """The terms that contributions are attributed to."""
 
-_TOLD_AS = {
+_GENES_OF_TERM = {
     SILENCE: ("days_since_last_order", "overdue_ratio"),
     PURCHASE_RATE: ("order_count", "purchase_day_count", "frequency_count", "order_gap_mean_days", "recency_days"),
 }
@@ -133,7 +133,7 @@ def explain(terms: Sequence[Floats], references: Sequence[Floats], link: Link) -
     total = size.sum(axis=1)
     share = np.divide(missed, total, out=np.zeros_like(missed), where=total > 0)
     contributions = contributions + size * share[:, np.newaxis]
-    for term, genes in _TOLD_AS.items():
+    for term, genes in _GENES_OF_TERM.items():
         places = [TERMS.index(gene) for gene in genes]
         contributions[:, TERMS.index(term)] += contributions[:, places].sum(axis=1)
         contributions[:, places] = 0.0
@@ -200,9 +200,9 @@ def _driver_rows(
         if row.size:
             words[row, rank + 1] = describe(name, features, row, currency)
     # A term that adds nothing now and added nothing before is left out, also where its change is unknown.
-    is_told = (contribution != 0) | (np.nan_to_num(change) != 0)
-    is_told[:, 0] = True
-    row, rank = np.nonzero(is_told)
+    is_listed = (contribution != 0) | (np.nan_to_num(change) != 0)
+    is_listed[:, 0] = True
+    row, rank = np.nonzero(is_listed)
     return pd.DataFrame(
         {
             "as_of": features["as_of"].to_numpy()[row],
@@ -262,7 +262,7 @@ def describe(term: str, features: pd.DataFrame, rows: NDArray[np.intp], currency
         shown = f"{value:.0%}" if unit is Unit.SHARE else f"{value:,.{digits}f}"
         if unit is Unit.CURRENCY and currency:
             shown = f"{shown} {currency}"
-        text = gene.told_if_null if np.isnan(value) else gene.told
+        text = gene.reason_if_null if np.isnan(value) else gene.reason
         texts[number] = text.format(value=shown, s="" if value == 1 else "s", window=window, windows=2 * window)
     return texts[position]
 

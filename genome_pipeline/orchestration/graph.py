@@ -12,7 +12,7 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.orchestration.assets.flow import STAGES
 from genome_pipeline.orchestration.automation.jobs import jobs
 from genome_pipeline.orchestration.checks.declared import build_checks
-from genome_pipeline.orchestration.instance import alive, alone_at_work
+from genome_pipeline.orchestration.instance import alone_at_work, holding_run_lock
 from genome_pipeline.orchestration.partitions import period_partitions
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -41,7 +41,7 @@ def _pipeline(settings: Settings) -> dg.ResourceDefinition:
         assert context.log is not None
         run_id = context.run.run_id
         with (
-            alive(context.instance, run_id),
+            holding_run_lock(context.instance, run_id),
             alone_at_work(settings, f"run {run_id[:8]} of Dagster's", context.log, "terminating this run"),
         ):
             yield Pipeline.of(settings)
@@ -56,8 +56,8 @@ def _with_freshness(assets: Iterable[dg.AssetsDefinition], calendar: Calendar) -
     """
     fresh = dg.FreshnessPolicy.cron(deadline_cron=_NOON[calendar.period], lower_bound_delta=timedelta(hours=12))
 
-    def expect(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
         is_awaited = spec.group_name == "publishing" and calendar.end is None
         return spec.replace_attributes(freshness_policy=fresh) if is_awaited else spec
 
-    return dg.map_asset_specs(expect, assets)
+    return dg.map_asset_specs(with_policy, assets)

@@ -1,4 +1,4 @@
-"""The Dagster instance: its home, its configuration, and what old runs and runs that died have left behind."""
+"""The Dagster instance: its home and its configuration; removing old runs, and ending runs whose process died."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 
 POSTGRES_VARIABLE = "DAGSTER_POSTGRES_URL"
-"""Where Dagster keeps its records in production; only the variable's name is written down."""
+"""Environment variable with the URL of Dagster's database in production; ``dagster.yaml`` holds only its name."""
 
 RUNS_KEPT = timedelta(days=90)
-"""Age from which a run is removed that made nothing still in use."""
+"""Age at which a run is removed, unless it made something still in use."""
 
 AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 """States of a run that has a process, or is about to."""
@@ -37,7 +37,7 @@ AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus
 logger = logging.getLogger(__name__)
 
 _POSTGRES_SCHEME = "postgresql+psycopg2://"
-_CREATE = "create_engine"  # the name under which Dagster's module knows it
+_CREATE = "create_engine"  # name of SQLAlchemy's function in Dagster's module
 _DISPOSE = "dispose"
 _STARTUP = timedelta(minutes=10)
 _CONFIG = f"""\
@@ -79,7 +79,7 @@ storage:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Set ``DAGSTER_HOME`` (if none is set, to the settings' own), with a ``dagster.yaml`` in it; returns it."""
+    """Set ``DAGSTER_HOME`` unless it is set, write a ``dagster.yaml`` into it, and return it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).absolute()
     config = home / "dagster.yaml"
     if "?" in str(home) or unquote(str(home)) != str(home):
@@ -93,10 +93,10 @@ def prepare_home(settings: Settings) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         if not config.exists():
             in_postgres = POSTGRES_VARIABLE in os.environ
-            # In one step: another process may read it at this moment.
-            made = config.with_name(f"dagster-{os.getpid()}.yaml")
-            made.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
-            made.replace(config)
+            # Replaced in one step: another process may be reading it.
+            new_config = config.with_name(f"dagster-{os.getpid()}.yaml")
+            new_config.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
+            new_config.replace(config)
     except OSError as error:
         raise ConfigError(
             f"{home} cannot be written ({error.strerror}): set GENOME_HOME to a folder you may write"
@@ -107,9 +107,9 @@ def prepare_home(settings: Settings) -> Path:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """The instance of a prepared home. Processes that need a new one at once wait for the first to make its storage.
+    """The instance of a prepared home. One process at a time creates its storage; others wait for it.
 
-    Raises :class:`ConfigError` where Dagster makes nothing of ``dagster.yaml``.
+    Raises :class:`ConfigError` where Dagster cannot use ``dagster.yaml``.
     """
     home = prepare_home(settings)
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 
 def prepare_server(settings: Settings) -> Path:
-    """As :func:`prepare_home`, for a server that is about to start: its first runs, too, wait for each other."""
+    """As :func:`prepare_home`, for a server about to start: its first runs also create storage one at a time."""
     with open_instance(settings) as instance:
         return Path(instance.root_directory)
 
@@ -136,15 +136,15 @@ def prepare_server(settings: Settings) -> Path:
 def alone_at_work(
     settings: Settings, who: str, log: logging.Logger = logger, giving_up: str = "Ctrl-C"
 ) -> Iterator[None]:
-    """Hold the home for ``who`` writes to it, a command or a run; another one is named and waited for.
+    """Hold the home's write lock as ``who``, a command or a run; waits while another one holds it, and logs its name.
 
-    One that dies gives it free. A run that a command makes holds it with the command, in its thread. ``log`` is told
-    of the wait, and that ``giving_up`` ends it.
+    The lock of a process that dies is released. A run that a command starts in its own thread shares the command's
+    lock. ``log`` gets a message about the wait, with ``giving_up`` as the way to end it.
     """
     prepare_home(settings)
     home = settings.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    # One for each thread, so that it is known whether this one holds it already.
+    # Not a singleton: each thread needs its own lock object to tell whether it already holds the lock.
     lock, holder = FileLock(home / "at-work.lock", is_singleton=True), home / "at-work.txt"
     if lock.is_locked:
         yield
@@ -165,7 +165,7 @@ def alone_at_work(
 
 
 def _named(holder: Path) -> str:
-    """Who holds the home, as it says of itself; it may have only just begun."""
+    """Who holds the home, from the file that the holder wrote; the holder may not have written it yet."""
     try:
         return holder.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -175,7 +175,8 @@ def _named(holder: Path) -> str:
 def limit_warehouse_pool(instance: DagsterInstance) -> None:
     """Give the warehouse's pool its default limit, unless it has one already.
 
-    Dagster does so when it first finds runs of the pool in its queue, and lets all of these start at once.
+    Dagster would do so only when it first finds runs of the pool in its queue, and would let all of these start at
+    once.
     """
     storage = instance.event_log_storage
     is_limited = any(pool.name == WAREHOUSE_POOL for pool in storage.get_pool_limits())
@@ -185,11 +186,11 @@ def limit_warehouse_pool(instance: DagsterInstance) -> None:
 
 @contextmanager
 def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
-    """Keep open what Dagster writes a run's events to, where that is SQLite files.
+    """Keep the SQLite files of a run's events open, if Dagster's records are SQLite files.
 
-    Dagster opens them anew for each event, which takes longer than to write it; and whenever the last one closes a
-    file, SQLite moves its write-ahead log into it and deletes it. Nor does SQLite wait for the disk at each event:
-    a crash of the machine may cost the last lines of the log, never its integrity, and a crash of the process nothing.
+    Dagster reopens them for each event, which takes longer than writing it. Whenever the last connection closes, SQLite
+    merges and deletes its write-ahead log. This also stops SQLite from waiting for the disk at each event: a crash of
+    the machine may lose the last lines of the log but not its integrity; a crash of the process loses nothing.
     """
     storage = instance.event_log_storage
     with ExitStack() as stack:
@@ -201,19 +202,19 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
             setattr(sqlite_event_log, _CREATE, stack.enter_context(_kept_open(create)))
             for shard in ("index", run_id):
                 with storage.run_connection(shard):
-                    pass  # makes the file, where it is not there
+                    pass  # creates the file if it does not exist
         yield
 
 
 @contextmanager
 def _kept_open(create: Callable[..., Engine]) -> Iterator[Callable[..., Engine]]:
-    """``create``, which gives the engine of a database again where there is one, with its connection open."""
+    """``create``, but with one engine per database, which is reused and keeps its connection open."""
     engines: dict[str, Engine] = {}
 
     def engine_of(url: str, **options: Any) -> Engine:
         if url not in engines:
             engines[url] = create(url, **(options | {"poolclass": QueuePool}))
-            # Dagster disposes of an engine after each use.
+            # Dagster disposes of an engine after each use; this one has to stay open.
             setattr(engines[url], _DISPOSE, lambda: None)
         return engines[url]
 
@@ -231,13 +232,13 @@ def _without_waiting(connection: object, _: object) -> None:
 
 
 @contextmanager
-def alive(instance: DagsterInstance, run_id: str) -> Iterator[None]:
-    """Show that the run's process lives: it holds a lock, which the system takes from it however it ends."""
+def holding_run_lock(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold a lock that shows that the run's process is running; the system releases it however the process ends."""
     try:
         lock = FileLock(_lock_path(instance, run_id))
         lock.acquire(timeout=0)
     except Timeout:
-        # Another process of the same run holds it.
+        # Another process of the same run holds the lock.
         yield
         return
     try:
@@ -247,7 +248,7 @@ def alive(instance: DagsterInstance, run_id: str) -> Iterator[None]:
 
 
 def release_dead_runs(instance: DagsterInstance) -> None:
-    """Mark runs whose process is gone as failed, and free what they held: after a crash or a loss of power."""
+    """After a crash or a loss of power: mark runs whose process is gone as failed, and release what they held."""
     records = instance.get_run_records(RunsFilter(statuses=AT_WORK))
     suspects = [
         record.dagster_run.run_id
@@ -255,7 +256,7 @@ def release_dead_runs(instance: DagsterInstance) -> None:
         if _is_dead(instance, record.dagster_run.run_id, record.update_timestamp)
     ]
     if suspects:
-        # One that has just ended gives its lock back a moment before it is recorded as done.
+        # A run that has just ended releases its lock a moment before it is recorded as done.
         time.sleep(1)
     for run_id in suspects:
         run = instance.get_run_by_id(run_id)
@@ -269,10 +270,10 @@ def release_dead_runs(instance: DagsterInstance) -> None:
 
 
 def prune_runs(instance: DagsterInstance, pipeline: Pipeline) -> int:
-    """Remove runs that ended more than :data:`RUNS_KEPT` ago, but for those that made what is in use; returns how many.
+    """Remove runs that ended more than :data:`RUNS_KEPT` ago and made nothing still in use; returns their number.
 
-    With a run its materialisations go, so that one that made a slice of the warehouse, or was the last to make an
-    asset without periods, is kept.
+    Removing a run removes its materialisations. So a run is kept if it made a slice of the warehouse, or was the last
+    to make an asset without periods.
     """
     with pipeline.warehouse.open() as database:
         in_use = {run_id for (run_id,) in database.con.execute("SELECT DISTINCT run_id FROM written_slices").fetchall()}
@@ -291,7 +292,7 @@ def _is_dead(instance: DagsterInstance, run_id: str, updated_at: datetime) -> bo
     path = _lock_path(instance, run_id)
     if path.exists():
         return _is_free(path)
-    # It takes its lock when it has loaded the code.
+    # A run takes its lock only after it has loaded the code.
     return datetime.now(UTC) - updated_at.replace(tzinfo=UTC) > _STARTUP
 
 

@@ -130,7 +130,7 @@ class Gate:
         return [replace(found[0], other_tables=len(found) - 1)] if found else []
 
 
-def in_words(obstacles: Sequence[Obstacle]) -> str:
+def obstacles_in_words(obstacles: Sequence[Obstacle]) -> str:
     """The first obstacles, in one sentence without an end."""
     more = f"; and {len(obstacles) - _NAMED} more" if len(obstacles) > _NAMED else ""
     return "; ".join(map(str, obstacles[:_NAMED])) + more

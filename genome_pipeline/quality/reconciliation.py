@@ -78,11 +78,11 @@ def tallies(frame: pd.DataFrame, *by: str) -> dict[tuple[Hashable, ...], Tally]:
     return found
 
 
-def difference(found: Tally, expected: Tally) -> str:
+def difference(found: Tally, against: Tally) -> str:
     """By how many rows and cents ``found`` differs, in words; empty where it does not."""
-    rows, cents = found.row_count - expected.row_count, found.cents - expected.cents
-    differences = [_difference(rows, "rows", expected.row_count)] * bool(rows)
-    differences += [_difference(cents, "cents", expected.cents)] * bool(cents)
+    rows, cents = found.row_count - against.row_count, found.cents - against.cents
+    differences = [_difference(rows, "rows", against.row_count)] * bool(rows)
+    differences += [_difference(cents, "cents", against.cents)] * bool(cents)
     return " and ".join(differences)
 
 
@@ -97,5 +97,5 @@ def _whole(number: Any) -> int:
     return whole
 
 
-def _difference(difference: int, unit: str, expected: int) -> str:
-    return f"{abs(difference):,} {unit} {'more' if difference > 0 else 'fewer'} than the {expected:,}"
+def _difference(difference: int, unit: str, against: int) -> str:
+    return f"{abs(difference):,} {unit} {'more' if difference > 0 else 'fewer'} than the {against:,}"

@@ -50,12 +50,12 @@ def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) ->
     compared, unusual = [], []
     for name, value in now.items():
         before = [volume[name] for volume in known]
-        expected = median(number for number in before if number is not None) if any(before) else None
-        if value is None or expected is None or expected < (FEWEST_EXPECTED if name != "revenue" else 1):
+        usual = median(number for number in before if number is not None) if any(before) else None
+        if value is None or usual is None or usual < (FEWEST_EXPECTED if name != "revenue" else 1):
             continue
         compared.append(f"{value:,.0f} {name}")
-        if not expected / VOLUME_FACTOR <= value <= expected * VOLUME_FACTOR:
-            unusual.append(f"{value:,.0f} {name}, {expected:,.0f} {against}")
+        if not usual / VOLUME_FACTOR <= value <= usual * VOLUME_FACTOR:
+            unusual.append(f"{value:,.0f} {name}, {usual:,.0f} {against}")
     if not compared:
         return Finding(True, f"{period} from {start}: too little before it to compare with")
     return Finding(not unusual, f"{period} from {start}: {'; '.join(unusual or compared)}")

@@ -42,8 +42,8 @@ def load_draft(config: Path | None = None) -> Draft:
 def draft_of(path: str, config: Path | None = None) -> Draft:
     """A draft for the transactions at ``path``: all else as in ``config``, or nothing else where there is none."""
     draft = _load(Draft, config) if config else _validated(Draft, {"source": {"path": path}}, None)
-    said = draft.source.model_dump(exclude_unset=True) | {"path": path}
-    return draft.model_copy(update={"source": _validated(SourceSettings, said, config)})
+    settings = draft.source.model_dump(exclude_unset=True) | {"path": path}
+    return draft.model_copy(update={"source": _validated(SourceSettings, settings, config)})
 
 
 def config_path(config: Path | None) -> Path:

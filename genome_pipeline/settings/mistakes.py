@@ -48,10 +48,10 @@ def sentence(config: Path | None, error: Any) -> str:
 
 def _place(config: Path | None, location: tuple[Any, ...]) -> str:
     """Where the setting, or what a section holds, was said: the variables of the environment, else the config."""
-    said = [name for name in _variables() if location[: len(_parts(name))] == _parts(name)]
+    variables = [name for name in _variables() if location[: len(_parts(name))] == _parts(name)]
     within = [name for name in _variables() if _parts(name)[: len(location)] == location]
     file = str(config or "without a config")
-    return said[-1] if said else " with ".join([file, *within])
+    return variables[-1] if variables else " with ".join([file, *within])
 
 
 def not_json() -> str:

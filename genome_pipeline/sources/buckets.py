@@ -85,7 +85,7 @@ def _listing(url: str) -> _Listing:
     A folder gives those directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
     store that cannot be reached, does not let itself be read, or has no such file.
     """
-    with _told(url):
+    with _as_source_errors(url):
         system, path = file_system(url)
         # A long-lived process would see the bucket as it was when it was first listed.
         system.invalidate_cache()
@@ -108,7 +108,7 @@ def _listing(url: str) -> _Listing:
 @contextmanager
 def _opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
     """The file's bytes, for reading parts of them without a copy. ``url`` is that of the source."""
-    with _told(_shown(file, url)):
+    with _as_source_errors(_shown(file, url)):
         system, _ = file_system(url)
         with system.open(file.key, "rb") as stream:
             yield stream
@@ -124,7 +124,7 @@ def _copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
     with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
         path = Path(folder, *partition_folders(PurePosixPath(key)), file.path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _told(_shown(file, url)):
+        with _as_source_errors(_shown(file, url)):
             system, _ = file_system(url)
             size = system.size(key)
             system.get_file(key, str(path))
@@ -185,7 +185,7 @@ def _shown(file: SourceFile, url: str) -> str:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _as_source_errors(url: str) -> Iterator[None]:
     """Turns what the store's package can raise into a :class:`SourceError`."""
     try:
         yield

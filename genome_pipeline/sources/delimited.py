@@ -117,18 +117,19 @@ class DelimitedRows(QueriedRows):
 
     def _first_fault(self) -> str | None:
         """The first row that is wrong by itself, found by a slower reader that knows its lines."""
-        expected = len(self.names)
+        field_count = len(self.names)
         start = 1
         with open_text(self.path) as text:
             reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=True, strict=True)
             try:
                 for row in reader:
-                    if row and len(row) != expected:
+                    if row and len(row) != field_count:
                         fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
                         first = "header" if self.header else "first row"
                         return (
-                            f"{self.file.name}, line {start:,}: the row has {fields} where the {first} has {expected};"
-                            f" repair it, or quote the field that holds a {self.delimiter!r} or a line end"
+                            f"{self.file.name}, line {start:,}: the row has {fields} where the {first} has"
+                            f" {field_count}; repair it, or quote the field that holds a {self.delimiter!r} or a line"
+                            " end"
                         )
                     start = reader.line_num + 1
             except csv.Error as error:

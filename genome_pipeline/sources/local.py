@@ -37,13 +37,13 @@ class LocalFiles:
 
     def files(self) -> list[SourceFile]:
         """See :meth:`genome_pipeline.sources.source.Source.files`."""
-        with _told(self._path):
+        with _as_source_errors(self._path):
             root, paths = _paths(self._path)
             return [file for path in paths for file in _source_files(root, path)]
 
     def mark(self) -> str:
         """See :meth:`genome_pipeline.sources.source.Source.mark`."""
-        with _told(self._path):
+        with _as_source_errors(self._path):
             _, paths = _paths(self._path)
             stats = [(path, path.stat()) for path in paths]
         return combined([f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats])
@@ -70,7 +70,7 @@ class LocalFiles:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_source_errors(path: Path) -> Iterator[None]:
     """Turns what the system says of a file into a :class:`SourceError`."""
     try:
         yield

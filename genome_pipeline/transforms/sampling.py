@@ -42,8 +42,8 @@ def stratified_sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
         "as_of", "stratum", "size", wanted=ibis.ifelse(placed.total <= rows, placed["size"], wanted).cast("int64")
     )
     # To sort all customers takes several times as long as to sort those who can be among the first of their stratum.
-    expected = allotted.wanted + 10 * allotted.wanted.sqrt() + 30
-    allotted = allotted.mutate(bound=expected / allotted["size"] * _DRAWS)
+    enough = allotted.wanted + 10 * allotted.wanted.sqrt() + 30
+    allotted = allotted.mutate(bound=enough / allotted["size"] * _DRAWS)
     joined = keyed.inner_join(allotted, ["as_of", "stratum"])
     likely = joined.filter(joined.draw < joined.bound)
     place = ibis.row_number().over(ibis.window(group_by=["as_of", "stratum"], order_by=["draw", "customer_id"]))

@@ -1,4 +1,4 @@
-"""Stored models and indexes: one file per kind and snapshot, whole or not there. Never pickle."""
+"""Stored models and indexes: one file per kind and snapshot, written whole or not at all, without pickle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from genome_pipeline.warehouse.errors import WarehouseError
 
 KEPT_SNAPSHOTS = 24
-"""Latest snapshots whose models are kept: the next snapshot reads those of the one before it, and no older ones."""
+"""Models of this many latest snapshots are kept: a snapshot reads those of the one before it, and no older ones."""
 
 KEPT_DAYS = 7
 
@@ -31,7 +31,7 @@ class Artifacts:
         return name
 
     def replace(self, path: Path, content: bytes) -> None:
-        """Put ``content`` in the file's place in one step."""
+        """Replace the content of the file in one step."""
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             unfinished.write_bytes(content)
@@ -40,14 +40,14 @@ class Artifacts:
             unfinished.unlink(missing_ok=True)
 
     def keep_latest(self, kind: str, count: int) -> None:
-        """Remove the files of ``kind`` but for those of the latest ``count`` snapshots."""
+        """Remove the files of ``kind``, except those of the latest ``count`` snapshots."""
         for path in sorted((self.folder / kind).glob("*.*"))[:-count]:
             path.unlink()
 
     def prune(self) -> None:
-        """Remove models of snapshots before the latest :data:`KEPT_SNAPSHOTS`, and what a process that died left.
+        """Remove models of snapshots before the latest :data:`KEPT_SNAPSHOTS`, and files left by a process that died.
 
-        What was written within :data:`KEPT_DAYS` stays: a backfill under way may still need it.
+        Files written within :data:`KEPT_DAYS` stay: a running backfill may still need them.
         """
         written_before = time.time() - timedelta(days=KEPT_DAYS).total_seconds()
         for kind in self.folder.glob("*"):

@@ -38,26 +38,26 @@ from genome_pipeline.warehouse.transaction import transaction
 logger = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 600.0
 STORAGE_VERSION = "v1.5.0"
-"""Of a file made anew: text is compressed in half the time that it takes for older versions of DuckDB to read it."""
+"""Set for new files: text is then compressed in half the time that formats of older DuckDB versions take."""
 
 _RETRY_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
 SOURCE_SETTING = "source"
-"""Where the rows came from, beside the identity: a log may move, which ingestion judges."""
+"""Key under which the place of the source is kept; not part of the identity, as ingestion decides about a move."""
 _CLOCK_TOLERANCE = timedelta(hours=1)
 Slice = date | str | None
 
 
 @dataclass(frozen=True)
 class WrittenSlices:
-    """What one write did: rows now in each slice, in the order asked for."""
+    """Result of one write: the rows now in each slice, in the order of the slices written."""
 
     table: str
     row_counts: dict[Slice, int]
 
     @property
     def row_count(self) -> int:
-        """Rows written in all."""
+        """Total number of rows written."""
         return sum(self.row_counts.values())
 
 
@@ -108,8 +108,8 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
 class Warehouse:
     """Reads and replaces slices of the contract's tables in one DuckDB file.
 
-    ``settings_hash`` is recorded with each slice written, so that slices made under other settings are known.
-    ``memory_limit`` is as DuckDB writes it ("4GB"); without one it takes its own, 80 % of the machine's memory.
+    ``settings_hash`` is recorded with each slice written, to recognise slices made under other settings.
+    ``memory_limit`` is in DuckDB's notation ("4GB"); without one DuckDB uses 80 % of the machine's memory.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Warehouse:
 
     @contextmanager
     def open(self) -> Iterator[Backend]:
-        """The database, with every table of the contract in it. Keep it open for database work only."""
+        """The database, with every table of the contract in it. Do nothing but database work while it is open."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -151,7 +151,7 @@ class Warehouse:
 
     @contextmanager
     def open_to_read(self) -> Iterator[Backend]:
-        """The database read-only: what else in this process reads it can open it meanwhile."""
+        """The database read-only, so that other readers in this process can open it at the same time."""
         with open_database(self.path, read_only=True, wait_seconds=self._wait_seconds) as database:
             if (found := schema_version(database)) is None:
                 check_own(database, self.path)
@@ -207,7 +207,7 @@ class Warehouse:
         return WrittenSlices(table.name, counts)
 
     def drop_slices_after(self, database: Backend, calendar: Calendar) -> None:
-        """Take out the slices of periods that the calendar has no more, where its end was set to an earlier day."""
+        """Remove slices of periods that the calendar no longer has, because its end was set to an earlier day."""
         if calendar.end is None:
             return
         kept = "slice_key = 'undated' OR slice_key {} ?"
@@ -228,14 +228,14 @@ class Warehouse:
                         )
 
     def append(self, database: Backend, table: Table, rows: pd.DataFrame) -> None:
-        """Add rows to a table that only grows (the record of checks)."""
+        """Add rows to a table that only grows, such as the record of checks."""
         with transaction(database):
             _insert(database, table, rows)
 
     def record_checked(
         self, database: Backend, table: Table, check_name: str, outcomes: Mapping[str, tuple[bool, str]], run_id: str
     ) -> None:
-        """Record what a blocking check found of slices of ``table`` as they are now: passed or not, and in words."""
+        """Record the outcome of a blocking check for the present slices of ``table``: passed or not, and in words."""
         with transaction(database) as connection:
             checked_at = record_time(connection)
             connection.executemany(
@@ -289,17 +289,17 @@ class Warehouse:
 
 
 def _is_empty(database: Backend) -> bool:
-    """Whether nothing rests on the identity yet, so that a slip in the first config can be corrected."""
+    """Whether nothing was made under the identity yet, so that a slip in the first config can be corrected."""
     if "raw_transactions" in database.list_tables():
         return False
     return database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchone() is None
 
 
 def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
-    """The moment (UTC) to record what is written now with: later than all that was recorded before.
+    """The moment (UTC) to record for what is written now: later than every moment recorded before.
 
-    What is stale is told by the order of these moments, so a clock that was put right by a little does not disturb it.
-    Raises :class:`WarehouseError` where the clock is more than an hour behind the latest one.
+    Staleness is decided by the order of these moments, so that setting the clock back a little does no harm.
+    Raises :class:`WarehouseError` where the clock is more than an hour behind the latest moment.
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     ((latest,),) = connection.execute(
@@ -353,7 +353,7 @@ def _values(slices: Sequence[Slice]) -> list[list[Slice]]:
 
 
 def slice_key(key: Slice) -> str:
-    """The slice as the warehouse's records name it."""
+    """The name of the slice in the warehouse's records."""
     return "undated" if key is None else str(key)
 
 

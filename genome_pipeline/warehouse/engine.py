@@ -1,4 +1,4 @@
-"""Where the stages of many rows are computed: in this process, or on a Spark cluster."""
+"""The engines that compute stages of many rows: this process, or a Spark cluster."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from genome_pipeline.warehouse.exchange import Exchange, local_exchange
 
 
 class Work(Protocol):
-    """One piece of work on an open warehouse. What it returns holds until the work ends."""
+    """One piece of work on an open warehouse. Results are valid until the work ends."""
 
-    def share(self, rows: ir.Table) -> ir.Table:
-        """Rows of the warehouse as the engine sees them, to build expressions on."""
+    def send(self, rows: ir.Table) -> ir.Table:
+        """Rows of the warehouse in a form that the engine reads, to build expressions on."""
         ...
 
     def fetch(self, rows: ir.Table) -> ir.Table:
-        """What the expression on shared tables gives, as the warehouse sees it, to be written to its tables."""
+        """The result of an expression on sent tables, in a form that the warehouse can write to its tables."""
         ...
 
 
 class Engine(Protocol):
-    """What computes expressions on lines, and applies models to customers."""
+    """Computes expressions on lines, and applies models to customers."""
 
     def work(self, database: Backend) -> AbstractContextManager[Work]:
         """Begin work on an open warehouse."""
@@ -39,9 +39,9 @@ class Engine(Protocol):
 
 
 class DuckDBEngine:
-    """The warehouse computes by itself, from expressions as they are; functions are applied in this process.
+    """The warehouse itself computes expressions; functions are applied in this process.
 
-    ``folder`` is where rows wait for that: see :func:`genome_pipeline.warehouse.exchange.local_exchange`.
+    ``folder`` holds rows for these functions: see :func:`genome_pipeline.warehouse.exchange.local_exchange`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class DuckDBEngine:
 
 
 class _InPlace:
-    def share(self, rows: ir.Table) -> ir.Table:
+    def send(self, rows: ir.Table) -> ir.Table:
         return rows
 
     def fetch(self, rows: ir.Table) -> ir.Table:
@@ -68,7 +68,7 @@ class _InPlace:
 
 
 def engine_of(settings: Settings) -> Engine:
-    """The engine that ``settings`` name. Starts nothing."""
+    """The engine that ``settings`` name; nothing is started yet."""
     if settings.engine == "duckdb":
         return DuckDBEngine(settings.exchange_path)
     from genome_pipeline.warehouse.spark import SparkEngine

@@ -1,10 +1,10 @@
-"""Taking customers out of DuckDB files for good: the file is written anew without them, then put in place of the old.
+"""Removing customers from DuckDB files for good: a copy without them replaces the file.
 
-DuckDB keeps the bytes of deleted rows in its file, so that deleting would not do. The old file stays whole until the
-new one is in its place.
+DuckDB keeps the bytes of deleted rows in its file, so deleting is not enough. The old file stays whole until the copy
+replaces it.
 
-From a sum that held a customer, and the rows of all others, the customer's part is computed by subtraction. So sums of
-the snapshots that held them are left out, too, for the caller to make them again from the rows that stay.
+From a sum that included a customer, and the rows of all other customers, the customer's part follows by subtraction. So
+sums of the snapshots that included them are left out, too; the caller computes them again from the rows that stay.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.forgotten import to_disk
 
 FORGOTTEN = "[forgotten]"
-"""What stands in a text in the place of an id."""
+"""Replaces an id in a text."""
 
 EXAMPLES = "e.g. "
-"""What comes before the rows that a check names."""
+"""Precedes the example rows in the finding of a check."""
 
-_BEGINNING, _BEGINS_AT = b"DUCK", 8  # of each DuckDB file, after a checksum
-_SHOWN_LENGTH = 60  # checks show so much of an id
+_BEGINNING, _BEGINS_AT = b"DUCK", 8  # bytes at this offset of each DuckDB file, after a checksum
+_SHOWN_LENGTH = 60  # findings of checks truncate ids to this length
 _EXAMPLES_IN = ("data_quality", "observed")
 
 _NUMBER_IN_TEXT = r"\d[\d.,:-]*"
 _HIDDEN = "\u2026"
 _TEXTS_WITH_NUMBERS = {"checked_slices": "observed", "pipeline_runs": "forced_past"}
-"""Tables with a text that quotes what checks counted, and its column."""
+"""Table -> its column of texts that quote numbers counted by checks."""
 
 _MEANS_OF_OTHERS = tuple(name for name in TABLES["customer_genome"].columns if name.startswith("neighbor_"))
 
 RemovedRows = dict[str, int]
-"""Rows removed from each table; texts that named a customer count under the table they stand in."""
+"""Table -> number of rows removed; a text that named a customer counts for the table it is in."""
 
 NEIGHBORS = ("matured_neighbors", "neighbor_estimates")
-"""Tables of customers that tell what others did."""
+"""Tables of customers with facts about other customers."""
 
 SUMS = tuple(
     table.name
@@ -61,10 +61,10 @@ SUMS = tuple(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What a copy lacks of the file it was made of.
+    """What a copy lacks compared with the original file.
 
-    ``since`` is the first snapshot that held one of the customers, None where none did. ``sums`` are the rows of
-    :data:`SUMS` at the snapshots from there on, and of :data:`NEIGHBORS` the ``as_of`` whose rows were left out.
+    ``since`` is the first snapshot that included one of the customers; None if none did. ``sums`` are the removed rows
+    of :data:`SUMS` from that snapshot on; for :data:`NEIGHBORS`, the ``as_of`` of removed rows.
     """
 
     row_counts: RemovedRows
@@ -74,19 +74,19 @@ class LeftOut:
 
 
 def files_under(folder: Path) -> Iterator[Path]:
-    """Every regular file under the folder, those in linked folders and linked files too."""
+    """Every regular file under the folder, including those in linked folders, and linked files."""
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
-            folders.clear()  # a link to a folder above it
+            folders.clear()  # this folder is a link to one above it
             continue
         seen.add(real)
         yield from (path for path in (Path(place, name) for name in names) if path.is_file())
 
 
 def databases_under(folder: Path) -> list[Path]:
-    """The DuckDB files under the folder, whatever their names: by how they begin. None that is being written."""
+    """The DuckDB files under the folder, recognised by their first bytes; files being written are left out."""
     return sorted(path for path in files_under(folder) if path.suffix != ".part" and _is_database(path))
 
 
@@ -96,9 +96,9 @@ def _is_database(path: Path) -> bool:
 
 
 def text_without(text: str, customer_ids: Iterable[str]) -> str:
-    """The text with :data:`FORGOTTEN` in place of the ids, where they stand as words of their own.
+    """The text with :data:`FORGOTTEN` in place of the ids, where an id is a whole word.
 
-    In the finding of a check only its examples are looked at: numbers before them may look like an id.
+    In the finding of a check only its examples are searched: numbers before them may look like an id.
     """
     before, mark, after = text.partition(EXAMPLES)
     if not mark:
@@ -110,7 +110,7 @@ def text_without(text: str, customer_ids: Iterable[str]) -> str:
 
 
 def without_numbers(text: str) -> str:
-    """The text with an ellipsis in place of each number, but for those of the rows that a check names.
+    """The text with an ellipsis in place of each number, except in the example rows of a check.
 
     >>> without_numbers("12 of 1,340 customers")
     '… of … customers'
@@ -128,7 +128,7 @@ def rows_of(path: Path, customer_ids: Sequence[str]) -> RemovedRows:
 
 
 def known_ids(path: Path, customer_ids: Sequence[str]) -> set[str]:
-    """Which of the customers are named in any table."""
+    """The customers, among these, that any table names."""
     with open_database(path, read_only=True) as database:
         connection = database.con
         _mark(database, customer_ids)
@@ -143,25 +143,25 @@ def known_ids(path: Path, customer_ids: Sequence[str]) -> set[str]:
 def rewrite_without(
     path: Path, customer_ids: Sequence[str], complete: Callable[[Backend, LeftOut], None] = lambda *_: None
 ) -> RemovedRows:
-    """Put a copy of the database without the customers, and without sums that held them, in its place, in one step.
+    """Replace the database, in one step, by a copy without the customers and without sums that included them.
 
-    What checks found at periods since their first is told without its numbers; all else stays as it is. ``complete``
-    is given the copy to write to before it takes its place. Other processes wait meanwhile, readers that have the old
-    file open keep it. Raises :class:`WarehouseError`, with the file as before, when the copy does not hold what it
-    should.
+    Findings of checks at periods since the customers' first one lose their numbers; everything else is unchanged.
+    ``complete`` may write to the copy before it replaces the file. Meanwhile other processes wait, and readers that
+    have the old file open keep it. Raises :class:`WarehouseError`, and leaves the file unchanged, when the copy fails
+    its checks.
     """
-    # Of a link, what it names: else the old file would stay, where nobody looks for it.
+    # If the path is a link, resolve it: otherwise the old file would remain where the link points.
     target = path.resolve()
     building = target.with_name(f".{target.name}.part")
     building.unlink(missing_ok=True)
     building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
     log = path.with_name(f"{path.name}.wal")
     if log.exists():
-        # A process died. Its log would be read into the copy, so it is brought into the file first.
+        # A process died and left a log, which would be read into the copy, so it is merged into the file first.
         with open_database(path) as database:
             database.con.execute("CHECKPOINT")
     try:
-        # Held open to read, no other process can write to it until the copy has taken its place.
+        # While it is open for reading, no other process can write to it until the copy has replaced it.
         with open_database(path, read_only=True) as database:
             if log.exists():
                 raise WarehouseError(f"{path} is as before: another process wrote to it meanwhile; forget again")
@@ -200,7 +200,7 @@ def rewrite_without(
 
 
 def _mark(database: Backend, customer_ids: Sequence[str]) -> None:
-    """Temporary tables of the source rows that leave, and of the texts that change."""
+    """Create temporary tables of the source rows to remove, and of the texts to change."""
     connection = database.con
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE leaving_rows (source_file VARCHAR, source_row BIGINT, name VARCHAR)"
@@ -228,7 +228,7 @@ def _mark(database: Backend, customer_ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class _Held:
-    """Since when the customers were known: the first snapshot and the first period; whether any row names them."""
+    """Since when the customers were known: first snapshot and first period; and whether any row names them."""
 
     since: date | None
     first_period: date | None
@@ -250,7 +250,7 @@ def _held(connection: duckdb.DuckDBPyConnection, customer_ids: Sequence[str]) ->
 
 
 def _is_of_them(table: str, held: _Held) -> str:
-    """The condition, never null, of rows of sums that held one of the customers."""
+    """SQL condition, never null, that is true of sums that included one of the customers."""
     name = table.removesuffix("_history")
     if held.since is not None and name in SUMS:
         return f"as_of >= DATE '{held.since}'"
@@ -270,7 +270,7 @@ def _sums(connection: duckdb.DuckDBPyConnection, held: _Held) -> dict[str, pd.Da
 
 
 def _rows_by_file(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Of each source file, the raw rows that leave."""
+    """Number of raw rows to remove, by source file."""
     if "raw_transactions" not in _tables(connection):
         return {}
     return dict(
@@ -282,7 +282,7 @@ def _rows_by_file(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequence[str], held: _Held) -> int:
-    """Copy the rows that stay, in their order; returns how many name someone, and leave or change their text."""
+    """Copy the rows that stay, in order; returns how many named a customer and were removed or changed."""
     leaving = _count(connection, table, customer_ids)
     columns = _columns(connection, table)
     if table == _EXAMPLES_IN[0]:
@@ -316,7 +316,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Seque
         condition = f"{condition} OR {_is_of_them(table, held)}"
         chosen = "*"
         if held.since is not None and table.removesuffix("_history") == "customer_genome":
-            # They are means over 25 customers each, of a snapshot before; who was among them is not told.
+            # These are means over 25 customers of an earlier snapshot; which customers they were is not recorded.
             replaced = [name for name in _MEANS_OF_OTHERS if name in columns]
             known = ", ".join(f"CASE WHEN as_of < DATE '{held.since}' THEN {name} END AS {name}" for name in replaced)
             chosen = f"* REPLACE ({known})" if replaced else "*"
@@ -336,9 +336,9 @@ def _copy(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Seque
 
 
 def _with_coarse_average(table: str, since: date) -> str:
-    """``customer_drivers`` with two significant digits of what is told of the average customer, a mean over all.
+    """``customer_drivers`` with two significant digits for the average customer's contribution, a mean over all.
 
-    The first driver takes the rest, so that the contributions of each customer add up as before.
+    The first driver takes the difference, so that the contributions of each customer still add up.
     """
     keys = "as_of, customer_id, prediction"
     return (
@@ -361,7 +361,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequ
 def _leaves(
     connection: duckdb.DuckDBPyConnection, table: str, customer_ids: Sequence[str]
 ) -> tuple[str, dict[str, list[str]]]:
-    """The condition, never null, of the rows that name one of the customers, and its parameters."""
+    """SQL condition, never null, that is true of rows that name one of the customers, and its parameters."""
     if "raw_customer_id" in _columns(connection, table):
         return "(source_file, source_row) IN (SELECT (source_file, source_row) FROM leaving_rows)", {}
     named = [f"coalesce({name} IN (SELECT unnest($ids)), false)" for name in _id_columns(connection, table)]

@@ -1,4 +1,4 @@
-"""What the warehouse refuses."""
+"""Errors that the warehouse raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that leave the warehouse as Parquet, for functions of customers to be applied to them while it is closed."""
+"""Customers' rows written as Parquet, so that functions are applied to them while the warehouse is closed."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.sql import literal
 
 BATCH_CUSTOMERS = 100_000
-"""Customers whose rows are in memory together while a function is applied to them in this process."""
+"""At most this many customers are in memory at once while a function is applied in this process."""
 
 _LEFTOVER_SECONDS = 86_400.0
-"""Age from which an exchange is taken for what a run that died has left."""
+"""An exchange folder older than this was left by a run that died."""
 
 Model = TypeVar("Model")
 
 
 class Exchange:
-    """A folder for rows on their way, each lot in a folder of its own in it. Functions are applied in this process.
+    """A folder with one folder per lot of rows. Functions are applied in this process.
 
-    The folder is a path, or the URL of one in ``store``.
+    The folder is a path, or a URL in ``store``.
     """
 
     def __init__(self, folder: str, store: AbstractFileSystem | None = None) -> None:
@@ -46,7 +46,7 @@ class Exchange:
         self._lots = 0
 
     def put(self, database: Backend, rows: ir.Table) -> str:
-        """Write rows of the open warehouse; returns the folder they are in."""
+        """Write rows of the open warehouse; returns the folder of this lot."""
         folder = self.next_folder()
         query = ibis.to_sql(rows, dialect="duckdb")
         self._reach_from(database.con)
@@ -61,14 +61,14 @@ class Exchange:
         apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
         fields: Sequence[Column],
     ) -> str:
-        """Apply a stored model to rows that were put, in batches; returns the folder of what it gives.
+        """Apply a stored model to the rows of a lot, in batches; returns the folder of the results.
 
         Args:
-            customers: what :meth:`put` returned.
-            stored: the model as it is stored; where there are workers, it travels to them so.
-            load: makes the model of it.
-            apply: gives rows of ``fields`` for some of the customers. What it says of one must not depend on who else
-                is among them.
+            customers: folder that :meth:`put` returned.
+            stored: the model in the form in which it is stored and sent to workers.
+            load: makes the model from ``stored``.
+            apply: computes rows of ``fields`` for some of the customers. The result for a customer must not depend on
+                the other customers in the batch.
             fields: the columns of the result.
         """
         folder = self.next_folder()
@@ -85,7 +85,7 @@ class Exchange:
     def get(
         self, database: Backend, lots: Sequence[str], finish: Callable[[ir.Table], ir.Table] | None = None
     ) -> ir.Table:
-        """The rows of several lots as the open warehouse sees them: as they are, or what ``finish`` makes of them."""
+        """The rows of several lots as a table of the open warehouse, after ``finish`` if given."""
         self._reach_from(database.con)
         rows = database.read_parquet([*map(_parts, lots)])
         return rows if finish is None else finish(rows)
@@ -96,17 +96,17 @@ class Exchange:
         return self._in_memory.execute("SELECT * FROM read_parquet(?)", [_parts(lot)]).df()
 
     def next_folder(self) -> str:
-        """Folder of the next lot, to be made by who writes it."""
+        """Folder of the next lot, which its writer creates."""
         self._lots += 1
         return f"{self._folder}/{self._lots}"
 
     @cached_property
     def _in_memory(self) -> duckdb.DuckDBPyConnection:
-        """One for all lots: to make one takes longer than to apply a model to a small lot."""
+        """One in-memory database for all lots: creating one takes longer than applying a model to a small lot."""
         return connect()
 
     def _reach_from(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let DuckDB read and write in the store."""
+        """Give DuckDB access to the store."""
         if self._store is None:
             return
         protocol = self._store.protocol
@@ -116,13 +116,13 @@ class Exchange:
 
 @contextmanager
 def local_exchange(folder: Path) -> Iterator[Exchange]:
-    """An exchange in a folder of its own in ``folder``, which is removed with it."""
+    """An exchange in its own folder below ``folder``, which is removed when the context ends."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.iterdir():
-        with suppress(FileNotFoundError):  # another run has just removed its own
+        with suppress(FileNotFoundError):  # another run has just removed its own folder
             if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    # Absolute, so that no part of the path escapes :func:`_parts`.
+    # Absolute, so that :func:`_parts` escapes the whole path.
     with TemporaryDirectory(dir=folder.absolute()) as own:
         yield Exchange(own)
 
@@ -134,7 +134,7 @@ def applied(
     fields: Sequence[Column],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    """What the stored model gives for each batch, with the types of the contract: what the workers do."""
+    """The results of the stored model for each batch, with the types of the contract; workers run this."""
     with connect() as connection:
         yield from _applied(connection, load(stored), apply, fields, batches)
 
@@ -146,7 +146,7 @@ def _applied(
     fields: Sequence[Column],
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
-    """DuckDB makes frames of the batches, as it does of the warehouse's rows."""
+    """As :func:`applied`; DuckDB converts batches to frames in the same way as rows of the warehouse."""
     columns = ", ".join(f'"{column.name}"::{column.type} AS "{column.name}"' for column in fields)
     for batch in batches:
         customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
@@ -155,7 +155,7 @@ def _applied(
 
 
 def _parts(lot: str) -> str:
-    """Pattern of the files of a lot, whatever its folder is called."""
+    """Glob pattern of the files of a lot, with special characters of its folder escaped."""
     return f"{escape(lot)}/*.parquet"
 
 

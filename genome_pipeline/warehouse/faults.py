@@ -1,4 +1,4 @@
-"""What the machine refuses, told in one sentence: a full disk, a folder that cannot be written, memory, damage."""
+"""Errors of the machine in one sentence each: a full disk, a folder that cannot be written, memory, damage."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import duckdb
 
 from genome_pipeline.errors import ConfigError
 
-# Of a write that fails, SQLite, in which Dagster keeps its records, says no more than the last of these.
+# When a write fails, SQLite, which holds Dagster's records, reports only "disk i/o error".
 _FULL = re.compile(r"no space left|disk is full|quota exceeded|disk i/o error", re.IGNORECASE)
 _UNWRITABLE = re.compile(
     r"read-only file system|readonly database|permission denied|unable to open database file", re.IGNORECASE
 )
-# Of a library that does not fit, the loader says so, not Python.
+# When a library does not fit in memory, the error comes from the loader, not from Python.
 _NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|can't start new thread", re.IGNORECASE)
 _DAMAGED = re.compile(r"checksum|corrupt|could not read enough bytes|deserializ|malformed", re.IGNORECASE)
 
 
-def in_words(error: BaseException, home: Path) -> str | None:
-    """What went wrong, in a sentence, where the machine or a user is at fault; None for anything else."""
+def error_in_words(error: BaseException, home: Path) -> str | None:
+    """The error in one sentence if the machine or a user is at fault; None for anything else."""
     return machine_fault(error, home) or (str(error) if isinstance(error, ConfigError) else None)
 
 
 def machine_fault(error: BaseException, home: Path) -> str | None:
-    """What of the machine is at fault for ``error``, and what to do; None where it is not the machine.
+    """The fault of the machine that caused ``error``, and what to do about it; None if it has another cause.
 
-    An error that was told in a sentence of its own is judged by its causes alone: its words quote files and values.
+    An error that has a sentence of its own is judged by its causes only: its words may quote files and values.
     """
     for cause in _causes(error):
         if isinstance(cause, ConfigError):
@@ -58,5 +58,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause
-        # Raised "from None", it says all there is to say.
+        # Raised "from None", an error hides its context on purpose.
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

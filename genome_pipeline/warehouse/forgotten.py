@@ -1,6 +1,6 @@
-"""Who was forgotten: keyed hashes in a file beside the warehouse, as the list has to outlive it.
+"""The list of forgotten customers: keyed hashes in a file beside the warehouse, as the list has to outlive it.
 
-A warehouse is made anew, put aside or deleted; whoever was forgotten must not come back by that.
+The warehouse may be made anew, put aside or deleted, and forgotten customers must not return when it is.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _COLUMNS = ("customer_hash", "key_fingerprint", "forgotten_on", "version")
 
 @dataclass(frozen=True)
 class Forgotten:
-    """The list: of each customer the hash, the key's fingerprint, the day, and the version of the program.
+    """The list: for each customer the hash, the key's fingerprint, the day, and the version of the program.
 
-    It is the record of erasures, too: it says when how many were forgotten, and nothing of what was known of them.
+    It is also the record of erasures: how many customers were forgotten when, and nothing that was known of them.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Forgotten:
         return {row["customer_hash"] for row in self._rows()}
 
     def check_key(self, key: PrivacyKey | None) -> None:
-        """Raises :class:`ConfigError` unless they can be told in the source, by the key they were forgotten under."""
+        """Raises :class:`ConfigError` unless ``key`` is that of the list and recognises them in the source."""
         for fingerprint in sorted({row["key_fingerprint"] for row in self._rows()}):
             if key is None or key.fingerprint != fingerprint:
                 raise ConfigError(
@@ -51,7 +51,7 @@ class Forgotten:
                 )
 
     def add(self, marks: Iterable[str], fingerprint: str, day: date | None = None) -> None:
-        """Put customers on the list who are not on it yet: the whole list is written, in one step."""
+        """Add customers that are not on the list yet; the whole list is rewritten in one step."""
         rows = self._rows()
         known = {row["customer_hash"] for row in rows}
         values = (fingerprint, str(day or datetime.now(UTC).date()), __version__)
@@ -75,7 +75,7 @@ class Forgotten:
             ) from None
 
     def take_from(self, database: Backend) -> None:
-        """Bring in the list that an older version kept in the warehouse, and remove it there."""
+        """Import the list that an older version kept in the warehouse, and remove it there."""
         if "forgotten_customers" not in database.list_tables():
             return
         connection = database.con
@@ -104,7 +104,7 @@ class Forgotten:
 
 
 def up_to_tens(count: int) -> int:
-    """A number of rows of forgotten customers, so that it does not tell how often one of them bought.
+    """The count rounded up to tens, so that it does not reveal how often a forgotten customer bought.
 
     >>> up_to_tens(1), up_to_tens(10), up_to_tens(0)
     (10, 10, 0)
@@ -113,7 +113,7 @@ def up_to_tens(count: int) -> int:
 
 
 def to_disk(path: Path) -> None:
-    """Have the system write the file, or the names in the folder, out: a power cut must not bring the old back."""
+    """Flush the file, or the names in the folder, to disk, so that a power cut does not restore the old content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Source files -> ``raw_transactions``: only what changed is read, and all of it is taken in or nothing."""
+"""Source files -> ``raw_transactions``: only changed files are read, and either all of them are ingested or none."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from genome_pipeline.warehouse.transaction import transaction
 _RAW = TABLES["raw_transactions"]
 
 Fingerprints = dict[tuple[str, date | None], tuple[int, int]]
-"""What each file holds in each period (None: rows without a usable date): the number of rows, and their hash."""
+"""For each file and period (None: rows without a usable date), the number of rows and their hash."""
 
 PRESENT_FILES = (
     "SELECT source_file, content_hash, row_count + suppressed_row_count AS row_count FROM source_files"
     " WHERE copy_of_source_file IS NULL"
 )
-"""Query of the files taken in, with all their rows: also those of customers who were forgotten since."""
+"""Query of the ingested files and their number of rows, including rows of customers forgotten since."""
 
 _LEAST_YEAR = 100
-_EPOCH_DIGITS = (10, 13, 16)  # seconds, milliseconds, microseconds of our days
+_EPOCH_DIGITS = (10, 13, 16)  # digits of a present-day moment in seconds, milliseconds and microseconds
 
 
 @dataclass
 class Ingestion:
-    """What an ingestion did: files by what became of them, rows taken in, and the periods whose rows changed.
+    """Result of an ingestion: files by outcome, number of rows ingested, and the periods whose rows changed.
 
-    ``copies`` has the files left out because another holds the same bytes: their name -> the other's.
-    ``suppressed_row_count`` are rows left out as their customers were forgotten, of each file up to tens. ``None``
-    among ``changed_periods`` stands for rows without a usable date.
+    ``copies`` maps each file left out as a copy to the file with the same bytes. ``suppressed_row_count`` counts rows
+    left out because their customers were forgotten, rounded up to tens in each file. ``None`` among
+    ``changed_periods`` stands for rows without a usable date.
     """
 
     read: list[str] = field(default_factory=list)
@@ -58,15 +58,17 @@ class Ingestion:
 
 
 def ingest(database: Backend, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Ingestion:
-    """Bring ``raw_transactions`` in line with the source's files, by content.
+    """Bring ``raw_transactions`` in line with the source's files, by their content.
 
-    An unchanged file is not read, unless an order in it was in the future and is no longer; a changed or removed one
-    replaces exactly its own rows, and only periods whose rows are others than before count as changed. Of files with
-    the same content the first by name is taken in. ``progress`` is told of each file read. Raises
-    :class:`SourceError`, with the warehouse as before, for a file that cannot be read, whose column types do not go
-    with the others', in which no order date is readable, that holds no rows any more, or that brings a second currency
-    where none is chosen, and for another log than the warehouse was made from; :class:`ConfigError` where customers
-    were forgotten, but their key is not set.
+    An unchanged file is not read, unless a future order in it has since come due. A changed or removed file replaces
+    exactly its own rows, and only periods with different rows count as changed. Among files of the same content only
+    the first by name is ingested. ``progress`` gets a message for each file read.
+
+    Raises:
+        SourceError: with the warehouse unchanged, for a file that cannot be read, whose column types do not fit the
+            other files', in which no order date is readable, which holds no rows any more, or which brings a second
+            currency while none is chosen; and for a log other than the one the warehouse was made from.
+        ConfigError: customers were forgotten, but their key is not set.
     """
     forgotten = Forgotten.beside(settings.warehouse_path)
     forgotten.check_key(settings.privacy_key)
@@ -77,7 +79,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
     known = {name: content for name, content, _ in connection.execute(PRESENT_FILES).fetchall()}
     _check_place(database, settings, found, known.values())
     due = files_due(database, settings)
-    # A source that has no hash may have changed.
+    # A file without a hash may have changed.
     to_read = [
         file
         for name, file in sorted(files.items())
@@ -118,7 +120,7 @@ def ingest(database: Backend, settings: Settings, progress: Callable[[str], None
 
 
 def _remove(database: Backend, files: list[str], *, with_types: bool) -> None:
-    """Take files out of the raw rows; ``with_types`` where none stays, so that the types may be new."""
+    """Remove files from the raw rows; ``with_types`` if no file stays, so that types can be chosen anew."""
     if with_types:
         database.con.execute("DROP TABLE IF EXISTS raw_transactions")
     elif files:
@@ -129,7 +131,7 @@ def _remove(database: Backend, files: list[str], *, with_types: bool) -> None:
 
 
 def files_due(database: Backend, settings: Settings) -> set[str]:
-    """Files of which an order was set aside as dated after they were read, and whose moment has come since."""
+    """Files with an order that was set aside because it lay in the future, and does so no longer."""
     rows = database.con.execute(
         "SELECT DISTINCT source_file FROM quarantined_transactions"
         " WHERE period_start_date IS NULL AND list_contains(reasons, 'future_date')"
@@ -160,7 +162,7 @@ def typed_raw(database: Backend, settings: Settings, source_files: Sequence[str]
 
 
 def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
-    """Names of files whose content another one has -> the name of the first that has it."""
+    """Names of files that are copies -> the first file with the same content."""
     first: dict[tuple[str | None, str | None], str] = {}
     for file in sorted(files, key=lambda file: file.name):
         first.setdefault((file.content_hash, file.sheet), file.name)
@@ -169,16 +171,16 @@ def _copies(files: Sequence[SourceFile]) -> dict[str, str]:
 
 
 def _as_read(file: SourceFile, settings: Settings) -> str | None:
-    """The file's content, and how it is read where the config says so: read otherwise, it is another log."""
+    """The file's content hash and the settings for reading it: a file read in another way counts as changed."""
     source = settings.source
-    said = (source.encoding, source.delimiter, None if source.header else "without a header")
-    return file.content_hash and " ".join([file.content_hash, *(str(value) for value in said if value)])
+    reading = (source.encoding, source.delimiter, None if source.header else "without a header")
+    return file.content_hash and " ".join([file.content_hash, *(str(value) for value in reading if value)])
 
 
 def _check_place(
     database: Backend, settings: Settings, files: Sequence[SourceFile], known: Collection[str | None]
 ) -> None:
-    """Raises :class:`SourceError` for another log: elsewhere than before, and with no file of the same content."""
+    """Raises :class:`SourceError` for another log: at another place, and without any file of known content."""
     before = database.con.execute(
         "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING]
     ).fetchone()
@@ -189,7 +191,7 @@ def _check_place(
             f"{settings.warehouse_path} holds the rows of {before[0]}, and the config now asks for"
             f" {settings.source.place}: `genome rebuild` takes that in, or set GENOME_HOME to another folder"
         )
-    # How a file is read stands after its hash.
+    # The settings for reading a file follow its hash.
     contents = {content.split()[0] for content in known if content}
     if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):
         raise SourceError(
@@ -202,7 +204,7 @@ def _check_place(
 def _take_in(
     database: Backend, settings: Settings, file: SourceFile, ingested_at: datetime, forgotten: set[str]
 ) -> tuple[int, int]:
-    """Rows taken in, and rows left out, up to tens."""
+    """Numbers of rows ingested, and of rows left out, the latter rounded up to tens."""
     connection = database.con
     with read_file(connection, file, settings.source) as rows:
         types = dict(zip(rows.columns, map(str, rows.types), strict=True))
@@ -242,9 +244,10 @@ def _take_in(
 
 
 def _incoming(database: Backend, settings: Settings, forgotten: set[str]) -> tuple[str, dict[str, bytes | list[str]]]:
-    """The query of the view ``incoming``, and its parameters: pseudonyms for ids, nothing of those forgotten.
+    """The query of the view ``incoming``, and its parameters: pseudonyms replace ids, forgotten customers are left out.
 
-    A row of theirs keeps its number alone, as a negative one, so that it can be counted: a source may be read once.
+    A row of a forgotten customer keeps only its number, made negative, so that it can be counted: a source may be
+    readable only once.
     """
     key = settings.privacy_key
     if key is None or not (forgotten or settings.privacy.pseudonyms):
@@ -256,7 +259,7 @@ def _incoming(database: Backend, settings: Settings, forgotten: set[str]) -> tup
     )
     stored = {name: name for name in RAW_COLUMNS}
     if settings.privacy.pseudonyms:
-        # What stands where no customer is named tells nobody, and is the reason for which the row is set aside.
+        # A placeholder for a missing customer identifies nobody, and is shown as the reason for setting the row aside.
         stored["raw_customer_id"] = f"coalesce({pseudonym_sql('label')}, raw_customer_id::VARCHAR)"
     columns = ", ".join(f"CASE WHEN NOT is_forgotten THEN {value} END AS {name}" for name, value in stored.items())
     query = (
@@ -293,9 +296,9 @@ def _widen(
     raw_types: dict[str, str],
     settings: Settings,
 ) -> list[str]:
-    """Make the columns of ``raw_transactions`` wide enough for the file's; returns those without a value in it.
+    """Widen the columns of ``raw_transactions`` to hold the file's; returns the columns without a value in the file.
 
-    A column without any value fits every type. Raises :class:`SourceError` where no type holds both.
+    A column without any value fits every type. Raises :class:`SourceError` if no type holds both.
     """
     described = connection.execute(f"DESCRIBE {_RAW.name}").fetchall()
     known = {name: type_ for name, type_, *_ in described if name in raw_types}
@@ -310,7 +313,7 @@ def _widen(
         else:
             raise SourceError(_of_two_types(connection, file, name, type_, known[name], settings))
     if wanted != known:
-        # DuckDB does not change a column from which the same transaction has deleted.
+        # DuckDB cannot alter a column in a transaction that has deleted from its table.
         kept = ", ".join(
             name if name not in known or wider_type(known[name], wanted[name]) else f"NULL AS {name}"
             for name in _RAW.columns
@@ -323,7 +326,7 @@ def _widen(
 
 
 def _is_empty(rows: duckdb.DuckDBPyRelation, name: str, type_: str) -> bool:
-    """Whether nothing is written in the column."""
+    """Whether the column has no value."""
     value = f"nullif({name}, 'nan')" if type_ in ("FLOAT", "DOUBLE") else name
     found = rows.aggregate(f"count({value})").fetchone()
     return found is not None and found[0] == 0
@@ -342,7 +345,7 @@ def _of_two_types(
 
 
 def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -> None:
-    """A file in which not one date can be read is in another format than the config says, and no use."""
+    """Raises :class:`SourceError` for a file without a readable date: its format is not the one in the config."""
     if not files:
         return
     lines = typed_raw(database, settings, files)
@@ -361,7 +364,9 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
         )
     unreadable = found.filter((found.written > 0) & (found.readable == 0)).order_by("source_file").limit(1)
     for row in unreadable.to_pyarrow().to_pylist():
-        expected = f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
+        wanted_format = (
+            f"source.date_format = {settings.source.date_format!r}" if settings.source.date_format else "ISO"
+        )
         theirs, example = settings.source.columns.ordered_at, row["example"]
         advice = (
             "they look like seconds or milliseconds since 1970, so export them as dates (2026-01-31 18:30:00)"
@@ -369,13 +374,13 @@ def _check_values(database: Backend, settings: Settings, files: Sequence[str]) -
             else 'set source.date_format to the file\'s own, such as "%d/%m/%Y %H:%M"'
         )
         raise SourceError(
-            f"{row['source_file']}: column {theirs!r} holds no date in the expected format ({expected}), but values"
-            f" such as {example!r}: {advice}"
+            f"{row['source_file']}: column {theirs!r} holds no date in the expected format ({wanted_format}), but"
+            f" values such as {example!r}: {advice}"
         )
 
 
 def _check_currency(database: Backend, settings: Settings) -> None:
-    """Amounts in several currencies cannot be added up, so one has to be chosen."""
+    """Raises :class:`SourceError` for several currencies where none is chosen: their amounts cannot be added up."""
     theirs = settings.source.columns.currency
     if theirs is None or settings.source.currency or _RAW.name not in database.list_tables():
         return
@@ -392,7 +397,7 @@ def _check_currency(database: Backend, settings: Settings) -> None:
 
 
 def _fingerprints(database: Backend, settings: Settings, files: Sequence[str], compared: Sequence[str]) -> Fingerprints:
-    """Of ``files``; rows are hashed only of those to be ``compared``, others are new as a whole or gone."""
+    """Fingerprints of ``files``; rows are hashed only for those in ``compared``: others are wholly new or gone."""
     if not files or _RAW.name not in database.list_tables():
         return {}
     lines = typed_raw(database, settings, files)

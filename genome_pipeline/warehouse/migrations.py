@@ -1,12 +1,12 @@
-"""The warehouse's schema version, and the way from each older one to the present."""
+"""The warehouse's schema version, and the statements that lead from each older version to the present one."""
 
 from __future__ import annotations
 
 SCHEMA_VERSION = 6
-"""Raised with each change of the warehouse's tables; the step there stands below.
+"""Increased with each change of the warehouse's tables; the step for each increase is below.
 
-Neither a new table needs one, nor a new column of what is made from other tables, where it is a number or may be null:
-they are added on opening, and the slices concerned are made again.
+Some changes need no step: a new table, and a new column of a derived table that is a number or may be null. These are
+added on opening, and the slices concerned are made again.
 """
 
 _GENES_OF_SEASON = ("last_gap_days", "year_ago_purchase_day_count", "two_years_ago_purchase_day_count")
@@ -25,7 +25,7 @@ STEPS: dict[int, tuple[str, ...]] = {
     ),
     3: (
         "ALTER TABLE pipeline_runs ADD COLUMN IF NOT EXISTS forced_past VARCHAR",
-        # Examples named customers; they are kept in Dagster's log alone.
+        # Examples named customers; since then they are kept only in Dagster's log.
         "UPDATE data_quality SET observed = regexp_replace(observed, ',? e\\.g\\. .*$', '', 's')"
         " WHERE contains(observed, 'e.g. ')",
     ),
@@ -50,7 +50,7 @@ STEPS: dict[int, tuple[str, ...]] = {
             for table in ("customer_value", "customer_genome")
             for column in ("orders_if_retained", "spend_per_order_amount")
         ),
-        # What was made before lacks these columns' values: it counts as made under other settings, and is made again.
+        # Older slices lack values in these columns; marked as made under other settings, they are made again.
         "UPDATE written_slices SET settings_hash = 'schema 4' WHERE table_name IN ('customer_activity',"
         " 'segment_profiles')",
     ),
@@ -65,12 +65,12 @@ STEPS: dict[int, tuple[str, ...]] = {
             for table in ("customer_confidence", "customer_genome", "prediction_outcomes")
             for part in ("churn", "orders", "spend")
         ),
-        # Models of before do not tell what errors to expect: snapshots are made again.
+        # Older models do not hold expected errors, so snapshots are made again.
         "UPDATE written_slices SET settings_hash = 'schema 5' WHERE table_name = 'segment_profiles'",
     ),
 }
-"""Version -> the statements that lead to the next one. A warehouse of before versions were written has version 1.
+"""Version -> the statements that lead to the next one. A warehouse without a recorded version has version 1.
 
-Each is committed by itself, as DuckDB cannot fill a column and constrain it in one transaction, and does nothing where
-it was done before.
+Each statement is committed separately, as DuckDB cannot fill a column and constrain it in one transaction, and has no
+effect if it was executed before.
 """

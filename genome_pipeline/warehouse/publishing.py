@@ -1,4 +1,4 @@
-"""The published file: built beside, checked, then swapped in, so that readers never see half a snapshot."""
+"""The published file: built beside the old one, checked, then swapped in, so that readers never see half a snapshot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STORAGE_VERSION = "v1.0.0"
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published."""
+    """A publication: what was published, and when."""
 
     path: Path
     as_of: date
@@ -45,7 +45,7 @@ class Publication:
 
 
 def is_current(path: Path) -> bool:
-    """Whether there is a published file, with the schema of this program."""
+    """Whether there is a published file with this program's schema."""
     if not path.exists():
         return False
     try:
@@ -56,7 +56,7 @@ def is_current(path: Path) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raises :class:`WarehouseError` where what stands in the published file's place is not ours to replace."""
+    """Raises :class:`WarehouseError` if the file at the published file's place is not this program's to replace."""
     if path.is_symlink():
         raise WarehouseError(
             f"{path} is a link to {path.readlink()}, which would be replaced by a file that its readers do not see:"
@@ -68,7 +68,7 @@ def check_replaceable(path: Path) -> None:
     except duckdb.CatalogException:
         raise WarehouseError(not_ours(path)) from None
     except duckdb.Error:
-        pass  # none there, or damaged, or written to: what replaces it can be read
+        pass  # missing, damaged or being written: replacing it loses nothing
 
 
 def publish(
@@ -76,7 +76,7 @@ def publish(
 ) -> Publication:
     """Build a new published file from the warehouse and put it in place of the old one in one step.
 
-    ``forced_past`` names what it is published in spite of, for the record.
+    ``forced_past`` says which obstacles were overridden, for the record.
     A reader that has the old file open keeps it, whole. On any failure the old file stays. Raises
     :class:`WarehouseError` when there is no snapshot to publish or the new file does not hold what it should.
     """
@@ -89,7 +89,7 @@ def publish(
     folder = settings.published_path.parent
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("genome-*.duckdb*"):
-        # The warehouse is ours alone while this runs, so these are of runs that died.
+        # This process holds the warehouse, so these files were left by runs that died.
         left_over.unlink()
     record = _run_record(database, settings, run_id, as_of, forced_past)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
@@ -107,7 +107,7 @@ def publish(
         finally:
             connection.execute("DETACH published")
         os.replace(building, settings.published_path)
-        # Not before: what is recorded as published counts as made.
+        # Only now: slices count as made once they are recorded as published.
         warehouse.append(database, TABLES["pipeline_runs"], record)
         with transaction(database):
             connection.execute("DELETE FROM published_files")
@@ -119,7 +119,7 @@ def publish(
 
 
 def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
-    """Why there is no snapshot with customers: nothing was made, or every row was set aside."""
+    """The reason why no snapshot has customers: nothing was made, or every row was set aside."""
     found = connection.execute(
         "SELECT (SELECT count(*) FROM validated_transactions), count(*) FROM quarantined_transactions"
     ).fetchone()
@@ -154,18 +154,18 @@ def _copy(database: Backend, table: Table) -> int:
     order = ", ".join(table.key)
     connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {source} ORDER BY {order}")
     copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
-    expected = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
-    if copied != expected or copied is None:
+    wanted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
+    if copied != wanted or copied is None:
         raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
     return int(copied[0])
 
 
 def _describe(database: Backend, table: Table) -> None:
-    """Views of the latest snapshot, and a comment on every table, view and column."""
+    """Create views of the latest snapshot, and a comment on every table, view and column."""
     connection = database.con
     described = [("TABLE", table.published_name, table.description)]
     if table.is_snapshot:
-        # Unqualified inside the view: a reader attaches the file under a name of its own.
+        # The view names its table unqualified: a reader may attach the file under any name.
         connection.execute(
             f"CREATE VIEW published.{table.name} AS SELECT * FROM {table.name}_history WHERE {table.slice_by} ="
             f" (SELECT max({table.slice_by}) FROM {table.name}_history)"

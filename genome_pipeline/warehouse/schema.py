@@ -1,4 +1,4 @@
-"""Tables as the contracts declare them: made, completed, and brought from older versions to the present one."""
+"""Tables as the contracts declare them: created, completed, and migrated from older versions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def schema_version(database: Backend) -> int | None:
 
 
 def migrate(database: Backend, path: Path) -> None:
-    """Bring the tables to the present version; refuse those of a newer program.
+    """Bring the tables to the present version; refuse tables of a newer program.
 
-    The version is written last. What was interrupted is taken up again at the next opening.
+    The version is written last, so that an interrupted migration continues at the next opening.
     """
     version = schema_version(database)
     if version == SCHEMA_VERSION:
@@ -63,9 +63,9 @@ def migrate(database: Backend, path: Path) -> None:
 
 
 def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Copy each table whose columns are those of its contract in another order, or without some that can be filled in.
+    """Copy tables whose columns are in another order than their contract's, or lack columns that can be filled in.
 
-    Slices that a column was filled in for count as made under other settings: the next run makes them again.
+    Slices with a filled-in column count as made under other settings: the next run makes them again.
     """
     found = _columns(connection)
     for name, table in TABLES.items():
@@ -86,7 +86,7 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _can_be_filled(table: Table, column: Column) -> bool:
-    """Whether any value will do until the column's slices are made again: of numbers, in tables made from others."""
+    """Whether the column may hold a placeholder until its slices are made again: a number or nullable, and derived."""
     is_remade = table.slice_by in ("period_start_date", "as_of", "matured_as_of")
     is_as_read = any(other.type == AS_READ for other in table.fields)
     return is_remade and not is_as_read and (column.name in table.nullable or column.unit is not None)
@@ -107,7 +107,7 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 def lacking_columns(database: Backend) -> list[str]:
-    """Columns that tables lack, as ``table.column``: they were added to the contract since."""
+    """Columns that tables lack, as ``table.column``: they were added to the contract later."""
     found = _columns(database.con)
     return [
         f"{name}.{column}"
@@ -118,7 +118,7 @@ def lacking_columns(database: Backend) -> list[str]:
 
 
 def check_own(database: Backend, path: Path) -> None:
-    """Raises :class:`WarehouseError` where a database without a version of ours holds tables: another program's."""
+    """Raises :class:`WarehouseError` if the database has tables but no version: it belongs to another program."""
     found = database.con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
     if found:
         raise WarehouseError(
@@ -128,9 +128,9 @@ def check_own(database: Backend, path: Path) -> None:
 
 
 def ensure_tables(database: Backend) -> None:
-    """Create missing tables from the contract; name those that another version of the program made differently.
+    """Create missing tables from the contract; raise for tables that another version of the program made differently.
 
-    ``raw_transactions`` takes its types from the first file, so ingestion makes it.
+    ``raw_transactions`` takes its types from the first file, so ingestion creates it.
     """
     columns = _columns(database.con)
     for table in TABLES.values():
@@ -147,5 +147,5 @@ def ensure_tables(database: Backend) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     return str(error).strip().splitlines()[0]

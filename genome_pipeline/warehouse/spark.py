@@ -1,6 +1,6 @@
-"""A Spark cluster as the engine: rows go out and come back as Parquet, in parts.
+"""A Spark cluster as the engine: rows go to it and return as Parquet files.
 
-The only module that imports ``pyspark``, and only when work begins.
+Only this module imports ``pyspark``, and only when work begins.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class ClusterLost(SparkError, TransientError):
 
 
 class SparkEngine:
-    """Expressions are computed, and functions applied, by the cluster at ``master``.
+    """The cluster at ``master`` computes expressions and applies functions.
 
-    ``exchange`` is a folder that the driver and all workers see under the same path, or the URL of one in a bucket,
-    which this process reaches through fsspec and the workers as Spark is set up. Each piece of work has a folder of its
-    own in it, which is removed with it.
+    ``exchange`` is a folder that the driver and all workers see under the same path, or the URL of one in a bucket.
+    This process reaches a bucket through fsspec, workers reach it as Spark is configured. Each piece of work has its
+    own folder in it, which is removed when the work ends.
     """
 
     def __init__(self, master: str, exchange: str) -> None:
@@ -56,7 +56,7 @@ class SparkEngine:
     def work(self, database: Backend) -> Iterator[WorkOnCluster]:
         """See :class:`genome_pipeline.warehouse.engine.Engine`. Raises :class:`SparkError`.
 
-        The session with the cluster is kept for further work of this process.
+        The session with the cluster is kept for later work of this process.
         """
         with self.exchange() as exchange:
             yield WorkOnCluster(exchange, database)
@@ -85,7 +85,7 @@ class SparkEngine:
                 " then run again"
             ) from error
         finally:
-            with suppress(Exception):  # what is left is read by nobody
+            with suppress(Exception):  # nobody reads files that are left behind
                 store.rm(path, recursive=True)
 
 
@@ -94,7 +94,7 @@ def _is_local(store: AbstractFileSystem) -> bool:
 
 
 class SparkExchange(Exchange):
-    """Functions are applied by the workers, whose Python must have this package; so are expressions."""
+    """Workers apply functions and compute expressions; this package must be installed in their Python."""
 
     def __init__(self, session: SparkSession, folder: str, store: AbstractFileSystem | None) -> None:
         super().__init__(folder, store)
@@ -109,7 +109,7 @@ class SparkExchange(Exchange):
         apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
         fields: Sequence[Column],
     ) -> str:
-        """See :class:`Exchange`. ``load`` and ``apply`` travel by name."""
+        """See :class:`Exchange`. ``load`` and ``apply`` are sent by name."""
         folder = self.next_folder()
         schema = ", ".join(f"{column.name} {_SPARK_TYPES.get(column.type, column.type)}" for column in fields)
         rows = self._session.read.parquet(customers)
@@ -127,7 +127,7 @@ class SparkExchange(Exchange):
         return super().get(database, lots)
 
     def compute(self, rows: ir.Table) -> str:
-        """Let the workers write what an expression on their tables gives; returns the folder it is in."""
+        """Let the workers write the result of an expression on their tables; returns its folder."""
         folder = self.next_folder()
         self.spark.to_parquet(rows, folder)
         return folder
@@ -140,17 +140,17 @@ class WorkOnCluster:
         self._exchange = exchange
         self._database = database
 
-    def share(self, rows: ir.Table) -> ir.Table:
+    def send(self, rows: ir.Table) -> ir.Table:
         """The rows, written as Parquet for the workers to read."""
         return self._exchange.spark.read_parquet(self._exchange.put(self._database, rows))
 
     def fetch(self, rows: ir.Table) -> ir.Table:
-        """What the workers wrote, read where it lies."""
+        """The rows that the workers wrote, read from where they are."""
         return self._exchange.get(self._database, [self._exchange.compute(rows)])
 
 
 def _session(master: str) -> SparkSession:
-    """The session of this process with the cluster, begun where there is none. Raises :class:`SparkError`."""
+    """The session of this process with the cluster, started if there is none. Raises :class:`SparkError`."""
     try:
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkRuntimeError
@@ -161,7 +161,7 @@ def _session(master: str) -> SparkSession:
         ) from None
     if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
         raise SparkError('engine = "spark" needs Java 17, and there is no java: install it, or set JAVA_HOME')
-    # The workers' Python, where spark-defaults.conf or the environment names no other.
+    # The workers' Python, unless spark-defaults.conf or the environment names another.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master).appName("customer-genome")
     settings = {

@@ -1,4 +1,4 @@
-"""All of a block, or nothing of it."""
+"""A block of database work that is committed whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibis.backends.duckdb import Backend
 
 @contextmanager
 def transaction(database: Backend) -> Iterator[duckdb.DuckDBPyConnection]:
-    """All of the block or nothing of it."""
+    """Commit all of the block, or roll all of it back."""
     connection = database.con
     connection.execute("BEGIN")
     try:

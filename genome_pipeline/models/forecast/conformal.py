@@ -34,7 +34,7 @@ _SMALLEST_ACTIVITY = 1e-3
 _DIGITS = 9
 """Predictions are rounded to this many decimals before binning: beyond them they differ between processors."""
 
-_SHARES = np.linspace(0.0, 1.0, 81)
+_QUANTILE_LEVELS = np.linspace(0.0, 1.0, 81)
 _LEVELS = np.linspace(0.5, 0.995, 67).tolist()
 
 
@@ -84,11 +84,11 @@ class ConformalIntervals:
             lower, upper = np.rint(lower), np.where(above < 1, np.maximum(np.rint(upper), 1.0), 0.0)
         return np.clip(lower, 0.0, predicted), np.maximum(upper, predicted)
 
-    def _quantile(self, bins: NDArray[np.intp], shares: Floats) -> Floats:
+    def _quantile(self, bins: NDArray[np.intp], quantile_levels: Floats) -> Floats:
         """Quantile of each customer's bin at that customer's share, interpolated between the stored quantiles."""
         quantiles = np.asarray(self.quantiles)
-        place = np.clip(shares, 0.0, 1.0) * (_SHARES.size - 1)
-        left = np.minimum(place.astype(np.intp), _SHARES.size - 2)
+        place = np.clip(quantile_levels, 0.0, 1.0) * (_QUANTILE_LEVELS.size - 1)
+        left = np.minimum(place.astype(np.intp), _QUANTILE_LEVELS.size - 2)
         weight = place - left
         return np.asarray(quantiles[bins, left] * (1 - weight) + quantiles[bins, left + 1] * weight)
 
@@ -154,11 +154,11 @@ def fit_intervals(
 
 
 def _quantiles(ratios: Floats) -> Floats:
-    """Quantiles of one bin at :data:`_SHARES`."""
-    grown = _SHARES * (ratios.size + 1) / ratios.size
+    """Quantiles of one bin at :data:`_QUANTILE_LEVELS`."""
+    grown = _QUANTILE_LEVELS * (ratios.size + 1) / ratios.size
     upper = np.quantile(ratios, np.minimum(grown, 1.0), method="higher")
     lower = np.quantile(ratios, np.maximum(grown - 1 / ratios.size, 0.0), method="lower")
-    return np.asarray(np.where(_SHARES >= 0.5, upper, lower))
+    return np.asarray(np.where(_QUANTILE_LEVELS >= 0.5, upper, lower))
 
 
 def _bin_edges(predicted: Floats, bought: NDArray[np.bool_]) -> list[float]:

@@ -144,9 +144,9 @@ def fit_factors(
     if not features:
         return {}
     pairs = [*zip(features, forecasts, strict=True)]
-    circumstances = np.concatenate([_circumstances(rows, said) for rows, said in pairs])
-    errors = [realised_errors(said, known) for said, known in zip(forecasts, outcomes, strict=True)]
-    theories = [theoretical_errors(said) for said in forecasts]
+    circumstances = np.concatenate([_circumstances(rows, forecast) for rows, forecast in pairs])
+    errors = [realised_errors(forecast, known) for forecast, known in zip(forecasts, outcomes, strict=True)]
+    theories = [theoretical_errors(forecast) for forecast in forecasts]
     drawn = np.sort(np.random.default_rng(seed).permutation(len(circumstances))[:_ROWS])
     found = {}
     for name in _LEARNED:

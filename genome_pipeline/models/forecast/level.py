@@ -50,43 +50,43 @@ class Levels(NamedTuple):
 class Season(NamedTuple):
     """The levels forecast for the same season of an earlier year, and the share of ``customers`` who then bought."""
 
-    said: Levels
+    levels: Levels
     share: float
     customers: int
 
 
 def expected_level(
-    said: Levels, season: Season | None, learned_share: float, constants: Constants
+    levels: Levels, season: Season | None, learned_weight: float, constants: Constants
 ) -> tuple[float, float]:
     """The level to expect, in log-odds, and the variance of its error.
 
-    ``learned_share``, in [0, 1), is the weight of experts that learned from outcomes:
-    :func:`genome_pipeline.models.forecast.weights.learned_share`.
+    ``learned_weight``, in [0, 1), is the weight of experts that learned from outcomes:
+    :func:`genome_pipeline.models.forecast.weights.learned_weight`.
     """
     if season is None:
-        return said.btyd, constants.within_season + _OTHER_VARIANCE
+        return levels.btyd, constants.within_season + _OTHER_VARIANCE
     # Twice the variance of a share: the level forecast then was fitted to equally few customers.
     sampling = 2 / (season.customers * season.share * (1 - season.share))
     credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
-    level = said.btyd + credibility * (logit(season.share) - season.said.btyd)
-    if said.trained is not None and season.said.trained is not None:
-        trained = said.trained + credibility * (logit(season.share) - season.said.trained)
-        level += learned_share * (1 - constants.btyd_level_weight) * (trained - level)
+    level = levels.btyd + credibility * (logit(season.share) - season.levels.btyd)
+    if levels.trained is not None and season.levels.trained is not None:
+        trained = levels.trained + credibility * (logit(season.share) - season.levels.trained)
+        level += learned_weight * (1 - constants.btyd_level_weight) * (trained - level)
     variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
     return float(level), variance
 
 
-def is_refuted(said: float, share: float, customers: int) -> bool:
+def is_refuted(level: float, share: float, customers: int) -> bool:
     """Whether a level, in log-odds, was so far from the share of customers who bought that it is useless."""
-    expected = expit(said)
-    error = 1 / np.sqrt(customers * expected * (1 - expected))
-    return bool(abs(logit(share) - said) > LARGEST_MISS + 3 * error)
+    forecast = expit(level)
+    error = 1 / np.sqrt(customers * forecast * (1 - forecast))
+    return bool(abs(logit(share) - level) > LARGEST_MISS + 3 * error)
 
 
-def share_of(is_event: NDArray[np.bool_]) -> float:
+def smoothed_share(is_event: NDArray[np.bool_]) -> float:
     """Share of events, in (0, 1), with half an event and half a non-event added: a few customers alike prove little.
 
-    >>> share_of(np.array([True, True, True, True]))
+    >>> smoothed_share(np.array([True, True, True, True]))
     0.9
     """
     return float((is_event.sum() + 0.5) / (is_event.size + 1))

@@ -44,15 +44,15 @@ from genome_pipeline.models.forecast.level import (
     expected_level,
     is_refuted,
     level_of,
-    share_of,
     shift_to_level,
+    smoothed_share,
 )
 from genome_pipeline.models.forecast.venn_abers import VennAbers
 from genome_pipeline.models.forecast.weights import (
     SEASON_WEIGHT,
     STANDARD,
     Evidence,
-    learned_share,
+    learned_weight,
     learned_weights,
     start_weights,
     weighted,
@@ -103,14 +103,14 @@ class Remade:
     Attributes:
         snapshot: the origin.
         log_odds: log-odds of a purchase by each expert, shape (customers,) each.
-        said: the levels forecast by the experts.
+        levels: the levels forecast by the experts.
         buys: the joined forecast with the standard weights and the level expected there: log-odds, shape (customers,).
         naive: the baseline's probability of a purchase, shape (customers,); None where no snapshot had matured.
     """
 
     snapshot: LabelledSnapshot
     log_odds: Mapping[str, Floats]
-    said: Levels
+    levels: Levels
     buys: Floats
     naive: Floats | None
 
@@ -154,8 +154,8 @@ class RiskModel:
 
     def log_odds(self, features: pd.DataFrame) -> Floats:
         """Log-odds of a purchase within the horizon, for rows of ``customer_features``, shape (customers,)."""
-        said = {name: expert.linear(features, self.horizon_days) for name, expert in self.experts.items()}
-        return weighted(said, [*self.experts], self.weights) + self.constant
+        by_expert = {name: expert.linear(features, self.horizon_days) for name, expert in self.experts.items()}
+        return weighted(by_expert, [*self.experts], self.weights) + self.constant
 
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
         """Rows of contract table ``customer_risk`` for rows of ``customer_features``, sorted by customer."""
@@ -197,8 +197,8 @@ class RiskModel:
 
     def terms(self, features: pd.DataFrame) -> Floats:
         """Terms that add up to :meth:`log_odds`, shape (customers, terms + 1)."""
-        said = {name: expert.terms(features, self.horizon_days) for name, expert in self.experts.items()}
-        found = weighted(said, [*self.experts], self.weights)
+        by_expert = {name: expert.terms(features, self.horizon_days) for name, expert in self.experts.items()}
+        found = weighted(by_expert, [*self.experts], self.weights)
         found[:, -1] += self.constant
         return found
 
@@ -290,10 +290,10 @@ def _fitted(
     returned = returned_customers(current)
     start = start_weights(STANDARD, names, returned)
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
-    said = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
-    score = weighted(said, names, weights)
+    by_expert = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
+    score = weighted(by_expert, names, weights)
     season = _season(made, as_of, horizon_days)
-    level, variance = expected_level(levels_said(said), season, learned_share(returned), constants)
+    level, variance = expected_level(levels_of(by_expert), season, learned_weight(returned), constants)
     constant = shift_to_level(score, level)
     average = reference_rows(current, seed)
     terms = weighted({name: expert.terms(average, horizon_days) for name, expert in experts.items()}, names, weights)
@@ -302,7 +302,7 @@ def _fitted(
     calibrator, naive_shares = None, None
     if made:
         # Each origin is shifted to the share of its own season who bought, so that calibration only learns from ranks.
-        levelled = [one.buys + shift_to_level(one.buys, logit(share_of(one.bought))) for one in made]
+        levelled = [one.buys + shift_to_level(one.buys, logit(smoothed_share(one.bought))) for one in made]
         calibrator = VennAbers.fit(-np.concatenate(levelled), ~np.concatenate([one.bought for one in made]))
         naive_shares = _naive_shares(made[-1].snapshot)
     rows = candidate_rows(
@@ -344,26 +344,28 @@ def remade(
     for origin in origins(snapshots, as_of, horizon_days):
         with suppress(NotEnoughData):
             training = Training.at(snapshots, origin.as_of, horizon_days)
-            log_odds = _said_at(origin, training, horizon_days, seed)
-            names, said, returned = [*log_odds], levels_said(log_odds), returned_customers(origin.features)
+            log_odds = _expert_log_odds(origin, training, horizon_days, seed)
+            names, levels, returned = [*log_odds], levels_of(log_odds), returned_customers(origin.features)
             score = weighted(log_odds, names, start_weights(STANDARD, names, returned))
             season = _season(found, origin.as_of, horizon_days)
-            level, _ = expected_level(said, season, learned_share(returned), constants)
+            level, _ = expected_level(levels, season, learned_weight(returned), constants)
             naive = None
             if training.whole:
                 naive = 1 - _naive_churn(origin.features, _naive_shares(training.whole[-1]))
-            found.append(Remade(origin, log_odds, said, score + shift_to_level(score, level), naive))
+            found.append(Remade(origin, log_odds, levels, score + shift_to_level(score, level), naive))
     return tuple(found)
 
 
 @lru_cache(maxsize=KEPT_FITS)
-def _said_at(origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int) -> Mapping[str, Floats]:
+def _expert_log_odds(
+    origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int
+) -> Mapping[str, Floats]:
     """Log-odds of a purchase by each expert for the customers of an origin, shape (customers,) each."""
     experts, _ = fit_activity(origin.features, training, seed)
     return {name: expert.linear(origin.features, horizon_days) for name, expert in experts.items()}
 
 
-def levels_said(log_odds: Mapping[str, Floats]) -> Levels:
+def levels_of(log_odds: Mapping[str, Floats]) -> Levels:
     """Levels of the experts' log-odds."""
     trained = [level_of(log_odds[name]) for name in _TRAINED if name in log_odds]
     return Levels(level_of(log_odds["btyd"]), float(np.mean(trained)) if trained else None)
@@ -401,10 +403,10 @@ def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> s
     """
     season = season_of(made, as_of, horizon_days)
     for origin in [season] if season else [one for one in reversed(made) if _was_grown(one, horizon_days)]:
-        if is_refuted(origin.said.btyd, share_of(origin.bought), len(origin.bought)):
+        if is_refuted(origin.levels.btyd, smoothed_share(origin.bought), len(origin.bought)):
             return (
                 f"how many buy within {horizon_days} days is not known: of the customers at {origin.snapshot.as_of}"
-                f"{', a year before' if season else ''}, {expit(origin.said.btyd):.0%} were to by all they had done,"
+                f"{', a year before' if season else ''}, {expit(origin.levels.btyd):.0%} were to by all they had done,"
                 f" and {origin.bought.mean():.0%} did"
             )
     return None
@@ -412,7 +414,7 @@ def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> s
 
 def _season(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | None:
     found = season_of(made, as_of, horizon_days)
-    return None if found is None else Season(found.said, share_of(found.bought), len(found.bought))
+    return None if found is None else Season(found.levels, smoothed_share(found.bought), len(found.bought))
 
 
 def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list[Evidence]:
@@ -424,7 +426,7 @@ def _evidence(made: Sequence[Remade], names: Sequence[str], as_of: date) -> list
         known = {name: values for name, values in one.log_odds.items() if name in names}
         if min(outcome.sum(), (~outcome).sum()) < _LEAST_OUTCOMES or len(known) < 2:
             continue
-        offset = float(logit(share_of(outcome)))
+        offset = float(logit(smoothed_share(outcome)))
         levelled = {name: values + shift_to_level(values, offset) - offset for name, values in known.items()}
         mean: Floats = np.asarray(np.mean([*levelled.values()], axis=0))
         columns = np.column_stack([levelled.get(name, mean) for name in names])
@@ -448,12 +450,14 @@ def _naive_churn(features: pd.DataFrame, shares: tuple[float, float]) -> Floats:
 
 def _judged(candidate: str, made: Sequence[Remade]) -> Judged:
     """Errors of a candidate at the origins, with each expert at the level expected there."""
-    said = [found for one in made if (found := _said_by(candidate, one)) is not None]
-    errors = _mean_errors(said)
-    return Judged(errors, f"Log loss {errors['log_loss']:.4f} at {len(said)} earlier dates." if said else "")
+    predictions = [found for one in made if (found := _candidate_probabilities(candidate, one)) is not None]
+    errors = _mean_errors(predictions)
+    return Judged(
+        errors, f"Log loss {errors['log_loss']:.4f} at {len(predictions)} earlier dates." if predictions else ""
+    )
 
 
-def _said_by(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | None:
+def _candidate_probabilities(candidate: str, one: Remade) -> tuple[Floats, NDArray[np.bool_]] | None:
     """A candidate's probabilities of a purchase at an origin, and who bought; None if it was missing there."""
     if candidate == FORECAST:
         return expit(one.buys), one.bought

@@ -102,19 +102,19 @@ class Orders:
         """Give fitted experts their weights, and the level of those trained on the whole horizon."""
         names = [*experts]
         weights = start_weights(STANDARD, names, returned_customers(features))
-        said = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
+        by_expert = {name: expert.linear(features, horizon_days) for name, expert in experts.items()}
         history = purchase_history(features)
         buys = fit_purchases(features).purchase_probability(*history, horizon_days)
-        totals = {name: float(np.log(np.sum(buys * np.exp(values)))) for name, values in said.items()}
+        totals = {name: float(np.log(np.sum(buys * np.exp(values)))) for name, values in by_expert.items()}
         whole = [name for name in names if name != _LEVEL_OF_HALF]
         level = float(np.average([totals[name] for name in whole], weights=weights[[names.index(n) for n in whole]]))
-        total = float(np.log(np.sum(buys * np.exp(weighted(said, names, weights)))))
+        total = float(np.log(np.sum(buys * np.exp(weighted(by_expert, names, weights)))))
         return cls(experts, weights, level - total)
 
     def linear(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Logarithm of the purchase days beyond the first, shape (customers,), bounded by the days of the horizon."""
-        said = {name: expert.linear(features, horizon_days) for name, expert in self.experts.items()}
-        return np.minimum(weighted(said, [*self.experts], self.weights) + self.constant, _log_most(horizon_days))
+        by_expert = {name: expert.linear(features, horizon_days) for name, expert in self.experts.items()}
+        return np.minimum(weighted(by_expert, [*self.experts], self.weights) + self.constant, _log_most(horizon_days))
 
     def predict(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Purchase days, shape (customers,), from 1 to the days of the horizon."""
@@ -122,8 +122,8 @@ class Orders:
 
     def terms(self, features: pd.DataFrame, horizon_days: int) -> Floats:
         """Terms that add up to :meth:`linear`, shape (customers, terms + 1)."""
-        said = {name: expert.terms(features, horizon_days) for name, expert in self.experts.items()}
-        found = weighted(said, [*self.experts], self.weights)
+        by_expert = {name: expert.terms(features, horizon_days) for name, expert in self.experts.items()}
+        found = weighted(by_expert, [*self.experts], self.weights)
         found[:, -1] += self.constant
         # The effect of the bound, where it applies, is added to the term of the customer's own rate.
         found[:, TERMS.index(PURCHASE_RATE)] += np.minimum(_log_most(horizon_days) - found.sum(axis=1), 0.0)
@@ -329,7 +329,7 @@ def _fitted(
         np.stack(references),
         fit_factors(
             [one.snapshot.features for one, _, _ in made],
-            [Forecasts(expit(one.buys), said[FORECAST], amount) for one, said, amount in made],
+            [Forecasts(expit(one.buys), by_expert[FORECAST], amount) for one, by_expert, amount in made],
             [one.snapshot.outcomes for one, _, _ in made],
             seed,
         ),
@@ -357,7 +357,7 @@ _Made = tuple[Remade, Mapping[str, Floats], Floats]
 
 
 @lru_cache(maxsize=KEPT_FITS)
-def _said_at(
+def _expert_orders(
     origin: LabelledSnapshot, training: Training, horizon_days: int, seed: int
 ) -> tuple[Mapping[str, Floats], Floats]:
     """Purchase days given that the customer buys, by expert and joined; spend per purchase day; (customers,) each."""
@@ -368,11 +368,11 @@ def _said_at(
     further = {name: np.exp(expert.linear(features, horizon_days)) for name, expert in orders.experts.items()}
     if _LEVEL_OF_HALF in further:
         further[_LEVEL_OF_HALF] *= np.sum(forecast - 1) / np.sum(further[_LEVEL_OF_HALF])
-    said = {name: 1 + values for name, values in further.items()}
+    by_expert = {name: 1 + values for name, values in further.items()}
     amount = np.full(len(features), np.nan)
     with suppress(NotEnoughData):
         amount = Amounts.fit(features, training.whole, seed).predict(features)
-    return {**said, FORECAST: forecast}, amount
+    return {**by_expert, FORECAST: forecast}, amount
 
 
 def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Constants) -> float:
@@ -384,10 +384,10 @@ def _season(made: Sequence[_Made], as_of: date, horizon_days: int, constants: Co
     season = season_of([one for one, _, _ in made], as_of, horizon_days)
     if season is None:
         return 0.0
-    (said,) = (said[FORECAST] for one, said, _ in made if one is season)
+    (forecast,) = (by_expert[FORECAST] for one, by_expert, _ in made if one is season)
     bought = season.bought
     further = float(np.sum(numbers(season.snapshot.outcomes["actual_orders"])[bought] - 1))
-    missed = np.log((further + 0.5) / (float(np.sum(said[bought] - 1)) + 0.5))
+    missed = np.log((further + 0.5) / (float(np.sum(forecast[bought] - 1)) + 0.5))
     noise = constants.within_season + 1 / max(int(bought.sum()), 1)
     return float(missed * BETWEEN_SEASONS / (BETWEEN_SEASONS + noise))
 
@@ -400,10 +400,12 @@ def _made_again(
     made: list[_Made] = []
     for one in remade(snapshots, as_of, horizon_days, seed, constants):
         day = one.snapshot.as_of
-        said, amount = _said_at(one.snapshot, Training.at(snapshots, day, horizon_days), horizon_days, seed)
+        by_expert, amount = _expert_orders(one.snapshot, Training.at(snapshots, day, horizon_days), horizon_days, seed)
         factor = np.exp(_season(plain, day, horizon_days, constants))
-        made.append((one, {name: _at_most(1 + (m - 1) * factor, horizon_days) for name, m in said.items()}, amount))
-        plain.append((one, said, amount))
+        made.append(
+            (one, {name: _at_most(1 + (m - 1) * factor, horizon_days) for name, m in by_expert.items()}, amount)
+        )
+        plain.append((one, by_expert, amount))
     return made, _season(plain, as_of, horizon_days, constants)
 
 
@@ -414,8 +416,8 @@ def _at_most(purchase_days: Floats, horizon_days: int) -> Floats:
 def _intervals(made: Sequence[_Made], level: float, has_amounts: bool) -> tuple[Intervals, list[str]]:
     """Intervals from the errors of the forecast at the origins, and the reasons why any are missing."""
     buys = np.concatenate([expit(one.buys) for one, _, _ in made])
-    orders = np.concatenate([expit(one.buys) * said[FORECAST] for one, said, _ in made])
-    spend = np.concatenate([expit(one.buys) * said[FORECAST] * amount for one, said, amount in made])
+    orders = np.concatenate([expit(one.buys) * by_expert[FORECAST] for one, by_expert, _ in made])
+    spend = np.concatenate([expit(one.buys) * by_expert[FORECAST] * amount for one, by_expert, amount in made])
     actual = [
         np.concatenate([numbers(one.snapshot.outcomes[name]) for one, _, _ in made])
         for name in ("actual_orders", "actual_spend")
@@ -444,18 +446,18 @@ def _judged(candidate: str, made: Sequence[_Made], horizon_days: int) -> Judged:
     error = errors["orders_mae"]
     if error is None:
         return Judged(errors, "")
-    count = sum(candidate == "naive" or candidate in said for _, said, _ in made)
+    count = sum(candidate == "naive" or candidate in by_expert for _, by_expert, _ in made)
     return Judged(errors, f"Mean absolute error of orders {error:.3f} at {count} earlier dates.")
 
 
 def _errors(candidate: str, made: Sequence[_Made], horizon_days: int) -> dict[str, float | None]:
     """Mean absolute errors of orders and spend over origins; None where the candidate predicted nothing."""
     errors: dict[str, list[float]] = {"orders_mae": [], "spend_mae_amount": []}
-    for one, said, amount in made:
+    for one, by_expert, amount in made:
         if candidate == "naive":
             predicted = naive_value(one.snapshot.features, horizon_days)
-        elif candidate in said:
-            orders = expit(one.buys) * said[candidate]
+        elif candidate in by_expert:
+            orders = expit(one.buys) * by_expert[candidate]
             predicted = orders, orders * amount
         else:
             continue

@@ -58,10 +58,10 @@ class Evidence(NamedTuple):
     weight: float
 
 
-def learned_share(returned_customers: float) -> float:
+def learned_weight(returned_customers: float) -> float:
     """Factor, in [0, 1), on the weight of experts trained on outcomes; it grows with the customers who came back.
 
-    >>> learned_share(150), learned_share(0)
+    >>> learned_weight(150), learned_weight(0)
     (0.5, 0.0)
     """
     return returned_customers / (returned_customers + _RETURNED_CUSTOMERS)
@@ -74,8 +74,8 @@ def start_weights(weights: Mapping[str, float], experts: Sequence[str], returned
     """
     standard = np.array([weights[name] for name in experts])
     alone = np.array([float(name == "btyd") for name in experts])
-    share = learned_share(returned_customers)
-    return np.asarray(share * standard / standard.sum() + (1 - share) * alone)
+    weight = learned_weight(returned_customers)
+    return np.asarray(weight * standard / standard.sum() + (1 - weight) * alone)
 
 
 def learned_weights(start: Floats, evidence: Sequence[Evidence], penalty: float) -> Floats:

@@ -42,7 +42,7 @@ MINIMUM_SHARE = 0.02
 SILHOUETTE_TOLERANCE = 0.05
 """Candidates within this distance of the best silhouette count as equally well separated."""
 
-LOOKED_AT = 4
+MOST_TESTED = 4
 """At most this many candidates, best silhouette first, are tested on resamples until one holds."""
 
 KEPT_TOLERANCE = 0.1
@@ -228,7 +228,7 @@ def _best_that_holds(
     is_near = previous is not None and is_within(previous, KEPT_TOLERANCE)
     if previous is not None and is_near and holds(previous, KEPT_JACCARD):
         return result(previous, best, "kept from the previous snapshot")
-    for trial in best_first[:LOOKED_AT]:
+    for trial in best_first[:MOST_TESTED]:
         is_equal = is_within(trial, SILHOUETTE_TOLERANCE) and trial.name not in measured
         if is_equal and holds(trial, DISSOLVED_JACCARD):
             return result(trial, best, "the best silhouette of those whose segments all hold in resamples")

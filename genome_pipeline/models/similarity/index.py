@@ -32,10 +32,10 @@ from genome_pipeline.models.similarity.nearest import (
     Rows,
     cell_centers,
     coarse,
+    in_chunks,
     load_faiss,
     nearest_cells,
     one_thread,
-    share_out,
 )
 from genome_pipeline.models.snapshots import snapshot_date
 
@@ -364,7 +364,7 @@ class SimilarityIndex:
                 part, wanted = part[is_open], wanted * _TIMES_MORE
 
         # Queries of one cell search the same cells, which then stay in the processor's cache.
-        share_out(np.argsort(cell[:, 0], kind="stable"), search)
+        in_chunks(np.argsort(cell[:, 0], kind="stable"), search)
         # A zero vector has similarity 0 to everyone: it gets the smallest ids.
         is_nowhere = ~queries.any(axis=1)
         first = np.tile(np.arange(count), (int(is_nowhere.sum()), 1))
@@ -386,7 +386,7 @@ class SimilarityIndex:
         candidate; so have the returned rows, with a similarity of -inf there.
         """
         alike = np.rint(np.einsum("qcg,qg->qc", self.unit[rows], queries) * _PRECISION)
-        rows, alike = self._doubles.told(rows, alike, count + 1)  # the customer may be one
+        rows, alike = self._doubles.expanded(rows, alike, count + 1)  # the customer may be one
         if rows.shape[1] < count:
             missing = ((0, 0), (0, count - rows.shape[1]))
             rows, alike = np.pad(rows, missing, constant_values=-1), np.pad(alike, missing)
@@ -488,7 +488,7 @@ def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
     found = np.zeros(len(size), dtype=np.int64)
     for _ in range(min(_TRAIT_COUNT, size.shape[1])):
         gene = np.argmax(size, axis=1)  # the first of equal sizes
-        is_told = size[pair, gene] > 0
-        found = np.where(is_told, found * (2 * size.shape[1] + 1) + 1 + 2 * gene + is_high[pair, gene], found)
+        is_listed = size[pair, gene] > 0
+        found = np.where(is_listed, found * (2 * size.shape[1] + 1) + 1 + 2 * gene + is_high[pair, gene], found)
         size[pair, gene] = 0.0
     return found

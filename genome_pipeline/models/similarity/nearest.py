@@ -43,7 +43,7 @@ class Doubles:
         rows = np.argsort(group, kind="stable").astype(np.int64)
         return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
 
-    def told(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
+    def expanded(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
         """Candidates of shape (q, c), -1 for none: up to ``count`` members of each group in place of its first."""
         group = self.group[first]
         size = np.where(first < 0, 0, self.size[group])
@@ -92,14 +92,14 @@ def nearest_cells(quantizer: Any, points: NDArray[np.float32], count: int) -> tu
     def search(part: Rows) -> None:
         closeness[part], cell[part] = quantizer.search(points[part], listed)
 
-    share_out(np.arange(len(points)), search)
+    in_chunks(np.arange(len(points)), search)
     if listed > count:
         is_tied = (closeness[:, count - 1] == closeness[:, count]) & (cell[:, count] < cell[:, count - 1])
         cell[is_tied, count - 1] = cell[is_tied, count]
     return np.ascontiguousarray(cell[:, :count]), np.ascontiguousarray(closeness[:, :count])
 
 
-def share_out(rows: Rows, work: Callable[[Rows], None]) -> None:
+def in_chunks(rows: Rows, work: Callable[[Rows], None]) -> None:
     """Do ``work`` on all rows in threads; chunks, and so results, are the same for any number of threads."""
     faiss = load_faiss()
     thread_count = faiss.omp_get_max_threads()

@@ -28,7 +28,7 @@ def customer_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         check_written(database, pipeline, "validated_transactions", period_starts(context))
         lines = database.table("validated_transactions")
         for periods in cut_by_rows(database, "validated_transactions", period_starts(context), TOGETHER_LINES):
-            rows = activity.customer_activity(work.share(lines.filter(lines.period_start_date.isin(periods))))
+            rows = activity.customer_activity(work.send(lines.filter(lines.period_start_date.isin(periods))))
             written = pipeline.warehouse.replace_slices(
                 database, TABLES["customer_activity"], periods, work.fetch(rows), context.run_id
             )

@@ -26,7 +26,7 @@ def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     settings, warehouse = pipeline.settings, pipeline.warehouse
     with warehouse.open() as database, pipeline.engine.work(database) as work:
         check_begun(database, pipeline, "customer_activity")
-        activity = work.share(database.table("customer_activity"))
+        activity = work.send(database.table("customer_activity"))
         for as_of in snapshots(context, pipeline):
             rows = features.customer_features(activity, settings.time, as_of, settings.predict.horizon_days)
             missing = _missing_period(database, settings.time, as_of)

@@ -1,4 +1,4 @@
-"""Slices of the warehouse as pandas frames, for the models."""
+"""Reading slices of the warehouse as pandas frames, for the models."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.warehouse.errors import WarehouseError
 
 SNAPSHOT_ROWS = 50_000
-"""Customers of a snapshot that models learn from; of a larger one, a stratified sample."""
+"""At most this many customers of a snapshot are used to fit models; larger snapshots are sampled by strata."""
 
 
 def snapshot_frames(
     database: Backend, table: str, dates: Sequence[date], columns: Sequence[str] = ("*",)
 ) -> dict[date, pd.DataFrame]:
-    """The rows of each snapshot, ordered by key, amounts as floats; all ``columns``, or some with the date.
+    """The rows of each snapshot, ordered by key, with amounts as floats: all columns, or ``columns`` and the date.
 
     Raises :class:`WarehouseError` when a snapshot has never been written.
     """
@@ -43,9 +43,9 @@ def snapshot_frames(
 
 
 def _ordered(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The rows in order of those of the keys that they have.
+    """The rows sorted by those ``keys`` that are among their columns.
 
-    By positions: the database would carry whole rows through its sort, which takes several times as long as reading.
+    Only positions are sorted: the database would move whole rows, which takes several times as long as reading them.
     """
     known = [key for key in dict.fromkeys(keys) if key in rows.columns]
     order = pc.sort_indices(pa.table({key: rows[key] for key in known}), [(key, "ascending") for key in known])
@@ -65,9 +65,9 @@ def _each_snapshot(
 
 
 def customers_at(database: Backend, as_of: date, *columns: str) -> ir.Table:
-    """``customer_features`` of one snapshot, or some of its columns, with the keys.
+    """``customer_features`` of one snapshot: all columns, or some with the keys.
 
-    Raises :class:`WarehouseError` when it has never been written.
+    Raises :class:`WarehouseError` when the snapshot has never been written.
     """
     if not was_written(database, "customer_features", as_of):
         raise WarehouseError(f"customer_features has no snapshot at {as_of}: materialise that period first")
@@ -77,12 +77,12 @@ def customers_at(database: Backend, as_of: date, *columns: str) -> ir.Table:
 
 
 def model_files(database: Backend, table: str, dates: Sequence[date]) -> dict[date, str]:
-    """Stored model, or index, of each snapshot. Raises :class:`WarehouseError` when one has never been made."""
+    """File name of the stored model or index of each snapshot. Raises :class:`WarehouseError` if one was never made."""
     return {as_of: str(rows.artifact_file.iloc[0]) for as_of, rows in snapshot_frames(database, table, dates).items()}
 
 
 def _by_date(rows: pd.DataFrame, column: str) -> dict[date, pd.DataFrame]:
-    """Rows that are in order of a column of dates, cut into those of each date."""
+    """Rows that are sorted by a column of dates, split by date."""
     days, starts = np.unique(rows[column].to_numpy(), return_index=True)
     ends = np.append(starts, len(rows))[1:]
     return {
@@ -92,14 +92,14 @@ def _by_date(rows: pd.DataFrame, column: str) -> dict[date, pd.DataFrame]:
 
 
 def check_written(database: Backend, pipeline: Pipeline, table: str, slices: Sequence[date]) -> None:
-    """Raises :class:`WarehouseError` where one of the slices was never written, if only to hold no rows."""
+    """Raises :class:`WarehouseError` if one of the slices was never written; a slice without rows counts as written."""
     missing = [day for day in slices if not was_written(database, table, day)]
     if missing:
         raise WarehouseError(_never_made(pipeline, f"{table} of {missing[0]}"))
 
 
 def check_begun(database: Backend, pipeline: Pipeline, table: str) -> None:
-    """Raises :class:`WarehouseError` where no slice of the table was ever written: what reads it would find nobody."""
+    """Raises :class:`WarehouseError` if no slice of the table was ever written, so that a reader would find no rows."""
     if not database.con.execute("SELECT 1 FROM written_slices WHERE table_name = ? LIMIT 1", [table]).fetchall():
         raise WarehouseError(_never_made(pipeline, table))
 
@@ -112,7 +112,7 @@ def _never_made(pipeline: Pipeline, what: str) -> str:
 
 
 def was_written(database: Backend, table: str, as_of: date) -> bool:
-    """Whether the slice was ever written, if only to hold no rows."""
+    """Whether the slice was ever written; a slice without rows counts as written."""
     found = database.con.execute(
         "SELECT 1 FROM written_slices WHERE table_name = ? AND slice_key = ?", [table, str(as_of)]
     ).fetchone()
@@ -130,14 +130,14 @@ def order_days(database: Backend, until: date) -> list[date]:
 
 
 def observed_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
-    """Day up to which the log can be taken as complete at each date, today at most; see :func:`observed_until`."""
+    """The day until which the log can be taken as complete at each date, at most today; see :func:`observed_until`."""
     seen = [min(as_of, settings.today()) for as_of in dates]
     days = order_days(database, max(seen))
     return [observed_until(day, days[: bisect_left(days, day)]) for day in seen]
 
 
 def provisional_at(database: Backend, settings: Settings, dates: Sequence[date]) -> list[date]:
-    """Those of the dates that the log does not reach: the period has not ended, or the log stops before its end."""
+    """The dates that the log does not reach: the period has not ended, or the log stops before its end."""
     return [as_of for as_of, until in zip(dates, observed_at(database, settings, dates), strict=True) if until < as_of]
 
 
@@ -153,19 +153,19 @@ def _snapshots_before(database: Backend, as_of: date) -> list[date]:
 
 
 def sampled_frames(database: Backend, dates: Sequence[date], seed: int) -> dict[date, pd.DataFrame]:
-    """Features of each snapshot as :func:`snapshot_frames` gives them, of at most :data:`SNAPSHOT_ROWS` customers.
+    """Features of each snapshot as :func:`snapshot_frames` gives them, for at most :data:`SNAPSHOT_ROWS` customers.
 
     Raises :class:`WarehouseError` when a snapshot has never been written.
     """
     frames = _by_snapshot(database, _to_learn_from(database, dates, seed))
-    # Without customers a snapshot is not in them; or it was never written.
+    # A snapshot that is not in ``frames`` has no customers, or was never written.
     return snapshot_frames(database, "customer_features", [day for day in dates if day not in frames]) | frames
 
 
 def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int) -> LabelledSnapshot | None:
-    """The last snapshot that had matured by ``as_of``, as ``prediction_outcomes`` has it; None where none had.
+    """The last snapshot that had matured by ``as_of``, from ``prediction_outcomes``; None if there is none.
 
-    Of more than :data:`SNAPSHOT_ROWS` customers, a sample.
+    A snapshot of more than :data:`SNAPSHOT_ROWS` customers is sampled.
     """
     ((day,),) = database.con.execute(
         "SELECT max(as_of) FROM prediction_outcomes WHERE matured_as_of <= ?", [as_of]
@@ -180,7 +180,7 @@ def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int)
 
 
 class LabelledSnapshots:
-    """Features and outcomes of snapshots to learn from, each read once while models of a run go on asking for it."""
+    """Features and outcomes of snapshots to learn from; each is read once and kept while models of a run need it."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._settings = pipeline.settings
@@ -188,7 +188,7 @@ class LabelledSnapshots:
         self._read: dict[tuple[date, int], LabelledSnapshot] = {}
 
     def at(self, database: Backend, dates: Sequence[date]) -> list[list[LabelledSnapshot]]:
-        """What a model at each of the dates learns from, oldest first; what none of them needs is let go."""
+        """The snapshots that a model at each date learns from, oldest first; snapshots needed by none are dropped."""
         horizon_days, known = self._settings.predict.horizon_days, _snapshots_before(database, max(dates))
         wanted = [
             snapshots_to_learn_from([day for day in known if day < as_of], as_of, observed, horizon_days)
@@ -213,7 +213,7 @@ class LabelledSnapshots:
 
 
 def _to_learn_from(database: Backend, dates: Sequence[date], seed: int) -> ir.Table:
-    """Features of the snapshots: all customers, or a sample of them, so that training fits in memory."""
+    """Features of the snapshots, with all customers or a sample of them, so that training fits in memory."""
     features = database.table("customer_features")
     chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
     sizes = database.con.execute(

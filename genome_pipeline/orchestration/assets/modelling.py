@@ -1,4 +1,4 @@
-"""What stages with models have in common: fit on outcomes known by then, store; load, apply to all customers."""
+"""What stages with models have in common: fit on known outcomes and store; load and apply to all customers."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class FittedModel(Protocol):
     """A fitted model with its table of candidates."""
 
     def candidates(self, as_of: date) -> pd.DataFrame:
-        """Rows of the model table, but for the artifact file."""
+        """Rows of the model table, without the artifact file."""
         ...
 
     def to_bytes(self) -> bytes:
-        """The model as it is stored."""
+        """The model in the form in which it is stored."""
         ...
 
 
@@ -48,7 +48,7 @@ def fit_each_snapshot(
 ) -> None:
     """Fit, store and record a model at each snapshot of the run, from outcomes known by then.
 
-    ``fit`` is given the features, the labelled snapshots, and the days before the snapshot that the log does not reach.
+    ``fit`` gets the features, the labelled snapshots, and the days before the snapshot for which the log has no data.
     """
     labelled = LabelledSnapshots(pipeline)
 
@@ -80,11 +80,11 @@ def map_each_snapshot(
     divide: Callable[[bytes], Iterable[bytes]] | None = None,
     merge: Callable[[ir.Table], ir.Table] | None = None,
 ) -> None:
-    """Let the engine apply the model stored at each snapshot of the run to all its customers.
+    """Let the engine apply the stored model of each snapshot of the run to all customers of that snapshot.
 
-    ``load`` makes the model of its bytes, ``apply`` rows of the table of some customers: of all their features, or of
-    the ``columns`` named, with columns of other tables ``beside`` them, each under a name of its own. A large model can
-    be divided; ``merge`` makes the rows of all its parts those of the table.
+    ``load`` makes the model from its bytes. ``apply`` computes rows of the table from some customers' features: all of
+    them, or those named in ``columns``. ``beside`` adds columns of other tables, each under a new name. ``divide``
+    splits a large stored model into parts; ``merge`` combines the rows from all parts into rows of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
 

@@ -41,7 +41,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         rows: ir.Table | pd.DataFrame = _no_rows(table)
         elsewhere: list[date] = []
         if matured:
-            lines, customers = work.share(lines), work.share(predicted[0].select("as_of", "customer_id"))
+            lines, customers = work.send(lines), work.send(predicted[0].select("as_of", "customer_id"))
             outcomes = work.fetch(realised_outcomes(lines, customers, settings.predict.horizon_days))
             # Made out of order, a snapshot may stand where it was thought to mature before earlier lines were known.
             elsewhere, others = made_elsewhere(database, table, dates, list(matured))

@@ -13,7 +13,7 @@ from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.internals import PARENT_RUN_ID_TAG
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.warehouse.publishing import publish
 
 _SOURCES = tuple(
@@ -32,12 +32,12 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
         obstacles = gate().obstacles(database.con, settings.time)
         if obstacles and not _is_forced(context):
             raise PublicationRefused(
-                f"{in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same, say force:"
-                " true in the run config of published_genome, in a new run of the launchpad"
+                f"{obstacles_in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same,"
+                " say force: true in the run config of published_genome, in a new run of the launchpad"
             )
         # What was forced once is told of each time, until it is made again or passes.
         forced = gate().forced(database.con, settings.time)
-        forced_past = in_words(forced) if forced else None
+        forced_past = obstacles_in_words(forced) if forced else None
         published = publish(database, pipeline.warehouse, settings, context.run_id, forced_past)
     if forced_past:
         how = "published by force" if obstacles else "published with what an earlier publication forced"

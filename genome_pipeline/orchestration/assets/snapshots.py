@@ -1,4 +1,4 @@
-"""How a stage makes its snapshots: read, compute with the warehouse closed, write; several small ones together."""
+"""How a stage makes its snapshots: read, compute with the warehouse closed, write. Small snapshots share a batch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from genome_pipeline.orchestration.assets.stage import report_rows, snapshots
 from genome_pipeline.orchestration.resources import Pipeline
 
 BATCH_ROWS = 250_000
-"""Customers, over all snapshots of a batch, whose rows are held in memory together."""
+"""At most this many customers, over all snapshots of a batch, are in memory at the same time."""
 
 _MOST_THREADS = 4
-"""Snapshots made at the same time, at most: each holds its own intermediate results in memory."""
+"""At most this many snapshots are made at the same time: each has its own intermediate results in memory."""
 
 _PREVIEW_ROWS = 5
 
@@ -44,9 +44,9 @@ def make_snapshots(
 ) -> None:
     """Make the rows of ``tables`` at every snapshot of the run.
 
-    ``read`` gets what each snapshot of a batch needs while the warehouse is open; ``make`` gives the rows of each
-    table, in the order of ``tables``, while it is closed for others to use: of one snapshot after the other or, where
-    they ``are_independent``, of several at the same time (:func:`in_threads`).
+    ``read`` reads the input of each snapshot of a batch while the warehouse is open. ``make`` computes the rows of each
+    table, in the order of ``tables``, while it is closed so that others can use it. Snapshots are made one after the
+    other or, if they ``are_independent``, several at the same time (:func:`in_threads`).
     """
     warehouse = pipeline.warehouse
 
@@ -63,19 +63,19 @@ def make_snapshots(
 
 
 def in_threads(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Result]:
-    """What ``make`` gives for each snapshot from its input in each of ``inputs``; several are made at the same time.
+    """The results of ``make`` for each snapshot, from its input in each of ``inputs``, several at the same time.
 
-    Snapshots must be independent of one another. Boosting and NumPy leave other threads free to run. Each thread has a
-    stretch of the range, in order, as fits for one snapshot are kept for those after it.
+    Snapshots must be independent of one another. Boosting and NumPy let other threads run. Each thread gets a stretch
+    of consecutive snapshots, in order, as later ones reuse fits that were cached for earlier ones.
     """
     if len(inputs[0]) == 1:
-        return [*map(make, *inputs)]  # with as many threads as the libraries like
+        return [*map(make, *inputs)]  # the libraries choose the number of threads
     thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
     is_over = Event()
 
     def make_stretch(places: Iterable[int]) -> list[Result]:
         made: list[Result] = []
-        # Of this thread, as OpenMP counts; what BLAS counts is the process's, and is limited around all.
+        # OpenMP's limit is per thread, so it is set here; the limit of BLAS is per process, and is set around all.
         with threadpool_limits(1):
             for place in places:
                 if is_over.is_set():
@@ -92,11 +92,11 @@ def in_threads(make: Callable[..., Result], *inputs: Sequence[Any]) -> list[Resu
             stretches = np.array_split(np.arange(len(inputs[0])), thread_count)
             return [made for stretch in threads.map(make_stretch, stretches) for made in stretch]
         finally:
-            is_over.set()  # who fails or is interrupted waits for the snapshots that were begun, and no more
+            is_over.set()  # after a failure or an interrupt, wait only for the snapshots that were begun
 
 
 def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame]) -> dict[date, dict[str, Any]]:
-    """First rows of each snapshot, for the asset's page; none of a table that tells who its customers are."""
+    """First rows of each snapshot, for the asset's page; none of a table that names customers."""
     if any(column.endswith("customer_id") for column in TABLES[table].columns):
         return {}
     return {
@@ -116,9 +116,9 @@ def _previews(table: str, dates: Sequence[date], frames: Sequence[pd.DataFrame])
 def read_frames(
     *tables: str, columns: Collection[str] | None = None
 ) -> Callable[[Backend, Sequence[date]], Iterable[list[pd.DataFrame]]]:
-    """A ``read`` that takes the rows of each snapshot in each of ``tables``, or of ``columns`` and keys alone.
+    """A ``read`` that gives the rows of each snapshot in each of ``tables``: all columns, or ``columns`` and keys.
 
-    A column counts in every table that has it.
+    A column is read from every table that has it.
     """
 
     def wanted(table: str) -> Sequence[str]:
@@ -136,9 +136,9 @@ def read_frames(
 def in_batches(
     pipeline: Pipeline, dates: Sequence[date], read: Callable[[Backend, Sequence[date]], Inputs]
 ) -> Iterator[tuple[list[date], Inputs]]:
-    """The snapshots in order, with what ``read`` gives of each batch while the warehouse is open.
+    """The snapshots in order, in batches, with the result of ``read`` for each batch while the warehouse is open.
 
-    A batch is as many snapshots as have :data:`BATCH_ROWS` customers, or a larger one by itself.
+    A batch has as many snapshots as together hold :data:`BATCH_ROWS` customers; a larger snapshot is a batch by itself.
     """
     with pipeline.warehouse.open() as database:
         first, *others = cut_by_rows(database, "customer_features", dates, BATCH_ROWS)

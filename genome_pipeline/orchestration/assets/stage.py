@@ -1,4 +1,4 @@
-"""How a stage of the flow becomes a Dagster asset: declared here once, the same for all.
+"""How a stage of the flow becomes a Dagster asset; the one place for all stages.
 
 Dagster reads annotations at run time, so this module does not postpone them.
 """
@@ -16,18 +16,18 @@ from genome_pipeline.errors import ConfigError, PublicationRefused, TransientErr
 from genome_pipeline.orchestration.partitions import Reads, period_starts
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
-from genome_pipeline.warehouse.faults import in_words
+from genome_pipeline.warehouse.faults import error_in_words
 
 WAREHOUSE_POOL = "genome_warehouse"
-"""Pool of every step that may open the warehouse: one process holds it at a time."""
+"""Pool of every step that may open the warehouse: only one process can hold it at a time."""
 
 REASON_TAG = "genome/reason"
-"""Tag that says what asked for a run."""
+"""Tag with the reason for which a run was started."""
 
 ON_COMMAND = "command: genome run"
 
 REFUSED = "publication_refused"
-"""Metadata of a failure that is no mistake of use: a check stands in the way."""
+"""Metadata key of a failure that is not a user's mistake: a check blocks publication."""
 
 _RETRIES = 3
 _RETRY_SECONDS = 30
@@ -39,9 +39,9 @@ Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """A function that makes one or several assets, with what Dagster has to know of them.
+    """A function that makes one or several assets, with the facts that Dagster needs about them.
 
-    ``reads`` says which periods of each upstream asset are read, ``config`` what can be said of a run in its config.
+    ``reads`` says which periods of each upstream asset are read; ``config`` is the schema of the run's config.
     """
 
     name: str
@@ -75,10 +75,10 @@ class Stage:
                 if isinstance(error, TransientError) and not is_watched and context.retry_number < _RETRIES:
                     context.log.warning(str(error))
                     raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS * 2**context.retry_number) from error
-                # A user's mistake: its sentence is the whole message, with no traceback to read through.
-                raise stopped(error, pipeline) from None
+                # For a user's mistake the sentence is the whole message: a traceback would only hide it.
+                raise as_dagster_failure(error, pipeline) from None
             except Exception as error:
-                raise stopped(error, pipeline) from error
+                raise as_dagster_failure(error, pipeline) from error
 
         return _compute
 
@@ -95,7 +95,7 @@ class Stage:
 def table_stage(
     *tables: str, reads: Mapping[str, Reads], kinds: set[str], name: str | None = None
 ) -> Callable[[Callable[[dg.AssetExecutionContext, Pipeline], None]], Stage]:
-    """Declare a stage that writes ``tables`` of the contract; description, columns and group come from there."""
+    """Declare a stage that writes ``tables`` of the contract, which gives their description, columns and group."""
     declared = [TABLES[table] for table in tables]
 
     def decorate(function: Callable[[dg.AssetExecutionContext, Pipeline], None]) -> Stage:
@@ -115,13 +115,13 @@ def table_stage(
     return decorate
 
 
-def stopped(error: Exception, pipeline: Pipeline) -> Exception:
-    """The error as Dagster is to be told: one sentence where a user or the machine is at fault, else as it is."""
-    fault = in_words(error, pipeline.settings.home)
+def as_dagster_failure(error: Exception, pipeline: Pipeline) -> Exception:
+    """The exception to raise in Dagster: one sentence if a user or the machine is at fault, else the error itself."""
+    fault = error_in_words(error, pipeline.settings.home)
     if fault is None:
         return error
-    told = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
-    return dg.Failure(description=fault, metadata=told, allow_retries=False)
+    metadata = {REFUSED: dg.MetadataValue.bool(True)} if isinstance(error, PublicationRefused) else None
+    return dg.Failure(description=fault, metadata=metadata, allow_retries=False)
 
 
 def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
@@ -171,7 +171,7 @@ def report_rows(
     written: WrittenSlices,
     facts: Mapping[date, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Attach row counts, and the ``facts`` of a slice, to the materialisation of each period; numbers are plotted."""
+    """Attach row counts, and the ``facts`` of each slice, to each period's materialisation; Dagster plots numbers."""
     table = TABLES[written.table]
     for key, rows in written.row_counts.items():
         if isinstance(key, date):

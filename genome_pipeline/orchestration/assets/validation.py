@@ -41,19 +41,19 @@ def validation(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         wanted = lines.filter(
             lines.period_start_date.between(periods[0], periods[-1]) | lines.period_start_date.isnull()
         )
-        shared = work.share(wanted)
+        sent = work.send(wanted)
         with (
-            stored(database, work.fetch(repeated_hashes(shared)), "repeated_hashes") as hashes,
-            stored(database, work.fetch(repeated_places(shared, work.share(hashes))), "repeated_places") as repeats,
+            stored(database, work.fetch(repeated_hashes(sent)), "repeated_hashes") as hashes,
+            stored(database, work.fetch(repeated_places(sent, work.send(hashes))), "repeated_places") as repeats,
             stored(
-                database, work.fetch(rejections(judged_lines(shared, rules, work.share(repeats)))), "rejections"
+                database, work.fetch(rejections(judged_lines(sent, rules, work.send(repeats)))), "rejections"
             ) as rejected,
         ):
             valid = warehouse.replace_slices(
                 database,
                 TABLES["validated_transactions"],
                 periods,
-                work.fetch(valid_lines(shared, work.share(rejected))),
+                work.fetch(valid_lines(sent, work.send(rejected))),
                 context.run_id,
             )
             aside = warehouse.replace_slices(

@@ -19,7 +19,7 @@ from genome_pipeline.orchestration.internals import RUN_KEY_TAG
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.summary import summarise
-from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.source import source_of
 from genome_pipeline.warehouse import faults
@@ -69,7 +69,7 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
                 context.update_cursor(looked)
             return _stale_request(settings, context.instance)
         except Exception as error:
-            fault = faults.in_words(error, settings.home)
+            fault = faults.error_in_words(error, settings.home)
             if fault is None:
                 raise
             return dg.SkipReason(fault)
@@ -88,7 +88,7 @@ def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.Senso
     planned = (stale := find_stale(pipeline, Span(with_running=True))).one_run()
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, settings.time)
-    waiting = f"nothing is published until this is put right: {in_words(obstacles)}"
+    waiting = f"nothing is published until this is put right: {obstacles_in_words(obstacles)}"
     if planned is None:
         return dg.SkipReason(waiting if obstacles else "everything is up to date")
     has_ended = settings.time.as_of(planned.last) <= settings.today()

@@ -1,4 +1,4 @@
-"""How a check becomes a Dagster asset check: run, record in ``data_quality``, report with what was found."""
+"""How a check becomes a Dagster asset check: run it, record it in ``data_quality``, and report its findings."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, stopped
+from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, as_dagster_failure
 from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
@@ -23,9 +23,9 @@ from genome_pipeline.warehouse.database import slice_key
 
 @dataclass(frozen=True)
 class Subject:
-    """What a check looks at: the open warehouse, and the periods that the run ``run_id`` has made.
+    """The data that a check looks at: the open warehouse, and the periods that the run ``run_id`` has made.
 
-    ``periods`` are their first days, in order; an asset without periods has none.
+    ``periods`` are the first days of the periods, in order; empty for an asset without periods.
     """
 
     database: Backend
@@ -44,7 +44,7 @@ CheckBody = Callable[[Subject], Sequence[CheckResult]]
 
 @dataclass(frozen=True)
 class Check:
-    """A check of one asset; a blocking one stops what comes after it when an ERROR is found."""
+    """A check of one asset; an ERROR of a blocking check stops the stages that follow."""
 
     asset: str
     name: str
@@ -55,7 +55,7 @@ class Check:
     def build(self, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
         """The Dagster definition; a run over a range of periods checks them together."""
         with warnings.catch_warnings():
-            # Partitions of checks are in preview; the end-to-end tests hold the behaviour relied on here.
+            # Partitions of checks are in preview; end-to-end tests verify the behaviour that this code needs.
             warnings.simplefilter("ignore", dg.PreviewWarning)
 
             @dg.asset_check(
@@ -68,7 +68,7 @@ class Check:
             )
             def _check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
                 try:
-                    # Open throughout: DuckDB opens a file that is open in this process in no time.
+                    # Kept open for the whole check: opening a file again that this process has open costs nothing.
                     with pipeline.warehouse.open() as database:
                         periods = period_starts(context) if partitions is not None else []
                         subject = Subject(database, pipeline.settings, periods, context.run.run_id)
@@ -80,7 +80,7 @@ class Check:
                                 database, TABLES[self.asset], self.name, outcomes, context.run.run_id
                             )
                 except Exception as error:
-                    raise stopped(error, pipeline) from error
+                    raise as_dagster_failure(error, pipeline) from error
                 if context.has_partition_key_range:
                     yield from self._period_evaluations(context, results)
                 yield _evaluation(results)
@@ -90,7 +90,7 @@ class Check:
     def _outcomes(
         self, subject: Subject, results: Sequence[CheckResult], is_partitioned: bool
     ) -> dict[str, tuple[bool, str]]:
-        """Whether each slice of the run passed, and what was found: what is of no period counts for every one."""
+        """Whether each slice of the run passed, and the findings; findings without a period count for every slice."""
         table = TABLES[self.asset]
         judged = [result.period_start_date for result in results if result.period_start_date]
         periods = sorted({*subject.periods, *judged}) if is_partitioned else []
@@ -111,7 +111,7 @@ class Check:
     def _period_evaluations(
         self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
     ) -> Iterator[dg.AssetCheckEvaluation]:
-        """What was found in each period of a range, which Dagster records of single periods only."""
+        """The findings of each period of a range; Dagster records evaluations of single periods only."""
         periods = period_starts(context)
         made = _latest_materializations(context.instance, dg.AssetKey(self.asset), periods)
         for period in periods:
@@ -132,7 +132,7 @@ class Check:
 def _latest_materializations(
     instance: dg.DagsterInstance, asset: dg.AssetKey, periods: Sequence[date]
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
-    """What was made last of each period: Dagster counts an outcome as long as nothing was made after it."""
+    """The latest materialisation of each period: Dagster counts an evaluation until a newer materialisation."""
     ids = instance.get_latest_storage_id_by_partition(
         asset, dg.DagsterEventType.ASSET_MATERIALIZATION, {str(period) for period in periods}
     )

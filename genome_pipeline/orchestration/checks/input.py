@@ -186,12 +186,14 @@ def _balance(name: str, is_passed: bool, observed: str, row_count: int, period: 
 
 
 def _reasons_balance(
-    expected: dict[tuple[object, ...], Tally], found: dict[tuple[object, ...], Tally], periods: Sequence[date | None]
+    counted_in_raw: dict[tuple[object, ...], Tally],
+    quarantined: dict[tuple[object, ...], Tally],
+    periods: Sequence[date | None],
 ) -> Iterator[CheckResult]:
     """Per period: the quarantined rows of each reason against the source rows counted anew."""
     for period in periods:
-        reasons = sorted(str(reason) for day, reason in {*expected, *found} if day == period)
-        pairs = [(r, found.get((period, r), Tally()), expected.get((period, r), Tally())) for r in reasons]
+        reasons = sorted(str(reason) for day, reason in {*counted_in_raw, *quarantined} if day == period)
+        pairs = [(r, quarantined.get((period, r), Tally()), counted_in_raw.get((period, r), Tally())) for r in reasons]
         wrong = [f"{reason}: {difference(kept, raw)} counted in raw" for reason, kept, raw in pairs if kept != raw]
         right = ", ".join(f"{reason} {kept.row_count:,} rows" for reason, kept, _ in pairs) or "no reason"
         row_count = sum(raw.row_count for _, _, raw in pairs)

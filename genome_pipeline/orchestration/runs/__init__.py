@@ -1,1 +1,1 @@
-"""Runs from the command line: what is stale, and making it."""
+"""Runs from the command line: finding what is stale, and making it."""

@@ -1,4 +1,4 @@
-"""``genome rebuild``: the warehouse made anew from its source."""
+"""``genome rebuild``: make the warehouse anew from its source."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from genome_pipeline.warehouse.publishing import check_replaceable
 def rebuild(settings: Settings, progress: Progress) -> Outcome:
     """Make the warehouse anew from the source, and publish.
 
-    The old warehouse, damaged or not, stands aside until this is done; what was published stays until the new is. Who
-    was forgotten stays forgotten. Waits for another command or run that is at work, as :func:`run` does. Raises as that
-    does, and :class:`~genome_pipeline.errors.ConfigError`, with all as before, without the key under which customers
-    were forgotten.
+    The old warehouse, damaged or not, is renamed and kept until this is done; the published file stays until the new
+    one replaces it. Forgotten customers stay forgotten. Waits while another command or run is active, and raises, as
+    :func:`run` does. Without the key under which customers were forgotten, raises
+    :class:`~genome_pipeline.errors.ConfigError` and changes nothing.
     """
     with alone_at_work(settings, "`genome rebuild`"):
         return _rebuild(settings, progress)
@@ -37,7 +37,7 @@ def _rebuild(settings: Settings, progress: Progress) -> Outcome:
     _take_old_list(forgotten, warehouse)
     forgotten.check_key(settings.privacy_key)
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
-    # Where one stands aside already, this one is of a rebuild that stopped on the way, unless it was published since.
+    # If a warehouse was put aside before, this one is from a rebuild that stopped half way, unless it was published.
     is_whole = not aside.exists() or _has_published(warehouse)
     if is_whole:
         _put_aside(warehouse, aside)
@@ -52,7 +52,7 @@ def _rebuild(settings: Settings, progress: Progress) -> Outcome:
 
 
 def _put_aside(warehouse: Path, aside: Path) -> None:
-    """Rename the database. Of a link, the file that it names: the link stays where it is, for the new one."""
+    """Rename the database. If it is a link, rename the file it points to: the link stays for the new database."""
     _delete(aside)
     aside.unlink(missing_ok=True)
     if warehouse.is_symlink():
@@ -64,7 +64,7 @@ def _put_aside(warehouse: Path, aside: Path) -> None:
 
 
 def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
-    """Who was forgotten stood in the warehouse in older versions; one that is damaged cannot tell."""
+    """Take over the list of forgotten customers from a warehouse of an older version, unless that is damaged."""
     if warehouse.exists():
         try:
             with open_database(warehouse) as database:
@@ -76,7 +76,7 @@ def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
 
 
 def _has_published(warehouse: Path) -> bool:
-    """Whether anything was published from the warehouse; of one that cannot be read, nothing is known."""
+    """Whether anything was published from the warehouse; False if it cannot be read."""
     try:
         with open_database(warehouse, read_only=True) as database:
             return bool(database.con.execute("SELECT count(*) > 0 FROM pipeline_runs").fetchall()[0][0])
@@ -87,7 +87,7 @@ def _has_published(warehouse: Path) -> bool:
 
 
 def _place_of(warehouse: Path) -> str | None:
-    """Where the rows of a warehouse came from; None where it cannot tell."""
+    """The source that the rows of a warehouse came from; None if it cannot be read."""
     try:
         with open_database(warehouse, read_only=True) as database:
             query = "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?"
@@ -98,23 +98,23 @@ def _place_of(warehouse: Path) -> str | None:
 
 
 def _remember_published_files(settings: Settings) -> None:
-    """Tell the new warehouse which files were published last, so that those which are gone are missed by it, too."""
+    """Copy the names of the files published last to the new warehouse, so that it notices files that are gone."""
     try:
         with open_database(settings.published_path, read_only=True) as published:
             files = published.con.execute(PRESENT_FILES).fetchall()
     except (WarehouseError, duckdb.Error):
-        return  # none is there, or of another version
+        return  # no published file, or one of another version
     with Pipeline.of(settings).warehouse.open() as database:
         for file in files:
             database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
 
 
 def _delete(database: Path) -> None:
-    """Remove the database, of a link the file that it names, with its log."""
+    """Remove the database with its log; if it is a link, remove the file it points to."""
     _log_of(database).unlink(missing_ok=True)
     database.resolve().unlink(missing_ok=True)
 
 
 def _log_of(database: Path) -> Path:
-    """DuckDB's log of what is not in the file yet."""
+    """DuckDB's write-ahead log, with changes that are not in the file yet."""
     return database.with_name(f"{database.name}.wal")

@@ -1,9 +1,9 @@
-"""What is told of many customers, after some of them were taken out: made again from the others, or made coarse.
+"""Facts about many customers, after some customers were removed: computed again without them, or rounded coarsely.
 
-A sum that held a forgotten customer tells about them to whoever subtracts all others. What follows from rows that are
-kept is computed again from those that are left, with the functions that computed it first. What a model's fit left
-behind cannot be, short of fitting it again: measures keep two significant digits, counts are rounded up to tens, and
-texts lose their numbers.
+A sum that included a forgotten customer reveals their part to anyone who subtracts all other customers. Facts that
+follow from kept rows are computed again with the functions that computed them first. Facts from fitting a model cannot
+be, short of fitting it again: their measures are rounded to two significant digits, their counts are rounded up to
+tens, and their texts lose their numbers.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _ROW_COUNTS = {
     "validated_row_count": "validated_transactions",
     "quarantined_row_count": "quarantined_transactions",
 }
-"""Parameters of a publication -> the table whose rows they count."""
+"""Parameter of a publication -> the table whose rows it counts."""
 
 
 def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
-    """Put back into the copy of a warehouse, in which only others are left, what was left out of it."""
+    """Add the left-out tables, computed from the customers that are left, to the copy of a warehouse."""
     settings, append = pipeline.settings, pipeline.warehouse.append
     for name, before in left_out.sums.items():
         by_date = pd.to_datetime(before["as_of"]).dt.date
@@ -65,7 +65,7 @@ def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
 
 
 def fill_published(database: Backend, warehouse: Path, left_out: LeftOut) -> None:
-    """Put back into the copy of a published file what was left out of it, as it stands in the warehouse by now."""
+    """Add the left-out tables to the copy of a published file, as they now are in the warehouse."""
     connection = database.con
     connection.execute(f"ATTACH {literal(str(warehouse))} AS warehouse (READ_ONLY)")
     for name, before in left_out.sums.items():
@@ -90,7 +90,7 @@ def fill_published(database: Backend, warehouse: Path, left_out: LeftOut) -> Non
 
 
 def coarse(name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a table that cannot be made again: two significant digits, counts up to tens, no numbers in texts."""
+    """Rows of a table that cannot be computed again: two significant digits, counts up to tens, no numbers in texts."""
     table, made = TABLES[name], rows.copy()
     for column in table.fields:
         values = made[column.name]
@@ -106,7 +106,7 @@ def coarse(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_counts(database: Backend, schema: str = "") -> dict[str, int]:
-    """How many rows of the source there are, in all and by what became of them."""
+    """Numbers of source rows: in total, validated and quarantined."""
     return {
         name: database.con.execute(f"SELECT count(*) FROM {schema}{table}").fetchall()[0][0]
         for name, table in _ROW_COUNTS.items()
@@ -115,7 +115,7 @@ def row_counts(database: Backend, schema: str = "") -> dict[str, int]:
 
 
 def tell_row_counts(database: Backend, counts: Mapping[str, int]) -> None:
-    """Let the last publication tell these counts of source rows, and those before it none."""
+    """Set these counts of source rows in the last publication, and remove them from earlier ones."""
     connection = database.con
     runs = connection.execute("SELECT rowid, parameters FROM pipeline_runs ORDER BY published_at DESC").fetchall()
     for position, (row, written) in enumerate(runs):
@@ -129,7 +129,7 @@ def _snapshots_left(database: Backend) -> set[date]:
 
 
 def _count_again(database: Backend, since: date) -> None:
-    """What models tell of the sizes of groups, of the customers who are left."""
+    """Recompute sizes of groups in model tables from the customers that are left."""
     for statement in (
         "UPDATE similarity_index SET customer_count = (SELECT count(*) FROM customer_features AS known"
         " WHERE known.as_of = similarity_index.as_of) WHERE as_of >= ?",
@@ -141,7 +141,7 @@ def _count_again(database: Backend, since: date) -> None:
 
 
 def _take_estimates(database: Backend, history: str, since: date) -> None:
-    """The mart's columns of neighbour estimates, which were left out of it with them."""
+    """Fill the mart's columns of neighbour estimates, which were left out together with the estimates."""
     database.con.execute(
         f"UPDATE customer_genome{history} AS genome SET {', '.join(f'{name} = told.{name}' for name in _OF_NEIGHBORS)}"
         f" FROM neighbor_estimates{history} AS told WHERE genome.as_of = told.as_of AND genome.customer_id ="
@@ -220,4 +220,4 @@ _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.Data
     "action_audiences": _audiences,
     "model_performance": _performance,
 }
-"""Table -> its rows at one snapshot, from the customers who are left and the rows that stood there."""
+"""Table -> function that gives its rows at one snapshot, from the customers that are left and the old rows."""

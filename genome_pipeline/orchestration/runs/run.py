@@ -1,4 +1,4 @@
-"""``genome run``: which periods have to be made, and making them through Dagster."""
+"""``genome run``: find the periods that have to be made, and make them through Dagster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Thread
 
 import dagster as dg
 
-# Before a thread imports it with Great Expectations: two threads that import it at once may each get half of it.
+# Imported before any thread imports it with Great Expectations: concurrent first imports may see half a module.
 import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
 
@@ -29,7 +29,7 @@ from genome_pipeline.orchestration.instance import (
 from genome_pipeline.orchestration.internals import make_new_run_id
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
-from genome_pipeline.quality.gate import in_words
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.publishing import check_replaceable, is_current
@@ -37,23 +37,22 @@ from genome_pipeline.warehouse.publishing import check_replaceable, is_current
 _LOGGER = "progress"
 
 Progress = Callable[[str, str], None]
-"""Told of each step and its state: ``started``, ``done``, ``failed`` or ``skipped``."""
+"""Called with each step and its state: ``started``, ``done``, ``failed`` or ``skipped``."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: the snapshots made, oldest first (none when all was up to date), and its id."""
+    """Result of a run: the snapshots made, oldest first (empty if all was up to date), and the run's id."""
 
     as_of: tuple[date, ...]
     run_id: str | None
 
 
 def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
-    """Take in what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
+    """Ingest what is new in the source, make the snapshots that are missing, stale or asked for, and publish.
 
-    Raises :class:`~genome_pipeline.errors.ConfigError` for a mistake of the user's and
-    :class:`~genome_pipeline.errors.RunFailed` when a check failed; in both
-    cases what was published before stays.
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a mistake of the user and
+    :class:`~genome_pipeline.errors.RunFailed` when a check failed; in both cases the previously published file stays.
     """
     check_boundaries(settings, span)
     with alone_at_work(settings, "`genome run`"):
@@ -61,13 +60,13 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
 
 
 def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
-    """As :func:`run`, by a command that holds the home already."""
+    """As :func:`run`, for a command that already holds the home."""
     check_replaceable(settings.published_path)
     pipeline = Pipeline.of(settings)
     definitions = dg.Definitions.merge(
         build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
     )
-    # The first check needs it seconds from now, and the stages before it leave a core idle.
+    # The first check needs it seconds from now; until then a core is idle.
     Thread(target=load_great_expectations, daemon=True).start()
     with open_instance(settings) as instance:
         release_dead_runs(instance)
@@ -85,11 +84,11 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
 
 
 def _refuse_obstacles(pipeline: Pipeline) -> None:
-    """Raises :class:`RunFailed` where all that was asked for is made, but something else may not be published."""
+    """Raises :class:`RunFailed` if everything asked for is up to date but something else blocks publication."""
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, pipeline.settings.time)
     if obstacles:
-        raise RunFailed(f"{in_words(obstacles)}: `genome run` without dates makes and checks it again")
+        raise RunFailed(f"{obstacles_in_words(obstacles)}: `genome run` without dates makes and checks it again")
 
 
 def _execute(
@@ -115,7 +114,7 @@ def _execute(
 
 
 def _progress_logger(progress: Progress) -> dg.LoggerDefinition:
-    """A Dagster logger that hands the start and end of each step to ``progress`` and writes nothing."""
+    """A Dagster logger that reports the start and end of each step to ``progress`` and writes nothing."""
     states = {
         DagsterEventType.STEP_START: "started",
         DagsterEventType.STEP_SUCCESS: "done",

@@ -1,4 +1,4 @@
-"""What is stale: which periods have to be made, again or for the first time, and in which runs."""
+"""Staleness: the periods that have to be made, for the first time or again, and the runs that make them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _STAGES = (LINE_STAGES, SNAPSHOT_STAGES)
 class Span:
     """Snapshots asked for: both ends are ``as_of`` dates, ``None`` where open.
 
-    With a first one, they are made even where they are up to date. The period still running is made, as a provisional
-    snapshot, ``with_running``, where the last one is its own, and where it was made before.
+    With a first date, snapshots are made even where they are up to date. The period still running gets a provisional
+    snapshot if ``with_running`` is set, if the last date is its end, or if it had one before.
     """
 
     first: date | None = None
@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """Stages to make together for a range of periods, of which ``first`` and ``last`` are the first days."""
+    """Stages to run together for a range of periods; ``first`` and ``last`` are first days of periods."""
 
     first: date
     last: date
@@ -45,7 +45,7 @@ class PlannedRun:
 
     @property
     def range_tags(self) -> dict[str, str]:
-        """The range as a Dagster run is told of it."""
+        """The range, as tags of a Dagster run."""
         return {
             "dagster/asset_partition_range_start": str(self.first),
             "dagster/asset_partition_range_end": str(self.last),
@@ -59,10 +59,10 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Stale:
-    """Starts of the periods whose lines have to be judged again, and of those whose snapshots have to be made.
+    """Starts of the periods whose lines have to be validated again, and of those whose snapshots have to be made.
 
-    The latter are one contiguous range, as each snapshot builds on those before it. ``undated`` is a period with which
-    to judge the rows without a date again, where they have changed. ``changed_at`` is when source rows last changed.
+    The snapshots are one contiguous range, as each builds on those before it. ``undated`` is a period to validate in
+    order to validate rows without a date again, if these changed. ``changed_at`` is when source rows last changed.
     """
 
     lines: list[date]
@@ -71,12 +71,12 @@ class Stale:
     changed_at: datetime
 
     def runs(self, calendar: Calendar) -> list[PlannedRun]:
-        """The runs that make all of it, in order; the last one publishes where there are snapshots to make."""
+        """The runs that make everything stale, in order; the last one publishes if there are snapshots to make."""
         planned = []
         if self.undated and not self.lines:
             planned.append(PlannedRun(self.undated, self.undated, (validation,)))
         if self.lines != self.snapshots:
-            # Late or changed rows: their own periods are judged and summed up again, and no others.
+            # For late or changed rows, only their own periods are validated and summed up again.
             planned += [PlannedRun(part[0], part[-1], LINE_STAGES) for part in _stretches(calendar, self.lines)]
         if self.snapshots:
             stages = (LINE_STAGES if self.lines == self.snapshots else ()) + SNAPSHOT_STAGES
@@ -84,14 +84,14 @@ class Stale:
         return planned
 
     def one_run(self) -> PlannedRun | None:
-        """All of it in one run; None where nothing is stale."""
+        """Everything stale in one run; None where nothing is stale."""
         periods = self.snapshots or ([self.undated] if self.undated else [])
         stages = LINE_STAGES + SNAPSHOT_STAGES
         return PlannedRun(periods[0], periods[-1], stages) if periods else None
 
 
 def check_boundaries(settings: Settings, span: Span) -> None:
-    """Raises :class:`ConfigError` where the span does not begin and end with a period, or ends before it begins."""
+    """Raises :class:`ConfigError` unless the span begins and ends with a period and does not end before it begins."""
     for day in (span.first, span.last):
         if day is not None:
             if not FIRST_DAY <= day <= LAST_DAY:
@@ -105,9 +105,9 @@ def check_boundaries(settings: Settings, span: Span) -> None:
 
 
 def find_stale(pipeline: Pipeline, span: Span) -> Stale:
-    """What is stale, or asked for, within the span.
+    """The periods that are stale, or asked for, within the span.
 
-    Raises :class:`ConfigError` where the log has no period that can be made, or not those that are asked for.
+    Raises :class:`ConfigError` if the log has no period that can be made, or lacks one that was asked for.
     """
     settings, calendar = pipeline.settings, pipeline.settings.time
     with pipeline.warehouse.open() as database:
@@ -148,7 +148,7 @@ def find_stale(pipeline: Pipeline, span: Span) -> Stale:
 
 
 def latest_snapshot(database: Backend) -> date | None:
-    """``as_of`` of the latest snapshot there is; None before the first."""
+    """``as_of`` of the latest snapshot; None before the first."""
     ((found,),) = database.con.execute("SELECT max(as_of) FROM customer_genome").fetchall()
     return found  # type: ignore[no-any-return]
 
@@ -169,7 +169,7 @@ def _days(database: Backend, settings: Settings) -> tuple[date, date]:
 
 
 def _no_day_because(lines: ir.Table, settings: Settings) -> str:
-    """Why the log has no period."""
+    """The reason why the log has no period."""
     found = lines.aggregate(rows=lines.count(), first=lines.ordered_at.min(), last=lines.ordered_at.max())
     ((rows, first, last),) = (tuple(row.values()) for row in found.to_pyarrow().to_pylist())
     path, calendar = settings.source.path, settings.calendar
@@ -191,13 +191,12 @@ def _no_day_because(lines: ir.Table, settings: Settings) -> str:
 
 
 def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> Stale:
-    """What is stale among the periods.
+    """The periods among ``periods`` that are stale.
 
-    Lines are stale that were never judged, or under other settings, or before their source rows changed. A snapshot is
-    stale of which a table was never made, or under other settings, or before the lines of its own period or an earlier
-    one, or before its period ended though it has by now. What was made in part or as a whole since the last publication
-    counts as never made: the run that made it stopped on the way, and some of its checks may have failed or never been
-    made.
+    Lines of a period are stale if they were never validated, or under other settings, or before their source rows
+    changed. A snapshot is stale if any of its tables was never made, or was made under other settings, before the lines
+    of its own or an earlier period changed, or before its period ended. Slices made since the last publication count as
+    never made: their run stopped half way, so that checks may have failed or not been run.
     """
     settings = pipeline.settings
     ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
@@ -228,7 +227,7 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
 def _whole_slices(
     database: Backend, stages: Sequence[Stage], settings: Settings, published_at: datetime
 ) -> dict[str, datetime]:
-    """When the slices were made of which every table of the stages was, under these settings, and published since."""
+    """When each slice was made that has every table of the stages, under these settings, and was published since."""
     tables = [name for stage in stages if stage.is_partitioned for name in stage.asset_names]
     rows = database.con.execute(
         "SELECT slice_key, min(written_at) FROM written_slices WHERE table_name IN (SELECT unnest($tables))"
@@ -240,13 +239,13 @@ def _whole_slices(
 
 
 def _midnight(day: date, settings: Settings) -> datetime:
-    """When the day begins where the log's clock is, as the warehouse records moments: in UTC, without saying so."""
+    """When the day begins in the log's time zone, in UTC without a zone, as the warehouse records moments."""
     local = datetime.combine(day, datetime.min.time(), ZoneInfo(settings.source.time_zone))
     return local.astimezone(UTC).replace(tzinfo=None)
 
 
 def _stretches(calendar: Calendar, periods: Sequence[date]) -> list[list[date]]:
-    """The periods, in order, cut where one is not the next of the other."""
+    """The periods, in order, split where one does not directly follow the one before."""
     stretches: list[list[date]] = []
     for period in periods:
         if stretches and calendar.as_of(stretches[-1][-1]) == period:

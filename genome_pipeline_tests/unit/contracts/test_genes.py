@@ -31,11 +31,11 @@ def test_a_gene_is_a_numeric_column_of_features_and_genome_and_a_fact_of_the_pla
     assert set(GENES) <= set(FACTS)
 
 
-@pytest.mark.parametrize(("is_nullable", "told_if_null"), [(True, ""), (False, "not bought")])
-def test_a_gene_tells_its_absence_where_it_may_be_absent_and_only_there(is_nullable: bool, told_if_null: str) -> None:
+@pytest.mark.parametrize(("is_nullable", "reason_if_null"), [(True, ""), (False, "not bought")])
+def test_a_gene_tells_its_absence_where_it_may_be_absent_and_only_there(is_nullable: bool, reason_if_null: str) -> None:
     column = share("luck_share", "Lucky orders.", is_nullable=is_nullable)
-    with pytest.raises(ValueError, match="gene luck_share: give told_if_null where it may be null, and only there"):
-        Gene(column, block="activity", label="Luck", told="{value} lucky", told_if_null=told_if_null)
+    with pytest.raises(ValueError, match="gene luck_share: give reason_if_null where it may be null, and only there"):
+        Gene(column, block="activity", label="Luck", reason="{value} lucky", reason_if_null=reason_if_null)
 
 
 def test_what_genes_are_used_for_finds_its_words() -> None:

@@ -28,8 +28,8 @@ from genome_pipeline.orchestration.assets import publishing
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.instance import (
     POSTGRES_VARIABLE,
-    alive,
     alone_at_work,
+    holding_run_lock,
     limit_warehouse_pool,
     open_event_logs,
     open_instance,
@@ -63,7 +63,7 @@ def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
 
 def test_a_run_whose_process_died_is_told_from_one_that_lives(instance: DagsterInstance) -> None:
     run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
-    with alive(instance, run.run_id):
+    with holding_run_lock(instance, run.run_id):
         release_dead_runs(instance)
         assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
     # Its lock is free, and it was never recorded as done.
@@ -108,7 +108,7 @@ def test_a_run_whose_process_dies_is_tried_again_unless_somebody_stopped_it(at_h
 
 def test_the_dead_process_of_a_run_that_was_stopped_is_no_failure(at_home: DagsterInstance) -> None:
     run = launched(at_home, DagsterRunStatus.STARTED)
-    with alive(at_home, run.run_id):
+    with holding_run_lock(at_home, run.run_id):
         at_home.report_run_canceling(run)
     release_dead_runs(at_home)
     assert ended(at_home, run) == ("CANCELED", None)

@@ -10,7 +10,7 @@ import pytest
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.quality.gate import Gate, in_words
+from genome_pipeline.quality.gate import Gate, obstacles_in_words
 
 MONTHS = Calendar(Period.MONTH, date(2020, 1, 1))
 GATE = Gate(
@@ -131,7 +131,7 @@ def test_what_was_published_by_force_is_told_of_until_it_was_made_again_and_has_
         return [str(obstacle) for obstacle in GATE.forced(records, MONTHS)]
 
     def publish(hour: int) -> None:
-        told = in_words(GATE.forced(records, MONTHS)) or None
+        told = obstacles_in_words(GATE.forced(records, MONTHS)) or None
         records.execute(
             "INSERT INTO pipeline_runs VALUES ('run', '2020-03-01', '1', 'h', '{}', ?, '1', ?)", [at(hour), told]
         )
@@ -167,4 +167,4 @@ def test_before_the_first_publication_everything_is_asked_for(records: duckdb.Du
         ("customer_features", "contract"),
         ("gene_drift", "contract"),
     ]
-    assert in_words(found[:1] * 5).endswith("; and 2 more")
+    assert obstacles_in_words(found[:1] * 5).endswith("; and 2 more")

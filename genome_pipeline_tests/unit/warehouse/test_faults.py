@@ -5,7 +5,7 @@ import pytest
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.sources import SourceError
-from genome_pipeline.warehouse.faults import in_words, machine_fault
+from genome_pipeline.warehouse.faults import error_in_words, machine_fault
 
 HOME = Path("home")
 
@@ -49,10 +49,10 @@ def test_a_sentence_that_names_the_culprit_outranks_the_machine(sentence: str) -
 
     with pytest.raises(SourceError) as raised:
         read()
-    assert in_words(raised.value, HOME) == sentence
+    assert error_in_words(raised.value, HOME) == sentence
 
 
 def test_the_machine_outranks_the_stage_that_met_it() -> None:
     error = ConfigError("customer_features is as before: No space left on device")
     error.__cause__ = duckdb.IOException("IO Error: Could not write file: No space left on device")
-    assert str(in_words(error, HOME)).startswith("no space is left where home is")
+    assert str(error_in_words(error, HOME)).startswith("no space is left where home is")

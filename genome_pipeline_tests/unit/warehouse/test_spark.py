@@ -170,7 +170,7 @@ def test_a_stage_completes_when_a_worker_is_killed_in_the_middle_of_it(cluster: 
     lines = database.table("validated_transactions")
     killed_at_tasks: list[int] = []
     with SparkEngine(cluster.master, str(tmp_path)).work(database) as work:
-        expression = customer_activity(work.share(lines))
+        expression = customer_activity(work.send(lines))
         tracker = pyspark.SparkContext.getOrCreate().statusTracker()
 
         def kill() -> None:

@@ -11,15 +11,15 @@ from genome_pipeline.models.forecast.level import (
     expected_level,
     is_refuted,
     level_of,
-    share_of,
     shift_to_level,
+    smoothed_share,
 )
 
 CONSTANTS = Constants(within_season=0.04, btyd_level_weight=0.4)
 
 
-def expected(said: Levels, season: Season | None, learned_share: float = 1.0) -> tuple[float, float]:
-    return expected_level(said, season, learned_share, CONSTANTS)
+def expected(said: Levels, season: Season | None, learned_weight: float = 1.0) -> tuple[float, float]:
+    return expected_level(said, season, learned_weight, CONSTANTS)
 
 
 def test_without_a_season_the_level_is_that_of_pareto_nbd() -> None:
@@ -40,7 +40,7 @@ def test_experts_that_learned_from_outcomes_give_six_tenths_of_the_level() -> No
     btyd, trained = -1.0 - 0.2 * 5 / 9, -0.5 - 0.1 * 5 / 9
     level, _ = expected(Levels(-1.0, -0.5), season)
     assert level == pytest.approx(0.4 * btyd + 0.6 * trained)
-    of_few, _ = expected(Levels(-1.0, -0.5), season, learned_share=0.5)
+    of_few, _ = expected(Levels(-1.0, -0.5), season, learned_weight=0.5)
     assert of_few == pytest.approx(0.7 * btyd + 0.3 * trained)
 
 
@@ -74,9 +74,9 @@ def test_a_level_is_refuted_by_a_miss_that_neither_season_nor_chance_explains(
 
 
 def test_few_who_end_alike_are_no_proof_that_all_do() -> None:
-    assert share_of(np.zeros(9, bool)) == pytest.approx(0.05)
-    assert share_of(np.ones(9, bool)) == pytest.approx(0.95)
-    assert share_of(np.array([True, False])) == 0.5
+    assert smoothed_share(np.zeros(9, bool)) == pytest.approx(0.05)
+    assert smoothed_share(np.ones(9, bool)) == pytest.approx(0.95)
+    assert smoothed_share(np.array([True, False])) == 0.5
 
 
 def test_the_level_is_of_the_mean_probability() -> None:
