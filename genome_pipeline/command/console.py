@@ -1,4 +1,4 @@
-"""The process's streams and signals, as the command line uses them. Imports nothing but the standard library."""
+"""The process's streams and signals, as the command line uses them. Imports only the standard library and errors."""
 
 from __future__ import annotations
 

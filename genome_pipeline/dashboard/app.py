@@ -117,7 +117,10 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE, audit: Audi
 
 
 def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port: int) -> None:
-    """Serve the dashboard until Ctrl-C or SIGTERM. Raises :class:`ConfigError` where the port is taken."""
+    """Serve the dashboard until Ctrl-C or SIGTERM.
+
+    Raises :class:`~genome_pipeline.errors.ConfigError` where the port is taken.
+    """
     app = create_app(published_path, access, audit)
     server = Server(app.server, host, port)
     stopped = threading.Event()

@@ -44,4 +44,4 @@ def first_cause(events: Iterable[DagsterEvent]) -> Exception:
             return RunFailed(
                 f"step {event.step_key} stopped unexpectedly", cause.message.strip() if cause else "no reason given"
             )
-    return RunFailed("; ".join(failed_checks.values()) or "the run stopped; `make ui` shows its log")
+    return RunFailed("; ".join(failed_checks.values()) or "the run stopped; `genome ui` shows its log")

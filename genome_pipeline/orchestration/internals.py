@@ -1,4 +1,4 @@
-"""What is used of Dagster that has no public name: a newer version that takes it away fails here, and nowhere else."""
+"""What is imported from Dagster that has no public name: a newer version that takes it away fails here first."""
 
 from __future__ import annotations
 

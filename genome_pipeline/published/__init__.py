@@ -1,1 +1,1 @@
-"""The one reader of the published file, and what is asked of it."""
+"""Reading the published file, and what the command and the dashboard ask of it."""

@@ -15,7 +15,7 @@ _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brie
 def summarise(settings: Settings) -> dict[str, Any]:
     """The latest snapshot in numbers: rows, customers, segments, model quality beside naive, checks, places.
 
-    Raises :class:`ConfigError` when nothing was published yet.
+    Raises :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
     """
     with Published(settings.published_path) as published:
         latest = published.row("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
@@ -72,7 +72,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """Everything published of one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
 
-    Raises :class:`ConfigError`, with close ids where there are some, when the customer is unknown.
+    Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
     with Published(settings.published_path) as published:
         day = as_of or published.latest()

@@ -7,9 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from genome_pipeline.settings.section import suggestion
 from genome_pipeline.settings.settings import DELIMITER, PREFIX, Settings

@@ -53,14 +53,17 @@ class DelimitedRows(QueriedRows):
     header: bool
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
-        """See :meth:`Rows.relation`. Raises :class:`SourceError` where a quote is left open to the end of the file."""
+        """See :meth:`~genome_pipeline.sources.rows.Rows.relation`.
+
+        Raises :class:`SourceError` where a quote is left open to the end of the file.
+        """
         if self._has_quotes():
             self._check_quotes()
         return super().relation(connection, chosen)
 
     @property
     def layout(self) -> str:
-        """See :attr:`Rows.layout`."""
+        """See :attr:`~genome_pipeline.sources.rows.Rows.layout`."""
         return f"fields separated by {_DELIMITER_NAMES.get(self.delimiter, repr(self.delimiter))}, {self.encoding}"
 
     def query(self, chosen: Chosen) -> str:

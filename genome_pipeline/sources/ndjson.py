@@ -52,7 +52,10 @@ class NdjsonRows(QueriedRows):
     wanted: set[str]
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
-        """See :meth:`Rows.relation`. Raises :class:`SourceError` for an object or array where one value should be."""
+        """See :meth:`~genome_pipeline.sources.rows.Rows.relation`.
+
+        Raises :class:`SourceError` for an object or array where one value should be.
+        """
         if self._has_texts_like_nested():
             for number, item in _objects(self.file, self.path):
                 _check_flat(self.file, number, item, self.wanted)

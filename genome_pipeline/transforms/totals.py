@@ -34,7 +34,8 @@ def source_totals(lines: ir.Table, *, mapped: Sequence[str], formats: Formats) -
 def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     """Rows and integer cents per period and reason, counted from typed lines without judging each row.
 
-    A second way to what :func:`rejected_by_reason` tells. Repeats are :func:`recounted_repeats`.
+    They are counted in another way than :func:`~genome_pipeline.transforms.validation.rejected_by_reason` does. Repeats
+    are counted by :func:`recounted_repeats`.
     """
     cents = _cents(lines.amount)
     failures = {rule.name: rule.fails(lines) for rule in quarantining(rules) if rule.name != REPEATED}
@@ -49,7 +50,8 @@ def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
 def recounted_repeats(lines: ir.Table, hashes: ir.Table) -> ir.Table:
     """The same of repeats: what a group of equal rows has beyond one.
 
-    ``hashes`` are the :func:`repeated_hashes` of the lines: to group all of them takes several times as long.
+    ``hashes`` are the :func:`~genome_pipeline.transforms.validation.repeated_hashes` of the lines: to group all of them
+    takes several times as long.
     """
     rows = lines.select("period_start_date", cents=_cents(lines.amount), row_hash=row_hash(lines))
     rows = rows.semi_join(hashes, "row_hash").select(*rows.columns)

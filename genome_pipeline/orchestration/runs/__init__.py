@@ -1,1 +1,1 @@
-"""Runs from the command line: finding what is stale, and making it."""
+"""Finding what is stale, and the runs that make it."""

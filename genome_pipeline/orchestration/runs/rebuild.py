@@ -23,8 +23,8 @@ def rebuild(settings: Settings, progress: Progress) -> Outcome:
 
     The old warehouse, damaged or not, is renamed and kept until this is done; the published file stays until the new
     one replaces it. Forgotten customers stay forgotten. Waits while another command or run is active, and raises, as
-    :func:`run` does. Without the key under which customers were forgotten, raises
-    :class:`~genome_pipeline.errors.ConfigError` and changes nothing.
+    :func:`~genome_pipeline.orchestration.runs.run.run` does. Without the key under which customers were forgotten,
+    raises :class:`~genome_pipeline.errors.ConfigError` and changes nothing.
     """
     with alone_at_work(settings, "`genome rebuild`"):
         return _rebuild(settings, progress)

@@ -445,7 +445,7 @@ def test_rows_that_cannot_be_given_are_none(client: FlaskClient, wanted: dict[st
     assert answer.get_json()["response"]["audience-grid"]["getRowsResponse"] == {"rowData": [], "rowCount": 0}
 
 
-@pytest.mark.parametrize("path", ["os/etc/passwd", "genome_pipeline/cli.py", "dash/../../etc/passwd"])
+@pytest.mark.parametrize("path", ["os/etc/passwd", "genome_pipeline/command/cli.py", "dash/../../etc/passwd"])
 def test_a_script_that_is_none_of_the_pages_is_not_found(
     client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
