@@ -1,1 +1,1 @@
-"""The one reader of the published file, and what is asked of it."""
+"""The one reader of the published file, and the questions asked of it."""
