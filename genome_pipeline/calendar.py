@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
-"""First and last year of a calendar; a year beyond them is a typing mistake."""
+"""First and last day that a calendar may have; a date beyond them is a typing mistake."""
 
 _MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0, "day": 1.0}
 

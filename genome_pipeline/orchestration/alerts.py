@@ -22,7 +22,7 @@ SMTP_PASSWORD_VARIABLE = "GENOME_SMTP_PASSWORD"  # noqa: S105
 """Password of ``alerts.smtp_user``."""
 
 _TIMEOUT_SECONDS = 30
-_TOLD = 20
+_MOST_WARNINGS = 20
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NO_SECRETS = ("GENOME_HOME", "GENOME_CONFIG")
 _SECRETS = ("GENOME_", "DAGSTER_POSTGRES_URL", "PGPASSWORD")
@@ -59,9 +59,9 @@ def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
 def digest(failed_checks: Sequence[Mapping[str, Any]], forced_past: str | None) -> str | None:
     """What a person should know about a publication: its warnings, one per line; None if there are none."""
     lines = [f"published by force, although {forced_past}"] if forced_past else []
-    lines += [f"{row['table_name']}: {row['observed']}" for row in failed_checks[:_TOLD]]
-    if len(failed_checks) > _TOLD:
-        lines.append(f"and {len(failed_checks) - _TOLD:,} more warnings")
+    lines += [f"{row['table_name']}: {row['observed']}" for row in failed_checks[:_MOST_WARNINGS]]
+    if len(failed_checks) > _MOST_WARNINGS:
+        lines.append(f"and {len(failed_checks) - _MOST_WARNINGS:,} more warnings")
     return "\n".join(lines) or None
 
 

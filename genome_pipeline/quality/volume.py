@@ -13,9 +13,9 @@ from statistics import median
 from genome_pipeline.calendar import Period
 
 VOLUME_FACTOR = 2.0
-"""A period is reported above this multiple, or below this fraction, of the usual volume."""
+"""A period is reported if volume > usual * this, or volume < usual / this."""
 
-FEWEST_EXPECTED = 30
+FEWEST_COMPARED = 30
 """Counts below this may double or halve by chance and are not compared."""
 
 PERIODS_BEFORE = 6
@@ -51,7 +51,7 @@ def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) ->
     for name, value in now.items():
         before = [volume[name] for volume in known]
         usual = median(number for number in before if number is not None) if any(before) else None
-        if value is None or usual is None or usual < (FEWEST_EXPECTED if name != "revenue" else 1):
+        if value is None or usual is None or usual < (FEWEST_COMPARED if name != "revenue" else 1):
             continue
         compared.append(f"{value:,.0f} {name}")
         if not usual / VOLUME_FACTOR <= value <= usual * VOLUME_FACTOR:
