@@ -47,7 +47,7 @@ def test_what_genes_are_used_for_finds_its_words() -> None:
 
 
 def test_no_two_genes_share_a_word() -> None:
-    for words in ("label", "told", "trait", "low", "high"):
+    for words in ("label", "reason", "trait", "low", "high"):
         said = [getattr(gene, words) for gene in GENES.values() if getattr(gene, words)]
         assert len(said) == len(set(said)), words
 
