@@ -1,4 +1,4 @@
-"""The calendar: periods, snapshots, and what can be known when. Plain dates, no orchestrator."""
+"""The calendar: periods, snapshots, and what is known at a date. Uses plain dates and no orchestrator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
-"""What a calendar may reach: beyond it a year is mistyped."""
+"""First and last day that a calendar may have; a date beyond them is a typing mistake."""
 
 _MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0, "day": 1.0}
 
@@ -51,11 +51,11 @@ class Period(StrEnum):
                 return start + timedelta(days=periods)
 
     def year_before(self, start: date) -> date:
-        """The same period a year before: the month, or the week or day 52 weeks earlier (the same weekday)."""
+        """The same period a year before: the month, or the week or day 52 weeks earlier (with the same weekday)."""
         return self.shift(start, {Period.MONTH: -12, Period.WEEK: -52, Period.DAY: -364}[self])
 
     def like_before(self, start: date, count: int) -> list[date]:
-        """The ``count`` periods before, latest first; of days, those on the same weekday."""
+        """The ``count`` periods before, latest first; for days, earlier days with the same weekday."""
         step = 7 if self is Period.DAY else 1
         return [self.shift(start, -step * number) for number in range(1, count + 1)]
 
@@ -97,7 +97,7 @@ class Calendar:
             start = self.period.shift(start, 1)
 
     def window_periods(self, days: int) -> int:
-        """How many whole periods come nearest to ``days``; at least one.
+        """The number of whole periods nearest to ``days``; at least one.
 
         >>> Calendar(Period.MONTH, date(2024, 1, 1)).window_periods(90)
         3
@@ -108,10 +108,10 @@ class Calendar:
 def observed_until(as_of: date, order_dates: list[date]) -> date:
     """Day (exclusive) up to which the log can be taken as complete at ``as_of``.
 
-    A log may end inside a period (an export cut off in mid-month). The silence between the last order and
-    ``as_of`` is taken for a quiet spell only if the log has known one as long; otherwise the log ends with
-    its last order, and horizons that reach beyond it have not matured. A silence before the first tenth of the log's
-    days is over does not count: it may lie between a few stray dates and the log.
+    A log may end inside a period, as an export cut off in mid-month does. The silence between the last order and
+    ``as_of`` counts as a quiet spell only if the log has had one as long. Otherwise the log ends with its last order,
+    and horizons that reach beyond it have not matured. A silence before the first tenth of the log's days does not
+    count: it may lie between a few stray dates and the actual log.
 
     ``order_dates``: distinct days with a purchase before ``as_of``, ascending.
 

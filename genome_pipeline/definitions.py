@@ -1,4 +1,4 @@
-"""The code location: what a run executes, and what starts runs. Nothing else."""
+"""The code location: hands assets, checks, jobs, schedules and sensors to Dagster; nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genome_pipeline.settings import Settings, load_settings_or_demo
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Everything Dagster has to know of the pipeline that ``settings`` describe."""
+    """All Dagster definitions of the pipeline that ``settings`` describe."""
     return dg.Definitions.merge(
         build_graph(settings),
         dg.Definitions(

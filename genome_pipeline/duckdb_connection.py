@@ -1,4 +1,4 @@
-"""How DuckDB is opened everywhere: with what it brings along, and nothing that it would fetch from the internet."""
+"""Opening DuckDB, the same way everywhere: with its built-in extensions, and nothing from the internet."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A connection that neither installs nor loads extensions by itself; raises :class:`duckdb.Error`.
 
-    ``config`` are further settings of a database in memory.
+    ``config`` are further settings for an in-memory database.
     """
     connection = duckdb.connect(database, read_only=read_only, config={**(config or {})})
-    # Not as its configuration: DuckDB refuses a second connection to a file with another one.
+    # Not set as config: DuckDB refuses a second connection to a file with a different config.
     for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {setting} = false")
     return connection

@@ -1,4 +1,4 @@
-"""Errors that are told in one sentence. Imports nothing, so that the command line can name them at once."""
+"""Errors with a message of one sentence. Imports nothing, so that the command line can name them at once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ class ConfigError(Exception):
 
 
 class TransientError(ConfigError):
-    """What may pass by itself: a server that does not answer, a file held by another process."""
+    """An error that may pass by itself: a server that does not answer, a file held by another process."""
 
 
 class PublicationRefused(ConfigError):
-    """What is in the warehouse has not passed its checks, and is not published."""
+    """Tables in the warehouse have not passed their checks, and are not published."""
 
 
 class RunFailed(Exception):
     """A run stopped: a check failed, or something unexpected happened. Nothing was published.
 
-    ``sentence`` may be sent to anyone. ``cause`` is what an error said, which may quote the data: it is part of the
-    message, for the terminal and Dagster's log.
+    ``sentence`` may be sent to anyone. ``cause`` is the message of the original error, which may quote data; it is
+    shown only in the terminal and in Dagster's log.
     """
 
     def __init__(self, sentence: str, cause: str = "") -> None:
@@ -28,4 +28,4 @@ class RunFailed(Exception):
 
 
 class Interrupted(BaseException):
-    """Somebody pressed Ctrl-C or asked the process to end: no error, and nothing to catch but at the very top."""
+    """Somebody pressed Ctrl-C or asked the process to end; not an error, and caught only at the top level."""

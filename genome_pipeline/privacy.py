@@ -1,8 +1,8 @@
-"""Keyed hashes of customer ids: the pseudonyms stored in their place, and the marks of those who were forgotten.
+"""Keyed hashes of customer ids: pseudonyms, which replace ids in tables, and marks of forgotten customers.
 
-Both are HMAC-SHA256 (RFC 2104) of the id in UTF-8, as hex digits: a pseudonym with the key itself, cut to 128 bits, so
-that others who have the key can make the same; a mark with a key derived from it, so that it is no pseudonym. Without
-the key neither tells the id, nor can be tried out.
+Both are HMAC-SHA256 (RFC 2104) of the id in UTF-8, as hex digits. A pseudonym uses the key itself and is cut to 128
+bits, so that others who have the key can compute it. A mark uses a key derived from it, so that it differs from the
+pseudonym. Without the key, ids can neither be read from these hashes nor found by trying.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ HOW_TO_MAKE_A_KEY = (
     " to it"
 )
 LEAST_KEY_LENGTH = 32
-"""Characters: 16 random bytes in hex."""
+"""Least length of a key in characters: 16 random bytes in hex."""
 
 LEAST_KEY_CHARACTERS = 8
-"""Different ones: of 32 random hex digits, fewer come once in twenty million keys."""
+"""Least number of different characters; 32 random hex digits have fewer once in twenty million keys."""
 
 _PSEUDONYM_LENGTH = 32
-_BLOCK_BYTES = 64  # of SHA-256
+_BLOCK_BYTES = 64  # block size of SHA-256
 
 
 _OTHERS_BITS = 0o077
 
 
 def keep_to_owner() -> None:
-    """Let every file and folder that this process and its children write be for its owner alone."""
+    """Let every file and folder that this process and its children create be accessible to their owner only."""
     os.umask(_OTHERS_BITS)
 
 
 class PrivacyKey:
-    """The key from the environment. It has no text of its own, so that no message can show it."""
+    """The key from the environment. It has no text form, so that no message can show it."""
 
     def __init__(self, secret: str) -> None:
         self._key = secret.encode()
@@ -44,25 +44,25 @@ class PrivacyKey:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Eight hex digits by which a warehouse knows its key."""
+        """Eight hex digits by which a warehouse recognises its key."""
         return hmac.digest(self._key, b"\0fingerprint", "sha256").hex()[:8]
 
     def pseudonym(self, customer_id: str) -> str:
-        """What stands for the customer in every table: 32 hex digits."""
+        """The customer's id in every table: 32 hex digits."""
         return hmac.digest(self._key, customer_id.encode(), "sha256").hex()[:_PSEUDONYM_LENGTH]
 
     def forgotten_mark(self, customer_id: str) -> str:
-        """By which a forgotten customer is known when the source brings them again: 64 hex digits."""
+        """The mark that identifies a forgotten customer when the source brings them again: 64 hex digits."""
         return hmac.digest(self._marking_key, customer_id.encode(), "sha256").hex()
 
     @property
     def audit_key(self) -> bytes:
-        """The key by which the audit log marks customers: its marks are no pseudonyms, nor those of the forgotten."""
+        """The key of customers' marks in the audit log, which are neither pseudonyms nor marks of forgotten ones."""
         return hmac.digest(self._key, b"\0audit log", "sha256")
 
     @property
     def query_values(self) -> dict[str, bytes]:
-        """Parameters of :func:`pseudonym_sql` and :func:`forgotten_mark_sql`: bound, never part of a statement."""
+        """Parameters of :func:`pseudonym_sql` and :func:`forgotten_mark_sql`; bound, never part of a statement."""
         pads = {}
         for name, key in (("pseudonym", self._key), ("mark", self._marking_key)):
             block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
@@ -72,12 +72,12 @@ class PrivacyKey:
 
 
 def pseudonym_sql(customer_id: str) -> str:
-    """:meth:`PrivacyKey.pseudonym` of a column, in DuckDB."""
+    """SQL for :meth:`PrivacyKey.pseudonym` of a column, in DuckDB."""
     return f"left({_hmac_sql('pseudonym', customer_id)}, {_PSEUDONYM_LENGTH})"
 
 
 def forgotten_mark_sql(customer_id: str) -> str:
-    """:meth:`PrivacyKey.forgotten_mark` of a column, in DuckDB."""
+    """SQL for :meth:`PrivacyKey.forgotten_mark` of a column, in DuckDB."""
     return _hmac_sql("mark", customer_id)
 
 

@@ -1,4 +1,4 @@
-"""Names and texts within SQL, where parameters cannot stand."""
+"""Quoting names and texts in SQL where parameters are not allowed."""
 
 
 def identifier(name: str) -> str:

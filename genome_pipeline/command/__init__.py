@@ -1,1 +1,1 @@
-"""The `genome` command, and what it shows."""
+"""The `genome` command and its output."""

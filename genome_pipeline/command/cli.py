@@ -28,7 +28,7 @@ from genome_pipeline.command.console import (
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
-# What takes long to import is imported where it is used: `genome --help` answers at once.
+# Modules that take long to import are imported where they are used, so that `genome --help` answers at once.
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -60,8 +60,8 @@ def main() -> None:
         app()
     except BaseException as error:
         if isinstance(error, SystemExit) and not error.code:
-            raise  # done
-        # Whatever became of it on its way up: Dagster makes a failed step of it, DuckDB an error of its own.
+            raise  # the command ended normally
+        # On its way up, an interrupt may have become a failed step of Dagster's or an error of DuckDB's.
         if (number := interrupted_by()) is not None:
             _fail("interrupted; what was published before stays, and the same command takes up from here", 128 + number)
         _tell(error)
@@ -367,7 +367,7 @@ def dashboard(
     access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
     log.prepare()
     _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server has a way of its own to end
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ends in its own way
     serve(settings.published_path, access, log, host=host, port=port)
 
 
@@ -404,14 +404,14 @@ def ui(
     from genome_pipeline.orchestration.instance import prepare_server
 
     prepare_server(settings)
-    # Servers that Dagster starts need the command's own environment, and end with it.
+    # Servers that Dagster starts need the command's own environment, and end with the command.
     from genome_pipeline.orchestration.webserver import serve_with_daemon
 
     serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
 
 
 def _settings(config: Path | None) -> Settings:
-    """The settings, also for every process started from here."""
+    """The settings, also passed to every process started from here."""
     from genome_pipeline.settings import CONFIG_VARIABLE, load_settings
 
     settings = load_settings(config)
@@ -422,14 +422,14 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _quieten() -> None:
-    """Libraries keep their notices to themselves; errors come through."""
+    """Silence notices of libraries; their errors still come through."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
 
 
 @contextmanager
 def _alerting(settings: Settings, command: str) -> Iterator[None]:
-    """Alerts tell of what stops the block, but for somebody who interrupts it."""
+    """Send an alert about an error in the block, unless somebody interrupted it."""
     try:
         yield
     except Exception as error:
@@ -449,7 +449,7 @@ def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
 
 
 def _alert(settings: Settings, subject: str, text: str) -> None:
-    """Send an alert; one that is not taken changes nothing of what the command has done."""
+    """Send an alert; an alert that cannot be sent does not change the command's result."""
     from genome_pipeline.orchestration.alerts import send_alert
 
     try:
@@ -466,7 +466,7 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
         return
     from genome_pipeline.command.terminal.progress import StageProgress
 
-    # Dagster captures the standard streams of each step; the display keeps a way of its own to the terminal.
+    # Dagster captures the standard streams of each step; the display keeps its own stream to the terminal.
     with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:
         yield progress.report
 

@@ -17,12 +17,12 @@ from genome_pipeline.errors import Interrupted
 _PLAIN = "plain"
 _MOST_SIGNALS = 64
 _signals: list[socket.socket] = []
-"""Where signals are told, and from where; kept open."""
+"""Sockets to which signals are written, and from which they are read; kept open."""
 _LOOK_ALIKES = {"✓": "+", "✗": "x", "…": "...", "“": '"', "”": '"'}
 
 
 def use_plain_characters() -> None:
-    """From now on standard output and error show characters that they do not know as plain ones, or as their codes."""
+    """From now on standard output and error replace characters that they cannot show by plain ones or by codes."""
     codecs.register_error(_PLAIN, _look_alikes)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -35,23 +35,23 @@ def shows_all_characters(stream: TextIO) -> bool:
 
 
 def another_way_to(stream: TextIO) -> TextIO:
-    """A stream of its own to where ``stream`` leads, which stays when that one is captured."""
+    """A new stream to the same target as ``stream``, which keeps working while ``stream`` is captured."""
     return os.fdopen(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors=stream.errors)
 
 
 def raise_on_signals() -> None:
-    """From now on Ctrl-C and SIGTERM raise :class:`Interrupted`, where no other code handles them in its own way."""
+    """From now on Ctrl-C and SIGTERM raise :class:`Interrupted`, unless other code handles them."""
     _signals[:] = socket.socketpair()
     for end in _signals:
         end.setblocking(False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_interrupted)
-    # Told of every signal, whoever handles it: Dagster does so while it runs.
+    # Receives every signal, whoever handles it: Dagster handles signals while it runs.
     signal.set_wakeup_fd(_signals[1].fileno(), warn_on_full_buffer=False)
 
 
 def interrupted_by() -> int | None:
-    """The signal, Ctrl-C's or SIGTERM, that came first since :func:`raise_on_signals`; None where none came."""
+    """The first Ctrl-C or SIGTERM since :func:`raise_on_signals`; None if there was none."""
     is_any = bool(_signals) and bool(select(_signals[:1], [], [], 0)[0])
     numbers = _signals[0].recv(_MOST_SIGNALS, socket.MSG_PEEK) if is_any else b""
     return next((number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)), None)

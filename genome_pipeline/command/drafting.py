@@ -1,4 +1,4 @@
-"""From a draft and a look at its source to a whole config: what was said, completed by what can be guessed."""
+"""From a draft and a look at its source to a whole config: given settings, completed by guesses."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from genome_pipeline.sources.source import Sample, SourceFile, read_file
 from genome_pipeline.transforms.formats import moment
 
 MOMENTS_ROWS = 1_000_000
-"""How many order dates are read, so that one look settles their format and the first period."""
+"""Number of order dates to read: enough to settle their format and the first period."""
 
 _DATES_TO_GUESS_BY = 1_000
-# Numbers above 12 tell day from month; the first rows of a log in order of time often lack them.
+# Numbers above 12 tell day from month; the first rows of a log in order of time often have none.
 _TELLING = r"^\s*(1[3-9]|[23]\d)[/.-]|^\s*\d{1,2}[/.-](1[3-9]|[23]\d)[/.-]"
 _NOTES_FROM = 33
 _LONG = timedelta(days=366)
@@ -52,12 +52,12 @@ _NUMBERS = ("quantity", "unit_price", "amount")
 
 @dataclass(frozen=True)
 class Look:
-    """What a source looks like.
+    """What was found out about a source.
 
-    ``settings`` are the draft's, completed; None where a column that is needed was not found, and
-    ``missing`` then says which. ``guessed`` are the columns that were guessed, ``doubts`` sentences on what the user
-    should decide. ``config`` is the whole text of ``genome.toml``, None where the draft needed no completing.
-    ``first`` and ``last`` are the dates of the first ``dated_rows`` rows, of :data:`MOMENTS_ROWS` at most.
+    ``settings`` are the draft's, completed; None if a required column was not found, which ``missing`` then names.
+    ``guessed`` are the columns that were guessed, ``doubts`` sentences about decisions for the user. ``config`` is the
+    whole text of ``genome.toml``, None if the draft was complete.
+    ``first`` and ``last`` are the dates of the first ``dated_rows`` rows, at most :data:`MOMENTS_ROWS`.
     """
 
     settings: Settings | None
@@ -74,9 +74,9 @@ class Look:
 def look_at(
     connection: duckdb.DuckDBPyConnection, draft: Draft, files: Sequence[SourceFile], sample: Sample, folder: Path
 ) -> Look:
-    """Complete ``draft`` from the sample and the order dates of its ``files``; ``folder`` is where the config lies.
+    """Complete ``draft`` from the sample and the order dates of its ``files``; ``folder`` is the folder of the config.
 
-    Raises :class:`ConfigError` for a file without a line of column names, and for one that cannot be read.
+    Raises :class:`ConfigError` for a file without a line of column names, or one that cannot be read.
     """
     doubts: list[str] = []
     known = draft.source.columns.mapped
@@ -129,9 +129,9 @@ def look_at(
 
 
 def config_text(values: Mapping[str, Any], notes: Mapping[str, str], missing: Sequence[str] = ()) -> str:
-    """``genome.toml`` that holds the values; a note, by the setting's full name, follows its line as a comment.
+    """A ``genome.toml`` with the values; a note, keyed by the setting's full name, follows its line as a comment.
 
-    Settings that are ``missing`` stand as comments where their values are to be written.
+    Settings that are ``missing`` are comments in the places where their values belong.
     """
     document = tomlkit.document()
     _add(document, values, "", notes, missing)
@@ -145,7 +145,7 @@ def _add(
     notes: Mapping[str, str],
     missing: Sequence[str],
 ) -> None:
-    """The values with their notes, and then the sections, which stand apart."""
+    """Add the values with their notes, then the sections, separated by blank lines."""
     for key, value in values.items():
         if not isinstance(value, Mapping):
             item = tomlkit.item(value)
@@ -165,7 +165,7 @@ def _add(
 
 
 def _as_in_a_file(said: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The settings as they would stand in a config in ``folder``, without what the environment says."""
+    """The settings as they would be in a config in ``folder``, without those from the environment."""
     said["source"]["path"] = _from(folder, said["source"]["path"])
     home = _from(folder, said.pop("home", DEFAULT_HOME))
     is_said_elsewhere = "GENOME_HOME" in os.environ or home == str(DEFAULT_HOME)
@@ -173,7 +173,7 @@ def _as_in_a_file(said: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _from(folder: Path, path: str | Path) -> str:
-    """The path as seen from the folder, where it lies in it."""
+    """The path relative to the folder, if it is inside it."""
     for whole in (folder.absolute(), folder.resolve()):
         if Path(path).is_absolute() and Path(path).is_relative_to(whole):
             return str(Path(path).relative_to(whole))
@@ -181,13 +181,13 @@ def _from(folder: Path, path: str | Path) -> str:
 
 
 def _left_out(sample: Sample, known: Mapping[str, str]) -> list[str]:
-    """What the columns that are not mapped look like."""
+    """Sentences on columns that are not mapped but look like ours."""
     guesses = guess_columns(sample, known, _ALL, [])
     likely = [guess for guess in guesses.values() if guess.sureness is Sureness.EXACT_NAME]
     return [
         f"column {guess.theirs!r} looks like {guess.ours}, and is not mapped"
         for guess in likely
-        # Both say what was paid.
+        # Unit price and amount both state what was paid.
         if not (guess.ours in ("unit_price", "amount") and {"unit_price", "amount"} & known.keys())
     ]
 
@@ -195,7 +195,7 @@ def _left_out(sample: Sample, known: Mapping[str, str]) -> list[str]:
 def _doubt_order_totals(
     sample: Sample, mapped: dict[str, str], guessed: dict[str, ColumnGuess], doubts: list[str]
 ) -> None:
-    """Say so where the amount is an order's total; leave it out where it is a guess, and prices are there."""
+    """Doubt an amount that is the order's total; leave it out if it was guessed and there are prices."""
     amount = mapped.get("amount", "")
     orders, amounts = _values(sample, mapped.get("order_id", "")), _values(sample, amount)
     if not (orders and amounts and is_order_total(orders, amounts)):
@@ -211,7 +211,7 @@ def _doubt_order_totals(
 
 
 def _number_formats(sample: Sample, mapped: Mapping[str, str], doubts: list[str]) -> dict[str, Any]:
-    """The settings that say how the numbers are written, as far as they are not the defaults."""
+    """The settings for the format of numbers, where they differ from the defaults."""
     types = dict(zip(sample.names, sample.types, strict=True))
     texts = {
         ours: written(_values(sample, mapped[ours]))
@@ -236,7 +236,7 @@ def _read_moments(
     ordered_at: str,
     doubts: list[str],
 ) -> int:
-    """Table ``moments``: the dates of the first rows of all files, as they came. Returns how many."""
+    """Create table ``moments`` with the raw dates of the first rows of all files; returns their number."""
     source = draft.source.model_copy(update={"columns": SourceColumns(ordered_at=ordered_at)})
     left, type_ = MOMENTS_ROWS, ""
     for file in files:
@@ -265,7 +265,7 @@ def _count(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _dates(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Dates to guess a format by: some from everywhere, and those that tell day from month."""
+    """Dates to guess a format from: some from everywhere, and those that tell day from month."""
     found = connection.execute(
         "SELECT raw_ordered_at::VARCHAR FROM moments WHERE rowid % ? = 0"
         " UNION ALL (SELECT raw_ordered_at::VARCHAR FROM moments"
@@ -278,7 +278,7 @@ def _dates(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _span(
     connection: duckdb.DuckDBPyConnection, draft: Draft, date_formats: tuple[str, ...], doubts: list[str]
 ) -> tuple[datetime | None, datetime | None, date | None]:
-    """First and last order, and the start of the first period, for which lone dates long before do not count."""
+    """First and last order, and the start of the first period, ignoring isolated dates long before."""
     table = ibis.duckdb.from_connection(connection).table("moments")
     formats = Formats(date_formats=date_formats, time_zone=draft.source.time_zone)
     connection.register("ordered", table.select(ordered_at=moment(table.raw_ordered_at, formats)).to_pyarrow())

@@ -1,6 +1,6 @@
-"""What Dagster wrote down of its runs, without the customers whom it names: checks give rows as examples.
+"""Removing customers from Dagster's records of its runs: checks give rows as examples.
 
-Nor does it go on telling what was counted and summed up while they were among the customers.
+Numbers that were counted or summed up while the customers were included are removed as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TEXTS = {
     "job_ticks": "tick_body",
     "bulk_actions": "body",
 }
-"""Tables of Dagster's storage, and their column in which a message may stand; ``id`` is the key of each."""
+"""Tables of Dagster's storage, and the column of each that may hold a message; their key is ``id``."""
 
 _MADE, _CHECKED = "AssetMaterialization", "AssetCheckEvaluation"
 _TOLD = ("description", "message", "user_message")
@@ -35,7 +35,7 @@ _COUNTED = re.compile("^(Int|Float|Json|Table|Markdown)Metadata")
 def forget_in_logs(instance: DagsterInstance, home: Path, customer_ids: Sequence[str]) -> int:
     """Replace the ids in every event and in the output of every run; returns the number of texts that named one.
 
-    ``home`` is ``DAGSTER_HOME``. Files of SQLite are written anew where bytes of an id are left in them.
+    ``home`` is ``DAGSTER_HOME``. SQLite files in which bytes of an id remain are rewritten.
     """
     ids = _as_written(customer_ids)
     count = sum(_in_sqlite(path, ids) for path in sorted(home.rglob("*.db")))
@@ -48,7 +48,7 @@ def forget_in_logs(instance: DagsterInstance, home: Path, customer_ids: Sequence
 
 
 def _as_written(customer_ids: Sequence[str]) -> list[str]:
-    """The ids as they are, and as JSON writes them, also in JSON that stands in JSON."""
+    """The ids as they are, and as JSON writes them, also within JSON inside JSON."""
     once = [json.dumps(customer_id)[1:-1] for customer_id in customer_ids]
     twice = [json.dumps(customer_id)[1:-1] for customer_id in once]
     return list(dict.fromkeys([*customer_ids, *once, *twice]))
@@ -62,7 +62,7 @@ def _in_sqlite(path: Path, ids: Sequence[str]) -> int:
     with _autocommitted(path) as connection:
         count, changed = _in_tables(connection, ids)
         if is_named or changed:
-            connection.execute(text("VACUUM"))  # a changed row leaves its bytes behind
+            connection.execute(text("VACUUM"))  # a changed row leaves its old bytes behind
             connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
     return count
 
@@ -75,14 +75,14 @@ def _autocommitted(path: Path) -> Iterator[Connection]:
 
 
 def _in_tables(connection: Connection, ids: Sequence[str]) -> tuple[int, int]:
-    """How many texts named one of the customers, and how many were changed."""
+    """Number of texts that named one of the customers, and number of texts changed."""
     count = changed = 0
     for table in sorted(_TEXTS.keys() & set(inspect(connection).get_table_names())):
         column = _TEXTS[table]
         patterns = {f"id{number}": f"%{_literally(customer_id)}%" for number, customer_id in enumerate(ids)}
         patterns |= {"made": f"%{_MADE}%", "checked": f"%{_CHECKED}%"}
         wanted = " OR ".join(f"{column} LIKE :{name} ESCAPE '!'" for name in patterns)
-        # All at once: a row that is changed under way would come again.
+        # All at once: a row that changes while reading would be read again.
         rows = connection.execute(text(f"SELECT id, {column} FROM {table} WHERE {wanted}"), patterns).fetchall()
         for key, written in rows:
             named, cleaned = _json_without(written, ids)
@@ -99,7 +99,7 @@ def _literally(customer_id: str) -> str:
 
 
 def _json_without(written: str, ids: Sequence[str]) -> tuple[bool, str]:
-    """Whether the text named one of the customers, and the text as it is to stand."""
+    """Whether the text named one of the customers, and its replacement."""
     try:
         value = json.loads(written)
     except ValueError:
@@ -112,7 +112,7 @@ def _json_without(written: str, ids: Sequence[str]) -> tuple[bool, str]:
 
 
 def _without_counts(value: Any) -> Any:
-    """What Dagster wrote of an asset or a check: no counts or previews, and no numbers in what a check found."""
+    """Dagster's record of an asset or a check, without counts, previews, and numbers in findings."""
     match value:
         case list():
             return [_without_counts(each) for each in value if not _is_counted(each)]
@@ -129,7 +129,7 @@ def _without_counts(value: Any) -> Any:
 
 
 def _is_counted(value: Any) -> bool:
-    """Whether it is an entry of metadata that is a number or a table of them."""
+    """Whether the value is a metadata entry that is a number or a table of numbers."""
     match value:
         case {"__class__": str(kind)} if _COUNTED.match(kind):
             return True

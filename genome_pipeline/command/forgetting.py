@@ -1,4 +1,4 @@
-"""``genome forget``: customers taken out of everything that was kept of them, and kept out from then on."""
+"""``genome forget``: remove customers from everything stored about them, and keep them out from then on."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from genome_pipeline.warehouse.publishing import is_current
 
 
 def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
-    """How many rows each file holds of the customers, as the source names them. Writes nothing.
+    """The number of rows about the customers, as the source names them, in each file. Writes nothing.
 
-    Gives ``customer_count``, ``files``: path relative to the home -> table -> rows, and ``files_to_delete``: the files
-    under the home that name one and are nobody's but the user's. Raises :class:`ConfigError` for an id that no file
-    names and that was not forgotten before.
+    Returns ``customer_count``; ``files``: path relative to the home -> table -> rows; and ``files_to_delete``: files
+    under the home that name a customer and were written by the user. Raises :class:`ConfigError` for an id that no
+    file names and that was not forgotten before.
     """
     stored = _stored_ids(settings, customer_ids)
     return {
@@ -51,13 +51,13 @@ def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str,
 
 
 def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
-    """Take the customers out of every file under the home, and leave them out when the source brings them again.
+    """Remove the customers from every file under the home, and leave them out when the source brings them again.
 
-    Each file is replaced in one step; what is interrupted is completed by forgetting them again. What is told of many
-    customers, and held one of them, is made again without (:mod:`~genome_pipeline.orchestration.runs.remaking`). Gives
-    what :func:`rows_to_forget` does, and ``log_text_count``, the messages of Dagster's that named one of them. Raises
-    :class:`ConfigError` as that does, and where no key is set or another than before. Another command, or a run of
-    Dagster's server, which may hold their rows in memory, is waited for.
+    Each file is replaced in one step; an interrupted command is completed by repeating it. Facts about many customers
+    that included one of these are computed again (:mod:`~genome_pipeline.orchestration.runs.remaking`). Returns what
+    :func:`rows_to_forget` does, and ``log_text_count``, the number of Dagster's messages that named one of them. Raises
+    :class:`ConfigError` as that does, and if the key is missing or another than before. Waits for any other command,
+    or run of Dagster's server, which may hold rows in memory.
     """
     from genome_pipeline.orchestration.instance import alone_at_work
 
@@ -86,7 +86,7 @@ def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) ->
         def complete_published(copy: Backend, left_out: LeftOut) -> None:
             fill_published(copy, settings.warehouse_path, left_out)
 
-        # First, so that they cannot come back, whatever interrupts the rest.
+        # First, so that the customers cannot come back if the rest is interrupted.
         forgotten.add((key.forgotten_mark(as_name(name)) for name in customer_ids), key.fingerprint)
         rewrite_without(settings.warehouse_path, stored, complete_warehouse)
         _clear_leftovers(settings)
@@ -117,7 +117,7 @@ def key_of(settings: Settings) -> PrivacyKey:
 
 
 def _stored_ids(settings: Settings, customer_ids: Sequence[str]) -> list[str]:
-    """What stands in the tables for the customers, each once. Raises :class:`ConfigError` for one nobody knows."""
+    """The ids of the customers in the tables, without duplicates. Raises :class:`ConfigError` for an unknown one."""
     if not settings.warehouse_path.exists():
         raise ConfigError(f"nothing has been taken in at {settings.warehouse_path} yet: there is nobody to forget")
     named = list(dict.fromkeys(map(as_name, customer_ids)))
@@ -144,12 +144,12 @@ def _rows_in_files(settings: Settings, stored: Sequence[str]) -> dict[str, Remov
 
 
 def _databases(settings: Settings) -> list[Path]:
-    """Every DuckDB file under the home: the warehouse, what is published, and copies that somebody made."""
+    """Every DuckDB file under the home: the warehouse, the published file, and copies that somebody made."""
     return databases_under(settings.home)
 
 
 def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
-    """Files under the home that name one of the customers and are not the program's: what somebody wrote there."""
+    """Files under the home that name one of the customers and were not written by this program."""
     own = (
         settings.artifacts_path,
         settings.exports_path,
@@ -182,7 +182,7 @@ def _names_one(path: Path, stored: Sequence[str]) -> bool:
 
 
 def _clear_leftovers(settings: Settings) -> None:
-    """Remove what runs and erasures that died had begun to write, or had put aside for want of memory."""
+    """Remove files that interrupted runs and erasures left behind, including rows put aside for lack of memory."""
     for path in settings.home.rglob("*.duckdb.tmp"):
         shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(settings.exchange_path, ignore_errors=True)
@@ -209,7 +209,7 @@ def _forget_in_indexes(pipeline: Pipeline, stored: Sequence[str]) -> None:
 
 
 def _renew_what_is_made_from_the_published(settings: Settings) -> None:
-    """The report, in which a failed check may name a customer, and the exported tables."""
+    """Write the report, in which a failed check may name a customer, and the exported tables again."""
     if settings.published_path.exists():
         renew_exports(settings.published_path, settings.exports_path)
         if settings.report_path.exists():
@@ -219,7 +219,7 @@ def _renew_what_is_made_from_the_published(settings: Settings) -> None:
 
 
 def _bring_counts_in_line(copy: Backend, left_out: LeftOut) -> None:
-    """What the warehouse tells of its own slices and source files, as they are in the copy."""
+    """Correct the warehouse's counts of its own slices and source files in the copy."""
     connection = copy.con
     for name, leaving in left_out.rows_by_file.items():
         connection.execute(

@@ -1,4 +1,4 @@
-"""A look before a run (`genome check`) and at what is there (`genome status`)."""
+"""The source before a run (`genome check`), and the state of the pipeline (`genome status`)."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _MANY = 0.1
 
 
 def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
-    """What a run would read: files, columns, first rows, dates, what would be quarantined, and what to look at.
+    """What a run would read: files, columns, first rows, dates, rows to quarantine, and points to look at.
 
-    What the draft leaves open is guessed; then ``config`` is the text of the whole ``genome.toml`` to save in
-    ``folder``. ``missing`` names what could not be guessed; rows are not typed then. Raises :class:`ConfigError`
-    for what would stop a run at the first file or its settings. Writes nothing.
+    Settings that the draft leaves open are guessed; ``config`` is then the text of the whole ``genome.toml`` to save in
+    ``folder``. ``missing`` names settings that could not be guessed; rows are not typed then. Raises
+    :class:`ConfigError` for mistakes that would stop a run at its settings or the first file. Writes nothing.
     """
     _check_home(draft)
     files = find_files(draft.source)
@@ -85,7 +85,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _warning_once() -> Iterator[None]:
-    """A file is read several times here; what its reader warns of is told once."""
+    """Log each warning once, although a file is read several times here."""
     told: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
@@ -127,7 +127,7 @@ def _column(ours: str, look: Look, sample: Sample) -> dict[str, Any]:
 def _judged_sample(
     connection: duckdb.DuckDBPyConnection, settings: Settings, file: SourceFile, source: SourceSettings
 ) -> dict[str, Any]:
-    """The first rows of the file as a run would judge them."""
+    """The first rows of the file, validated as a run would."""
     mapped = settings.source.columns.mapped
     with read_file(connection, file, source) as rows:
         types = dict(zip(rows.columns, map(str, rows.types), strict=True))
@@ -174,11 +174,11 @@ def _judged_sample(
 
 
 def pipeline_status(settings: Settings) -> dict[str, Any]:
-    """Source rows, snapshots made and what is published, as the warehouse has them. Writes nothing."""
+    """Source rows, snapshots and the publication, as recorded in the warehouse. Writes nothing."""
     pipeline = Pipeline.of(settings)
     if not pipeline.warehouse.exists():
         return {"warehouse": f"none at {settings.warehouse_path} yet: use `genome run`"}
-    # Checks are known with their assets, which takes Dagster a second to load; `genome check` does without.
+    # Checks are declared with their assets, which take Dagster a second to load; `genome check` does without.
     from genome_pipeline.orchestration.checks.declared import gate
 
     with pipeline.warehouse.open_to_read() as database:
@@ -218,7 +218,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
 
 
 def _published(settings: Settings, latest: tuple[Any, ...] | None) -> str:
-    """What readers find, where ``latest`` is what was published last, and when."""
+    """What readers find; ``latest`` is what was published last, and when."""
     if latest is None:
         return "nothing yet"
     try:
@@ -229,7 +229,7 @@ def _published(settings: Settings, latest: tuple[Any, ...] | None) -> str:
 
 
 def _ends(slices: Sequence[tuple[str]]) -> str:
-    """How many snapshots, the first and the last."""
+    """Number of snapshots, the first and the last."""
     return f"{len(slices)}: {slices[0][0]} to {slices[-1][0]}" if slices else "none"
 
 

@@ -1,4 +1,4 @@
-"""The rows set aside (`genome quarantine`): how many for which reason, and the rows themselves, to repair."""
+"""The rows set aside (`genome quarantine`): counts by reason, and the rows themselves, for repair."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from genome_pipeline.sql import identifier
 
 
 def quarantine_summary(settings: Settings) -> dict[str, Any]:
-    """The rows set aside, and per reason: what it means, its rows, their amount, and the periods they are in.
+    """The rows set aside and, per reason, its meaning, number of rows, their amount, and their periods.
 
-    A row with two reasons counts under both; an amount is null where none could be read. Raises
-    :class:`ConfigError` when nothing was ever taken in. Writes nothing.
+    A row with two reasons counts under both; an amount is null if none could be read. Raises :class:`ConfigError` if
+    nothing was ever ingested. Writes nothing.
     """
     descriptions = {rule.name: rule.description for rule in RULES}
     with _warehouse(settings).open_to_read() as database:
@@ -38,10 +38,10 @@ def quarantine_summary(settings: Settings) -> dict[str, Any]:
 def write_quarantine(settings: Settings, path: Path, reason: str | None = None) -> dict[str, Any]:
     """Write the rows set aside (for ``reason``, or all) to a CSV or Parquet file, whole or not at all.
 
-    The columns have the source's own names, with ``source_file``, ``source_row`` and ``reasons`` before them. In a
-    CSV file a text that a spreadsheet would take for a formula gets an apostrophe in front. Raises
-    :class:`ConfigError` for another ending, a folder that does not exist, a place from which the source takes files, or
-    a reason that no row has.
+    The columns have the source's own names, after ``source_file``, ``source_row`` and ``reasons``. In a CSV file a text
+    that a spreadsheet would take for a formula gets an apostrophe in front. Raises :class:`ConfigError` for another
+    extension, a folder that does not exist, a path from which the source would read the file, or a reason that no row
+    has.
     """
     check_target(path)
     check_is_no_source(path, settings.source)

@@ -1,1 +1,1 @@
-"""What every table holds, said once: columns, types, units, descriptions, keys, bounds, row rules."""
+"""The declarations of every table: columns, types, units, descriptions, keys, bounds, row rules."""

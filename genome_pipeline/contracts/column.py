@@ -1,4 +1,4 @@
-"""What a column is: its type, unit, bounds and meaning; and the common kinds of columns."""
+"""Declaring a column: type, unit, bounds and meaning; and constructors for the common kinds of columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """The unit a number is in."""
+    """The unit of a number."""
 
     DAYS = "days"
     COUNT = "count"
@@ -20,7 +20,7 @@ class Unit(StrEnum):
 
 
 AS_READ = "AS_READ"
-"""The type of a raw column: whatever the source has (text for text formats)."""
+"""The type of a raw column: the source's own (text for text formats)."""
 
 MONEY = "DECIMAL(18,2)"
 
@@ -29,9 +29,9 @@ MONEY = "DECIMAL(18,2)"
 class Column:
     """One column of the dictionary.
 
-    ``type`` is a DuckDB type or :data:`AS_READ`; ``minimum`` and ``maximum`` are inclusive bounds of every
-    non-null value; ``values`` is the closed set of allowed ones. Where it ``is_nullable``, a table may still say that
-    it is never null there.
+    ``type`` is a DuckDB type or :data:`AS_READ`. ``minimum`` and ``maximum`` are inclusive bounds of every non-null
+    value; ``values`` is the closed set of allowed values. If a column ``is_nullable``, a table may still declare it
+    never null.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Column:
 
 
 def text(name: str, description: str, values: tuple[str, ...] | None = None, *, is_nullable: bool = False) -> Column:
-    """Words; where ``values`` are given, there are no others."""
+    """Text; if ``values`` are given, no others are allowed."""
     return Column(name, "VARCHAR", description, values=values, is_nullable=is_nullable)
 
 
@@ -55,7 +55,7 @@ def date(name: str, description: str, *, is_nullable: bool = False) -> Column:
 
 
 def at(name: str, description: str, *, is_nullable: bool = False) -> Column:
-    """A moment, in UTC unless it says otherwise."""
+    """A moment, in UTC unless its description says otherwise."""
     return Column(name, "TIMESTAMP", description, is_nullable=is_nullable)
 
 
@@ -112,5 +112,5 @@ def score(
 
 
 def raw(name: str, description: str) -> Column:
-    """A column of the source, as it came: any may be empty."""
+    """A column of the source as it is written; any value may be missing."""
     return Column(name, AS_READ, description, is_nullable=True)

@@ -1,4 +1,4 @@
-"""The data dictionary, made from the contracts: as rows for the published file, as Markdown for the docs."""
+"""The data dictionary, generated from the contracts: rows for the published file, Markdown for the docs."""
 
 from __future__ import annotations
 

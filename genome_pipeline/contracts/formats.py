@@ -1,4 +1,4 @@
-"""How a source writes numbers, dates and time: declared once, for reading and for guessing."""
+"""Formats of numbers, dates and times, declared once for reading and for guessing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CURRENCY_MARKS = {
     "USD": ("$", "US$"),
     "ZAR": ("R",),
 }
-"""What is written beside amounts in common currencies, apart from the ISO code itself."""
+"""Marks written beside amounts in common currencies, in addition to the ISO code."""
 
 # No-break spaces, narrow and not, and the thin space.
 _BLANKS = "\u00a0\u202f\u2009"
@@ -44,11 +44,11 @@ NEGATIVE_SHAPES = ("-0", "\u22120", "0-", "(0)")
 
 @dataclass(frozen=True)
 class Formats:
-    """How text is read; columns that are typed already (Parquet) are not concerned.
+    """How text is read; typed columns (Parquet) are not affected.
 
-    ``date_formats`` are strptime formats tried in turn; with none, dates are ISO 8601. ``time_zone`` is the
-    IANA name of the zone whose wall time counts. ``decimal`` and ``thousands`` are the marks in numbers.
-    ``currency`` is the ISO code of the currency whose marks may stand beside an amount.
+    ``date_formats`` are strptime formats tried in turn; without any, dates are ISO 8601. ``time_zone`` is the IANA name
+    of the zone whose wall time counts. ``decimal`` and ``thousands`` are the marks in numbers. ``currency`` is the ISO
+    code of the currency whose marks may stand beside an amount.
     """
 
     date_formats: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Formats:
 
     @property
     def digits(self) -> str:
-        """Pattern of an unsigned number. Groups have three digits, those before the last two or three (lakh)."""
+        """Pattern of an unsigned number. Groups have three digits; all but the last may have two (lakh)."""
         mark = _SPELLINGS[self.decimal]
         whole = "[0-9]+"
         if self.thousands is not None:
@@ -69,11 +69,11 @@ class Formats:
 
     @property
     def separators(self) -> str | None:
-        """Pattern of the thousands mark, None where there is none."""
+        """Pattern of the thousands mark, None if there is none."""
         return None if self.thousands is None else _SPELLINGS[self.thousands]
 
     @property
     def surroundings(self) -> str:
-        """Pattern of what may stand around a number without a meaning of its own: blanks and currency marks."""
+        """Pattern of text around a number without a meaning of its own: blanks and currency marks."""
         marks = sorted((self.currency, *CURRENCY_MARKS.get(self.currency, ())), key=len, reverse=True)
         return "|".join([f"[\\s{_BLANKS}]", *(re.escape(mark) for mark in marks if mark)])

@@ -1,7 +1,7 @@
-"""Every word of a gene, once: what it is, what it is called, how it is told, and what it is used for.
+"""All facts about a gene, declared once: its column, its names, its sentences, and where it is used.
 
-A gene is a measured number of a customer, a numeric column of ``customer_features``. The columns, the reasons of
-predictions, the names and profiles of segments, similarity, drift, the playbook and the dashboard take it from here.
+A gene is a measured number of a customer, a numeric column of ``customer_features``. Columns, reasons of predictions,
+names and profiles of segments, similarity, drift, the playbook and the dashboard take it from here.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _NO_AMOUNTS = "no amounts in the source"
 
 @dataclass(frozen=True)
 class Gene:
-    """One gene. Every gene is a fact of the playbook and of the forecast, may be a reason, and is watched for drift.
+    """One gene. Every gene may be used by the playbook, the forecast and reasons, and is watched for drift.
 
     Attributes:
         column: name, type, unit, bounds and meaning, and whether it may be null.
         block: the part of the genome it belongs to, by which similarity is weighted.
-        label: what it is called on screen.
-        reason: how a value of it is told as a reason. ``{s}`` is the ending of a plural; ``{window}`` is the length of
-            the recent window in days, ``{windows}`` that of it and the one before.
-        reason_if_null: how its absence is told, where it may be null.
-        trait: what it is called within a sentence, as after "high"; of the genes of a list below.
-        low: what a segment that has little of it is called.
-        high: what a segment that has much of it is called.
-        is_skewed: its logarithm is compared.
-        is_cumulative: a running total, which grows as long as a customer is known: what moves is what a period adds.
-        is_clock: a distance between dates, or of a season: the calendar moves it, whatever customers do.
+        label: its name on screen.
+        reason: its value in words, as a reason. ``{s}`` is the ending of a plural; ``{window}`` is the length of the
+            recent window in days, ``{windows}`` that of the recent window and the one before.
+        reason_if_null: its absence in words, if it may be null.
+        trait: its name within a sentence, as after "high"; for genes in one of the lists below.
+        low: adjective for a segment that has little of it.
+        high: adjective for a segment that has much of it.
+        is_skewed: its logarithm is compared instead of itself.
+        is_cumulative: a running total, which grows as long as a customer is known; drift compares what a period adds.
+        is_clock: a distance between dates, or from a season, which the calendar moves whatever customers do.
 
     Raises:
-        ValueError: it may be null, and ``reason_if_null`` is not given; or the reverse.
+        ValueError: it may be null and has no ``reason_if_null``, or the reverse.
     """
 
     column: Column
@@ -53,7 +53,7 @@ class Gene:
 
     @property
     def name(self) -> str:
-        """Its column's name."""
+        """The name of its column."""
         return self.column.name
 
 
@@ -378,8 +378,8 @@ SIMILARITY_GENES = (
     "momentum_share",
     "return_share",
 )
-"""Genes that customers are compared by, and that set segments apart: one or two of a block, without those that say
-nearly the same (purchase days beside orders, items beside products per order)."""
+"""Genes that customers are compared by, and that distinguish segments: one or two of each block, without genes that
+nearly repeat one another (purchase days beside orders, items beside products per order)."""
 
 SEGMENTING_GENES = (
     "order_count",
@@ -389,10 +389,10 @@ SEGMENTING_GENES = (
     "days_since_last_order",
     "order_gap_mean_days",
 )
-"""Genes that segments are made of: recency, frequency and monetary value (RFM), the length of the history, its rhythm.
+"""Genes that segments are computed from: recency, frequency and monetary value (RFM), length and rhythm of the history.
 
-What a customer did within one window of some weeks is left out: by chance alone it changes from month to month, and
-customers would change segment with it.
+Activity within a single window of some weeks is left out: it changes by chance from month to month, and customers would
+change segments with it.
 """
 
 QUALIFYING_GENES = (
@@ -403,7 +403,7 @@ QUALIFYING_GENES = (
     "t_days",
     "momentum_share",
 )
-"""Genes by whose ``low`` and ``high`` segments of one name are told apart, the preferred first."""
+"""Genes whose ``low`` and ``high`` distinguish segments of the same name, in order of preference."""
 
 PROFILE_GENES = (
     "spend_amount",
@@ -434,4 +434,4 @@ FINGERPRINT_GENES = (
     "weekend_share",
     "return_share",
 )
-"""Genes by which the dashboard sets customers apart, without those that say the same thing twice."""
+"""Genes that distinguish customers in the dashboard, without genes that repeat one another."""

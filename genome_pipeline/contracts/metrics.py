@@ -1,6 +1,6 @@
-"""The measures of how good predictions were: what each is called, what it says, and which way is better.
+"""The metrics of accuracy: the name of each, its meaning, and which direction is better.
 
-``model_performance`` holds them by name; :mod:`genome_pipeline.models.performance` says how each is computed.
+``model_performance`` holds them by name; :mod:`genome_pipeline.models.performance` documents how each is computed.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """One measure. ``name`` is what it is called within a sentence."""
+    """One metric; ``name`` is its name within a sentence."""
 
     name: str
     description: str
     lower_is_better: bool | None = None
     kind: Literal["same", "share", "score"] = "score"
-    """Unit of the measure: that of its target, a share, or none."""
+    """Unit of the metric: that of its target, a share, or none."""
 
     @property
     def title(self) -> str:
-        """Its name where none stands before it."""
+        """Its name at the start of a line."""
         return self.name[0].upper() + self.name[1:]
 
 
 CUSTOMER_ERRORS = {"log_loss": "log loss", "squared_error": "squared error", "poisson_deviance": "Poisson deviance"}
-"""Errors of a single customer, of which the model's are held against the naive ones; with their names in words."""
+"""Errors of single customers, by which the model is compared with the naive baseline; with their names in words."""
 
 
 def _excess(error: str) -> Iterator[tuple[str, Metric]]:
@@ -76,4 +76,4 @@ METRICS = {
         "chance, outcomes dealt anew", "Probability that the error falls as far with outcomes of others."
     ),
 }
-"""Every measure by its name in ``model_performance``, in the order in which they are shown."""
+"""Every metric by its name in ``model_performance``, in the order in which they are shown."""

@@ -1,7 +1,7 @@
-"""The playbook's grammar: ordered rules of conditions on the columns of the genome, and what is wrong with a playbook.
+"""The playbook's grammar: ordered rules with conditions on the columns of the genome, and mistakes in a playbook.
 
-A rule is written in TOML, as in the default beside this file; the same objects are the settings and what the model
-evaluates. Nothing in a playbook is ever executed.
+Rules are written in TOML, like the default beside this file. The same objects serve as settings and for evaluation.
+Nothing in a playbook is ever executed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import TABLES
 
 WAIT_RULE = "wait"
-"""The rule, before all others, of customers for whom nothing is predicted."""
+"""The first rule, for customers without any prediction."""
 
 _ACTION = ("action", "action_rule", "action_reason", "is_for_review")
 FACTS: tuple[str, ...] = tuple(
@@ -29,7 +29,7 @@ FACTS: tuple[str, ...] = tuple(
     for column in TABLES["customer_genome"].fields
     if column.type not in ("DATE", "TIMESTAMP") and column.name not in ("customer_id", *_ACTION)
 )
-"""The columns a rule may look at: those of ``customer_genome``, but for dates and the action itself."""
+"""The columns that a rule may test: those of ``customer_genome``, except dates and the action itself."""
 
 _ORDERED = ("at_least", "at_most", "top_share", "bottom_share", "at_least_times_mean")
 
@@ -38,10 +38,10 @@ _Number = Annotated[float, Strict()]
 
 
 class Condition(BaseModel):
-    """What one column of a customer must be; every test given must hold. A comparison with an unknown value is false.
+    """Tests on one column of a customer, which must all hold. A comparison with an unknown value is false.
 
-    ``top_share`` and ``bottom_share`` are of the snapshot's customers whose value is known, equal values included; the
-    top is above 0. ``at_least_times_mean`` is of the snapshot's mean.
+    ``top_share`` and ``bottom_share`` are shares of the snapshot's customers with a known value, including ties; the
+    top is above 0. ``at_least_times_mean`` is a multiple of the snapshot's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -100,7 +100,7 @@ class Condition(BaseModel):
 
 
 class PlaybookRule(BaseModel):
-    """One rule: whom it is for (every condition of ``when``; without any, everyone left), what to do, and why.
+    """One rule: whom it is for (every condition of ``when``; without any, everyone left), the action, and the reason.
 
     ``reason`` is a template: names in braces are columns, filled with the customer's own values.
     """
@@ -130,10 +130,10 @@ class PlaybookRule(BaseModel):
 
 
 def faults(rules: Sequence[PlaybookRule]) -> list[str]:
-    """What is wrong with a playbook as a whole, one sentence each: rules that nobody can reach, and a missing last one.
+    """The mistakes of a playbook as a whole, one sentence each: unreachable rules, and a missing last rule.
 
-    A rule is out of reach where its own conditions exclude each other, or where an earlier rule is for everyone it is
-    for. Only what the rules themselves say is judged: whether a rule finds customers is told by its audience.
+    A rule is unreachable if its own conditions exclude each other, or if an earlier rule applies to everyone it is for.
+    Only the rules themselves are judged; audiences show whether a rule finds customers.
     """
     found = []
     names = [rule.name for rule in rules]
@@ -152,14 +152,14 @@ def faults(rules: Sequence[PlaybookRule]) -> list[str]:
 
 
 def column_in_words(column: str) -> str:
-    """A column's name without the unit that its values are told in."""
+    """A column's name in words, without the unit that its values are shown with."""
     for kind in ("_amount", "_days", "_ratio"):
         column = column.removesuffix(kind)
     return column.replace("_", " ")
 
 
 def amount(column: Column, value: float, currency: str = "") -> str:
-    """One value of a column in the words of its unit."""
+    """A value of a column, with its unit."""
     number = f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
     match column.unit:
         case Unit.PROBABILITY | Unit.SCORE | Unit.SHARE:

@@ -1,7 +1,7 @@
 """The published schema: names and types that dashboards and BI tools rely on, under semantic versioning.
 
-What is added raises the minor version, what is removed, renamed or of another type the major one. The schema as
-released is in ``published_schema.json``, which ``make docs`` writes; a test holds the contracts to it.
+An addition raises the minor version; a removal, a renaming or a change of type raises the major one. The released
+schema is in ``published_schema.json``, which ``make docs`` writes; a test compares the contracts with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Schema = dict[str, dict[str, str]]
 
 
 class Release(TypedDict):
-    """A schema under its version."""
+    """A schema with its version."""
 
     version: str
     tables: Schema
@@ -42,12 +42,12 @@ def published_schema() -> Release:
 
 
 def _type(column: Column) -> str:
-    """Whatever type a source has, what came from it is published as text: readers can rely on it."""
+    """The published type; columns with the source's own type are published as text, so that readers can rely on it."""
     return "VARCHAR" if column.type == AS_READ else column.type
 
 
 def least_version(released: Release, tables: Schema) -> str:
-    """The lowest version that ``tables`` may bear after ``released``."""
+    """The lowest version allowed for ``tables`` after ``released``."""
     major, minor, _ = map(int, released["version"].split("."))
     if breaking_changes(released["tables"], tables):
         return f"{major + 1}.0.0"
@@ -55,7 +55,7 @@ def least_version(released: Release, tables: Schema) -> str:
 
 
 def breaking_changes(before: Schema, after: Schema) -> list[str]:
-    """What a reader of ``before`` would miss in ``after``, in words."""
+    """Changes that would break a reader of ``before``, in words."""
     changes = []
     for table, columns in before.items():
         if table not in after:
@@ -71,7 +71,7 @@ def breaking_changes(before: Schema, after: Schema) -> list[str]:
 
 
 def unreadable_because(found: str | None) -> str | None:
-    """Why this program cannot read a published file of version ``found`` (None: of before there were versions)."""
+    """Why this program cannot read a published file of version ``found`` (None: a file without a version)."""
     if found is None or parsed(found)[:2] < parsed(PUBLISHED_VERSION)[:2]:
         older = f"version {found}" if found else "a version of before they were numbered"
         return f"its schema is {older}, this program reads {PUBLISHED_VERSION}: publish it anew with `genome run`"
@@ -81,7 +81,7 @@ def unreadable_because(found: str | None) -> str | None:
 
 
 def not_ours(path: Path) -> str:
-    """The sentence for a database, at the published file's place, that is none of ours."""
+    """The error sentence for a database at the published file's place that belongs to another program."""
     return (
         f"{path} is another program's database, without a table 'pipeline_runs': move it away, then publish with"
         " `genome run`"
@@ -89,7 +89,7 @@ def not_ours(path: Path) -> str:
 
 
 def version_in(connection: Any) -> str | None:
-    """The schema version that a published file, open in DuckDB, says it has; None where it says none."""
+    """The schema version recorded in a published file that is open in DuckDB; None if it has none."""
     found = connection.execute("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     names = [column[0] for column in found.description]
     return dict(zip(names, found.fetchone() or (), strict=False)).get("published_schema_version")
@@ -101,7 +101,7 @@ def parsed(version: str) -> tuple[int, ...]:
 
 
 def release(path: Path) -> None:
-    """Write the schema as released. Raises :class:`ValueError` for a change whose version is not raised enough."""
+    """Write the released schema. Raises :class:`ValueError` for a change whose version is not raised enough."""
     schema = published_schema()
     if path.exists():
         released: Release = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Row rules: what makes a source row unfit to be counted, each with its name, reason and expression.
+"""Row rules: why a source row is unfit to be counted, each with a name, a reason and an expression.
 
-The quarantine split and the checks both read them. A rule's ``fails`` takes the typed lines of
+The quarantine split and the checks both use them. A rule's ``fails`` takes the typed lines of
 :func:`genome_pipeline.transforms.lines.typed_lines` and gives a boolean column, never null.
 """
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 ABSURD = 1_000_000_000
-"""Quantities, prices and amounts from here on are taken for damage, not for trade."""
+"""Quantities, prices and amounts from here on count as damaged data, not as trade."""
 
 NOTHING_MARKS = ("NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "\\N")
-"""What programs write where there is no id: taken as one, it would be the best customer of all."""
+"""Placeholders that programs write for a missing id; taken as ids, they would be the best customer of all."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Rule:
     """One row rule.
 
     ``needs`` lists the source columns of which at least one must be mapped for the rule to apply.
-    ``concerns`` names the source columns that show why a row fails, where they are not those it ``needs``.
-    ``is_optional`` rules can be switched off in ``genome.toml``; the others guard what the pipeline is built on.
-    A row that fails a rule of severity ERROR is quarantined; one of severity WARN is kept, and warned of. A rule of
-    severity WARN takes validated lines, with its bound from ``genome.toml`` as a column beside them.
+    ``concerns`` names the source columns that show why a row fails, if they are others than those it ``needs``.
+    ``is_optional`` rules can be switched off in ``genome.toml``; all others guard assumptions of the pipeline.
+    A row that fails a rule of severity ERROR is quarantined; a row that fails one of severity WARN is kept and
+    reported. A rule of severity WARN takes validated lines, with its bound from ``genome.toml`` as an extra column.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Rule:
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
-        """The source columns in which the reason can be seen."""
+        """The source columns that show the reason."""
         return self.concerns or self.needs
 
 
 def _unreadable(lines: ir.Table, *columns: str) -> ir.BooleanValue:
-    """Something is written in one of the columns, but it is not a number."""
+    """Whether one of the columns has a value that is not a number."""
     failures = [lines[f"raw_{name}"].notnull() & lines[name].isnull() for name in columns]
     result = failures[0]
     for failure in failures[1:]:
@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 REASONS: tuple[str, ...] = tuple(rule.name for rule in RULES if rule.severity == "ERROR")
-"""Why a row may be set aside."""
+"""The reasons for which a row may be set aside."""
 
 OPTIONAL_RULES: tuple[str, ...] = tuple(rule.name for rule in RULES if rule.is_optional)
 
@@ -164,5 +164,5 @@ def active_rules(mapped: Sequence[str], disabled: Sequence[str]) -> tuple[Rule, 
 
 
 def quarantining(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Those that set a row aside."""
+    """The rules that set rows aside."""
     return tuple(rule for rule in rules if rule.severity == "ERROR")

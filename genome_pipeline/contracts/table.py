@@ -1,4 +1,4 @@
-"""What a table declares of itself; DDL is made of it."""
+"""The declaration of a table, from which its DDL is made."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from genome_pipeline.contracts.columns import COLUMNS
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows of another table that every row of this one belongs to: ``columns`` here are ``their_columns`` there.
+    """A reference to rows of another table: ``columns`` of every row here equal ``their_columns`` of a row there.
 
-    Where it ``is_complete``, every row there is also meant by one here, slice by slice.
+    If it ``is_complete``, every row there is also referred to by a row here, slice by slice.
     """
 
     table: str
@@ -26,9 +26,9 @@ class Reference:
 class Table:
     """One table of the flow.
 
-    ``slice_by`` is the column whose values are replaced together (a partition); ``None`` means the whole
-    table is one slice. ``key`` identifies a row. ``never_null`` are columns that the dictionary lets be null, but not
-    here. Tables ``is_made_at_publishing`` stand in the published file only.
+    ``slice_by`` is the column whose values are replaced together (a partition); ``None`` means that the whole table is
+    one slice. ``key`` identifies a row. ``never_null`` are columns that the dictionary lets be null, but this table
+    does not. A table that ``is_made_at_publishing`` is in the published file only.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Table:
 
     @property
     def published_name(self) -> str:
-        """Its name in the published file, where the plain name is that of a view of the latest snapshot."""
+        """Its name in the published file, where a view of the latest snapshot has the plain name."""
         return f"{self.name}_history" if self.is_snapshot else self.name
 
     def ddl(self, name: str | None = None, types: dict[str, str] | None = None) -> str:
-        """``CREATE TABLE`` statement, with ``types`` for the columns that keep the source's type."""
+        """``CREATE TABLE`` statement; ``types`` gives the types of columns that keep the source's type."""
         lines = []
         for column in self.fields:
             type_ = column.type if column.type != AS_READ else (types or {}).get(column.name, "VARCHAR")

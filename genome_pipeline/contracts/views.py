@@ -1,6 +1,6 @@
-"""Views of the published file that answer common questions, so that no BI tool has to work the answers out anew.
+"""Views of the published file that answer common questions, so that BI tools need not work the answers out again.
 
-They are SQL on the published tables, of the latest snapshot, and part of the published schema as those are.
+They are SQL on the published tables at the latest snapshot, and as much a part of the published schema as these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from genome_pipeline.contracts.columns import COLUMNS
 
 @dataclass(frozen=True)
 class View:
-    """One question: ``query`` gives exactly ``columns``, of the dictionary's types, with ``key`` to tell the rows."""
+    """One question: ``query`` gives exactly ``columns``, with the dictionary's types; ``key`` identifies a row."""
 
     name: str
     grain: str
@@ -28,9 +28,9 @@ class View:
         return tuple(COLUMNS[name] for name in self.columns)
 
     def ddl(self, schema: str) -> str:
-        """``CREATE VIEW`` statement; tables are named without a schema, as a reader attaches the file under any name.
+        """``CREATE VIEW`` statement; tables are named without a schema, as a reader may attach the file under any name.
 
-        A comment of a view's column is its description in the dictionary.
+        The comment on a view's column is its description in the dictionary.
         """
         columns = ", ".join(f'CAST("{column.name}" AS {column.type}) AS "{column.name}"' for column in self.fields)
         return f"CREATE VIEW {schema}.{self.name} AS SELECT {columns} FROM ({self.query}) AS answer"

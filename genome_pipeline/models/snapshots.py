@@ -34,7 +34,7 @@ HALF_SNAPSHOTS = 5
 """Training snapshots with outcomes over half the horizon; the latest are used."""
 
 _TRAINING_DAYS = 800
-"""Distances in days of further training snapshots before the latest one with outcomes over the whole horizon."""
+"""Training snapshots are at most this many days before the latest one with outcomes over the whole horizon."""
 
 _ORIGIN_AGES = (0, 60, 120, 240)
 """Distances in days, before the latest matured snapshot, of the origins at which the forecast is made again."""

@@ -1,1 +1,1 @@
-"""What Dagster runs: assets, checks, jobs, schedules and sensors, and the runs of the command line."""
+"""Everything that Dagster runs: assets, checks, jobs, schedules and sensors; and the runs of the command line."""

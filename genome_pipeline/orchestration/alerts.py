@@ -1,4 +1,4 @@
-"""Telling someone of a run: by a command, a webhook or mail, each only where it is configured."""
+"""Alerts about runs: by a command, a webhook or mail, each only if it is configured."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SMTP_PASSWORD_VARIABLE = "GENOME_SMTP_PASSWORD"  # noqa: S105
 """Password of ``alerts.smtp_user``."""
 
 _TIMEOUT_SECONDS = 30
-_TOLD = 20
+_MOST_WARNINGS = 20
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _NO_SECRETS = ("GENOME_HOME", "GENOME_CONFIG")
 _SECRETS = ("GENOME_", "DAGSTER_POSTGRES_URL", "PGPASSWORD")
-"""Variables that the command is not handed, by the beginning of their names; the two above are no secrets."""
+"""Variables with these prefixes are not passed to the command, except the two above, which hold no secret."""
 
 
 def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
-    """Tell of a run by every way that is configured.
+    """Send an alert in every way that is configured.
 
-    Raises :class:`ConfigError` naming those that did not work, after all were tried.
+    Raises :class:`ConfigError` naming the ways that failed, after all were tried.
     """
     ways: dict[str, Callable[[], None]] = {}
     if alerts.command:
@@ -48,7 +48,7 @@ def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
         except ConfigError as error:
             failures.append(f"{name} ({error})")
         except (OSError, ValueError, subprocess.SubprocessError, smtplib.SMTPException) as error:
-            # The words of the exception may hold the address, which is a secret.
+            # The message of the exception may contain the address, which is a secret.
             failures.append(f"{name} ({type(error).__name__})")
     if failures:
         raise ConfigError(
@@ -57,11 +57,11 @@ def send_alert(alerts: AlertSettings, subject: str, text: str) -> None:
 
 
 def digest(failed_checks: Sequence[Mapping[str, Any]], forced_past: str | None) -> str | None:
-    """What a person should know of a publication: its warnings, one a line; None where there are none."""
+    """What a person should know about a publication: its warnings, one per line; None if there are none."""
     lines = [f"published by force, although {forced_past}"] if forced_past else []
-    lines += [f"{row['table_name']}: {row['observed']}" for row in failed_checks[:_TOLD]]
-    if len(failed_checks) > _TOLD:
-        lines.append(f"and {len(failed_checks) - _TOLD:,} more warnings")
+    lines += [f"{row['table_name']}: {row['observed']}" for row in failed_checks[:_MOST_WARNINGS]]
+    if len(failed_checks) > _MOST_WARNINGS:
+        lines.append(f"and {len(failed_checks) - _MOST_WARNINGS:,} more warnings")
     return "\n".join(lines) or None
 
 
@@ -73,7 +73,7 @@ def _run(command: tuple[str, ...], text: str) -> None:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """What is posted goes where the variable says, and nowhere else."""
+    """Follow no redirect: an alert is only sent to the URL of the variable."""
 
     def redirect_request(self, *_: Any) -> None:
         raise ConfigError("it answers with a redirect, which is not followed: give the address it leads to")

@@ -1,7 +1,7 @@
-"""Dagster's instance as ``dagster.yaml`` names it: a run that somebody stopped stays stopped.
+"""The class of Dagster's instance named in ``dagster.yaml``: a run that somebody stopped stays stopped.
 
-Dagster means it so, too, but for some moments: a run whose process dies, or cannot go on, while it is being stopped is
-recorded as failed, and tried again; one that is stopped just before it starts, starts all the same.
+Dagster intends this, too, with two exceptions. If a run's process dies or fails while the run is being stopped, the run
+is recorded as failed and tried again. A run that is stopped just before it starts is started nevertheless.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _NEWS = (DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START, DagsterEvent
 
 
 class Instance(DagsterInstance):
-    """As Dagster's, with other records of what becomes of a run after somebody has stopped it."""
+    """Dagster's instance, except for how it records events of a run after somebody has stopped it."""
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
-        """Nothing is to be set."""
+        """An empty schema: there is nothing to configure."""
         return {}
 
     @classmethod
     def config_defaults(cls, base_dir: str) -> Mapping[str, Any]:
-        """Those of Dagster's own instance."""
+        """The defaults of Dagster's own instance."""
         return InstanceRef.config_defaults(base_dir)
 
     def handle_new_event(
         self, event: EventLogEntry, *, batch_metadata: DagsterEventBatchMetadata | None = None
     ) -> None:
-        """Record an event. Raises as if somebody stopped the run where a stopped one begins to work."""
+        """Record an event. When a stopped run begins to work, raises as if somebody stopped it then."""
         if event.dagster_event is not None and event.dagster_event.event_type in _NEWS:
             run = self.get_run_by_id(event.run_id)
             if run is not None and run.status in _STOPPED:

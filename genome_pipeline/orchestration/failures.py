@@ -1,4 +1,4 @@
-"""Why a run of Dagster stopped, in one sentence."""
+"""Why a run of Dagster failed, in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genome_pipeline.orchestration.assets.stage import REFUSED
 
 
 def sendable(error: Exception) -> str:
-    """What may leave the machine of an error: the sentence, and of an unexpected one its kind."""
+    """The part of an error that may leave the machine: its sentence, or the type of an unexpected error."""
     match error:
         case RunFailed():
             return error.sentence
@@ -29,7 +29,7 @@ def first_cause(events: Iterable[DagsterEvent]) -> Exception:
         if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
-                # A run over a range tells of each period, and at last of the whole.
+                # A run over a range records an evaluation per period and, last, one for the whole range.
                 asset = evaluation.asset_key.to_user_string()
                 failed_checks[asset, evaluation.check_name] = (
                     f"check {evaluation.check_name} of {asset} failed: {evaluation.description}"

@@ -1,4 +1,4 @@
-"""What a run executes: the assets with their checks, the jobs over them, and the resource that they share."""
+"""The assets with their checks, the jobs over them, and the resource that they share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build_graph(settings: Settings) -> dg.Definitions:
         asset_checks=build_checks(partitions),
         jobs=jobs(),
         resources={"pipeline": _pipeline(settings)},
-        # A run is a process of its own already; starting one more for each step costs seconds and gains nothing.
+        # A run has its own process already; another process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,
     )
 
@@ -50,9 +50,9 @@ def _pipeline(settings: Settings) -> dg.ResourceDefinition:
 
 
 def _with_freshness(assets: Iterable[dg.AssetsDefinition], calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
-    """The assets, those that are published with the moment by which they are expected: noon after a period has ended.
+    """The assets; published ones get a freshness policy, which expects them by noon after a period has ended.
 
-    A log that will not grow is not waited for.
+    If the calendar has an end, the log will not grow, and nothing is expected.
     """
     fresh = dg.FreshnessPolicy.cron(deadline_cron=_NOON[calendar.period], lower_bound_delta=timedelta(hours=12))
 

@@ -35,10 +35,10 @@ __all__ = [
 
 
 def dev_module() -> Any:
-    """Behind ``dagster dev``; loaded when it is asked for, as it takes a second."""
+    """The module behind ``dagster dev``; loaded on demand, as it takes a second."""
     return importlib.import_module("dagster._cli.dev")
 
 
 def webserver_module() -> Any:
-    """Behind ``dagster-webserver``."""
+    """The module behind ``dagster-webserver``."""
     return importlib.import_module("dagster_webserver.cli")

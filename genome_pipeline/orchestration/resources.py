@@ -1,4 +1,4 @@
-"""What every asset is handed: the settings, the warehouse, the stored models and the engine."""
+"""The resource that every asset gets: the settings, the warehouse, the stored models and the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pipeline:
 
     @classmethod
     def of(cls, settings: Settings, wait_seconds: float = LOCK_WAIT_SECONDS) -> Pipeline:
-        """The pipeline that ``settings`` describe, which waits so long for its warehouse. Opens nothing."""
+        """The pipeline for ``settings``; it waits up to ``wait_seconds`` for its warehouse. Nothing is opened yet."""
         return cls(
             settings,
             Warehouse(

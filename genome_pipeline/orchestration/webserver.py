@@ -1,8 +1,8 @@
-"""Dagster's own webserver with a guard before it: a page elsewhere cannot use a visitor's browser to reach it.
+"""Dagster's own webserver behind a guard: other web pages cannot use a visitor's browser to reach it.
 
-Dagster obeys whoever asks, under any name, and takes mutations from links and other sites. The guard lets in what
-comes under the machine's own names, or those of ``ui.hosts``, from the UI's own pages. It does not ask who somebody
-is: that is for a proxy in front.
+Dagster serves any client, under any host name, and accepts mutations from links and other sites. The guard admits only
+requests under the machine's own names, or those of ``ui.hosts``, that come from the UI's own pages. It does not
+authenticate users: that is the task of a proxy in front.
 
 ``python -m genome_pipeline.orchestration.webserver`` takes the options of ``dagster-webserver``.
 """
@@ -32,9 +32,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """An ASGI application that answers for another what it must not be asked, and passes on the rest.
+    """An ASGI application that refuses requests another application must not receive, and passes on the rest.
 
-    ``hosts`` are the names, beside the machine's own, under which it is reached.
+    ``hosts`` are the names, beside the machine's own, under which it can be reached.
     """
 
     def __init__(self, app: App, hosts: Collection[str] = ()) -> None:
@@ -56,7 +56,7 @@ class Guard:
             await send({"type": "http.response.body", "body": sentence.encode()})
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
-        """Status and sentence, where the request is none of the UI's own."""
+        """Status and sentence of the refusal, if the request is not one of the UI's own."""
         headers: dict[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host, method = headers.get("host", "").lower(), scope.get("method", "GET")
         if _name_of(host) not in self._hosts:
@@ -90,7 +90,7 @@ def _unframed(send: Send) -> Send:
 
 
 def serve_with_daemon(options: Sequence[str]) -> None:
-    """What ``dagster dev`` does, with the guarded webserver in the place of its own, until it is stopped."""
+    """Do what ``dagster dev`` does, but with the guarded webserver, until it is stopped."""
     dev = dev_module()
     opened = dev.open_ipc_subprocess
 
@@ -99,7 +99,7 @@ def serve_with_daemon(options: Sequence[str]) -> None:
 
     _replace(dev, "open_ipc_subprocess", open_guarded)
     with warnings.catch_warnings():
-        # Dagster would have one type its own command instead, which has no guard.
+        # Dagster would recommend its own command instead, which has no guard.
         warnings.simplefilter("ignore", SupersessionWarning)
         dev.dev_command([*options], standalone_mode=False)
 
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _replace(module: Any, name: str, value: Any) -> None:
-    """Dagster offers no way to put something before its webserver."""
+    """Replace a part of Dagster, which has no hook for code in front of its webserver."""
     setattr(module, name, value)
 
 

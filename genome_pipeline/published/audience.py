@@ -1,4 +1,4 @@
-"""The customers of each rule of the playbook (`genome audience`): what is known of the rule, and who they are."""
+"""The audiences of the playbook's rules (`genome audience`): facts about each rule, and its customers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 def audience_summary(settings: Settings) -> dict[str, Any]:
-    """Every rule at the latest snapshot: its audience, and what became of those whom it picked before.
+    """Every rule at the latest snapshot: its audience, and the outcomes of customers it picked before.
 
     Raises :class:`ConfigError` when nothing was published yet.
     """
@@ -40,10 +40,10 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
 
 
 def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
-    """Write the customers whom ``rule`` picked at the latest snapshot to a CSV or Parquet file, most at stake first.
+    """Write the customers that ``rule`` picked at the latest snapshot to a CSV or Parquet file, most at stake first.
 
-    Gives ``path`` and ``row_count``. Raises :class:`ConfigError` for a rule that the playbook does not have, a place
-    from which the source takes files, and as :func:`genome_pipeline.published.export.write_rows` does.
+    Returns ``path`` and ``row_count``. Raises :class:`ConfigError` for a rule that is not in the playbook, for a path
+    from which the source would read the file, and as :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_target(path)
     check_is_no_source(path, settings.source)

@@ -1,4 +1,4 @@
-"""Rows of a query, or all that is published, into files a spreadsheet or a notebook opens: whole, with no formula."""
+"""Writing rows of a query, or all published tables, to files for spreadsheets and notebooks, without formulas."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published
 from genome_pipeline.sql import identifier, literal
 
-# What a spreadsheet takes for a formula, at the start of a text or of what it takes for another cell: where decimals
-# have a comma it parts cells at ";". Full-width signs are taken for plain ones. A number with its sign is no formula.
+# Text that a spreadsheet takes for a formula, at the start of a text or of another cell: ";" separates cells where
+# decimals have a comma. Full-width signs count as plain ones. A number with its sign is no formula.
 _FORMULA = "(^|[;\t\r\n])([ \u00a0]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])"
 _MARKED = r"\1'\2"
 _NUMBER = r"^[+-]?[0-9][0-9.,]*$"
-# Rows of a group are in memory together: of a wide table, 30 MB, where a dashboard's export has 200.
+# Rows of a group are in memory together: 30 MB for a wide table, where an export of the dashboard may use 200 MB.
 _FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, ROW_GROUP_SIZE 40960"}
-# What stays as it is in a note: no line break, and none of the marks that part cells.
+# Characters that stay unchanged in a note: no line breaks, and none that separate cells.
 _PLAIN = " !#$&'()*+-./:<=>?@[]^_{|}~%\u2212\u2013"
 
 
 def check_target(path: Path) -> None:
-    """Raises :class:`ConfigError` for another ending than .csv or .parquet, or a folder that does not exist."""
+    """Raises :class:`ConfigError` for an extension other than .csv or .parquet, or a folder that does not exist."""
     if path.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{path} must end in .csv or .parquet: that says in which format to write")
     if not path.parent.is_dir():
@@ -42,13 +42,13 @@ def write_rows(
     path: Path,
     notes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Write the rows of ``query`` to ``path``, in one step; gives ``path`` and ``row_count``.
+    """Write the rows of ``query`` to ``path``, in one step; returns ``path`` and ``row_count``.
 
-    In a CSV file texts are quoted, and what a spreadsheet would take for a formula in a text or in a column's name gets
-    an apostrophe in front.
-    ``notes`` say what the rows are: lines ``# name: text`` before the head of a CSV file, where anything that could end
-    a line or a cell is percent-encoded; key-value metadata of a Parquet file. Raises :class:`ConfigError` where the
-    file cannot be written, and as :func:`check_target` does.
+    In a CSV file texts are quoted. A text or column name that a spreadsheet would take for a formula gets an apostrophe
+    in front.
+    ``notes`` describe the rows. In a CSV file they are lines ``# name: text`` before the header, with anything that
+    could end a line or a cell percent-encoded; in a Parquet file they are key-value metadata. Raises
+    :class:`ConfigError` if the file cannot be written, and as :func:`check_target` does.
     """
     check_target(path)
     notes = notes or {}
@@ -56,7 +56,7 @@ def write_rows(
     chosen = "*"
     if path.suffix.lower() == ".csv":
         columns = connection.execute(f"DESCRIBE {query}", values).fetchall()
-        # By position: a source may have two columns of one name.
+        # Columns are addressed by position: a source may have two columns of the same name.
         query = f"SELECT * FROM ({query}) AS rows({', '.join(f'c{position}' for position in range(len(columns)))})"
         names = [neutral(name) for name, *_ in columns]
         texts = {position for position, (_, type_, *_) in enumerate(columns) if type_.startswith("VARCHAR")}
@@ -65,7 +65,7 @@ def write_rows(
             for position, name in enumerate(names)
         )
         if texts:
-            # Of columns of one name DuckDB would quote the first.
+            # If columns share a name, DuckDB would quote only the first.
             is_told_apart = len({name.lower() for name in names}) == len(names)
             quoted = f"({', '.join(identifier(names[position]) for position in sorted(texts))})"
             options += f", FORCE_QUOTE {quoted if is_told_apart else '*'}"
@@ -88,15 +88,16 @@ def write_rows(
 
 
 def neutral(text: str) -> str:
-    """The text as :func:`write_rows` writes it: with an apostrophe in front of what would be taken for a formula."""
+    """The text as :func:`write_rows` writes it: with an apostrophe in front of anything like a formula."""
     return text if re.fullmatch(_NUMBER, text) else re.sub(_FORMULA, _MARKED, text)
 
 
 def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, int]:
     """Write every table and view of the published file to ``folder``, each to ``<name><suffix>``; name -> rows.
 
-    All of one version, and of the latest: where another was published meanwhile, all are written again, as customers
-    may have been forgotten. Raises :class:`ConfigError` when nothing is published, and as :func:`write_rows` does.
+    All files are of the same, latest version. If another version is published meanwhile, all are written again, as
+    customers may have been forgotten. Raises :class:`ConfigError` if nothing is published, and as :func:`write_rows`
+    does.
     """
     while True:
         version = _version(published_path)
@@ -121,7 +122,7 @@ def _version(published_path: Path) -> tuple[int, int] | None:
 
 
 def renew_exports(published_path: Path, folder: Path) -> None:
-    """Write again, from the published file as it is now, what was exported to ``folder``."""
+    """Write the files exported to ``folder`` again, from the present published file."""
     for suffix in _FORMATS:
         if any(folder.glob(f"*{suffix}")):
             export_tables(published_path, folder, suffix)
@@ -139,7 +140,7 @@ def _one_cell(text: str) -> str:
 
 
 def _put_before(path: Path, text: str) -> None:
-    """DuckDB writes nothing before the head."""
+    """Insert text at the start of a file, as DuckDB writes nothing before the header."""
     whole = path.with_name(f"{path.name}.whole")
     try:
         with path.open("rb") as rows, whole.open("wb") as file:

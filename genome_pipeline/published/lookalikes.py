@@ -1,7 +1,7 @@
-"""Who is nearest to a group, from the published file alone: DuckDB proposes candidates, the model ranks them.
+"""The customers nearest to a group, from the published file alone: DuckDB finds candidates, the model ranks them.
 
-The genes of all customers are compared in DuckDB, in single precision, where a million of them take some 70 MB; of the
-best, :class:`genome_pipeline.models.similarity.index.SimilarityIndex` says how similar they are, and why.
+DuckDB compares the genes of all customers in single precision, which takes some 70 MB per million customers. For the
+best of them, :class:`genome_pipeline.models.similarity.index.SimilarityIndex` computes similarities and traits.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, Si
 from genome_pipeline.published.versions import remembered
 
 GROUP_LIMIT = 500
-"""Customers a group may have: all of them stand in the link."""
+"""Largest group: a link has to hold all of its customers."""
 
-_MORE_CANDIDATES = 20  # beyond those asked for, as single precision takes near ties in another order
+_MORE_CANDIDATES = 20  # candidates beyond those asked for, as single precision may reorder near ties
 _TRAIT_COUNT = 6
-_MAKING = threading.Lock()  # two requests must not make the same table at once
+_MAKING = threading.Lock()  # two requests must not create the same table at the same time
 
 
 def lookalikes(
     connection: duckdb.DuckDBPyConnection, as_of: date, customer_ids: Sequence[str], count: int = 20
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The ``count`` customers nearest to a group at the snapshot, best first, and what the group has in common.
+    """The ``count`` customers nearest to a group at the snapshot, best first, and the group's common traits.
 
-    Columns as those of :meth:`~genome_pipeline.models.similarity.index.SimilarityIndex.lookalikes`. All of the group,
-    which is not empty, are customers of the snapshot.
+    Columns are those of :meth:`~genome_pipeline.models.similarity.index.SimilarityIndex.lookalikes`. The group must
+    not be empty, and all of it must be customers of the snapshot.
     """
     scaler = _scaler(connection, as_of)
     weights = _weights(connection, as_of, scaler)
@@ -47,7 +47,7 @@ def lookalikes(
 
 
 def _scaler(connection: duckdb.DuckDBPyConnection, as_of: date) -> GeneScaler:
-    """As the pipeline's own index was scaled: gene by gene, so that never more than one is in memory."""
+    """The scaling of the pipeline's own index; fitted gene by gene, so that only one is in memory at a time."""
 
     def fit() -> list[dict[str, list[object]]]:
         return [
@@ -68,7 +68,7 @@ def _scaler(connection: duckdb.DuckDBPyConnection, as_of: date) -> GeneScaler:
 
 
 def _weights(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler) -> FloatArray:
-    """What each gene counts in the cosine, as the published index was built."""
+    """The weight of each gene in the cosine, as in the published index."""
     row = connection.execute("SELECT parameters FROM similarity_index_history WHERE as_of = ?", [as_of]).fetchone()
     parameters = json.loads(row[0]) if row else {}
     weight = dict(zip(parameters.get("genes", ()), parameters.get("weights", ()), strict=True))
@@ -102,7 +102,7 @@ def _candidates(
 ) -> list[str]:
     """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,).
 
-    Those who are nearly as near come along, as single precision may mistake them; of equals the first by id.
+    Near ties are included, as single precision may mistake them; ties go to the smaller id.
     """
     vectors = _vectors(connection, as_of, scaler, weights)
     rows = connection.execute(
@@ -117,7 +117,7 @@ def _candidates(
 
 
 def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, weights: FloatArray) -> str:
-    """Name of the in-memory table of all customers' vectors of length 1, made when first asked for."""
+    """Name of the in-memory table of all customers' vectors of length 1, created when first needed."""
     name = f'memory.main."vectors {as_of}"'
     is_skewed = {gene.name: gene.is_skewed for gene in SCALED_GENES}
     scaled, values = [], []
@@ -144,7 +144,7 @@ def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneSca
 
 
 def _traits(mean: FloatArray, scaler: GeneScaler) -> list[str]:
-    """In which genes the group stands out on average, most first."""
+    """The genes in which the group stands out on average, strongest first."""
     order = np.argsort(-np.abs(mean).round(9), kind="stable")[:_TRAIT_COUNT]
     return [
         f"{'high' if mean[position] > 0 else 'low'} {GENE_LABELS[scaler.genes[position]]}"

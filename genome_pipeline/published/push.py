@@ -1,4 +1,4 @@
-"""Everything published, brought into a schema of a PostgreSQL database, for tools that read only from there."""
+"""Copying all published tables to a schema of a PostgreSQL database, for tools that only read from there."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TYPES = {"VARCHAR": "text", "VARCHAR[]": "text[]", "DOUBLE": "double precision"
 
 
 def push_tables(published_path: Path, url: str) -> dict[str, int]:
-    """Replace the rows of every table and view of the published file in schema ``genome`` there; name -> rows.
+    """Replace the rows of every table and view of the published file in the server's schema ``genome``; name -> rows.
 
-    All of it in one transaction: others read the old rows until the new ones are there, all together. Tables are
-    made where there are none, and emptied, never dropped: grants, and views that others made of them, stay. Raises
-    :class:`ConfigError` when nothing is published, the server refuses, or a table there has other columns.
+    Everything happens in one transaction, so that readers see the old rows until all new ones are there. Missing tables
+    are created; existing ones are emptied but never dropped, so that grants and dependent views stay. Raises
+    :class:`ConfigError` if nothing is published, the server refuses, or an existing table has other columns.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("that is no database: write postgresql://user@host:5432/database")

@@ -1,4 +1,4 @@
-"""The published file, read-only: opening it, and the questions of every reader."""
+"""The published file, read-only: opening it, and the queries that all readers need."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LATEST_CHECKS = """
         TIMESTAMP '-infinity')
     QUALIFY rank() OVER (PARTITION BY table_name, check_name, period_start_date ORDER BY checked_at DESC) = 1
 """
-"""The checks of what was published last, in the published file: by whichever runs, the latest of each.
+"""The latest outcome of each check on the present publication, by whichever run, in the published file.
 
-They are those since the publication before; where it was published again with nothing checked, those of the first.
+These are the checks since the publication before. If that was published again without new checks, the first's count.
 """
 
 
@@ -37,13 +37,13 @@ class PublishedFileMissing(ConfigError):
 
 
 class PublishedFileUnreadable(ConfigError):
-    """What is at the place of the published file cannot be read: damaged, of another version, or another program's."""
+    """The file at the published file's place cannot be read: damaged, of another version, or another program's."""
 
 
 def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection to a database in memory, with ``config``, to which the file is attached; the file is in use.
+    """An in-memory database, with ``config``, to which the file is attached and made the default.
 
-    Connecting to the file itself would answer from a replaced one while an older connection of this process lives.
+    A direct connection would read the replaced file as long as an older connection of this process is open.
 
     Raises:
         PublishedFileMissing: nothing was published yet.
@@ -75,7 +75,8 @@ class Published:
 
     def __init__(self, path: Path) -> None:
         """Raises as :func:`attached` does."""
-        # A folder of its own for what does not fit in memory: DuckDB's beside the file would be every reader's.
+        # Its own folder for rows that do not fit in memory: DuckDB's default, beside the file, is shared by all
+        # readers.
         self._spilled = TemporaryDirectory(prefix="genome-")
         try:
             self.connection = attached(path, {"temp_directory": f"{self._spilled.name}/spilled"})
@@ -90,7 +91,7 @@ class Published:
         self.close()
 
     def close(self) -> None:
-        """Give the file free."""
+        """Close the file."""
         self.connection.close()
         self._spilled.cleanup()
 
@@ -100,17 +101,17 @@ class Published:
         return found
 
     def names(self) -> list[str]:
-        """Its tables and views."""
+        """Names of its tables and views."""
         return [row["table_name"] for row in self.rows("SELECT table_name FROM information_schema.tables ORDER BY 1")]
 
     def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        """What the query finds: column -> value of each row."""
+        """The rows of the query, each as column -> value."""
         cursor = self.connection.execute(query, values or [])
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def row(self, query: str, values: list[Any] | None = None) -> dict[str, Any]:
-        """The first row of what the query finds; empty where it finds none."""
+        """The first row of the query; empty if there is none."""
         found = self.rows(query, values)
         return found[0] if found else {}
 

@@ -1,4 +1,4 @@
-"""Who resembles a customer, or a group of them (`genome similar`)."""
+"""Customers who resemble a customer, or a group (`genome similar`)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from genome_pipeline.warehouse.artifacts import Artifacts
 
 
 def similar_customers(settings: Settings, customer_id: str) -> dict[str, Any]:
-    """The customers like this one at the latest snapshot, and what those did who were so before.
+    """The customers most similar to this one at the latest snapshot, and outcomes of similar customers of the past.
 
-    Raises :class:`ConfigError` when nothing was published yet, or the customer is unknown.
+    Raises :class:`ConfigError` if nothing was published yet, or the customer is unknown.
     """
     with Published(settings.published_path) as published:
         as_of = published.latest()
@@ -46,9 +46,9 @@ def similar_customers(settings: Settings, customer_id: str) -> dict[str, Any]:
 
 
 def lookalikes(settings: Settings, customer_ids: Sequence[str], count: int) -> dict[str, Any]:
-    """The ``count`` customers nearest to the group at the latest snapshot, best first, none of the group among them.
+    """The ``count`` customers nearest to the group at the latest snapshot, best first, without the group's members.
 
-    Raises :class:`ConfigError` when nothing was published yet, an id is unknown, or the index is gone.
+    Raises :class:`ConfigError` if nothing was published yet, an id is unknown, or the index is missing.
     """
     with Published(settings.published_path) as published:
         as_of = published.latest()
@@ -67,9 +67,9 @@ def lookalikes(settings: Settings, customer_ids: Sequence[str], count: int) -> d
 
 
 def ids_in(path: Path) -> list[str]:
-    """The ids in a text file, one a line; blanks around them, and empty lines, do not count.
+    """The ids in a text file, one per line; surrounding blanks and empty lines are ignored.
 
-    Raises :class:`ConfigError` where the file cannot be read or holds no id.
+    Raises :class:`ConfigError` if the file cannot be read or holds no id.
     """
     try:
         ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]

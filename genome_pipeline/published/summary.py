@@ -1,4 +1,4 @@
-"""What the published file says, for the terminal: the summary of a run and the card of one customer."""
+"""Summaries of the published file for the terminal: of a run, and of one customer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brie
 
 
 def summarise(settings: Settings) -> dict[str, Any]:
-    """The latest snapshot in numbers: rows, customers, segments, model quality beside naive, checks, places.
+    """The latest snapshot in numbers: rows, customers, segments, accuracy beside the naive baseline, checks, paths.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
     """
@@ -70,7 +70,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 
 
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
-    """Everything published of one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
+    """All published facts about one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """

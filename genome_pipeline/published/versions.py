@@ -1,4 +1,4 @@
-"""The published file as a server reads it: for long, by many, while publishes replace it."""
+"""The published file for a server, which reads it continuously, in many threads, while new versions replace it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ _CLOSING_SECONDS = 10.0
 
 
 class PublishedFile:
-    """The published DuckDB file, opened again whenever a publish has replaced it.
+    """The published DuckDB file, opened again whenever a new version has replaced it.
 
-    DuckDB keeps one database instance per path and process, so that connecting again while any older
-    connection lives would answer from the replaced file. Each version of the file is therefore attached to an
-    in-memory database of its own, which lives until the last request that reads it has ended.
+    DuckDB keeps one database instance per path and process, so that a new connection would read the replaced file while
+    any older connection is open. Each version of the file is therefore attached to an in-memory database of its own,
+    which lives until the last request that reads it has ended.
 
-    Rows that do not fit in memory are put aside in a folder of that database alone, which the owner of this process can
-    read: DuckDB numbers its files from 0 in every database, so that two of them in one folder write over each other's.
+    Each such database has its own folder for rows that do not fit in memory, readable by this process's owner only.
+    DuckDB numbers these files from 0 in every database, so that two databases would overwrite each other's in a shared
+    folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +51,7 @@ class PublishedFile:
         self._is_closed = threading.Event()
 
     def version(self) -> str:
-        """What tells this version of the file from others; empty where there is none."""
+        """Identifies this version of the file; empty if there is no file."""
         try:
             return "-".join(map(str, _version(self.path)))
         except FileNotFoundError:
@@ -58,7 +59,7 @@ class PublishedFile:
 
     @contextmanager
     def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection on the file as it is now; it sees one version of it from first to last query.
+        """Yield a connection to the present file; all queries on it see the same version.
 
         A query that still runs after ``seconds``, or when the file is closed, ends in
         :class:`duckdb.InterruptException`.
@@ -70,10 +71,10 @@ class PublishedFile:
 
     @contextmanager
     def connect_alone(self, seconds: float, memory_limit: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-        """As :meth:`connect`, to a database of its own: with it comes a folder, in which alone it may write files.
+        """As :meth:`connect`, but to a separate database; also yields the only folder in which it may write files.
 
-        The folder goes with the connection. So long work takes no memory of a version's pages; it has one thread, as
-        a sort of wide rows takes memory for each.
+        The folder is removed with the connection. Long work so takes no memory from other requests. It has one thread,
+        as sorting wide rows takes memory for each thread.
         """
         with tempfile.TemporaryDirectory(dir=self._spilled, prefix="alone-") as name:
             folder = Path(name)
@@ -84,7 +85,7 @@ class PublishedFile:
                 yield cursor, folder
 
     def close(self) -> None:
-        """End the queries that run, and wait for their readers: a query that outlives the interpreter aborts it."""
+        """Interrupt running queries and wait for their readers: a query that outlives the interpreter aborts it."""
         self._is_closed.set()
         ends = time.monotonic() + _CLOSING_SECONDS
         while self._readers and time.monotonic() < ends:
@@ -111,7 +112,7 @@ class PublishedFile:
     def _interrupt(self, cursor: duckdb.DuckDBPyConnection, is_done: threading.Event, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while not is_done.wait(_INTERRUPT_AGAIN_SECONDS):
-            # Again and again: between two queries there is nothing to interrupt.
+            # Repeatedly: between two queries there is nothing to interrupt.
             if self._is_closed.is_set() or time.monotonic() > ends:
                 cursor.interrupt()
 
@@ -121,7 +122,7 @@ class PublishedFile:
         except FileNotFoundError:
             version = None
         if self._database is None or version is None or version != self._version:
-            # The older database is dropped, not closed: cursors of requests under way keep it alive.
+            # The older database is dropped, not closed: cursors of running requests keep it open.
             self._databases += 1
             self._database = _attach(self.path, _MEMORY_LIMIT, self._spilled / str(self._databases))
             self._version = version
@@ -134,15 +135,15 @@ def _version(path: Path) -> tuple[int, int, int]:
 
 
 def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
-    """What ``make`` gives, of plain lists, dicts and numbers: made once for each version of the file.
+    """The result of ``make``, consisting of plain lists, dicts and numbers, computed once per version of the file.
 
-    It is kept in the in-memory database that the version is attached to, and goes with it.
+    It is kept in the in-memory database that the version is attached to, and disappears with it.
     """
     row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
     if row is not None:
         return json.loads(row[0])
     value = make()
-    # Where another request was faster, its value is the same.
+    # If another request was faster, its value is the same.
     with suppress(duckdb.ConstraintException, duckdb.TransactionException):
         connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
     return value
@@ -151,14 +152,14 @@ def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[
 def remembered_rows(
     connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
 ) -> pd.DataFrame:
-    """The few rows of a query that reads all customers: asked once for each version of the file, kept as above."""
+    """The few rows of a query that reads all customers, queried once per version of the file and kept as above."""
     name = f'memory.main."{sha256(repr((query, parameters)).encode()).hexdigest()}"'
     with suppress(duckdb.CatalogException):
         return connection.execute(f"FROM {name}").df()
     try:
         connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS {query}", parameters)
     except (duckdb.CatalogException, duckdb.TransactionException):
-        # Another request is making the same at this moment.
+        # Another request is creating the same table at this moment.
         return connection.execute(query, parameters).df()
     return connection.execute(f"FROM {name}").df()
 
@@ -172,7 +173,7 @@ def _attach(
     database = attached(path, settings)
     database.execute("USE memory")
     database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
-    # From here on no query can reach any other file, but those in the folder it writes to.
+    # From here on queries can access no other file, except in the folder it writes to.
     if written is not None:
         database.execute(f"SET allowed_directories = [{literal(str(written))}]")
     database.execute("SET enable_external_access = false")

@@ -1,1 +1,1 @@
-"""Is a table what its contract says: Great Expectations run inside DuckDB, and reconciliation to the cent."""
+"""Validation of tables against their contracts, by Great Expectations inside DuckDB, and reconciliation to the cent."""

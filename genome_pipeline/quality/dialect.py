@@ -16,7 +16,7 @@ from sqlalchemy.pool import Pool, QueuePool
 from genome_pipeline.duckdb_connection import connect
 
 DRIVER = "duckdb+validation"
-"""Start of the connection string; a name of its own leaves the stock ``duckdb`` dialect as it is."""
+"""Start of the connection string; its own name leaves the stock ``duckdb`` dialect unchanged."""
 
 
 class ValidationDialect(Dialect):
@@ -25,14 +25,14 @@ class ValidationDialect(Dialect):
     supports_statement_cache = True
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
-        """Open the file, with no setting that would part it from the other connections of the process."""
+        """Open the file without settings that would differ from the process's other connections to it."""
         connection = connect(cparams["database"])
         connection.execute("SET enable_progress_bar = false")
         return ConnectionWrapper(connection)
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[Pool]:
-        """Pool connections: one that was closed would take its unread result along."""
+        """A pool that keeps connections open: closing one would discard its unread result."""
         return QueuePool
 
     def do_begin(self, dbapi_connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""The Great Expectation that asks a query for what is broken, and asks it once."""
+"""A Great Expectation that runs a query for violations, once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _ROW_COUNT = "unexpected_rows_query.row_count"
 class ExpectNoRows(UnexpectedRowsExpectation):
     """Holds where its query returns nothing.
 
-    The original sends the query twice, once to count what the other time it reads: half the time of a check. The rows
-    here are few (a query returns one for each check that fails), so they are counted as they were read.
+    The original sends the query twice, once to count the rows and once to read them: half the time of a check. Here
+    rows are few (a query returns one per failed check), so they are counted after reading them.
     """
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (_ROWS,)

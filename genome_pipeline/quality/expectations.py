@@ -1,9 +1,9 @@
-"""What is expected of a table, made from its contract, and the Great Expectations that ask for it.
+"""The checks of a table, derived from its contract, and the Great Expectations that run them.
 
-Each :class:`Check` is one statement with a name of its own. Great Expectations takes about 10 ms for every
-expectation and sends a query for each, so that the hundred checks of a wide table would cost more than the stage
-that wrote it. The checks of a table are therefore bundled into few expectations, whose one query reads the table
-once and returns a row for each check that fails, with the number of rows and the first keys in each slice.
+Each :class:`Check` is one named statement. Great Expectations takes about 10 ms per expectation and sends a query for
+each, so that the hundred checks of a wide table would cost more than the stage that wrote it. The checks of a table are
+therefore bundled into few expectations. Each has one query, which reads the table once and returns a row per failed
+check, with the number of rows and the first keys in each slice.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
 EXAMPLES = 5
-"""Keys given as examples of the rows that fail a check."""
+"""Number of example keys per failed check."""
 
 _EXAMPLE_LENGTH = 60
 _FOUND = f"CAST({{count}} AS BIGINT) AS unexpected_count, min({{text}}, {EXAMPLES}) AS examples"
-# One row a check, whatever the number of slices: Great Expectations returns few rows.
+# One row per check, whatever the number of slices: Great Expectations returns few rows.
 _BY_CHECK = (
     "SELECT check_name, list(struct_pack(slice := slice, unexpected_count := unexpected_count, examples := examples))"
     " AS slices FROM ({found}) GROUP BY check_name"
@@ -36,9 +36,9 @@ _BUNDLE = 100  # Great Expectations returns at most 200 rows of a query
 class Check:
     """One statement about a table.
 
-    ``description`` says what is expected. ``columns`` are those it is about. ``breach`` is an SQL condition, true
-    of a row that breaks the statement. ``broken_rows`` is, where one row does not tell, a query of those that break
-    it, from ``{batch}`` and from other tables ``{within}`` the slices looked at; it gives the key and the slice.
+    ``description`` states what must hold, about ``columns``. ``breach`` is an SQL condition that is true of a row that
+    violates it. If one row is not enough to tell, ``broken_rows`` is a query of the violating rows, from ``{batch}``
+    and from other tables ``{within}`` the slices checked; it gives the key and the slice.
     """
 
     name: str
@@ -115,7 +115,7 @@ RELATIONS = (
         "neighbor_customer_id = customer_id",
     ),
 )
-"""Relations between columns, expected of every table that has all of them. A null satisfies each."""
+"""Relations between columns; they apply to every table that has all of them. A null satisfies each."""
 
 ARRANGEMENTS = (
     Check(
@@ -142,12 +142,12 @@ ARRANGEMENTS = (
         " FROM customer_risk WHERE {within} UNION ALL SELECT as_of, customer_id,"
         " if(expected_spend IS NULL, 'expected_orders', 'expected_spend'), coalesce(expected_spend, expected_orders)"
         " FROM customer_value WHERE {within}) USING (as_of, customer_id, prediction)"
-        # Large amounts have no more digits than these.
+        # Large amounts have no more significant digits than these.
         " WHERE NOT coalesce(abs(explained - predicted) <= 1e-6 * greatest(1, abs(predicted)),"
         " explained IS NULL AND predicted IS NULL)",
     ),
 )
-"""What is expected of several rows together, of every table that has all the columns."""
+"""Statements about several rows together; they apply to every table that has all the columns."""
 
 
 def checks_of(table: Table) -> tuple[Check, ...]:
@@ -167,11 +167,10 @@ def checks_of(table: Table) -> tuple[Check, ...]:
 
 
 def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_slice: bool) -> list[ExpectNoRows]:
-    """Great Expectations of what ``checks`` say of rows; ``within`` is the SQL condition of the slices looked at.
+    """Great Expectations for the ``checks`` on rows; ``within`` is the SQL condition of the slices to check.
 
-    The names of the checks in each are in its ``meta["checks"]``. Its query returns ``check_name`` and ``slices`` (the
-    ``slice`` as text, null unless ``by_slice``; its ``unexpected_count`` and ``examples``) of those that fail, and
-    nothing of those that hold.
+    ``meta["checks"]`` of each expectation names its checks. Its query returns ``check_name`` and ``slices`` of failed
+    checks only: the ``slice`` as text (null unless ``by_slice``), its ``unexpected_count`` and ``examples``.
     """
     from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
@@ -205,7 +204,7 @@ def _bounds(column: Column) -> Check | None:
         words.append(f"at most {high:g}")
     if not parts:
         return None
-    # DuckDB holds NaN greater than any number, so that a lower bound alone would let it through.
+    # DuckDB orders NaN above any number, so a lower bound alone would let it pass.
     breach = f"NOT ({' AND '.join(parts)})"
     return Check(f"range_{column.name}", f"{column.name} is {' and '.join(words)}", (column.name,), breach)
 
@@ -250,7 +249,7 @@ def _references(reference: Reference) -> list[Check]:
 
 
 def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
-    # Rows that break nothing, the usual case, are dropped before any text is made of them.
+    # Rows without a violation, the usual case, are dropped before any text is made from them.
     broken = ", ".join(
         f"CASE WHEN {check.breach} THEN struct_pack(check_name := {literal(check.name)}, example := row_key"
         + "".join(f" || ', ' || {_name_and_value(name)}" for name in check.columns if name not in table.key)

@@ -1,4 +1,4 @@
-"""Whether the source still has what was published of it."""
+"""Whether the source still has the files that were published."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from genome_pipeline.quality.volume import Finding
 _NAMED = 5
 
 Files = Mapping[str, tuple[str | None, int]]
-"""Name of each source file -> its content hash, where it has one, and its rows."""
+"""Name of each source file -> its content hash, if it has one, and its number of rows."""
 
 
 def judge_files(published: Files, now: Files, limit: float) -> tuple[Finding, float]:
-    """What is gone of the files that were published, in words, and its share of their rows; passed where nothing is.
+    """The published files that are gone, in words, and their share of rows; passed if no file is gone.
 
-    A file under another name is not gone. ``limit`` is the greatest share that may be.
+    A file under another name is not gone. ``limit`` is the greatest share of rows that may be gone.
     """
     contents = {content for content, _ in now.values()} - {None}
     gone = {

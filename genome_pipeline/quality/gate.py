@@ -1,4 +1,4 @@
-"""What stands in the way of a publication: slices that no blocking check has passed, and snapshots half made."""
+"""Obstacles to a publication: slices that a blocking check has not passed, and snapshots that are incomplete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
 
 WHOLE = "all"
-"""Slice of a table that is not written in slices: ``raw_transactions``."""
+"""Slice name of a table that is not written in slices: ``raw_transactions``."""
 
 _NAMED = 3
 
@@ -26,11 +26,11 @@ _NEW = """
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Slices of one table that may not be published, for one reason, the first and the last of them by period.
+    """Slices of one table that may not be published, for one reason; ``first`` and ``last`` are their periods.
 
-    ``observed`` is what the check found of the first; ``None`` where it was not made since they were written.
-    ``check_name`` is ``None`` where nothing is checked, as the slices are older than ``upstream``, or not there; so are
-    those of ``other_tables``.
+    ``observed`` is the check's finding for the first slice; ``None`` if it was not run since the slices were written.
+    ``check_name`` is ``None`` if the reason is no check: the slices are missing, or older than ``upstream``. The same
+    then holds for ``other_tables``.
     """
 
     table_name: str
@@ -54,21 +54,21 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Gate:
-    """What has to be so before anything is published.
+    """The conditions of a publication.
 
-    ``checks`` are the blocking checks of each table; ``made_from`` the published tables that each snapshot's is made
-    from: those of the same snapshot, and those of the period that ends with it.
+    ``checks`` are the blocking checks of each table. ``made_from`` are, for each published table, the tables that its
+    snapshots are made from: those of the same snapshot, and those of the period that ends with it.
     """
 
     checks: Mapping[str, Sequence[str]]
     made_from: Mapping[str, Sequence[str]]
 
     def obstacles(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
-        """What stands in the way, failed checks first; only what was written since the last publication is asked of."""
+        """The obstacles, failed checks first, among slices written since the last publication."""
         return self._since(connection, calendar, "SELECT max(published_at) FROM pipeline_runs")
 
     def forced(self, connection: duckdb.DuckDBPyConnection, calendar: Calendar) -> list[Obstacle]:
-        """What stands in the way, and what was published by force and is still as it was then."""
+        """The obstacles, including slices that were published by force and have not changed since."""
         latest = "SELECT max(published_at) FROM pipeline_runs WHERE forced_past IS NULL"
         return self._since(connection, calendar, latest)
 
@@ -126,18 +126,18 @@ class Gate:
             }
             if late:
                 found.append(Obstacle(table, *_ends(table, list(late), calendar), None, upstream=late[min(late)]))
-        # The others follow from the first.
+        # Obstacles of other tables follow from the first.
         return [replace(found[0], other_tables=len(found) - 1)] if found else []
 
 
 def obstacles_in_words(obstacles: Sequence[Obstacle]) -> str:
-    """The first obstacles, in one sentence without an end."""
+    """The first obstacles, as a sentence without a full stop."""
     more = f"; and {len(obstacles) - _NAMED} more" if len(obstacles) > _NAMED else ""
     return "; ".join(map(str, obstacles[:_NAMED])) + more
 
 
 def _ends(table: str, slices: Sequence[str], calendar: Calendar) -> tuple[str, str]:
-    """First and last of the slices, as the first days of their periods."""
+    """First days of the periods of the first and the last of the slices."""
     dates = [
         str(calendar.period_start(date.fromisoformat(key)) if TABLES[table].is_snapshot else key)
         for key in sorted(slices)

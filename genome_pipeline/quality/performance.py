@@ -1,11 +1,11 @@
-"""Whether matured predictions were as good as they said they were, and as good as those before.
+"""Whether matured predictions were as good as they claimed, and as good as earlier ones.
 
-Everything judged is in ``model_performance``. How far a share may be from what was said of it: customers of one
-snapshot live through one season, which moves them together, so that the share is less certain than as many independent
-customers would make it. Forecasts cannot tell a season that has not been seen. It counts as a common shift of the
-log-odds of all with a standard deviation of :data:`SEASON_LOG_ODDS`; a share q moves by q (1 - q) times as much. The
-standard error of a share of n customers is therefore sqrt(v / n + (SEASON_LOG_ODDS v)^2), v the mean of q (1 - q):
-however many the customers are, 2.5 points where half of them churn.
+Everything is judged from ``model_performance``. How far may a share be from its forecast? Customers of one snapshot
+live through the same season, which moves them together, so that the share is less certain than that of as many
+independent customers. Forecasts cannot know a season that has not been seen. A season is modelled as a common shift of
+everyone's log-odds, with standard deviation :data:`SEASON_LOG_ODDS`; it moves a share q by q (1 - q) times as much. The
+standard error of the share of n customers is therefore sqrt(v / n + (SEASON_LOG_ODDS v)^2), where v is the mean of q (1
+- q). It is at least 2.5 points where half of the customers churn, however many they are.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ import duckdb
 from genome_pipeline.contracts.metrics import CUSTOMER_ERRORS
 
 HEADLINE = {"orders": "mae", "spend": "mae", "churn": "brier"}
-"""The error that is watched from snapshot to snapshot, by target."""
+"""The error that is compared from snapshot to snapshot, by target."""
 
 SEASON_LOG_ODDS = 0.1
-"""Standard deviation of what a season adds to the log-odds of all; a constant, so that no forecast earns more of it by
+"""Standard deviation of a season's shift of everyone's log-odds; a constant, so that a forecast cannot widen it by
 being wrong."""
 
 TOTAL_ERRORS = 3.0
-"""Standard errors from what is expected that count as outside, of one total: by chance one in 370 is."""
+"""A total fails beyond this many standard errors from its forecast; by chance one in 370 does."""
 
 SLICE_ERRORS = 3.5
-"""The same of one slice among many: by chance less than one in 2,000 is."""
+"""One slice among many fails beyond this many standard errors; by chance fewer than one in 2,000 does."""
 
 NAIVE_ERRORS = 2.0
-"""Standard errors by which a forecast must be worse than the naive one: one as good as that is in one of 44 cases."""
+"""A forecast fails if it is worse than the naive one by this many standard errors; by chance one in 44 does."""
 
 SIGNIFICANCE = 0.01
-"""Of each permutation test: on outcomes, or confidence, dealt at random at most one snapshot in 100 passes."""
+"""Level of each permutation test: with outcomes or confidence at random, at most one snapshot in 100 passes."""
 
 LEAST_CUSTOMERS = 200
-"""Customers below which permutation tests are not judged: they could not tell a good confidence from a poor one."""
+"""With fewer customers permutation tests are not judged: they could not tell good confidence from poor."""
 
 LEAST_SNAPSHOTS = 6
 STEADY_DEVIATIONS = 3
-"""An error this many deviations above the mean of at least :data:`LEAST_SNAPSHOTS` snapshots before is reported."""
+"""An error this many deviations above the mean of at least :data:`LEAST_SNAPSHOTS` earlier snapshots is reported."""
 
-_LARGEST_SHIFT = 20.0  # of log-odds: all or nothing
+_LARGEST_SHIFT = 20.0  # of log-odds: turns any share into all or none
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one target on one snapshot, in words; ``is_passed`` where it is as it should be."""
+    """The finding on one target at one snapshot, in words; ``is_passed`` if it is as it should be."""
 
     matured_as_of: date
     target: str
@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Slice:
-    """The model's metrics of one target in one slice of a snapshot."""
+    """The model's metrics for one target in one slice of a snapshot."""
 
     matured_as_of: date
     as_of: date
@@ -73,11 +73,11 @@ class _Slice:
     metrics: Mapping[str, float]
 
     def standard_error(self, variance: float) -> float:
-        """That of the share of this slice's customers, with the given mean of q (1 - q)."""
+        """Standard error of a share of this slice's customers; ``variance`` is the mean of q (1 - q)."""
         return sqrt(variance / self.customer_count + (SEASON_LOG_ODDS * variance) ** 2)
 
     def finding(self, is_passed: bool, observed: str, name: str | None = None) -> Finding:
-        """What was found of it, under the name of its target or another."""
+        """The finding on this slice, under the name of its target or another."""
         at = f"{self.target} at {self.as_of}: {observed}"
         return Finding(self.matured_as_of, name or self.target, is_passed, at, self.customer_count)
 
@@ -85,9 +85,9 @@ class _Slice:
 def judge_coverage(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date], level: float) -> list[Finding]:
     """Coverage of the intervals of orders and spend, which were made for ``level``: neither too low nor too high.
 
-    Over all, by decile of the prediction, by segment and by tenure. Too many are covered where even without their
-    upper bounds the intervals cover more than the narrowest that hold what is likeliest, which where most buy nothing
-    is more than ``level``; and wherever an interval has no end.
+    Judged over all customers, and by decile of the prediction, segment and tenure. Coverage is too high if, even
+    without their upper bounds, intervals cover more than the narrowest intervals of the most likely values. (Where most
+    customers buy nothing, these cover more than ``level``.) An interval without an upper end always counts as too wide.
     """
     findings = []
     for whole, slices in _by_snapshot(connection, matured_as_of, ("orders", "spend"), "coverage"):
@@ -113,10 +113,10 @@ def judge_coverage(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequenc
 
 
 def judge_bounds(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date]) -> list[Finding]:
-    """Bounds of the churn probability: each tenth's share within its mean bounds, and bounds that tell tenths apart.
+    """Bounds of the churn probability: each tenth's share must lie within its mean bounds, and bounds must differ.
 
-    The upper bound of the lowest tenth must lie below the lower bound of the highest: bounds of 0 and 1 hold any share
-    and say nothing.
+    The upper bound of the lowest tenth must lie below the lower bound of the highest: bounds of 0 and 1 contain any
+    share and mean nothing.
     """
     findings = []
     for whole, slices in _by_snapshot(connection, matured_as_of, ("churn",), "mean_lower_bound"):
@@ -141,7 +141,7 @@ def judge_bounds(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[
 def judge_calibration(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date]) -> list[Finding]:
     """Customers who churned beside the sum of ``churn_probability``: of all (``total``), in each tenth (``tenths``).
 
-    Tenths are judged beside the total: what all of them miss alike, in log-odds, is said once.
+    Tenths are judged relative to the total: an error that they share, in log-odds, is reported once.
     """
     findings = []
     for whole, slices in _by_snapshot(connection, matured_as_of, ("churn",), "predicted_rate"):
@@ -178,10 +178,10 @@ def judge_calibration(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequ
 
 
 def judge_confidence(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date]) -> list[Finding]:
-    """Whether errors fall with confidence: of churn, and of orders and spend given the churn probability.
+    """Whether errors fall as confidence rises: for churn, and for orders and spend given the churn probability.
 
-    Both permutation tests must say so: the error is smaller, weighted by confidence, than with confidence dealt anew,
-    and than with outcomes dealt anew.
+    Both permutation tests must agree: the confidence-weighted error is smaller than with confidence permuted, and
+    smaller than with outcomes permuted.
     """
     findings = []
     names = "orders", "spend", "churn"
@@ -202,7 +202,7 @@ def judge_confidence(connection: duckdb.DuckDBPyConnection, matured_as_of: Seque
 
 
 def judge_naive(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date]) -> list[Finding]:
-    """The model's errors beside the naive ones, by the standard error of the mean of the customers' differences."""
+    """The model's errors beside the naive ones, in standard errors of the mean difference per customer."""
     amounts = _by_snapshot(connection, matured_as_of, ("orders", "spend"), "squared_error_excess")
     findings = []
     for whole, _ in (*amounts, *_by_snapshot(connection, matured_as_of, ("churn",), "log_loss_excess")):
@@ -220,7 +220,7 @@ def judge_naive(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[d
 def judge_errors(
     connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date], metrics: Mapping[str, str]
 ) -> list[Finding]:
-    """The model's error in ``metrics`` (by target), against its mean and deviation on the snapshots before."""
+    """The model's error in ``metrics`` (by target), beside its mean and deviation at earlier snapshots."""
     rows = connection.execute(
         "WITH errors AS (SELECT matured_as_of, as_of, target, metric, metric_value AS error, customer_count"
         " FROM model_performance WHERE slice_name = 'all' AND predictor = 'model'"
@@ -270,7 +270,7 @@ def _by_snapshot(
 
 
 def _errors(missed: float, standard_error: float, customer_count: int) -> float:
-    """A missed share in standard errors; half a customer is free, as counts are whole."""
+    """The difference between two shares in standard errors; half a customer is ignored, as counts are whole."""
     excess = max(abs(missed) - 0.5 / customer_count, 0.0)
     if excess == 0:
         return 0.0
@@ -279,7 +279,7 @@ def _errors(missed: float, standard_error: float, customer_count: int) -> float:
 
 
 def _common_shift(tenths: Sequence[_Slice]) -> float:
-    """What brings the log-odds of the tenths' mean probabilities to the number who churned; by bisection."""
+    """The shift of log-odds that brings the tenths' mean probabilities to the number who churned; by bisection."""
     churned = sum(tenth.customer_count * tenth.metrics["base_rate"] for tenth in tenths)
     low, high = -_LARGEST_SHIFT, _LARGEST_SHIFT
     while high - low > 1e-9:

@@ -1,4 +1,4 @@
-"""How much of a period may be set aside: a bound for each reason, and what the log itself lets expect."""
+"""How much of a period may be set aside: a limit per reason, and a comparison with earlier periods."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from genome_pipeline.calendar import Period
 from genome_pipeline.quality.volume import PERIODS_BEFORE, Finding
 
 FEWEST_SET_ASIDE = 10
-"""Fewer rows than this may be stray, and stop nothing."""
+"""Fewer rows than this may be stray and block nothing."""
 
 SHARE_JUMP = 0.05
-"""A share that rose by more than this, and by more than four standard errors, is reported."""
+"""A share is reported if it rose by more than this and by more than four standard errors."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The file that holds most of a reason's rows: how many, and the first of them."""
+    """The file with most rows of a reason: how many rows, and the first of them."""
 
     row_count: int
     file: str
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class SetAside:
-    """Source rows of a period, or of the rows without one: all, those set aside, and those of each reason.
+    """Source rows of a period, or of the rows without one: all rows, rows set aside, and rows by reason.
 
     A row with two reasons counts under both. ``places`` tells where most rows of each reason are.
     """
@@ -49,26 +49,26 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Limits:
-    """Greatest share of a period's rows that may be set aside for one reason: ``one``, or its own."""
+    """Greatest share of a period's rows that may be set aside for a reason: ``one``, or the reason's own limit."""
 
     one: float
     by_reason: Mapping[str, float]
 
     def of(self, reason: str) -> float:
-        """The reason's own, or that of all."""
+        """The reason's own limit, or else the common one."""
         return self.by_reason.get(reason, self.one)
 
     @property
     def together(self) -> float:
-        """Of all reasons together: halfway from the greatest limit to everything."""
+        """The limit for all reasons together: halfway between the greatest limit and 1."""
         return (1 + max([self.one, *self.by_reason.values()])) / 2
 
 
 def judge_share(found: SetAside, limits: Limits, what: str) -> Finding:
-    """Compare what was set aside of ``what`` with the limits; names the leading reason and its file."""
+    """Compare the share of ``what`` that was set aside with the limits; names the leading reason and its file."""
     if not found.set_aside:
         return Finding(True, f"{what}: none of {found.rows:,} rows set aside")
-    # By how far beyond the limit, so that the reason named is the one that stands in the way.
+    # Sorted by excess over the limit, so that the reason named is the one that blocks.
     leading = max(found.reasons, key=lambda reason: (found.share(reason) - limits.of(reason), reason))
     beyond = found.share(leading) > limits.of(leading)
     if not beyond:
@@ -93,7 +93,7 @@ def judge_share(found: SetAside, limits: Limits, what: str) -> Finding:
 
 
 def judge_rise(periods: Mapping[date, SetAside], start: date, period: Period) -> Finding:
-    """Compare each reason's share of the period with the median of its shares in the periods before."""
+    """Compare each reason's share in the period with the median of its shares in earlier periods."""
     now = periods[start]
     before = [periods[day] for day in period.like_before(start, PERIODS_BEFORE) if day in periods and periods[day].rows]
     what = f"{period} from {start}"

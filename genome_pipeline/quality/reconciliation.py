@@ -22,7 +22,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Balance:
-    """What came in against what was kept and set aside, under one ``key`` (a period, a file; None: no period)."""
+    """Raw rows and cents beside those validated and quarantined, for a ``key`` (a period, a file; None: no period)."""
 
     key: Any
     raw: Tally
@@ -31,12 +31,12 @@ class Balance:
 
     @property
     def is_passed(self) -> bool:
-        """Whether validated and quarantined make up raw, in rows and in cents."""
+        """Whether validated plus quarantined equals raw, in rows and in cents."""
         return self.validated + self.quarantined == self.raw
 
     @property
     def observed(self) -> str:
-        """What was found, in words."""
+        """The finding, in words."""
         differences = difference(self.validated + self.quarantined, self.raw)
         if differences:
             return f"validated and quarantined have {differences} of raw"
@@ -48,7 +48,7 @@ class Balance:
 
 
 def balances(raw: pd.DataFrame, validated: pd.DataFrame, quarantined: pd.DataFrame, by: str) -> list[Balance]:
-    """The balance under every value of column ``by`` that any of the frames has, in order, null last.
+    """The balance for every value of column ``by`` in any of the frames, in order, null last.
 
     Each frame has ``by``, ``row_count`` and ``cents`` (null where no amount is known).
     """
@@ -68,7 +68,7 @@ def total(parts: list[Balance]) -> Balance:
 
 
 def tallies(frame: pd.DataFrame, *by: str) -> dict[tuple[Hashable, ...], Tally]:
-    """Rows and cents under each combination of the columns ``by``; a null in them is ``None``, a moment its day."""
+    """Rows and cents by each combination of the columns ``by``; a null becomes ``None``, a moment its day."""
     found: dict[tuple[Hashable, ...], Tally] = {}
     columns = (*by, "row_count", "cents")
     for *key, row_count, cents in frame[list(columns)].itertuples(index=False):
@@ -79,7 +79,7 @@ def tallies(frame: pd.DataFrame, *by: str) -> dict[tuple[Hashable, ...], Tally]:
 
 
 def difference(found: Tally, against: Tally) -> str:
-    """By how many rows and cents ``found`` differs, in words; empty where it does not."""
+    """By how many rows and cents ``found`` differs from ``against``, in words; empty if it does not."""
     rows, cents = found.row_count - against.row_count, found.cents - against.cents
     differences = [_difference(rows, "rows", against.row_count)] * bool(rows)
     differences += [_difference(cents, "cents", against.cents)] * bool(cents)

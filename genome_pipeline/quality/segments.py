@@ -1,4 +1,4 @@
-"""Whether segments are apart, hold, and keep their customers as they did before."""
+"""Whether segments are well separated and stable, and keep their customers from snapshot to snapshot."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from genome_pipeline.quality.volume import Finding
 MINIMUM_SILHOUETTE = 0.15
 MINIMUM_STABILITY = 0.5
 DISSOLVED_JACCARD = 0.5
-"""Jaccard similarity of resamples up to which a segment counts as dissolved (Hennig 2007)."""
+"""A segment counts as dissolved at this Jaccard similarity of resamples or below (Hennig 2007)."""
 
 MINIMUM_SHARE = 0.01
-"""Share of all customers; half of what a segment must hold of the sample it is fitted on."""
+"""Share of all customers; half the share that a segment must hold of the sample it is fitted on."""
 
 MINIMUM_AGREEMENT = 0.4
-"""Adjusted Rand index with the previous snapshot, below which segments are not the same ones in all but name."""
+"""Below this adjusted Rand index with the previous snapshot, segments share their names but not their customers."""
 
 SNAPSHOTS_BEFORE = 6
 FEWEST_BEFORE = 3
 MOVED_FACTOR = 2.0
-"""Twice the median share that moved before is reported."""
+"""A share moved is reported from twice the median of earlier ones."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Customers who were in one segment at the previous snapshot and are in another, or the same, now."""
+    """Customers who were in one segment at the previous snapshot and are now in another, or in the same."""
 
     from_id: int
     to_id: int
@@ -35,7 +35,7 @@ class Flow:
 
 
 def moved_share(flows: Sequence[Flow]) -> float | None:
-    """Share of the customers of both snapshots who changed segment; None where there are none."""
+    """Share of the customers of both snapshots who changed segment; None if there are none."""
     total = sum(flow.customer_count for flow in flows)
     stayed = sum(flow.customer_count for flow in flows if flow.from_id == flow.to_id)
     return 1 - stayed / total if total else None

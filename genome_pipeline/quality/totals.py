@@ -1,4 +1,4 @@
-"""Whether what is expected of all customers together is within reach of what the log has seen in as many days."""
+"""Whether the forecast total of all customers is within reach of the totals that the log has seen."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from genome_pipeline.calendar import Calendar
 from genome_pipeline.quality.volume import Finding
 
 MOST_TIMES = 2.0
-"""The most that may be expected, in windows like the largest so far.
+"""The greatest plausible forecast total, in multiples of the largest window so far.
 
-A forecast is of the customers known by then, and the windows hold those who were new in them, too: without a season the
-customers of a shop that doubles within each horizon are expected to buy 1.4 times as much as in the last of them, and
-those of a slower one less. At the 56 dates of the panel of public logs the most was 1.02.
+A forecast covers the customers known by then, while windows include customers who were new in them. Without seasons,
+the customers of a shop that doubles within each horizon are expected to buy 1.4 times as much as in the last window; in
+a shop that grows more slowly, less. At the 56 dates of the panel of public logs the largest multiple was 1.02.
 """
 
 LEAST_WINDOWS = 2
-"""Horizons that a log must be long: of a shorter one no window is typical."""
+"""Least length of a log, in horizons; in a shorter log no window is typical."""
 
 
 @dataclass(frozen=True)
 class Total:
-    """What is expected of the customers of a snapshot; of spend None where it is not predicted."""
+    """Forecast totals of the customers of a snapshot; spend is None where it is not predicted."""
 
     customer_count: int
     orders: float | None
@@ -32,7 +32,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Seen:
-    """What all customers did in a period: purchase days, and spend less returns; None where there are no amounts."""
+    """Actual totals of all customers in a period: purchase days, and spend less returns (None without amounts)."""
 
     orders: float
     spend: float | None
@@ -41,10 +41,10 @@ class Seen:
 def judge_totals(
     total: Total, seen: Mapping[date, Seen], as_of: date, calendar: Calendar, horizon_days: int
 ) -> dict[str, Finding]:
-    """Compare the totals of orders and spend with the largest window up to ``as_of``, each as far as it is predicted.
+    """Compare the totals of orders and spend, as far as they are predicted, with the largest window up to ``as_of``.
 
-    ``seen`` is by start of the period; a period that is not there saw nothing. Windows are of the whole periods that
-    come nearest to the horizon, brought to its length.
+    ``seen`` is keyed by start of the period; a missing period had no lines. A window is the number of whole periods
+    nearest to the horizon; its total is scaled to the horizon's length.
     """
     periods = [start for start in seen if start < as_of]
     days = (as_of - min(periods)).days if periods else 0
@@ -72,7 +72,7 @@ def judge_totals(
 def _largest_window(
     seen: Mapping[date, Seen], name: str, as_of: date, calendar: Calendar, horizon_days: int
 ) -> tuple[float, date]:
-    """The largest total of as many days before ``as_of``, and the day from which they are counted."""
+    """The largest total of as many days before ``as_of``, and the first of these days."""
     count = calendar.window_periods(horizon_days)
     starts = [*calendar.periods(min(seen), as_of - timedelta(days=1))]
     windows = [starts[first : first + count] for first in range(max(len(starts) - count, 0) + 1)]

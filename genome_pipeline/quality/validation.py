@@ -1,4 +1,4 @@
-"""Ask Great Expectations, inside DuckDB, whether tables are what their contracts say.
+"""Validate tables against their contracts with Great Expectations, inside DuckDB.
 
 Great Expectations takes seconds to import, so it is imported only where a validation runs.
 """
@@ -30,16 +30,16 @@ _SOURCE = "warehouse"
 
 Severity = Literal["ERROR", "WARN"]
 Slices = Mapping[date | None, date | None] | None
-"""Date of each slice to look at (``None``: the null slice) -> start of its period; ``None`` for the whole table."""
+"""Date of each slice to check (``None``: the null slice) -> start of its period; ``None`` for the whole table."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check of a table found in one period, or (``period_start_date`` is ``None``) beyond any one.
+    """Result of one check of a table in one period; ``period_start_date`` is ``None`` if it is about no single period.
 
-    ``observed`` says it in words: on how many rows of how many. It names no customer, as it is published and mailed;
-    ``examples``, which may, are shown in Dagster alone. ``row_count`` is the number of rows looked at; ``details`` are
-    records to show beside the words.
+    ``observed`` is the finding in words, with the number of rows affected. It names no customer, as it is published and
+    mailed; ``examples`` may name some and are shown only in Dagster. ``row_count`` is the number of rows checked.
+    ``details`` are records to show beside the words.
     """
 
     table_name: str
@@ -55,7 +55,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class _Breach:
-    """Why a check does not hold in a slice: in words, and the keys of some rows that break it."""
+    """Why a check fails in a slice, in words, and the keys of some rows that violate it."""
 
     words: str
     examples: tuple[str, ...] = ()
@@ -64,28 +64,28 @@ class _Breach:
 def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
     """Results of every check of the table on the rows of each of ``slices``, in the order of ``checks_of``.
 
-    Checks of the columns and their types are about the whole table: one result, of no period.
+    Checks of columns and their types are about the whole table: they give one result without a period.
     """
     return validate_tables(database, [(table, slices)])
 
 
 def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> list[CheckResult]:
-    """Results of every check of several tables of one file, which is opened once, or is open in this process already.
+    """Results of every check of several tables of one file, which is opened once or already open in this process.
 
-    A check that cannot run (a missing column, an error of the query) is a failed one. A file that cannot be opened
-    raises the error of DuckDB, so that the caller can wait for a lock, and one that is not there
-    :class:`FileNotFoundError`. The key is unique among the rows looked at.
+    A check that cannot run (a missing column, a failing query) counts as failed. A file that cannot be opened raises
+    DuckDB's error, so that the caller can wait for a lock; a missing file raises :class:`FileNotFoundError`. Keys
+    must be unique among the rows checked.
     """
-    if not database.exists():  # DuckDB would make it
+    if not database.exists():  # DuckDB would create it
         raise FileNotFoundError(database)
-    # Held open until the end, so that no writer gets in between the catalogue and the expectations.
+    # Kept open to the end, so that no writer comes between reading the catalogue and running the expectations.
     with connect(str(database)) as connection, _datasource(database) as datasource:
         connection.execute("SET enable_progress_bar = false")
         return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
 
 
 def load_great_expectations() -> None:
-    """Import what a validation needs: seconds of work, which a caller may want to do beforehand."""
+    """Import what a validation needs; it takes seconds, which a caller may want to spend beforehand."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations  # noqa: F401
 
@@ -97,7 +97,7 @@ def _datasource(database: Path) -> Iterator[SQLDatasource]:
     context = _context()
     datasource = context.data_sources.add_sql(  # type: ignore[call-arg]
         _SOURCE,
-        # The path stands apart from the connection string, in which some characters have a meaning.
+        # The path is not part of the connection string, in which some characters have a meaning.
         connection_string=f"{dialect.DRIVER}:///",
         create_temp_table=False,
         kwargs={"connect_args": {"database": str(database)}},
@@ -105,7 +105,7 @@ def _datasource(database: Path) -> Iterator[SQLDatasource]:
     try:
         yield datasource
     finally:
-        # A data source keeps two engines, and each holds the file until it is disposed of.
+        # A data source keeps two engines, and each keeps the file open until it is disposed of.
         datasource.get_execution_engine().close()
         datasource.get_engine().dispose()
         context.data_sources.delete(_SOURCE)
@@ -113,7 +113,7 @@ def _datasource(database: Path) -> Iterator[SQLDatasource]:
 
 @cache
 def _context() -> EphemeralDataContext:
-    """One for the process: to make one takes as long as a check of a small table."""
+    """One context per process: creating one takes as long as checking a small table."""
     load_great_expectations()
     import great_expectations
 
@@ -195,7 +195,7 @@ def _types(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str
 
 
 def _column_faults(table: Table, types: dict[str, str]) -> dict[str, str]:
-    """What is wrong with each column that is missing or has another type."""
+    """The fault of each column that is missing or has another type."""
     faults = {}
     for column in table.fields:
         found = types.get(column.name)
@@ -207,7 +207,7 @@ def _column_faults(table: Table, types: dict[str, str]) -> dict[str, str]:
 
 
 def _disorder(table: Table, found: list[str]) -> str | None:
-    """How the columns found differ from the declared ones; ``None`` where they do not."""
+    """How the columns found differ from the declared ones; ``None`` if they do not."""
     if not found:
         return "there is no such table"
     if found == list(table.columns):
@@ -219,12 +219,12 @@ def _disorder(table: Table, found: list[str]) -> str | None:
 
 
 def _rows_of(table: Table, slices: Slices) -> str:
-    """Query of the rows to look at."""
+    """Query of the rows to check."""
     return f"SELECT * FROM {table.name} WHERE {_within(table, slices)}"
 
 
 def _within(table: Table, slices: Slices) -> str:
-    """SQL condition of the slices to look at."""
+    """SQL condition of the slices to check."""
     if slices is None:
         return "true"
     if table.slice_by is None or COLUMNS[table.slice_by].type != "DATE":
@@ -238,7 +238,7 @@ def _within(table: Table, slices: Slices) -> str:
 def _row_counts(
     connection: duckdb.DuckDBPyConnection, table: Table, rows: str, slices: Slices
 ) -> dict[date | None, int]:
-    """Rows in each slice, the empty ones too; all of them under ``None`` where the table is looked at whole."""
+    """Number of rows in each slice, including empty ones; under ``None`` if the table is checked as a whole."""
     if slices is None:
         return {None: connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]}
     found = dict(connection.execute(f"SELECT {table.slice_by}, count(*) FROM ({rows}) GROUP BY 1").fetchall())
@@ -252,7 +252,7 @@ def _failures(
     slices: Slices,
     row_counts: Mapping[date | None, int],
 ) -> dict[str, dict[date | None, _Breach]]:
-    """What Great Expectations found against each check in the slices where it does not hold, or why it cannot say."""
+    """Failures that Great Expectations found, by check and slice, or why a check could not run."""
     from great_expectations import ExpectationSuite
 
     def everywhere(reason: str) -> dict[date | None, _Breach]:
@@ -266,7 +266,7 @@ def _failures(
         expectations = expectations_of(table, checks, within=_within(table, slices), by_slice=slices is not None)
         suite = ExpectationSuite(table.name, expectations=list(expectations))
         results = batch.validate(suite, result_format="COMPLETE").results
-    except Exception as error:  # whatever goes wrong inside must not let a table pass
+    except Exception as error:  # an unexpected error must not let a table pass
         return dict.fromkeys(failures, everywhere(f"of an error: {_first_line(error)}"))
     keys = {str(key): key for key in row_counts}
     for result in results:
@@ -286,11 +286,11 @@ def _failures(
 
 
 def _exception(info: dict[str, Any]) -> str | None:
-    """Why an expectation could not run: its information is one exception, or one for each metric."""
+    """Why an expectation could not run; its information is one exception, or one per metric."""
     exceptions = [info] if "raised_exception" in info else list(info.values())
     return next((str(each["exception_message"]) for each in exceptions if each["raised_exception"]), None)
 
 
 def _first_line(error: object) -> str:
-    # The lines after it repeat the query.
+    # Later lines repeat the query.
     return (str(error).splitlines() or [repr(error)])[0]

@@ -1,4 +1,4 @@
-"""Whether a period holds about as much as the season lets expect, and whether its columns are as full as before."""
+"""Whether a period has about as many lines as its season suggests, and whether its columns are as full as before."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from statistics import median
 from genome_pipeline.calendar import Period
 
 VOLUME_FACTOR = 2.0
-"""A period with over twice, or under half, of what is expected is reported."""
+"""A period is reported if volume > usual * this, or volume < usual / this."""
 
-FEWEST_EXPECTED = 30
-"""Fewer expected lines, orders or customers than this double and halve by chance."""
+FEWEST_COMPARED = 30
+"""Counts below this may double or halve by chance and are not compared."""
 
 PERIODS_BEFORE = 6
-"""Periods whose median is expected where the log does not reach back a year."""
+"""Number of earlier periods whose median is the usual volume if the log does not reach back a year."""
 
 MISSING_SHARE_JUMP = 0.05
-"""A missing share that moved by more than this, and by more than four standard errors, is reported."""
+"""A missing share is reported if it moved by more than this and by more than four standard errors."""
 
 Volume = Mapping[str, float | None]
-"""Lines, orders, customers and revenue of a period; revenue is ``None`` where the log has no amounts."""
+"""Lines, orders, customers and revenue of a period; revenue is ``None`` if the log has no amounts."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one period, in words; ``is_passed`` where it is as expected."""
+    """The finding on one period, in words; ``is_passed`` if it is as usual."""
 
     is_passed: bool
     observed: str
 
 
 def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) -> Finding:
-    """Compare the period that starts at ``start`` with the same one a year before, or with the median of earlier ones.
+    """Compare the period that starts at ``start`` with the period a year before, or with the median of earlier ones.
 
-    ``volumes`` has every period of the log up to this one, those without a line too.
+    ``volumes`` has every period of the log up to this one, including periods without lines.
     """
     now, year_before = volumes[start], period.year_before(start)
     if year_before in volumes:
@@ -51,7 +51,7 @@ def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) ->
     for name, value in now.items():
         before = [volume[name] for volume in known]
         usual = median(number for number in before if number is not None) if any(before) else None
-        if value is None or usual is None or usual < (FEWEST_EXPECTED if name != "revenue" else 1):
+        if value is None or usual is None or usual < (FEWEST_COMPARED if name != "revenue" else 1):
             continue
         compared.append(f"{value:,.0f} {name}")
         if not usual / VOLUME_FACTOR <= value <= usual * VOLUME_FACTOR:
@@ -62,9 +62,9 @@ def judge_volume(volumes: Mapping[date, Volume], start: date, period: Period) ->
 
 
 def judge_silence(order_days: Sequence[date], start: date, as_of: date, horizon_days: int) -> Finding:
-    """Whether a silence as long as the horizon ended in the period from ``start`` to ``as_of``, or lasts at its end.
+    """Whether a silence of at least the horizon ended between ``start`` and ``as_of``, or still lasts at ``as_of``.
 
-    ``order_days`` are those with a purchase, in order.
+    ``order_days`` are the days with a purchase, in order.
     """
     first, last = (bisect_left(order_days, day) for day in (start, as_of))
     ends = [*order_days[max(first - 1, 0) : last], as_of]

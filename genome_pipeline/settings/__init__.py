@@ -1,4 +1,4 @@
-"""What a run depends on, from ``genome.toml`` and the environment."""
+"""The settings of a run, from ``genome.toml`` and the environment."""
 
 from genome_pipeline.settings.load import (
     CONFIG_VARIABLE,

@@ -28,26 +28,26 @@ _M = TypeVar("_M", bound=BaseModel)
 def load_settings(config: Path | None = None) -> Settings:
     """Read ``config`` (default: ``$GENOME_CONFIG``, else ``genome.toml`` here) and the environment.
 
-    Paths in the file are relative to the file, the home's too; those in the environment to the working directory.
+    Paths in the file, including the home, are relative to the file; those in the environment to the working directory.
     Raises :class:`ConfigError` naming what is wrong, where, and the fix.
     """
     return _load(Settings, config)
 
 
 def load_draft(config: Path | None = None) -> Draft:
-    """As :func:`load_settings`, of a config in which columns and calendar may be missing."""
+    """As :func:`load_settings`, for a config in which columns and calendar may be missing."""
     return _load(Draft, config)
 
 
 def draft_of(path: str, config: Path | None = None) -> Draft:
-    """A draft for the transactions at ``path``: all else as in ``config``, or nothing else where there is none."""
+    """A draft for the transactions at ``path``: other settings as in ``config``, or none if there is no config."""
     draft = _load(Draft, config) if config else _validated(Draft, {"source": {"path": path}}, None)
     settings = draft.source.model_dump(exclude_unset=True) | {"path": path}
     return draft.model_copy(update={"source": _validated(SourceSettings, settings, config)})
 
 
 def config_path(config: Path | None) -> Path:
-    """The config file: the one given, else ``$GENOME_CONFIG``, else ``genome.toml`` here."""
+    """The config file: the one given, else ``$GENOME_CONFIG``, else ``genome.toml`` in the working directory."""
     return config or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
 
 
@@ -88,7 +88,7 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
 
 
 def database_at(url: str, table: str) -> SourceSettings:
-    """A table of a database that a command names. Raises :class:`ConfigError`, without the URL, as a config does."""
+    """A database table that a command names. Raises :class:`ConfigError`, without the URL, as a config does."""
     try:
         return SourceSettings(path=url, table=table)
     except ValidationError as error:
@@ -114,13 +114,13 @@ def _validated(model: type[_M], data: dict[str, Any], config: Path | None) -> _M
 
 
 def load_settings_or_demo() -> Settings:
-    """As :func:`load_settings`; where nothing says which config, the demo's, so that a first look shows something."""
+    """As :func:`load_settings`; if nothing names a config, the demo's, so that a first look shows something."""
     is_chosen = CONFIG_VARIABLE in os.environ or DEFAULT_CONFIG.exists()
     return load_settings(None if is_chosen or not DEMO_CONFIG.exists() else DEMO_CONFIG)
 
 
 def _beside(folder: Path, path: Any) -> Any:
-    """The path as seen from the folder; what is none is left for the validation to name."""
+    """The path relative to the folder; a value that is no path is left for validation to report."""
     if not isinstance(path, str) or not path or path.startswith("~"):
         return path
     return os.path.normpath(folder / path)

@@ -1,4 +1,4 @@
-"""What is wrong in a config or in the environment, in one sentence each."""
+"""Mistakes in a config or in the environment, in one sentence each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 
 
 def is_guessable(error: Any) -> bool:
-    """Whether what is missing can be told from the source, by ``genome check``."""
+    """Whether ``genome check`` can guess the missing setting from the source."""
     return bool(error["type"] == "missing" and error["loc"][:2] in _GUESSED)
 
 
@@ -38,14 +38,14 @@ def sentence(config: Path | None, error: Any) -> str:
         case "value_error":
             return f"{place}: {location}: {error['ctx']['error']}"
         case _:
-            # Of the whole of a section, or of what holds secrets, the value is not for a log.
+            # The value of a whole section, or of one with secrets, is not shown.
             is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])
             value = f" = {error['input']!r}" if is_shown else ""
             return f"{place}: {location}{value} is wrong: {error['msg'].lower()}"
 
 
 def _place(config: Path | None, location: tuple[Any, ...]) -> str:
-    """Where the setting, or what a section holds, was said: the variables of the environment, else the config."""
+    """Where the setting, or a part of a section, was set: variables of the environment, else the config."""
     variables = [name for name in _variables() if location[: len(_parts(name))] == _parts(name)]
     within = [name for name in _variables() if _parts(name)[: len(location)] == location]
     file = str(config or "without a config")
@@ -53,7 +53,7 @@ def _place(config: Path | None, location: tuple[Any, ...]) -> str:
 
 
 def not_json() -> str:
-    """What is wrong with the first variable that has to hold JSON, and does not."""
+    """The mistake in the first variable that should hold JSON and does not."""
     for name in _variables():
         annotation = _annotation(_parts(name))
         is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
@@ -71,23 +71,23 @@ def not_json() -> str:
 
 
 def _variables() -> list[str]:
-    """Names of the variables of the environment that are settings, in order."""
+    """Names of the environment variables that are settings, in order."""
     return sorted(
         name for name in os.environ if name.upper().startswith(PREFIX) and _parts(name)[0] in Settings.model_fields
     )
 
 
 def _parts(variable: str) -> tuple[str, ...]:
-    """The place of the setting that a variable of the environment is."""
+    """The path of the setting that an environment variable sets."""
     return tuple(variable.lower().removeprefix(PREFIX.lower()).split(DELIMITER))
 
 
 def _annotation(location: tuple[Any, ...]) -> Any:
-    """The type of the setting at that place; None where there is none."""
+    """The type of the setting at that path; None if there is none."""
     found: Any = Settings
     for part in location:
         fields = getattr(found, "model_fields", {})
-        # The members of a list are numbered, and all of one kind.
+        # Members of a list are numbered, and all have the same type.
         found = get_args(found)[0] if isinstance(part, int) else fields[part].annotation if part in fields else None
     return found
 

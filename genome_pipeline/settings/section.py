@@ -1,4 +1,4 @@
-"""What all sections of the settings have in common."""
+"""The base class of all sections of the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUERY_OF_URL = re.compile(r"[?&][^?&/*=]+=")
 
 
 class Section(BaseModel):
-    """A section: frozen, without unknown keys, and no number from a truth value."""
+    """A section: frozen, without unknown keys, and without booleans for numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 
 def expanded(path: Path) -> Path:
-    """The path, with ``~`` for a user's folder taken as the shell does."""
+    """The path with ``~`` expanded as the shell does."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -39,7 +39,7 @@ def expanded(path: Path) -> Path:
 
 
 def refuse_query(name: str, path: str) -> None:
-    """Raise :class:`ValueError` where a URL holds a query, which may be a secret."""
+    """Raise :class:`ValueError` for a URL with a query string, which may hold a secret."""
     if "://" in path and _QUERY_OF_URL.search(path):
         raise ValueError(
             f"{name} holds a query, such as a signature; take it out, credentials of a bucket come from its own"
@@ -48,6 +48,6 @@ def refuse_query(name: str, path: str) -> None:
 
 
 def suggestion(name: str, known: Any) -> str:
-    """The known name that an unknown one is close to, as the end of a sentence; empty where none is."""
+    """A known name similar to an unknown one, as the end of a sentence; empty if there is none."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""

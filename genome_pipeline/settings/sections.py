@@ -23,7 +23,7 @@ _SHORTEST_SECRET = 12
 
 
 class CalendarSettings(Section):
-    """The steps in which time is cut."""
+    """The steps into which time is divided."""
 
     period: Period = Period.MONTH
     start: date | None = None
@@ -32,7 +32,7 @@ class CalendarSettings(Section):
     @field_validator("start", "end", mode="before")
     @classmethod
     def _written_as_a_date(cls, day: Any) -> Any:
-        # Pydantic would take a bare number for seconds since 1970.
+        # Pydantic would read a bare number as seconds since 1970.
         if isinstance(day, int | float) or (isinstance(day, str) and day.strip().isdigit()):
             raise ValueError(f"{day} is no date; write it as 2024-01-31")
         return day
@@ -62,7 +62,7 @@ class CompleteCalendar(CalendarSettings):
 
 
 class PredictSettings(Section):
-    """What is predicted."""
+    """The horizon and the intervals of predictions."""
 
     horizon_days: int = Field(default=90, ge=1, le=3650)
     interval_level: float = Field(default=0.8, gt=0.5, lt=1)
@@ -70,7 +70,7 @@ class PredictSettings(Section):
 
 
 class BlockWeights(Section):
-    """What the genes of each block count in the cosine."""
+    """The weight of each block's genes in the cosine."""
 
     activity: float = Field(default=1, ge=0)
     spend: float = Field(default=1, ge=0)
@@ -95,7 +95,7 @@ class SimilaritySettings(Section):
 
 
 class ActionSettings(Section):
-    """The playbook, and when a person should look before anything is done."""
+    """The playbook, and the confidence below which a person should review an action first."""
 
     rules: tuple[PlaybookRule, ...] = DEFAULT_PLAYBOOK
     review_confidence: float = Field(default=1 / 3, ge=0, le=1)
@@ -110,7 +110,7 @@ class ActionSettings(Section):
 
 
 class RuleSettings(Section):
-    """Row rules that are off, and what some of them look for."""
+    """Row rules that are switched off, and the codes and limits that some rules use."""
 
     disabled: tuple[str, ...] = ()
     non_product_codes: tuple[str, ...] = Field(default=(), description="Codes, or patterns with * and ?; any case.")
@@ -129,7 +129,7 @@ class RuleSettings(Section):
 
 
 class QualitySettings(Section):
-    """How much of the source may be lost, and when a change of the customers is reported, or stops the run."""
+    """How much of the source may be lost, and which changes of customers are reported or stop the run."""
 
     max_quarantined_share: float = Field(
         default=0.5, ge=0, le=1, description="Of a period's rows, set aside for one reason."
@@ -165,7 +165,7 @@ class QualitySettings(Section):
 
 
 class WarehouseSettings(Section):
-    """How much memory DuckDB may take, in a run; beyond it, it puts rows aside in files beside the warehouse."""
+    """How much memory DuckDB may use in a run; beyond it, rows are put aside in files beside the warehouse."""
 
     memory_limit: str | None = Field(default=None, description="80 % of the machine's memory where none is given.")
 
@@ -178,7 +178,7 @@ class WarehouseSettings(Section):
 
 
 class SparkSettings(Section):
-    """The cluster of ``engine = "spark"``; everything else about it stands in Spark's own spark-defaults.conf."""
+    """The cluster for ``engine = "spark"``; everything else about it is in Spark's own spark-defaults.conf."""
 
     master: str = Field(default="", pattern=r"^$|^(spark|k8s|local|local-cluster|yarn)\b", description="Master URL.")
     exchange: str | None = Field(
@@ -195,7 +195,7 @@ class SparkSettings(Section):
 
 
 class PrivacySettings(Section):
-    """Whether ids are stored, and the key of the hashes in their place, which comes from the environment alone."""
+    """Whether ids are stored, and the key of the hashes that replace them; the key comes from the environment only."""
 
     pseudonyms: bool = False
     key: SecretStr | None = None
@@ -220,7 +220,7 @@ class PrivacySettings(Section):
 
 
 class DashboardSettings(Section):
-    """What the dashboard asks of a visitor; from the environment only."""
+    """The credentials that the dashboard asks for; from the environment only."""
 
     password: SecretStr | None = None
     token: SecretStr | None = None
@@ -240,7 +240,7 @@ class UiSettings(Section):
 
 
 class AlertSettings(Section):
-    """Who is told of a failed run, and by choice of warnings. Webhook and mail password come from the environment."""
+    """Who is told of a failed run and, if wanted, of warnings. Webhook and mail password come from the environment."""
 
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; the message is its input.")
     mail_to: str = ""

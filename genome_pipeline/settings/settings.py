@@ -1,4 +1,4 @@
-""":class:`Settings`, which a run depends on, with the places of its files, and their :class:`Draft`."""
+""":class:`Settings`, which a run depends on, with the paths of its files, and their :class:`Draft`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PREFIX, DELIMITER = "GENOME_", "__"
 
 
 class Draft(BaseSettings):
-    """Settings in which columns and calendar may still be unnamed: what `genome check` takes, and completes."""
+    """Settings in which columns and calendar may be missing; `genome check` completes them."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
 
@@ -85,7 +85,7 @@ class Draft(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment before file; no other source."""
+        """Take settings from the environment first, then from the file; from nowhere else."""
         return env_settings, init_settings
 
 
@@ -101,7 +101,7 @@ class Settings(Draft):
         return Calendar(self.calendar.period, self.calendar.start, self.calendar.end)
 
     def today(self) -> date:
-        """The day it is where the log's clock is."""
+        """Today's date in the log's time zone."""
         return datetime.now(zoneinfo.ZoneInfo(self.source.time_zone)).date()
 
     @property
@@ -121,12 +121,12 @@ class Settings(Draft):
 
     @property
     def exports_path(self) -> Path:
-        """Where `genome export` writes when it is not told."""
+        """The default folder of `genome export`."""
         return self.home / "exports"
 
     @property
     def audit_path(self) -> Path:
-        """Who looked at what in the dashboard."""
+        """The log of who looked at what in the dashboard."""
         return self.home / "audit"
 
     @property
@@ -136,12 +136,12 @@ class Settings(Draft):
 
     @property
     def exchange_path(self) -> Path:
-        """Where rows of customers wait, as Parquet, while a model is applied to them."""
+        """The folder for rows of customers, as Parquet, while a model is applied to them."""
         return self.home / "exchange"
 
     @property
     def spark_exchange(self) -> str:
-        """Where rows are exchanged with a Spark cluster, as Parquet: an absolute path, or a URL."""
+        """The folder for exchanging rows with a Spark cluster, as Parquet: an absolute path, or a URL."""
         given = self.spark.exchange
         if given and "://" in given:
             return given.rstrip("/")
@@ -149,12 +149,12 @@ class Settings(Draft):
 
     @property
     def dagster_home(self) -> Path:
-        """``DAGSTER_HOME`` where none is set."""
+        """``DAGSTER_HOME`` if it is not set."""
         return self.home / "dagster"
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a warehouse is bound to: rows and slices made under another identity cannot be mixed with it."""
+        """The settings that a warehouse is bound to: rows made under another identity cannot be mixed with it."""
         mapped, key = self.source.columns.mapped, self.privacy_key
         return {
             "calendar.period": self.calendar.period.value,
@@ -165,17 +165,17 @@ class Settings(Draft):
 
     @property
     def privacy_key(self) -> PrivacyKey | None:
-        """The key of pseudonyms and of the list of forgotten customers, where one is set."""
+        """The key of pseudonyms and of the list of forgotten customers, if one is set."""
         return PrivacyKey(self.privacy.key.get_secret_value()) if self.privacy.key else None
 
     def stored_id(self, customer_id: str) -> str:
-        """What stands in the tables for a customer whom the source names so: the id as it is taken, or a pseudonym."""
+        """The id in the tables of a customer whom the source names ``customer_id``: the cleaned id, or a pseudonym."""
         key, name = self.privacy_key, as_name(customer_id)
         return key.pseudonym(name) if key and self.privacy.pseudonyms else name
 
     @property
     def results_hash(self) -> str:
-        """Fingerprint of every setting that results depend on; another one makes all slices stale."""
+        """Fingerprint of every setting that results depend on; a change makes all slices stale."""
         relevant = self.model_dump(
             mode="json", include={"source", "calendar", "predict", "similarity", "actions", "rules"}
         )

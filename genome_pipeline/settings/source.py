@@ -1,4 +1,4 @@
-"""Where the transactions are, and how they are written."""
+"""Where the transactions are, and in which format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMAT_CODES = "aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%"
 
 
 class SourceKind(Enum):
-    """What a source's path names."""
+    """The kind of source that a path names."""
 
     LOCAL = auto()
     BUCKET = auto()
@@ -36,14 +36,14 @@ class SourceKind(Enum):
 
     @classmethod
     def of(cls, path: str) -> SourceKind:
-        """What a path, or a URL, names."""
+        """The kind of source that a path or URL names."""
         if path.startswith(("postgresql://", "postgres://")):
             return cls.DATABASE
         return cls.BUCKET if "://" in path else cls.LOCAL
 
 
 class SourceColumns(Section):
-    """Names of the source's columns: ours = theirs. Those of a source without a header are numbers, from 1."""
+    """Names of the source's columns: ours = theirs. Columns of a source without a header are numbered from 1."""
 
     customer_id: str | None = None
     ordered_at: str | None = None
@@ -63,7 +63,7 @@ class SourceColumns(Section):
 
     @property
     def has_amounts(self) -> bool:
-        """Whether the source says what was paid."""
+        """Whether the source has amounts."""
         return self.amount is not None or self.unit_price is not None
 
     @field_validator("*", mode="before")
@@ -82,7 +82,7 @@ class SourceColumns(Section):
 
 
 class CompleteColumns(SourceColumns):
-    """The names without which nothing can be measured are there."""
+    """Names of columns, including those without which nothing can be measured."""
 
     customer_id: str
     ordered_at: str
@@ -91,8 +91,8 @@ class CompleteColumns(SourceColumns):
 class SourceSettings(Section):
     """Where the transactions are and how to read them.
 
-    ``path`` is a file, a folder or a glob, local or in a bucket, or the URL of a PostgreSQL database. A password
-    in that URL is kept apart, so that ``path`` can be shown.
+    ``path`` is a file, a folder or a glob, local or in a bucket, or the URL of a PostgreSQL database. A password in
+    that URL is stored separately, so that ``path`` can be shown.
     """
 
     path: str
@@ -118,7 +118,7 @@ class SourceSettings(Section):
 
     @property
     def kind(self) -> SourceKind:
-        """What the path names."""
+        """The kind of source that the path names."""
         return SourceKind.of(self.path)
 
     @property
@@ -128,13 +128,13 @@ class SourceSettings(Section):
 
     @property
     def place(self) -> str:
-        """The path, with the table or the query of a database: what tells one log from another."""
+        """The path, with the table or query of a database; it identifies the log."""
         path = os.path.abspath(self.path) if self.kind is SourceKind.LOCAL else self.path  # noqa: PTH100, links stay as named
         return " ".join([path, *(part for part in (self.table, self.query) if part)])
 
     @property
     def password(self) -> str | None:
-        """The password that stood in the URL. Never to be shown or stored."""
+        """The password from the URL. Never show or store it."""
         return self._password.get_secret_value() if self._password else None
 
     @model_validator(mode="wrap")
@@ -173,7 +173,7 @@ class SourceSettings(Section):
 
     @property
     def formats(self) -> Formats:
-        """How numbers and dates are written."""
+        """The formats of numbers and dates."""
         written = self.date_format or ()
         return Formats(
             date_formats=(written,) if isinstance(written, str) else written,
@@ -212,12 +212,12 @@ class SourceSettings(Section):
 
 
 class CompleteSource(SourceSettings):
-    """The columns are named."""
+    """A source whose columns are named."""
 
     columns: CompleteColumns
 
 
 def without_password(path: str) -> tuple[str, str | None]:
-    """The URL without its password, and the password: all between the user's name and the last "@"."""
+    """The URL without its password, and the password: everything between the user's name and the last "@"."""
     found = _USER_AND_PASSWORD.match(path)
     return (found["before"] + path[found.end() :], unquote(found["password"])) if found else (path, None)

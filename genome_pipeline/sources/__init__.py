@@ -1,4 +1,4 @@
-"""Source files -> rows as they came; :mod:`genome_pipeline.sources.source` is the way in."""
+"""Source files -> rows as they are written; the entry point is :mod:`genome_pipeline.sources.source`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class SourceError(ConfigError):
 
 
 class SourceUnreachable(SourceError, TransientError):
-    """A source that did not answer this time."""
+    """A source that did not answer; a later attempt may succeed."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of the source, one sheet of a workbook, or what a database gives.
+    """One file of the source, one sheet of a workbook, or one table or query of a database.
 
-    ``name`` identifies it whatever the machine: its path below the source folder, with POSIX slashes; a
-    sheet follows after ``#``; a table or query is called ``postgresql:sales.lines`` or ``postgresql:query``.
-    ``path`` is the file on this machine; one in a bucket has a ``key`` there (with the bucket), and is at its
-    path only while it is read. The same ``content_hash`` means the same rows: the SHA-256 of the file's bytes,
-    in hex, or in a bucket the size and the store's own mark of a version; before it, the partition folders of a
-    Parquet file. A database tells none: None is always read.
+    ``name`` identifies it on any machine: its path below the source folder, with POSIX slashes. A sheet is added after
+    ``#``; a table or query is called ``postgresql:sales.lines`` or ``postgresql:query``.
+    ``path`` is the file on this machine. A file in a bucket has a ``key`` there (with the bucket), and is at its path
+    only while it is read. The same ``content_hash`` means the same rows. It is the SHA-256 of the file's bytes, in hex,
+    or in a bucket the size and the store's version mark; a Parquet file's partition folders precede it. It is None for
+    a database, which is always read.
     """
 
     name: str
@@ -38,5 +38,5 @@ class SourceFile:
 
 
 def combined(marks: Iterable[str]) -> str:
-    """One mark of many: another one when any of them is."""
+    """One mark for many marks; it changes when any of them does."""
     return sha256("\n".join(marks).encode()).hexdigest()

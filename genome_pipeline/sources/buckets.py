@@ -1,4 +1,4 @@
-"""Files in buckets, through fsspec: listed by their marks of a version, and copied here while they are read.
+"""Files in buckets, through fsspec: listed with their version marks, and copied to this machine while they are read.
 
 Credentials are those that the store's own package finds in the environment.
 """
@@ -39,13 +39,13 @@ _VARIABLES = {
     "gcs": "GOOGLE_APPLICATION_CREDENTIALS",
     "azure": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-# Every store's package has errors of its own; only the words are common to them.
+# Every store's package has its own exceptions; only the words in them are common.
 _REFUSED = re.compile(r"credential|anonymous caller|unauthori|authenticat|forbidden|access ?denied", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """What a URL names: the files, sorted by name, and whether it is a folder that holds them (and maybe others)."""
+    """The files that a URL names, sorted by name, and whether the URL is a folder (which may hold other files)."""
 
     is_folder: bool
     files: list[SourceFile]
@@ -67,27 +67,27 @@ class Bucket:
 
     @contextmanager
     def opened(self, file: SourceFile) -> Iterator[Rows]:
-        """See :meth:`genome_pipeline.sources.source.Source.opened`: of a copy on this machine."""
+        """See :meth:`genome_pipeline.sources.source.Source.opened`; reads a copy on this machine."""
         with _copied(file, self._settings.path) as copy, opened(copy, self._settings) as rows:
             yield rows
 
     def check_unchanged(self, file: SourceFile) -> None:
-        """The copy that was read is whole, and nobody writes to it."""
+        """Nothing to check: the copy that was read is complete, and nobody writes to it."""
 
     def takes(self, path: Path) -> bool:
-        """No: it is not on this machine."""
+        """False: the path is on this machine, the source is not."""
         return False
 
 
 def _listing(url: str) -> _Listing:
     """The files that the URL of a file, a folder or a pattern names.
 
-    A folder gives those directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
-    store that cannot be reached, does not let itself be read, or has no such file.
+    A folder gives the files directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
+    store that cannot be reached, refuses access, or has no such file.
     """
     with _as_source_errors(url):
         system, path = file_system(url)
-        # A long-lived process would see the bucket as it was when it was first listed.
+        # Without this, a long-lived process would see the bucket as it was at the first listing.
         system.invalidate_cache()
         try:
             info = system.info(path)
@@ -107,7 +107,7 @@ def _listing(url: str) -> _Listing:
 
 @contextmanager
 def _opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
-    """The file's bytes, for reading parts of them without a copy. ``url`` is that of the source."""
+    """The file's bytes, for reading parts of them without a copy; ``url`` is the URL of the source."""
     with _as_source_errors(_shown(file, url)):
         system, _ = file_system(url)
         with system.open(file.key, "rb") as stream:
@@ -116,9 +116,9 @@ def _opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
-    """The file with a temporary copy as its path. ``url`` is that of the source.
+    """The file with a temporary copy as its path; ``url`` is the URL of the source.
 
-    Raises :class:`SourceError` for a file that cannot be fetched, or not whole.
+    Raises :class:`SourceError` for a file that cannot be fetched completely.
     """
     key = str(file.key)
     with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
@@ -137,9 +137,9 @@ def _copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
 
 
 def file_system(url: str, setting: str = "source.path", **options: Any) -> tuple[AbstractFileSystem, str]:
-    """The store of a URL that a setting names, and the path in it; ``options`` are fsspec's.
+    """The file system for a URL in a setting, and the path in it; ``options`` are passed to fsspec.
 
-    Raises :class:`SourceError` for a store that is not known, or needs a package that is not installed.
+    Raises :class:`SourceError` for a store that is unknown or needs a package that is not installed.
     """
     protocol = url.partition("://")[0]
     try:
@@ -173,7 +173,7 @@ def _source_files(system: AbstractFileSystem, root: str, found: Iterable[dict[st
             continue
         key = info["name"]
         name = key.removeprefix(root).lstrip("/")
-        # That of S3 tells the content; others tell a version of this one file.
+        # The mark of S3 identifies the content; marks of other stores identify a version of this one file.
         mark = info.get("ETag") or f"{name} {info.get('etag') or system.checksum(key)}"
         content_hash = f"{mark} {info['size']}".replace('"', "")
         files.append(SourceFile(name, Path(PurePosixPath(key).name), None, content_hash, key))
@@ -186,7 +186,7 @@ def _shown(file: SourceFile, url: str) -> str:
 
 @contextmanager
 def _as_source_errors(url: str) -> Iterator[None]:
-    """Turns what the store's package can raise into a :class:`SourceError`."""
+    """Turn exceptions of the store's package into :class:`SourceError`."""
     try:
         yield
     except SourceError:
@@ -194,7 +194,7 @@ def _as_source_errors(url: str) -> Iterator[None]:
     except FileNotFoundError:
         raise SourceError(f"{url} is not there: correct the bucket or the key in source.path") from None
     except Exception as error:
-        # A signed address must not be repeated: it is a credential.
+        # A signed URL is a credential and must not be repeated.
         reason = re.sub(r"\?\S*", "", next(iter(str(error).splitlines()), "")) or type(error).__name__
         if isinstance(error, PermissionError) or _REFUSED.search(f"{type(error).__name__} {error}"):
             variables = _VARIABLES.get(_EXTRAS.get(url.partition("://")[0], ""), "the store's own variables")

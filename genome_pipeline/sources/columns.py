@@ -1,4 +1,4 @@
-"""The mapping of the config, found in the columns of a file."""
+"""Finding the configured columns among the columns of a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE
 _DATE = re.compile(_NUMBER.pattern + "|DATE|TIMESTAMP")
 _NESTED = re.compile(r".*\]$|STRUCT\(|MAP\(")
 _MOMENTS = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
-# Each type holds what those before it hold.
+# Each type can hold the values of the types before it.
 _FAMILIES = (
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
     ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
@@ -27,10 +27,10 @@ _LONG_DECIMAL = re.compile(r"DECIMAL\((39|[4-9]\d|\d{3,}),")
 
 
 def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
-    """Our name -> position in the file, of every mapped column.
+    """Our name -> position in the file, for every mapped column.
 
-    Raises :class:`SourceError` for a mapped column that the file lacks, has more than once, or has with a type
-    that cannot be read as what is meant.
+    Raises :class:`SourceError` for a mapped column that the file does not have, has more than once, or has with a type
+    that cannot be read as intended.
     """
     chosen = {}
     for ours, theirs in source.columns.mapped.items():
@@ -58,7 +58,7 @@ def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source:
 
 
 def wider_type(one: str, other: str) -> str | None:
-    """The type of DuckDB's that holds what columns of either type hold, moments to the microsecond; None for none."""
+    """The DuckDB type that holds the values of both types, with moments to the microsecond; None if there is none."""
     if one == other:
         return one
     if one in _MOMENTS and other in _MOMENTS:
@@ -76,7 +76,7 @@ def wider_type(one: str, other: str) -> str | None:
 
 
 def _needed(ours: str, type_: str) -> str | None:
-    """What the column should hold instead of a type that cannot be read as it."""
+    """The kind of values the column should have, if its type cannot be read as that."""
     if _LONG_DECIMAL.match(type_):
         return "a decimal of at most 38 digits"
     if ours == "ordered_at":

@@ -1,4 +1,4 @@
-"""Delimited text: every field as it is written, every row accounted for."""
+"""Delimited text: every field as it is written, and every row accounted for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DELIMITERS = ",;\t|"
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAMPLE_ROWS = 100
 _CHUNK = 1 << 20
-# A text no field has: an empty field shall differ from one that is not there.
+# A text that no field has, so that an empty field differs from a missing one.
 _NO_NULL = "\x1f"
 _RAGGED = "row with too few or too many fields"
 
@@ -31,7 +31,7 @@ _RAGGED = "row with too few or too many fields"
 def opened(file: SourceFile, source: SourceSettings) -> Iterator[DelimitedRows]:
     """The file's columns and rows, readable within the context.
 
-    Raises :class:`SourceError` for a file that is no text, empty, or without column names in its first line.
+    Raises :class:`SourceError` for a file that is not text, is empty, or has no column names in its first line.
     """
     if source.delimiter is not None and (len(source.delimiter) != 1 or source.delimiter in '"\r\n'):
         raise SourceError(f"source.delimiter = {source.delimiter!r} must be one character, such as ',', ';' or \"\\t\"")
@@ -42,7 +42,7 @@ def opened(file: SourceFile, source: SourceSettings) -> Iterator[DelimitedRows]:
 
 @dataclass
 class DelimitedRows(QueriedRows):
-    """The rows of a UTF-8 file of delimited text, of which the first may be a ``header``."""
+    """The rows of a UTF-8 file of delimited text; the first may be a ``header``."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]
@@ -69,11 +69,10 @@ class DelimitedRows(QueriedRows):
     def query(self, chosen: Chosen) -> str:
         """See :meth:`QueriedRows.query`.
 
-        DuckDB's own handling of a row with too few or too many fields is not relied on, for it drops an extra
-        empty field, and with it shifts the others in silence. Here one column more than there should be is
-        read, missing fields become NULL and empty ones stay empty text, so that any such row can be told. One
-        reader at a time: only so are quoted line ends and missing fields handled together, and row numbers
-        follow the file.
+        DuckDB's own handling of a row with too few or too many fields is not used: it drops an extra empty field, which
+        silently shifts the fields after it. Here one column more than expected is read, missing fields become NULL and
+        empty ones stay empty text, so that any such row can be recognised. Only a single reader handles quoted line
+        ends and missing fields together, and numbers rows in the order of the file.
         """
         count = len(self.names)
         columns = raw_columns({ours: f"nullif(c{position}, '')" for ours, position in chosen.items()})
@@ -99,8 +98,8 @@ class DelimitedRows(QueriedRows):
     def _check_quotes(self) -> None:
         """Raise :class:`SourceError` where a quote is left open to the end of the file.
 
-        A single reader drops, in silence, what follows such a quote; parallel ones notice, but may take
-        offence at a sound file with long quoted fields too, so that the slower reader has the last word.
+        A single reader silently drops the text after such a quote. Parallel readers notice it, but may also reject a
+        sound file with long quoted fields, so that the slower single reader decides.
         """
         with connect() as connection:
             try:
@@ -119,7 +118,7 @@ class DelimitedRows(QueriedRows):
         )
 
     def _first_fault(self) -> str | None:
-        """The first row that is wrong by itself, found by a slower reader that knows its lines."""
+        """The first malformed row, found by a slower reader that knows line numbers."""
         field_count = len(self.names)
         start = 1
         with open_text(self.path) as text:
@@ -161,7 +160,7 @@ class DelimitedRows(QueriedRows):
 
 
 def _header(path: Path, file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], str]:
-    """Column names and delimiter: the one that finds most mapped columns, then even rows, then most columns.
+    """Column names and delimiter: the delimiter that finds most mapped columns, then even rows, then most columns.
 
     Without a header, the columns have their numbers as names.
     """
@@ -186,12 +185,12 @@ def _header(path: Path, file: SourceFile, source: SourceSettings) -> tuple[tuple
 
 
 def _header_row(rows: list[list[str]], wanted: set[str]) -> int:
-    """The index of the first row that holds all wanted names; 0 where none below the first does."""
+    """The index of the first row that holds all wanted names; 0 if no row does."""
     return next((number for number, row in enumerate(rows) if wanted <= set(row)), 0)
 
 
 def _sample(path: Path, file: SourceFile, delimiter: str, has_header: bool) -> list[list[str]]:
-    """The first rows below a header, as far as they can be told with the delimiter."""
+    """The first rows below a header, as far as they can be split by the delimiter."""
     rows: list[list[str]] = []
     with open_text(path) as text:
         try:

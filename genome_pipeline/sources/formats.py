@@ -1,4 +1,4 @@
-"""The formats of source files, told by the endings of their names."""
+"""The formats of source files, recognised by file extension."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTED = 10
 
 
 class Format(Enum):
-    """How a file is written."""
+    """The format of a file."""
 
     DELIMITED = auto()
     NDJSON = auto()
@@ -53,7 +53,7 @@ def opened(file: SourceFile, source: SourceSettings) -> AbstractContextManager[R
 
 
 def sheet_names(stream: BinaryIO, name: str) -> list[str]:
-    """The sheets of a workbook that hold anything. Raises :class:`SourceError` where none does."""
+    """The sheets of a workbook that are not empty. Raises :class:`SourceError` if all are."""
     sheets = workbook.sheets_with_cells(stream, PurePosixPath(name).name)
     if not sheets:
         raise SourceError(
@@ -64,13 +64,13 @@ def sheet_names(stream: BinaryIO, name: str) -> list[str]:
 
 
 def in_its_partition(path: Path, name: str, content_hash: str | None) -> str:
-    """A hash that tells the partition of a Parquet file too: the same bytes in another are other rows."""
+    """A hash that includes the partition of a Parquet file: the same bytes in another partition are other rows."""
     folders = parquet.partition_folders(PurePosixPath(name)) if format_of(path) is Format.PARQUET else []
     return " ".join([*folders, str(content_hash)])
 
 
 def format_of(path: Path) -> Format | None:
-    """The format that a name tells; None for one that is not supported."""
+    """The format for a file name; None if it is not supported."""
     name = path.name.lower()
     plain = Path(name.removesuffix(".gz").removesuffix(".zst"))
     found = _FORMATS.get(plain.suffix)
@@ -79,21 +79,21 @@ def format_of(path: Path) -> Format | None:
 
 
 def is_hidden(path: Path) -> bool:
-    """Hidden, or the lock of a workbook that is open in an office program."""
+    """Whether the file is hidden, or the lock file of a workbook open in an office program."""
     return path.name.startswith((".", "~$"))
 
 
 def folder_named_like_file(path: Path) -> str:
-    """The sentence for a folder whose name ends as a file's does."""
+    """The error sentence for a folder whose name has the extension of a file."""
     return f"{path} is a folder named like a file: name the files in it, such as '{path}/*{path.suffix}'"
 
 
 def unsupported(path: Path | str) -> str:
-    """The sentence for a file whose name tells no supported format."""
+    """The error sentence for a file whose name has no supported extension."""
     return f"{path} has an ending that is not supported: use one of {SUPPORTED}"
 
 
 def listed(names: list[str]) -> str:
-    """The first names, for a sentence, and how many more there are."""
+    """The first names, for a sentence, and the number of further ones."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(map(repr, names[:_LISTED])) + more if names else "nothing"

@@ -1,7 +1,7 @@
-"""What the columns of an unknown log mean, and how it writes dates and numbers: guesses from names and values.
+"""Guessing the meaning of an unknown log's columns, and its date and number formats, from names and values.
 
-Each guess says how sure it is, and what else it could have been is listed as a doubt: nothing is decided in
-silence. Pure: takes names and sample values, opens nothing.
+Each guess says how sure it is; alternatives are listed as doubts, so that nothing is decided silently. Functions take
+names and sample values and open nothing.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ _NAMES = {
     "currency": "currency currencycode wahrung devise moneda",
 }
 KNOWN_NAMES = {ours: tuple(names.split()) for ours, names in _NAMES.items()}
-"""Names common in the wild, without case, accents, blanks and punctuation; the best one first."""
+"""Names common in real logs, without case, accents, blanks and punctuation; the best one first."""
 
 _NUMBERS = ("quantity", "unit_price", "amount")
 _NEEDED = ("customer_id", "ordered_at")
-# What may follow a known name without changing what it says.
+# Endings that may follow a known name without changing its meaning.
 _ENDINGS = re.compile(r"(?:id|no|nr|code|key|at|utc|gmt|local|time|usd|eur|gbp|value|amount|\d+)+")
-# Money that is not what was paid for the goods, and days that are not those of the order.
+# Money other than the price paid for the goods, and days other than that of the order.
 _OTHERS = re.compile(r"cost|discount|tax|vat|freight|fee|refund|margin|profit|list|original|birth|deliver|ship|updat")
 _CLOSE = 0.93
 _MOST = 0.8
@@ -86,7 +86,7 @@ _ENOUGH_ORDERS = 5
 
 
 class Sureness(StrEnum):
-    """What a guess rests on, the surest first."""
+    """The basis of a guess, the surest first."""
 
     EXACT_NAME = "known name"
     SIMILAR_NAME = "similar name"
@@ -95,7 +95,7 @@ class Sureness(StrEnum):
 
 @dataclass(frozen=True)
 class ColumnGuess:
-    """A column of the file that looks like one of ours."""
+    """A column of the file that looks like one of our columns."""
 
     ours: str
     theirs: str
@@ -105,10 +105,10 @@ class ColumnGuess:
 def guess_columns(
     sample: Sample, known: Mapping[str, str], wanted: Sequence[str], doubts: list[str]
 ) -> dict[str, ColumnGuess]:
-    """What the sample's columns mean, by our names; ``known`` are those that are mapped already (ours -> theirs).
+    """The sample's columns by our names; ``known`` are the columns that are mapped already (ours -> theirs).
 
-    The names decide, as far as the values allow; only for a customer and a date that nothing is named like, the
-    values alone do, where just one column fits.
+    Names decide, as far as the values allow it. Values alone decide only for customer and date, if no name matches and
+    exactly one column fits.
     """
     found: dict[str, ColumnGuess] = {}
     texts = [written(values) for values in sample.values]
@@ -134,19 +134,19 @@ def guess_columns(
 
 
 def is_written(type_: str) -> bool:
-    """Whether the column is text, the format of which has to be known."""
+    """Whether the column is text, so that its format has to be known."""
     return type_ == "VARCHAR"
 
 
 def written(values: Sequence[str | None]) -> list[str]:
-    """The values that say something, without surrounding blanks."""
+    """The values that are not empty, without surrounding blanks."""
     return [value.strip() for value in values if value is not None and value.strip()]
 
 
 def guess_date_formats(column: str, values: Sequence[str], doubts: list[str]) -> tuple[str, ...]:
-    """Strptime formats that read the values, tried in turn; none where they are ISO, or nothing reads them.
+    """Strptime formats that read the values, tried in turn; empty if the values are ISO, or if nothing reads them.
 
-    Where the order of day and month cannot be told, or changes, no format is given and a doubt says why.
+    If the order of day and month is ambiguous or changes, the result is empty and a doubt says why.
     """
     if not values or _share(values, _ISO.fullmatch) >= _NEARLY_ALL:
         return ()
@@ -180,7 +180,7 @@ def guess_date_formats(column: str, values: Sequence[str], doubts: list[str]) ->
 
 
 def guess_number_format(values: Sequence[str], doubts: list[str]) -> tuple[str, str | None]:
-    """Decimal and thousands mark that read most of the values; a doubt where others read them to other numbers."""
+    """Decimal and thousands marks that read most of the values; a doubt if other marks would read other numbers."""
     bare = list(dict.fromkeys(_without_mark(value) for value in values))
     read = {
         formats: [read_number(value, Formats(decimal=formats[0], thousands=formats[1])) for value in bare]
@@ -205,7 +205,7 @@ def guess_number_format(values: Sequence[str], doubts: list[str]) -> tuple[str, 
 
 
 def guess_currency(numbers: Sequence[str], named: Sequence[str], doubts: list[str]) -> str:
-    """The ISO code of the currency named in its column or marked beside the amounts."""
+    """The ISO code of the currency named in its column or marked beside amounts."""
     marks = Counter(mark for text in numbers if (mark := _mark(text)))
     codes = Counter(named)
     if len(codes) > 1 or len(marks) > 1:
@@ -231,7 +231,7 @@ def guess_currency(numbers: Sequence[str], named: Sequence[str], doubts: list[st
 
 
 def is_order_total(orders: Sequence[str | None], amounts: Sequence[str | None]) -> bool:
-    """Whether the amount is the same on every line of an order: summed over lines, a total counts too often."""
+    """Whether the amount is the same on every line of an order; such a total would be counted once per line."""
     lines: dict[str, list[str | None]] = {}
     for order, amount in zip(orders, amounts, strict=True):
         if order is not None:
@@ -242,7 +242,7 @@ def is_order_total(orders: Sequence[str | None], amounts: Sequence[str | None]) 
 
 
 def read_number(text: str, formats: Formats) -> Decimal | None:
-    """The number that is written, as :func:`genome_pipeline.transforms.formats.number` reads it."""
+    """The number, read as :func:`genome_pipeline.transforms.formats.number` reads it."""
     digits = re.search(formats.digits, text)
     shape = re.sub(formats.surroundings, "", re.sub(formats.digits, "0", text))
     if digits is None or shape not in POSITIVE_SHAPES + NEGATIVE_SHAPES:
@@ -256,7 +256,7 @@ def read_number(text: str, formats: Formats) -> Decimal | None:
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether the first line of a file holds values rather than names of columns."""
+    """Whether the first line of a file holds values instead of column names."""
     return any(_ISO.fullmatch(name.strip()) or read_number(name.strip(), Formats()) is not None for name in names)
 
 
@@ -268,7 +268,7 @@ def _by_name(
     sureness: Sureness,
     doubts: list[str],
 ) -> int | None:
-    """The position of the column that is named best and whose values fit."""
+    """The position of the column with the best name whose values fit."""
     named = sorted(
         (rank, position) for position in free if (rank := _rank(sample.names[position], ours, sureness)) is not None
     )
@@ -292,7 +292,7 @@ def _by_name(
 
 
 def _rank(name: str, ours: str, sureness: Sureness) -> int | None:
-    """How far down the list of known names the name stands, None where it is not among them."""
+    """The rank of the name in the list of known names; None if it is not in the list."""
     plain = plain_name(name)
     names = KNOWN_NAMES.get(ours, ())
     if sureness is Sureness.EXACT_NAME:
@@ -311,7 +311,7 @@ def _rank(name: str, ours: str, sureness: Sureness) -> int | None:
 
 
 def _can_be(ours: str, type_: str, values: Sequence[str]) -> bool:
-    """Whether the values allow the meaning. A column without values allows every one."""
+    """Whether the values allow this meaning; a column without values allows any."""
     if ours == "ordered_at":
         return not values or _is_ordered_at(type_, values)
     if ours in _NUMBERS:
@@ -329,12 +329,12 @@ def _is_moment(type_: str) -> bool:
 
 
 def _comes_back(ours: str, values: Sequence[str]) -> bool:
-    """A customer comes back, at least one of many."""
+    """Whether the values can be customers: among many, at least one occurs more than once."""
     return ours != "customer_id" or len(values) < _ENOUGH_VALUES or len(set(values)) < len(values)
 
 
 def _is_identity(type_: str, values: Sequence[str]) -> bool:
-    """Many different values, most of them short, some of which come back; no measure and no date."""
+    """Whether the values look like ids: many different ones, mostly short, some repeated; no measures or dates."""
     distinct = len(set(values))
     return (
         len(values) >= _ENOUGH_VALUES
@@ -346,7 +346,7 @@ def _is_identity(type_: str, values: Sequence[str]) -> bool:
 
 
 def _mark(text: str) -> str:
-    """The currency mark beside a number, empty where there is none."""
+    """The currency mark beside a number; empty if there is none."""
     rest = re.sub(r"[\d\s.,'\u2019_()+\u2212-]+", " ", text).strip()
     return next((mark for mark in (f"{rest}.", rest) if mark in _CURRENCY_MARKS and mark in text), "")
 
@@ -373,7 +373,7 @@ def _is_date(text: str) -> bool:
 
 
 def _best_formats(values: Sequence[str]) -> list[str]:
-    """The formats that read most of the values, those left out that read them to the same moments as another."""
+    """The formats that read most of the values; of formats that read them to the same moments, only one."""
     possible = [format_ for format_ in _DATE_FORMATS if any(_parsed(text, format_) for text in values[:20])]
     counts = {format_: sum(_parsed(text, format_) is not None for text in values) for format_ in possible}
     most = max(counts.values(), default=0)
@@ -398,7 +398,7 @@ def _is_read_otherwise(text: str, one: str, other: str) -> bool:
 
 
 def _day(format_: str) -> str:
-    """The part of the format that tells day and month, with the year in full."""
+    """The part of the format with day, month and the full year."""
     return format_.split(" ", maxsplit=1)[0].rstrip(",").replace("%y", "%Y")
 
 
@@ -440,7 +440,7 @@ _ISO = re.compile(
 _ISO_DAY, _ISO_SECONDS = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"
 _DATE_FORMATS = tuple(_date_formats())
 _CURRENCY_MARKS = {mark for code, marks in CURRENCY_MARKS.items() for mark in (code, *marks)}
-# Where two read as many values, the first is taken: three digits after a comma are more likely thousands.
+# If two marks read equally many values, the first wins: three digits after a comma are more likely thousands.
 _NUMBER_FORMATS: tuple[tuple[str, str | None], ...] = (
     (".", None),
     (".", ","),

@@ -29,7 +29,7 @@ from genome_pipeline.sources.text import unreadable
 
 
 class LocalFiles:
-    """A file, a folder, or what a pattern matches; see :class:`genome_pipeline.sources.source.Source`."""
+    """A file, a folder, or the files that match a pattern; see :class:`genome_pipeline.sources.source.Source`."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
@@ -65,13 +65,13 @@ class LocalFiles:
         if log.is_dir():
             is_inside = target.is_relative_to(log) and format_of(target) is not None
             return is_inside and all("=" in folder for folder in target.relative_to(log).parts[:-1])
-        patterns = (str(log), str(log).replace("**/", ""))  # a "**" may be no folder at all
+        patterns = (str(log), str(log).replace("**/", ""))  # "**" may match no folder at all
         return target == log or any(fnmatch(str(target), pattern) for pattern in patterns)
 
 
 @contextmanager
 def _as_source_errors(path: Path) -> Iterator[None]:
-    """Turns what the system says of a file into a :class:`SourceError`."""
+    """Turn errors of the operating system about a file into :class:`SourceError`."""
     try:
         yield
     except OSError as error:
@@ -89,7 +89,7 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
         return path, _checked(found)
     if path.exists():
         return path.parent, _checked([path])
-    # A folder that is there is no pattern, whatever its name.
+    # A folder that exists is not a pattern, whatever its name.
     there = next(parent for parent in path.parents if parent.is_dir())
     rest = path.relative_to(there).parts
     fixed = next((number for number, part in enumerate(rest) if glob.has_magic(part)), None)
@@ -98,7 +98,7 @@ def _paths(path: Path) -> tuple[Path, list[Path]]:
     root, pattern = Path(there, *rest[:fixed]), str(Path(*rest[fixed:]))
     if not root.is_dir():
         raise SourceError(f"no folder {root}: {_nearest(root)}; correct source.path")
-    # Path.glob would leave out the files of a closing "**".
+    # Path.glob would not find files under a trailing "**".
     matches = (root / match for match in glob.glob(pattern, root_dir=root, recursive=True))  # noqa: PTH207
     found = sorted(match for match in matches if not is_hidden(match) and (format_of(match) or not match.is_dir()))
     if not found:

@@ -1,4 +1,4 @@
-"""Newline-delimited JSON: one object a line."""
+"""Newline-delimited JSON: one object per line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genome_pipeline.sql import identifier, literal
 _SAMPLE_LINES = 1_000
 _KINDS = {list: "array", dict: "object", str: "string", int: "number", float: "number", bool: "boolean"}
 _NESTED = "object or array"
-# How a text begins that looks like an object or an array, the bracket as it is or escaped.
+# Beginnings of a text that looks like an object or an array; the bracket may be escaped.
 _LIKE_NESTED = (b'"{', b'"[', b'"\\u00')
 _CHUNK = 1 << 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,8 +32,8 @@ _TWICE = re.compile(r'in line (\d+): .*duplicate key "(.*?)"', re.DOTALL)
 def opened(file: SourceFile, source: SourceSettings) -> Iterator[NdjsonRows]:
     """The file's columns and rows, readable within the context.
 
-    The columns are the keys of the first lines; where a mapped one is not among them, of all lines. Raises
-    :class:`SourceError` for a file that is no text, empty, or not one JSON object a line.
+    The columns are the keys of the first lines or, if a mapped one is missing there, of all lines. Raises
+    :class:`SourceError` for a file that is not text, is empty, or does not have one JSON object per line.
     """
     wanted = set(source.columns.mapped.values())
     with utf8_path(file, source.encoding) as (path, _):
@@ -64,13 +64,13 @@ class NdjsonRows(QueriedRows):
     def query(self, chosen: Chosen) -> str:
         """See :meth:`QueriedRows.query`.
 
-        DuckDB gives an object or an array as text. What begins like one is one, unless the file has texts that do,
-        which a slower reader tells apart before.
+        DuckDB gives objects and arrays as text. A text that begins like one is taken for one, unless the file also has
+        plain texts that begin so; a slower reader tells these apart beforehand.
         """
         theirs = {ours: self.names[position] for ours, position in chosen.items()}
         fields = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in theirs.values())
         columns = raw_columns({ours: identifier(name) for ours, name in theirs.items()})
-        # Compared by order, which costs a third of what a test of the beginning does.
+        # Compared by order, which costs a third of a test of the first character.
         nested = [
             f"({name} >= '[' AND ({name} < '\\' OR ({name} >= '{{' AND {name} < '|')))"
             for name in map(identifier, sorted(self.wanted.intersection(theirs.values())))
@@ -133,10 +133,10 @@ def _check_flat(file: SourceFile, line: int, item: dict[str, Any], wanted: set[s
 
 
 def _objects(file: SourceFile, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of the file, with their lines. Raises :class:`SourceError` at the first line that is not one."""
+    """The objects of the file, with their line numbers. Raises :class:`SourceError` at the first line without one."""
     with open_text(path) as text:
         for number, line in enumerate(text, 1):
-            # The white space of JSON alone: DuckDB knows no other.
+            # Only the white space of JSON, as DuckDB knows no other.
             text_of_line = line.strip(" \t\r\n")
             if not text_of_line:
                 continue
@@ -155,7 +155,7 @@ def _objects(file: SourceFile, path: Path) -> Iterator[tuple[int, dict[str, Any]
                         f"{file.name}, line {number:,}: half a character (a \\ud… escape without its other half);"
                         " repair it, or export the file again"
                     )
-                # A null is taken as DuckDB takes it: a row with nothing in it.
+                # A null is read as DuckDB reads it: as a row without values.
                 if isinstance(item, dict | None):
                     yield number, item or {}
                     continue

@@ -1,4 +1,4 @@
-"""Parquet: columns with the types they have, and those of its partition folders as text."""
+"""Parquet: columns with their own types, and columns of partition folders as text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from genome_pipeline.sql import identifier
 
 _NOT_UTF8 = "is not valid UTF8"
 _ROW_NUMBER = "file_row_number"
-# DuckDB takes a decimal of more digits for a double, and misreads it.
+# DuckDB reads a decimal with more digits as a double, which loses digits.
 _MOST_DIGITS = 38
 _SchemaElement = tuple[str, int | None, int | None, int | None]
 
 
 @contextmanager
 def opened(file: SourceFile) -> Iterator[ParquetRows]:
-    """The file's columns and rows. Raises :class:`SourceError` for a file that is no whole Parquet file."""
+    """The file's columns and rows. Raises :class:`SourceError` for a file that is not a complete Parquet file."""
     try:
         file.path.open("rb").close()
         with connect() as connection:
@@ -40,7 +40,7 @@ def opened(file: SourceFile) -> Iterator[ParquetRows]:
     except duckdb.Error:
         raise SourceError(damaged(file, "Parquet")) from None
     columns = _top_level(schema)
-    # Those of the folders come last; one that the file has too stands in the file's place.
+    # Columns of folders come last; a folder's column replaces the file's column of the same name.
     own, of_folders = described[: len(columns)], described[len(columns) :]
     types = [
         f"DECIMAL({precision},{scale})" if (precision or 0) > _MOST_DIGITS else type_
@@ -56,7 +56,7 @@ def opened(file: SourceFile) -> Iterator[ParquetRows]:
 
 @dataclass
 class ParquetRows(QueriedRows):
-    """The rows of a Parquet file. ``unique_names`` are the names by which DuckDB knows its columns."""
+    """The rows of a Parquet file; ``unique_names`` are DuckDB's names for its columns."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]
@@ -66,7 +66,7 @@ class ParquetRows(QueriedRows):
     def query(self, chosen: Chosen) -> str:
         """See :meth:`QueriedRows.query`."""
         columns = raw_columns({ours: identifier(self.unique_names[position]) for ours, position in chosen.items()})
-        # A column of the file's own hides DuckDB's number of the row.
+        # A column of this name in the file hides DuckDB's row number.
         is_hidden = _ROW_NUMBER in (name.lower() for name in self.names)
         number = "row_number() OVER ()" if is_hidden else f"{_ROW_NUMBER} + 1"
         return f"SELECT {number} AS source_row, {columns} FROM {_scan(self.file)}"
@@ -82,7 +82,7 @@ class ParquetRows(QueriedRows):
 
 
 def _first_not_utf8(file: SourceFile) -> str:
-    """Where the first text stands that is not UTF-8, in words: of the first column that has one."""
+    """The place of the first text that is not UTF-8, in words: in the first column that has one."""
     parquet = pq.ParquetFile(file.path)
     for field in parquet.schema_arrow:
         if pa.types.is_string(field.type):
@@ -96,17 +96,17 @@ def _first_not_utf8(file: SourceFile) -> str:
 
 
 def partition_folders(path: PurePath) -> list[str]:
-    """The ``key=value`` folders in which a file lies, outermost first."""
+    """The ``key=value`` folders that contain a file, outermost first."""
     return [part for part in path.parent.parts if "=" in part]
 
 
 def _scan(file: SourceFile) -> str:
-    # As text, for the types of all files must agree: "01" is not to be 1 here and "1a" there.
+    # As text, since types of all files must agree: "01" must not become 1 in one file beside "1a" in another.
     return f"read_parquet({path_literal(file.path)}, hive_partitioning=true, hive_types_autocast=false)"
 
 
 def _top_level(schema: list[_SchemaElement]) -> list[_SchemaElement]:
-    """The columns, from a schema listed depth first: DuckDB renames those that differ by case only."""
+    """The columns, from a schema listed depth first: DuckDB renames columns that differ only in case."""
     columns = []
     inside = 0
     for element in schema[1:]:

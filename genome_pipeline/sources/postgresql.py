@@ -1,7 +1,7 @@
 """A table or query of PostgreSQL, streamed as Arrow record batches through ADBC.
 
-``NUMERIC`` comes as text, exactly as the server writes it. Rows are numbered in the order in which they come;
-only an ORDER BY in the query makes it the same every time.
+``NUMERIC`` arrives as text, exactly as the server writes it. Rows are numbered in the order of arrival; only an
+ORDER BY in the query makes this order the same every time.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _PASSWORD = ("password authentication failed", "no password supplied")
 
 
 class Database:
-    """A table or a query of a database; see :class:`genome_pipeline.sources.source.Source`."""
+    """A table or query of a database; see :class:`genome_pipeline.sources.source.Source`."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
 
     def files(self) -> list[SourceFile]:
-        """The one that stands for the table or query. Nothing is asked of the server yet."""
+        """The one source file that stands for the table or query; the server is not contacted yet."""
         name = f"postgresql:{self._settings.table or 'query'}"
         return [SourceFile(name, Path(name), None, None)]
 
     def mark(self) -> None:
-        """None: a server tells nothing short of its rows."""
+        """None: only the rows themselves show whether a table has changed."""
 
     @contextmanager
     def opened(self, file: SourceFile) -> Iterator[QueryRows]:
-        """See :meth:`genome_pipeline.sources.source.Source.opened`, in a transaction that can only read.
+        """See :meth:`genome_pipeline.sources.source.Source.opened`; reads in a read-only transaction.
 
-        Raises :class:`SourceError` for a server that cannot be reached or refuses, and a statement it cannot run.
+        Raises :class:`SourceError` for a server that cannot be reached or refuses, and for a statement it cannot run.
         """
         statement = _statement(self._settings)
         with connect(self._settings) as connection, connection.cursor() as cursor, ExitStack() as stack:
@@ -60,16 +60,16 @@ class Database:
                 raise SourceError(_not_run(file, self._settings, error)) from None
 
     def check_unchanged(self, file: SourceFile) -> None:
-        """The rows were those of one transaction."""
+        """Nothing to check: the rows came from one transaction."""
 
     def takes(self, path: Path) -> bool:
-        """No: it is not a file."""
+        """False: a database has no files."""
         return False
 
 
 def connect(source: SourceSettings) -> Connection:
     """A connection to the database of ``source.path``. Raises :class:`SourceUnreachable` for a server that refuses."""
-    # Loads the driver's library.
+    # Importing it loads the driver's library.
     import adbc_driver_postgresql.dbapi as postgresql
 
     try:
@@ -81,7 +81,7 @@ def connect(source: SourceSettings) -> Connection:
 
 @dataclass
 class QueryRows(Rows):
-    """The rows that the statement gives. They can be read once, while ``readers`` is open."""
+    """The rows of a statement. They can be read once, while ``readers`` is open."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]
@@ -111,7 +111,7 @@ class QueryRows(Rows):
         return connection.from_arrow(batches).project(f"source_row, {columns}")
 
     def fault(self, chosen: Chosen) -> str | None:
-        """See :meth:`Rows.fault`. Nothing is read again."""
+        """See :meth:`Rows.fault`. Reads nothing again."""
         return self.failure
 
     def _batches(self, reader: _Reader, chosen: Chosen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -128,9 +128,9 @@ class QueryRows(Rows):
 
 
 class _Reader:
-    """The driver's batches, which no thread may read, or leave open, once the connection is closed.
+    """The driver's batches; no thread may read them, or keep them open, after the connection is closed.
 
-    DuckDB reads ahead in a thread of its own, also where it needs no more.
+    DuckDB reads ahead in its own thread, even when it needs no more batches.
     """
 
     def __init__(self, batches: pa.RecordBatchReader) -> None:
@@ -147,7 +147,7 @@ class _Reader:
             self.batches.close()
 
     def next_batch(self) -> pa.RecordBatch | None:
-        """None at the end."""
+        """The next batch; None at the end."""
         with self._lock:
             if self._is_closed:
                 raise OSError("read after its context")
@@ -155,7 +155,7 @@ class _Reader:
 
 
 def _address(source: SourceSettings) -> str:
-    """The URL as libpq takes it. The password is quoted, so that no complaint of libpq's has a part of it."""
+    """The URL as libpq reads it. The password is quoted, so that no error message of libpq contains a part of it."""
     if source.password is None:
         return source.path
     before, _, after = source.path.rpartition("@")
@@ -165,7 +165,7 @@ def _address(source: SourceSettings) -> str:
 def _statement(source: SourceSettings) -> str:
     if source.table is not None:
         return f"SELECT * FROM {'.'.join(map(identifier, source.table.split('.')))}"
-    # ADBC puts it in brackets: a closing semicolon would not fit, a closing comment would hide the bracket.
+    # ADBC puts the query in brackets: a final semicolon is not allowed there, a final comment would hide the bracket.
     return str(source.query).rstrip().rstrip(";") + "\n"
 
 
@@ -186,6 +186,6 @@ def _not_run(file: SourceFile, source: SourceSettings, error: Error) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """What the server or the client says, without the driver's words around it."""
+    """The message of the server or the client, without the driver's words around it."""
     first = next(iter(str(error).splitlines()), "")
     return re.split(r"ERROR:|FATAL:|failed:", first)[-1].strip() or type(error).__name__

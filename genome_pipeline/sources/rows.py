@@ -1,4 +1,4 @@
-"""What every format gives: names and types of its columns, its rows as a DuckDB relation, and its faults in words."""
+"""The common interface of all formats: column names and types, rows as a DuckDB relation, and faults in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rows(ABC):
 
     @property
     def layout(self) -> str:
-        """What was found out about the form of the file, in words; empty where its kind says it all."""
+        """The detected form of the file, in words; empty if its format says everything."""
         return ""
 
     @abstractmethod
@@ -34,11 +34,11 @@ class Rows(ABC):
 
     @abstractmethod
     def fault(self, chosen: Chosen) -> str | None:
-        """What keeps the file from being read to its end, in a sentence; None where nothing does."""
+        """The reason, in a sentence, why the file cannot be read to its end; None if it can."""
 
 
 class QueriedRows(Rows):
-    """Rows that DuckDB reads from the file by itself."""
+    """Rows that DuckDB reads directly from the file."""
 
     @abstractmethod
     def query(self, chosen: Chosen) -> str:
@@ -46,14 +46,14 @@ class QueriedRows(Rows):
 
     @abstractmethod
     def sentence(self, message: str) -> str:
-        """The fault in words, where DuckDB gave ``message`` for it."""
+        """The fault in words, for the error ``message`` that DuckDB gave."""
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
         """See :meth:`Rows.relation`."""
         return connection.sql(self.query(chosen))
 
     def fault(self, chosen: Chosen) -> str | None:
-        """See :meth:`Rows.fault`. Reads the file again, alone: what failed may have been the reader's own doing."""
+        """See :meth:`Rows.fault`. Reads the file again, alone: the first error may have come from another reader."""
         with connect() as connection:
             try:
                 connection.execute(f"SELECT bit_xor(hash(rows)) FROM ({self.query(chosen)}) AS rows")
@@ -63,19 +63,19 @@ class QueriedRows(Rows):
 
 
 def numbered(count: int) -> list[str]:
-    """The names of as many columns that have none: numbers, from 1."""
+    """Names for ``count`` columns without names: numbers, from 1."""
     return [str(number) for number in range(1, count + 1)]
 
 
 def raw_columns(expressions: Mapping[str, str]) -> str:
-    """The select list of the raw columns, from ours -> SQL expression; what is not mapped is NULL text.
+    """The select list of the raw columns, from our name -> SQL expression; unmapped columns are NULL text.
 
-    Names that are not ours follow, as ``raw_`` and the name.
+    Names that are not ours follow, prefixed with ``raw_``.
     """
     names = dict.fromkeys((*RAW_COLUMNS, *(f"raw_{name}" for name in expressions)))
     return ", ".join(f"{expressions.get(name.removeprefix('raw_'), 'NULL::VARCHAR')} AS {name}" for name in names)
 
 
 def path_literal(path: Path) -> str:
-    """The path, quoted for SQL, so that it names this file only, whatever glob characters are in it."""
+    """The path, quoted for SQL and with glob characters escaped, so that it names only this file."""
     return literal(escape(str(path.absolute())))

@@ -1,7 +1,7 @@
-"""The source: which files there are, or which table, and their rows as they came.
+"""The source: its files, or its table, and their rows as they are written.
 
-:func:`read_file` is a context: its relation is read within it, while the file is held ready, and whatever is
-wrong with the file then is told as a :class:`SourceError`::
+:func:`read_file` is a context manager. Its relation must be read within it, while the file is open; faults of the file
+are raised there as :class:`SourceError`::
 
     for file in find_files(settings.source):
         with read_file(connection, file, settings.source) as rows:
@@ -42,35 +42,35 @@ __all__ = [
 
 
 class Source(Protocol):
-    """Where transactions come from. Another kind of source is another class that has these methods."""
+    """A place that transactions come from. Another kind of source is another class with these methods."""
 
     def files(self) -> list[SourceFile]:
-        """The files, sorted by name; each sheet of a workbook that holds anything is one, and so is a database.
+        """The files, sorted by name; each sheet of a workbook that is not empty is one, and so is a database.
 
-        A file and a pattern name what they match; a folder names the supported files directly in it and in its
-        ``key=value`` folders. Hidden files are passed over. Raises :class:`SourceError` for a path that names nothing,
-        or something that cannot be read, or is no supported file.
+        A path or a pattern names the files that it matches; a folder names the supported files directly in it and in
+        its ``key=value`` folders. Hidden files are skipped. Raises :class:`SourceError` for a path without files, and
+        for a file that cannot be read or has no supported format.
         """
 
     def mark(self) -> str | None:
-        """A mark that is another one when files were added, removed or written to; None where there is none.
+        """A mark that changes when files are added, removed or written to; None if the source has none.
 
-        Costs a listing, and reads no file. Raises :class:`SourceError` as :meth:`files` does.
+        Costs one listing and reads no file. Raises :class:`SourceError` as :meth:`files` does.
         """
 
     def opened(self, file: SourceFile) -> AbstractContextManager[Rows]:
-        """The columns and rows of one of :meth:`files`, which is held ready within the context.
+        """The columns and rows of one of :meth:`files`, which stays available within the context.
 
         Raises :class:`SourceError` for a file that cannot be opened.
         """
 
     def check_unchanged(self, file: SourceFile) -> None:
-        """Raise :class:`SourceError` where the file was written to since :meth:`files`."""
+        """Raise :class:`SourceError` if the file was written to since :meth:`files`."""
 
     def takes(self, path: Path) -> bool:
-        """Whether a file written at ``path`` on this machine would replace one of :meth:`files`, or be one.
+        """Whether a file written at ``path`` on this machine would replace, or become, one of :meth:`files`.
 
-        A pattern's ``*`` is taken to match folders as well: rather one place too many than a log that is lost.
+        ``*`` in a pattern is taken to match folders as well: refusing one place too many is better than losing a log.
         """
 
 
@@ -91,7 +91,7 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
 
 
 def check_is_no_source(path: Path, source: SourceSettings) -> None:
-    """Raise :class:`SourceError` where a file at ``path`` would replace one of the source, or be read as one."""
+    """Raise :class:`SourceError` if a file at ``path`` would replace a file of the source, or be read as one."""
     if source_of(source).takes(path):
         raise SourceError(
             f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
@@ -102,13 +102,14 @@ def check_is_no_source(path: Path, source: SourceSettings) -> None:
 def read_file(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, source: SourceSettings
 ) -> Iterator[duckdb.DuckDBPyRelation]:
-    """The file's rows as they came: ``source_row`` (BIGINT, 1 is the first row after the header) and the raw columns.
+    """The file's rows as they are written: ``source_row`` (BIGINT, from 1 after the header) and the raw columns.
 
-    Text formats and workbooks give VARCHAR as written, Parquet and databases their own types; a column that
-    is not mapped is NULL. Nothing is read before the relation is used, which must be within the context, on
-    ``connection``, and once: a database does not give its rows again. Raises :class:`SourceError` on entering
-    for a file that cannot be opened or lacks a mapped column, within for rows that cannot be read, and on
-    leaving for a file that changed meanwhile; what was written of it has to be rolled back.
+    Text formats and workbooks give VARCHAR as written, Parquet and databases their own types; a column that is not
+    mapped is NULL. Nothing is read before the relation is used. Use it within the context, on ``connection``, and only
+    once: a database does not give its rows again.
+
+    Raises :class:`SourceError` on entering for a file that cannot be opened or lacks a mapped column, within for rows
+    that cannot be read, and on leaving for a file that changed meanwhile; the caller then has to roll back.
     """
     place = source_of(source)
     with place.opened(file) as rows:
@@ -125,9 +126,9 @@ def read_file(
 
 @dataclass(frozen=True)
 class Sample:
-    """All columns of a file's first rows: names, types, and values as text, None where there is none.
+    """All columns of a file's first rows: names, types, and values as text, None for missing ones.
 
-    ``layout`` says in words what was found out about the form of a text file.
+    ``layout`` says in words which form of a text file was detected.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Text files of any encoding -> UTF-8 that DuckDB can read, without a copy where they are that already."""
+"""Text files of any encoding -> UTF-8 that DuckDB can read; files in UTF-8 are not copied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genome_pipeline.sources import SourceError, SourceFile
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 first: its byte order mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -28,7 +28,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# How files begin that are no text, and the ending each should have.
+# First bytes of files that are not text, and the extension each should have.
 _KINDS = {
     b"PAR1": ("a Parquet file", ".parquet"),
     b"PK\3\4": ("a workbook or a ZIP archive", ".xlsx, or unpack it"),
@@ -40,7 +40,7 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 def compression(path: Path) -> str:
-    """DuckDB's name of the file's compression."""
+    """DuckDB's name for the file's compression."""
     return _COMPRESSIONS.get(path.suffix.lower(), "uncompressed")
 
 
@@ -57,7 +57,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """The UTF-8 file's text, decompressed, with its line ends as they are."""
+    """The UTF-8 file's text, decompressed, with line ends unchanged."""
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
         yield text
 
@@ -66,11 +66,11 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
 def utf8_path(file: SourceFile, encoding: str | None) -> Iterator[tuple[Path, str]]:
     """A UTF-8 file without byte order mark that holds the file's text: the file itself, or a temporary copy.
 
-    With it comes the encoding in which the text was found.
+    Also gives the encoding in which the text was found.
 
-    A byte order mark decides the encoding, then ``encoding``, then whether all bytes are valid UTF-8; the
-    last resort is Windows-1252, with a warning in the log. Raises :class:`SourceError` for text that cannot be
-    decoded, for UTF-8 with damage in it, for NULs, and for damaged compression.
+    A byte order mark decides the encoding, then ``encoding``, then whether all bytes are valid UTF-8; the last resort
+    is Windows-1252, with a warning in the log. Raises :class:`SourceError` for text that cannot be decoded, damaged
+    UTF-8, NULs, and damaged compression.
     """
     found = _encoding(file, encoding)
     if found == "utf-8":
@@ -134,7 +134,7 @@ def _encoding(file: SourceFile, encoding: str | None) -> str:
 
 
 def _unmarked_utf16(start: bytes) -> str | None:
-    """UTF-16 by the NULs in every other byte, as in column names of Latin letters."""
+    """UTF-16 without a mark, recognised by NULs in every other byte, as in column names of Latin letters."""
     match [byte == 0 for byte in start]:
         case [False, True, False, True]:
             return "utf-16-le"
@@ -144,7 +144,7 @@ def _unmarked_utf16(start: bytes) -> str | None:
 
 
 def _has_utf8_before(file: SourceFile, end: int) -> bool:
-    """Whether the valid part before a fault has characters of several bytes: other encodings hardly ever make them."""
+    """Whether the valid part before a fault has multi-byte characters, which other encodings hardly ever produce."""
     with open_bytes(file.path) as stream:
         while end > 0 and (piece := stream.read(min(_CHUNK, end))):
             if not piece.isascii():
@@ -155,7 +155,7 @@ def _has_utf8_before(file: SourceFile, end: int) -> bool:
 
 def _known(encoding: str) -> str:
     try:
-        # Refuses codecs that are not of text, which a bare look-up does not.
+        # Refuses codecs that are not for text, which a mere look-up does not.
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         return codecs.lookup(encoding).name
     except LookupError:
@@ -178,7 +178,7 @@ def _read_through(file: SourceFile, encoding: str) -> None:
 
 
 def _decoded(file: SourceFile, encoding: str) -> Iterator[str]:
-    """The file's text in pieces. The ``start`` of a decoding error counts from the beginning of the file."""
+    """The file's text in pieces; the ``start`` of a decoding error counts from the beginning of the file."""
     decoder = codecs.getincrementaldecoder(encoding)()
     before = 0
     with _readable(file), open_bytes(file.path) as stream:
@@ -215,7 +215,7 @@ def _place(file: SourceFile, encoding: str, error: UnicodeDecodeError) -> str:
 
 @contextmanager
 def _readable(file: SourceFile) -> Iterator[None]:
-    """Turns what reading the bytes can raise into a :class:`SourceError`."""
+    """Turn exceptions from reading the bytes into :class:`SourceError`."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -227,10 +227,10 @@ def _readable(file: SourceFile) -> Iterator[None]:
 
 
 def damaged(file: SourceFile, kind: str) -> str:
-    """The sentence for a file that is cut off, or not of the kind that its ending says."""
+    """The error sentence for a file that is truncated, or not of the kind that its extension says."""
     return f"{file.name} is not a whole {kind} file: it was cut off, or is something else; copy or export it again"
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """The sentence for a file or folder that the system does not let be read."""
+    """The error sentence for a file or folder that may not be read."""
     return f"{path} cannot be read ({(error.strerror or 'input/output error').lower()}): check it and its permissions"

@@ -1,4 +1,4 @@
-"""XLSX workbooks: each sheet a file of its own."""
+"""XLSX workbooks: each sheet is a file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _OLD_OR_LOCKED = bytes.fromhex("d0cf11e0")
 
 
 def sheets_with_cells(stream: BinaryIO, name: str) -> list[str]:
-    """The names of the worksheets that hold anything, in the order of the workbook of that ``name``.
+    """The names of the worksheets that are not empty, in the order of the workbook of that ``name``.
 
-    Hidden ones are passed over, as hidden files are, with a warning in the log. Looks no further than each sheet's
-    first value: reading a sheet of a million rows takes seconds. Raises :class:`SourceError` for a file that is no
-    XLSX workbook.
+    Hidden sheets are skipped, as hidden files are, with a warning in the log. Reads only up to each sheet's first
+    value: reading a sheet of a million rows takes seconds. Raises :class:`SourceError` for a file that is not an XLSX
+    workbook.
     """
     try:
         with zipfile.ZipFile(stream) as parts:
@@ -65,7 +65,7 @@ def opened(file: SourceFile, has_header: bool) -> Iterator[SheetRows]:
     Raises :class:`SourceError` for a damaged or locked workbook.
     """
     try:
-        # The reader's own errors do not say what the system said.
+        # The reader's exceptions hide those of the operating system.
         file.path.open("rb").close()
         with CalamineWorkbook.from_path(file.path) as book:
             rows = enumerate(book.get_sheet_by_name(str(file.sheet)).iter_rows())
@@ -86,7 +86,7 @@ def opened(file: SourceFile, has_header: bool) -> Iterator[SheetRows]:
 
 @dataclass
 class SheetRows(Rows):
-    """The rows of a sheet. ``start`` is the number of its header's row, or -1, ``cells`` the numbered rows below."""
+    """The rows of a sheet; ``start`` is the number of its header row, or -1; ``cells`` are the numbered rows below."""
 
     names: tuple[str, ...]
     types: tuple[str, ...]
@@ -94,7 +94,7 @@ class SheetRows(Rows):
     cells: list[tuple[int, list[str | None]]]
 
     def relation(self, connection: duckdb.DuckDBPyConnection, chosen: Chosen) -> duckdb.DuckDBPyRelation:
-        """See :meth:`Rows.relation`. Blank rows are left out, but counted in ``source_row``."""
+        """See :meth:`Rows.relation`. Blank rows are left out, but count in ``source_row``."""
         columns = {"source_row": pa.array([number - self.start for number, _ in self.cells], pa.int64())}
         for name in dict.fromkeys((*RAW_COLUMNS, *(f"raw_{ours}" for ours in chosen))):
             position = chosen.get(name.removeprefix("raw_"))
@@ -112,7 +112,7 @@ def _text(cell: Cell) -> str | None:
         case bool():
             text = str(cell).lower()
         case float() if cell.is_integer():
-            # A workbook has no integers; an id must not end in ".0".
+            # A workbook stores integers as floats; an id must not end in ".0".
             text = str(int(cell))
         case datetime():
             text = cell.isoformat(sep=" ")
@@ -131,7 +131,7 @@ def _not_a_workbook(stream: BinaryIO, name: str) -> str:
 
 
 def _targets(parts: zipfile.ZipFile, part: str, kind: str) -> dict[str, str]:
-    """The parts to which a part of the workbook refers (the whole, where it is ""), by the id of the relation."""
+    """The parts that a part of the workbook refers to, by relation id; "" stands for the whole workbook."""
     folder, name = posixpath.split(part)
     relations = _xml(parts, posixpath.join(folder, "_rels", f"{name}.rels"))
     return {
@@ -142,7 +142,7 @@ def _targets(parts: zipfile.ZipFile, part: str, kind: str) -> dict[str, str]:
 
 
 def _relation(sheet: ElementTree.Element) -> str:
-    # Its namespace has two forms, the transitional and the strict one.
+    # The id's namespace has two forms, transitional and strict.
     return next((value for name, value in sheet.attrib.items() if name.endswith("}id")), "")
 
 

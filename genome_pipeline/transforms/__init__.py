@@ -1,1 +1,1 @@
-"""Row-level stages as pure functions from Ibis tables to Ibis tables: no orchestrator, nothing opened."""
+"""Row-level stages as pure functions from Ibis tables to Ibis tables; they open nothing and know no orchestrator."""

@@ -1,4 +1,4 @@
-"""Valid lines -> what each customer did in each period, as sums that merge over periods."""
+"""Valid lines -> each customer's activity per period, as sums that can be merged over periods."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _KEYS = ["period_start_date", "customer_id"]
 def customer_activity(lines: ir.Table) -> ir.Table:
     """Table ``customer_activity`` from ``validated_transactions`` of any number of periods.
 
-    All sums are exact (integers and decimals), so the result depends neither on the order of rows nor on the
-    number of threads.
+    All sums are exact (integers and decimals), so the result depends neither on the order of rows nor on threads.
     """
     purchases = lines.filter(~lines.is_return)
     orders = purchases.group_by([*_KEYS, "order_id"]).agg(
-        # Squares then have as many digits as a decimal may: totals below 1e17, a hundred million of the largest lines.
+        # Squares then fit into a decimal: totals below 1e17, which is a hundred million of the largest lines.
         amount=purchases.amount.sum().cast("decimal(19,2)"),
         products=purchases.product_id.nunique(),
     )
@@ -42,14 +41,14 @@ def customer_activity(lines: ir.Table) -> ir.Table:
     counts = ("order_count", "purchase_day_count", "weekend_purchase_day_count", "squared_gap_days_sum")
     joined = joined.mutate(
         **{name: joined[name].fill_null(0) for name in counts},
-        # 0 in a period of returns alone; null where lines have no amounts at all.
+        # 0 in a period with returns only; null if lines have no amounts at all.
         gross_amount=ibis.ifelse(joined.return_amount.notnull(), joined.gross_amount.fill_null(0), None),
     )
     return joined.select(*TABLES["customer_activity"].columns)
 
 
 def purchase_days(lines: ir.Table) -> ir.Table:
-    """The part of :func:`customer_activity` about the days on which customers bought; none for returns alone.
+    """The part of :func:`customer_activity` about days with a purchase; customers with returns only are left out.
 
     Columns: the keys, ``first_order_date``, ``last_order_date``, ``purchase_day_count``,
     ``weekend_purchase_day_count``, ``first_day_amount``, ``gross_amount``, ``squared_gap_days_sum``, ``last_gap_days``.
@@ -74,6 +73,6 @@ def purchase_days(lines: ir.Table) -> ir.Table:
 
 
 def _returned(lines: ir.Table) -> ir.DecimalValue:
-    """What was returned, 0 where nothing was, null where the lines have no amounts at all."""
+    """Returned amount: 0 if nothing was returned, null if the lines have no amounts at all."""
     returned = -lines.amount.sum(where=lines.is_return).fill_null(0)
     return ibis.ifelse(lines.amount.notnull().any(), returned, ibis.null("decimal(38,2)"))

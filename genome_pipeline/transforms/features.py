@@ -18,13 +18,13 @@ _YEARS_AGO = {"year_ago": 1, "two_years_ago": 2}
 def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horizon_days: int) -> ir.Table:
     """Table ``customer_features`` at ``as_of`` from ``customer_activity``; later periods are ignored.
 
-    Customers without a purchase before ``as_of`` (returns only) have no genome and are left out. The recent
+    Customers without a purchase before ``as_of`` (with returns only) have no genome and are left out. The recent
     window is the number of whole periods nearest to ``horizon_days``.
     """
     windows = _Windows.at(as_of, calendar, horizon_days)
     known = activity.filter(activity.period_start_date <= windows.last_period)
     sums = _sums(known, windows)
-    # Not by nunique, whose sets DuckDB cannot put aside on disk.
+    # Not with nunique, whose sets DuckDB cannot spill to disk.
     each = known.select("customer_id", category=known.categories.unnest()).distinct()
     breadth = each.group_by("customer_id").agg(category_count=each.category.count())
     years = _active_years(known, windows.last_period, calendar.period)
@@ -42,7 +42,7 @@ def customer_features(activity: ir.Table, calendar: Calendar, as_of: date, horiz
 
 
 class _Windows(NamedTuple):
-    """The last period that a snapshot knows, where its windows begin, and those of earlier years: first and last."""
+    """The last period that a snapshot knows, the start of its windows, and first and last period of earlier seasons."""
 
     last_period: date
     recent_start: date
@@ -61,7 +61,7 @@ class _Windows(NamedTuple):
 
 
 def _sums(known: ir.Table, windows: _Windows) -> ir.Table:
-    """Activity summed up by customer, of those with a purchase."""
+    """Activity summed up by customer, for customers with a purchase."""
     bought = known.purchase_day_count > 0
     recent = known.period_start_date >= windows.recent_start
     previous = (known.period_start_date >= windows.previous_start) & ~recent
@@ -114,7 +114,7 @@ def _rhythm(sums: ir.Table, as_of: date) -> dict[str, ir.Value]:
 
 
 def _spend(sums: ir.Table) -> dict[str, ir.Value]:
-    """Genes of amounts and of what is in an order."""
+    """Genes of amounts and of the contents of orders."""
     orders, gross = sums.order_count.cast("float64"), sums.gross_amount.cast("float64")
     zero, none = ibis.literal(0).cast("decimal(18,2)"), ibis.null("decimal(38,2)")
     has_amounts = sums.gross_amount.notnull()
@@ -131,7 +131,7 @@ def _spend(sums: ir.Table) -> dict[str, ir.Value]:
 
 
 def _activity(sums: ir.Table, windows: _Windows, period: Period) -> dict[str, ir.Value]:
-    """Genes of when customers are active: over all periods, lately, and at the same season of earlier years."""
+    """Genes of when customers are active: over all periods, recently, and in the same season of earlier years."""
     windowed = sums.recent_purchase_day_count + sums.previous_purchase_day_count
     periods, years = (since(sums.first_period, windows.last_period, period) for since in (_periods_since, _years_since))
     return {
@@ -146,10 +146,11 @@ def _activity(sums: ir.Table, windows: _Windows, period: Period) -> dict[str, ir
 
 
 def rfm_summary(days: ir.Table, as_of: date) -> ir.Table:
-    """The part of :func:`customer_features` that BTYD models are fitted on, from ``purchase_days`` of activity.
+    """The part of :func:`customer_features` that BTYD models are fitted to, from ``purchase_days`` of activity.
 
-    One row for each customer who bought before ``as_of``, where a period begins: ``customer_id``, ``frequency_count``,
-    ``recency_days``, ``t_days`` and ``monetary_value_amount``, as Fader, Hardie & Lee (2005) define them.
+    One row per customer who bought before ``as_of``, which is the start of a period: ``customer_id``,
+    ``frequency_count``, ``recency_days``, ``t_days`` and ``monetary_value_amount``, as defined by Fader, Hardie & Lee
+    (2005).
     """
     known = days.filter(days.first_order_date < as_of)
     sums = known.group_by("customer_id").agg(**_rfm_sums(known))
@@ -177,9 +178,9 @@ def _rfm(sums: ir.Table, as_of: date) -> dict[str, ir.Value]:
 
 
 def _gaps_between_periods(known: ir.Table) -> ir.Table:
-    """Squared days from each period's last order to the first of the next one with any, summed up by customer.
+    """Squared days from each period's last order to the next period's first order, summed up by customer.
 
-    Of few columns: DuckDB sorts whatever stands beside a window.
+    Takes few columns: DuckDB sorts all columns of a window's input.
     """
     bought = known.filter(known.purchase_day_count > 0)
     in_order = ibis.window(group_by="customer_id", order_by=bought.period_start_date)
@@ -202,13 +203,13 @@ def _active_years(known: ir.Table, last_period: date, period: Period) -> ir.Tabl
 
 
 def _season(calendar: Calendar, last_period: date, window: int, years: int) -> tuple[date, date]:
-    """First and last period of the window that begins as many years before the one after the last period."""
+    """First and last period of the window that begins ``years`` years before the period after the last one."""
     first = calendar.period.shift(last_period, 1 - years * _PERIODS_A_YEAR[calendar.period])
     return first, calendar.period.shift(first, window - 1)
 
 
 def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingValue) -> ir.FloatingValue:
-    """Sample standard deviation from exact sums; null below two, exactly 0 where only rounding is left."""
+    """Sample standard deviation from exact sums; null for fewer than two values, exactly 0 if only rounding is left."""
     variance = (squares - total * total / count.nullif(0.0)) / (count - 1.0).nullif(0.0)
     mean_square = squares / count.nullif(0.0)
     spread = ibis.ifelse(variance > mean_square * 1e-12, variance, 0.0).sqrt()
@@ -216,7 +217,7 @@ def _std(count: ir.FloatingValue, total: ir.FloatingValue, squares: ir.FloatingV
 
 
 def _years_since(first: ir.DateValue, last: date, period: Period) -> ir.IntegerValue:
-    """Years from ``first`` to ``last``, both included, each begun one counted."""
+    """Years from ``first`` to ``last``, both included; a year that has begun counts as one."""
     return (_periods_since(first, last, period) - 1) // _PERIODS_A_YEAR[period] + 1
 
 

@@ -1,4 +1,4 @@
-"""Text as a source writes it -> numbers and moments; null where it is not written so."""
+"""Text as a source writes it -> numbers and moments; null if it is not in the format."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import ibis.expr.types as ir
 from genome_pipeline.contracts.formats import NEGATIVE_SHAPES, POSITIVE_SHAPES, Formats
 
 _AWARE = dt.Timestamp(timezone="UTC")
-# The offset of an ISO moment follows its time of day: a bare date ends in what could be taken for one.
-# Whatever its form: what the engine makes of one without its help, it leaves out without a word.
+# The offset of an ISO moment follows its time of day: the end of a bare date could be taken for one.
+# Any form of offset: the engine silently ignores those it does not understand.
 _HAS_OFFSET = "(?i)[0-9]:[0-9]{2}(?:[.,][0-9]+)? ?(?:Z|UTC|[-+][0-9:]+)$"
-# Where there is one: none on earth is beyond these, and the engine would take any.
+# The offset of a real time zone: the engine would accept larger ones.
 _OFFSET_OF_SOME_ZONE = "(?i)(?:Z|UTC|[-+](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?(?::[0-5][0-9])?)$"
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp"))  # type: ignore[untyped-decorator]
 def _try_strptime(text: str, format_: str) -> None:
-    """The engine's own parser: null where the text does not match."""
+    """DuckDB's own parser; null if the text does not match."""
 
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), _AWARE))  # type: ignore[untyped-decorator]
 def _try_strptime_aware(text: str, format_: str) -> None:
-    """The same, of a format with an offset."""
+    """The same, for a format with an offset."""
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=(("string", _AWARE), "timestamp"))  # type: ignore[untyped-decorator]
 def _wall_time(zone: str, moment: str) -> None:
-    """The engine's own clock of the zone: Ibis has no expression for it."""
+    """DuckDB's conversion to the time of a zone, for which Ibis has no expression."""
 
 
 @ibis.udf.scalar.builtin(name="nfc_normalize", signature=(("string",), "string"))  # type: ignore[untyped-decorator]
 def composed(text: str) -> None:
-    """The text in Unicode's form NFC: an accent and its letter are one character. It ends with the first NUL."""
+    """The text in Unicode's NFC form: an accent and its letter become one character. It ends at the first NUL."""
 
 
 @ibis.udf.scalar.builtin(name="trim", signature=(("string",), "string"))  # type: ignore[untyped-decorator]
 def _once(text: str) -> None:
-    """The same text. Unlike its own expressions, Ibis does not copy a function to each place that reads the column."""
+    """The text unchanged. Ibis copies its own expressions to each place that reads the column, but not a function."""
 
 
 def text(column: ir.Value) -> ir.StringValue:
-    """Text without surrounding blanks, null where nothing is left; a whole float reads as an integer, NaN as null."""
+    """Text without surrounding blanks, null if nothing is left; a whole float reads as an integer, NaN as null."""
     if column.type().is_floating():
         integer = column.try_cast("int64")
         whole = (column == integer.cast("float64")).fill_null(False) & (column.abs() < 2**53)
@@ -52,15 +52,15 @@ def text(column: ir.Value) -> ir.StringValue:
 
 
 def number(column: ir.Value, type_: dt.DataType, formats: Formats) -> ir.NumericValue:
-    """The number that is written, rounded once to ``type_``; null where none is, or none so large."""
+    """The written number, rounded once to ``type_``; null if there is none, or if it is too large."""
     return written_number(column, formats).try_cast(type_)
 
 
 def written_number(column: ir.Value, formats: Formats) -> ir.Value:
-    """The number that is written, as "-1234.50" would be; null where none is. A column of numbers is left as it is.
+    """The written number in a form like "-1234.50"; null if there is none. A column of numbers is left unchanged.
 
-    Accountants' negatives, "(12.50)" and "12.50-", are negative. What is left when the digits are one "0" and
-    blanks and currency marks are gone must be a sign or nothing: that alone tells "1,234" from two numbers.
+    Accountants' negatives, "(12.50)" and "12.50-", are negative. After removing blanks and currency marks and replacing
+    the digits by one "0", only a sign may be left: this rule alone tells "1,234" from two numbers.
     """
     if not column.type().is_string():
         return column
@@ -79,7 +79,7 @@ def written_number(column: ir.Value, formats: Formats) -> ir.Value:
 
 
 def moment(column: ir.Value, formats: Formats) -> ir.TimestampValue:
-    """Wall time in the source's zone. What is written with an offset is converted to it; what is not, is it."""
+    """Wall time in the source's zone; a moment with an offset is converted to it, others already are in it."""
     if column.type().is_temporal():
         return wall_time(column, formats) if _is_aware(column) else column.cast(dt.timestamp)
     written = text(column)
@@ -91,7 +91,7 @@ def moment(column: ir.Value, formats: Formats) -> ir.TimestampValue:
 
 
 def wall_time(aware: ir.TimestampValue, formats: Formats) -> ir.TimestampValue:
-    """What the clock of the source's zone shows at a moment that knows its offset."""
+    """The time shown by a clock in the source's zone at a moment with a known offset."""
     return _wall_time(formats.time_zone, aware)
 
 

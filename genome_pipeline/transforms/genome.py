@@ -12,7 +12,7 @@ from genome_pipeline.contracts.tables import TABLES
 
 
 def customer_genome(parts: Sequence[ir.Table], provisional: Sequence[date]) -> ir.Table:
-    """Table ``customer_genome`` of snapshots, of which those at the ``provisional`` dates are marked so.
+    """Table ``customer_genome`` of some snapshots; those at the ``provisional`` dates are marked as provisional.
 
     ``parts``: rows of features, segments, value, risk, neighbours' estimates, confidence and actions, in this order.
     """

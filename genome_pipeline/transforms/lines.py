@@ -1,7 +1,7 @@
-"""Raw rows -> typed lines: every row with what is read in it, whatever is wrong with it.
+"""Raw rows -> typed lines: every row with its values read, including rows that cannot be read properly.
 
-They are computed again for each use, not stored: a copy would double the warehouse, would have to be kept in step with
-the config by which it was typed, and would be one more table that holds customers who were forgotten.
+Lines are computed again for each use instead of stored. A copy would double the warehouse, would have to follow the
+config by which it was typed, and would be one more table with customers to forget.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genome_pipeline.transforms.names import label
 _ISO = Formats()
 
 NAMES = ("customer_id", "order_id", "product_id", "category", "country", "currency")
-"""Columns of ids and names, which are taken by the rule of :mod:`genome_pipeline.contracts.names`."""
+"""Columns of ids and names, which are read by the rule of :mod:`genome_pipeline.contracts.names`."""
 
 _NUMBERS = ("quantity", "unit_price", "amount")
 
@@ -42,12 +42,12 @@ def typed_lines(
     formats: Formats = _ISO,
     non_product_codes: Sequence[str] = (),
 ) -> ir.Table:
-    """Every raw row with its typed columns beside it, whatever is wrong with them; nothing is dropped.
+    """Every raw row with its typed columns beside it; rows with faults are kept, nothing is dropped.
 
     Adds ``customer_id``, ``order_id``, ``ordered_at``, ``product_id``, ``category``, ``country``, ``currency``,
     ``quantity``, ``unit_price``, ``amount`` (null where unreadable or absurd), ``is_return``, ``period_start_date``
-    (null where no usable date), and the flags that rules read. ``amount`` is the mapped one, else the exact quantity x
-    the exact price, rounded once, half away from zero, to cents; it is negative in a return.
+    (null without a usable date), and the flags that rules read. ``amount`` is the mapped amount, else the exact product
+    of quantity and price, rounded once, half away from zero, to cents; it is negative in a return.
     """
     lines = raw.mutate(
         **{name: label(raw[f"raw_{name}"]) for name in NAMES},
@@ -73,7 +73,7 @@ def typed_lines(
     is_outside = lines.ordered_at < ibis.date(calendar.start)
     if calendar.end is not None:
         is_outside = is_outside | (lines.ordered_at >= ibis.date(calendar.end))
-    # When a file was read is kept in UTC, orders in the source's wall time.
+    # The time of reading a file is stored in UTC, orders in the source's wall time.
     is_future = lines.ordered_at > wall_time(lines.ingested_at.cast(dt.Timestamp(timezone="UTC")), formats)
     return lines.mutate(
         is_absurd=is_absurd,
@@ -90,13 +90,13 @@ def typed_lines(
 
 
 def _any_of(patterns: Sequence[str]) -> str:
-    """A regular expression, of any engine, for the texts that match one of the patterns, in any case."""
+    """A regular expression, valid in any engine, for texts that match one of the patterns, ignoring case."""
     marks = {"*": ".*", "?": "."}
     return f"(?is)^({'|'.join(''.join(marks.get(c) or re.escape(c) for c in pattern) for pattern in patterns)})$"
 
 
 def _is_written(column: ir.Value) -> ir.BooleanValue:
-    """Whether anything stands in the column; told without making text of numbers."""
+    """Whether the column has a value; tests numbers without converting them to text."""
     is_there = column.notnull()
     if column.type().is_floating():
         return is_there & ~column.isnan().fill_null(False)

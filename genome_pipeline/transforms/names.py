@@ -1,4 +1,4 @@
-"""Ids and names, as they are taken from what is written."""
+"""Reading ids and names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genome_pipeline.contracts.names import AROUND, BLANK, UNSEEN, WHOLE
 from genome_pipeline.contracts.rules import NOTHING_MARKS
 from genome_pipeline.transforms.formats import composed, text
 
-# Visible ASCII without a blank at either end that cannot be a mark for nothing: by its first character, or its length.
+# Visible ASCII, without a blank at either end, that cannot mean "nothing", judging by first character or length.
 _NO_MARK = "".join(
     re.escape(chr(code)) for code in range(33, 127) if chr(code) not in {mark[0] for mark in NOTHING_MARKS}
 )
@@ -19,27 +19,27 @@ _PLAIN = f"^(?:[{_NO_MARK}](?:[ -~]*[!-~])?|[!-~][ -~]{{{max(map(len, NOTHING_MA
 
 
 def label(column: ir.Value) -> ir.StringValue:
-    """An id or a name as lines have it, by the rule of :mod:`genome_pipeline.contracts.names`; null for nothing."""
+    """An id or name as lines hold it, by the rule of :mod:`genome_pipeline.contracts.names`; null for nothing."""
     if not column.type().is_string():
         return text(column)
     seen = composed(column.re_replace(UNSEEN, "")).re_replace(BLANK, " ")
     name = seen.re_replace(AROUND, "").re_replace(WHOLE, r"\1").nullif("")
-    # An array, as DuckDB makes a join of a long IN list, and runs it even where the column is not asked for.
+    # An array, since DuckDB turns a long IN list into a join and runs it even if the column is not needed.
     cleaned = ibis.ifelse(ibis.array(list(NOTHING_MARKS)).contains(name), ibis.null("string"), name)
-    # Most ids are plain already, and to tell so costs a tenth of cleaning them.
+    # Most ids are plain already, and testing this costs a tenth of cleaning them.
     return ibis.ifelse(_is_plain(column), column, cleaned)
 
 
 def _is_plain(column: ir.StringValue) -> ir.BooleanValue:
-    """Whether the column is its own :func:`label` beyond doubt."""
+    """Whether the column certainly equals its own :func:`label`."""
     return column.re_search(_PLAIN) & ~column.endswith(".0")
 
 
 def names_changed(raw: ir.Table, name: str) -> ir.Table:
-    """Rows in which another name is taken than is written, per file: ``source_file``, ``row_count``, ``first_row``.
+    """Rows whose name is read as another than is written, per file: ``source_file``, ``row_count``, ``first_row``.
 
-    ``name`` is a column of ids or names, as ``customer_id``. Plain blanks around a name, and marks for nothing, do not
-    count, nor do columns that are no text.
+    ``name`` is a column of ids or names, such as ``customer_id``. Plain blanks around a name, and marks for nothing, do
+    not count as changes; columns that are not text are skipped.
     """
     column = raw[f"raw_{name}"]
     if not column.type().is_string():

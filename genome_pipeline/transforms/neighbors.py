@@ -1,4 +1,4 @@
-"""Neighbours found in parts of an index, merged."""
+"""Merging the neighbours found in parts of an index."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 
 def best_neighbors(found: ir.Table, count: int) -> ir.Table:
-    """Table ``customer_neighbors``: the best ``count`` of what was ``found`` for each customer, ranked anew.
+    """Table ``customer_neighbors``: the best ``count`` neighbours in ``found`` of each customer, ranked anew.
 
     ``found`` has the same columns. As within a part, ties go to the smaller customer id.
     """

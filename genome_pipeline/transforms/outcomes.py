@@ -1,4 +1,4 @@
-"""What customers did after a snapshot: the truth that models learn from and are judged by."""
+"""What customers did after a snapshot: the truth that models are trained and judged on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def realised_outcomes(lines: ir.Table, customers: ir.Table, horizon_days: int) -
     done = within.group_by(keys).agg(
         days=within.ordered_at.date().nunique(where=~within.is_return), spend=within.amount.sum()
     )
-    # A log has amounts or it has none; a customer without lines spent nothing only in the first case.
+    # A log has amounts throughout or not at all; a customer without lines spent 0 only in a log with amounts.
     has_amounts = lines.aggregate(has_amounts=lines.amount.notnull().any())
     joined = customers.select(*keys).left_join(done, keys).drop("as_of_right", "customer_id_right")
     joined = joined.cross_join(has_amounts)
@@ -44,9 +44,9 @@ def realised_outcomes(lines: ir.Table, customers: ir.Table, horizon_days: int) -
 
 
 def picked_outcomes(actions: ir.Table, outcomes: ir.Table, as_of: date) -> ir.Table:
-    """What the customers did whom each rule picked at the snapshots that had matured by ``as_of``, summed up.
+    """Outcomes of the customers that each rule picked at snapshots that had matured by ``as_of``, summed up.
 
-    Columns: ``as_of``, ``action_rule``, ``customer_count``, ``churned_count`` and ``actual_spend``, in order of the
+    Columns: ``as_of``, ``action_rule``, ``customer_count``, ``churned_count`` and ``actual_spend``, ordered by the
     first two.
     """
     keys = ["as_of", "customer_id"]
@@ -74,7 +74,7 @@ def matured_predictions(
 ) -> ir.Table:
     """Table ``prediction_outcomes``: predictions of earlier snapshots beside their ``outcomes``.
 
-    ``matured`` maps the ``as_of`` of each of them to the snapshot by which its horizon had passed.
+    ``matured`` maps the ``as_of`` of each snapshot to the snapshot by which its horizon had passed.
     """
     keys = ["as_of", "customer_id"]
     rows = outcomes

@@ -1,4 +1,4 @@
-"""The customers of a snapshot that models learn from, where there are too many to learn from all."""
+"""Sampling the customers of a snapshot for models, where there are too many to learn from all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _DRAWS = 2**30
 def stratified_sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
     """Keys (``as_of``, ``customer_id``) of at most ``rows`` customers of each snapshot of ``customer_features``.
 
-    Strata are how often customers have come back, within that how long ago they bought last. Each has its share of the
-    sample to within one customer (proportional allocation: Cochran, W. G. (1977), "Sampling Techniques", ch. 5), so
-    that what is fitted on it needs no weights. Which customers of a stratum are in it is up to a hash of the ``seed``
-    and the id: it depends on neither order of rows nor threads, and on nothing but the snapshot.
+    Strata are formed by how often customers came back, then by how long ago they last bought. Each stratum has its
+    share of the sample to within one customer (proportional allocation: Cochran, W. G. (1977), "Sampling Techniques",
+    ch. 5), so that fitting needs no weights. A hash of the ``seed`` and the id chooses the customers of a stratum: it
+    depends neither on the order of rows nor on threads or other snapshots.
     """
     frequency, recency = features.frequency_count, features.days_since_last_order
     keyed = features.select(
@@ -34,14 +34,14 @@ def stratified_sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
         total=sizes["size"].sum().over(ibis.window(group_by="as_of")),
         upto=sizes["size"].sum().over(ibis.cumulative_window(group_by="as_of", order_by="stratum")),
     )
-    # Rounded from a start at random: from 0, the first stratum would always have less than its share.
+    # Rounded from a random start: from 0, the first stratum would always get less than its share.
     start = placed.total * int(np.random.default_rng(seed).integers(_DRAWS)) // _DRAWS
     before = placed.upto - placed["size"]
     wanted = (placed.upto * rows + start) // placed.total - (before * rows + start) // placed.total
     allotted = placed.select(
         "as_of", "stratum", "size", wanted=ibis.ifelse(placed.total <= rows, placed["size"], wanted).cast("int64")
     )
-    # To sort all customers takes several times as long as to sort those who can be among the first of their stratum.
+    # Sorting all customers takes several times as long as sorting those who can be among the first of their stratum.
     enough = allotted.wanted + 10 * allotted.wanted.sqrt() + 30
     allotted = allotted.mutate(bound=enough / allotted["size"] * _DRAWS)
     joined = keyed.inner_join(allotted, ["as_of", "stratum"])
@@ -51,5 +51,5 @@ def stratified_sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
 
 
 def _reached(values: ir.IntegerColumn, bounds: Sequence[int]) -> ir.IntegerValue:
-    """How many of the bounds each value has reached."""
+    """The number of bounds that each value has reached."""
     return sum(((values >= bound).cast("int64") for bound in bounds), start=ibis.literal(0, "int64"))

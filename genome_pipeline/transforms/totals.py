@@ -1,4 +1,4 @@
-"""Rows and cents of lines, counted so that what was taken in, kept and set aside can be reconciled."""
+"""Rows and cents of lines, counted so that raw, validated and quarantined rows can be reconciled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def row_and_cent_totals(lines: ir.Table, amount: str) -> ir.Table:
 
 
 def source_totals(lines: ir.Table, *, mapped: Sequence[str], formats: Formats) -> ir.Table:
-    """The same of typed lines, with ``miscounted_row_count``: those whose amount is not what is written."""
+    """The same for typed lines, with ``miscounted_row_count``: lines whose amount is not what is written."""
     return lines.group_by(["period_start_date", "source_file"]).agg(
         row_count=lines.count(),
         cents=_cents(lines.amount).sum().fill_null(0),
@@ -48,7 +48,7 @@ def recounted_by_reason(lines: ir.Table, rules: Sequence[Rule]) -> ir.Table:
 
 
 def recounted_repeats(lines: ir.Table, hashes: ir.Table) -> ir.Table:
-    """The same of repeats: what a group of equal rows has beyond one.
+    """The same for repeats: the rows beyond the first in each group of equal rows.
 
     ``hashes`` are the :func:`~genome_pipeline.transforms.validation.repeated_hashes` of the lines: to group all of them
     takes several times as long.

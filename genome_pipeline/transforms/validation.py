@@ -1,4 +1,4 @@
-"""Typed lines -> the valid ones, and the others with every reason."""
+"""Typed lines -> valid lines, and rejected lines with every reason."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ _TYPED = TABLES["validated_transactions"].columns
 
 
 def judges_repeats(rules: Sequence[Rule]) -> bool:
-    """Whether lines that repeat another are among what the rules set aside."""
+    """Whether the rules set aside lines that repeat another."""
     return any(rule.name == REPEATED for rule in quarantining(rules))
 
 
 def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | None = None) -> ir.Table:
-    """Typed lines with ``reasons``: the names of the rules each one fails, null for a valid line.
+    """Typed lines with ``reasons``: the names of the rules that a line fails, null for a valid line.
 
-    Rules that only warn take no part. ``repeats`` are the :func:`repeated_places` of the lines, where they have been
-    computed before.
+    Rules that only warn are not applied. ``repeats`` are the :func:`repeated_places` of the lines, if already computed.
     """
     rules = quarantining(rules)
     if judges_repeats(rules):
@@ -47,20 +46,20 @@ def judged_lines(lines: ir.Table, rules: Sequence[Rule], repeats: ir.Table | Non
 
 
 def repeated_hashes(lines: ir.Table) -> ir.Table:
-    """``row_hash`` of all rows that may repeat another, and of hardly any other."""
+    """``row_hash`` of all rows that may repeat another, and of hardly any other rows."""
     rows = lines.select(row_hash=row_hash(lines))
     counted = rows.group_by("row_hash").agg(row_count=rows.count())
     return counted.filter(counted.row_count > 1).select("row_hash")
 
 
 def repeated_places(lines: ir.Table, hashes: ir.Table | None = None) -> ir.Table:
-    """``source_file`` and ``source_row`` of each line that an earlier one (by file and position) is the same as.
+    """``source_file`` and ``source_row`` of each line that equals an earlier line (by file and position).
 
-    The same in every raw column; ``is_repeated`` is true. Rows are compared in full only where their hashes meet,
-    which spares a sort of the whole log. ``hashes`` are the :func:`repeated_hashes` of the lines, where they have been
-    computed before: within one query DuckDB keeps every column of every row for the second use.
+    Lines are equal if all raw columns are; ``is_repeated`` is true. Rows are compared in full only where their hashes
+    are equal, which avoids sorting the whole log. ``hashes`` are the :func:`repeated_hashes` of the lines, if already
+    computed: within one query DuckDB would keep every column of every row for the second use.
     """
-    # Within a period: the same row may lie in the future for one file, and no more for a later one.
+    # Within a period: a row may be in the future for one file, and past for a file read later.
     key = ["period_start_date", *RAW_COLUMNS]
     rows = lines.select(*_PLACE, *key, row_hash=row_hash(lines))
     alike = rows.semi_join(repeated_hashes(lines) if hashes is None else hashes, "row_hash")
@@ -70,14 +69,14 @@ def repeated_places(lines: ir.Table, hashes: ir.Table | None = None) -> ir.Table
 
 
 def rejections(judged: ir.Table) -> ir.Table:
-    """Of the judged lines that fail a rule the place, period, amount and ``reasons``: few columns of few rows."""
+    """Place, period, amount and ``reasons`` of the judged lines that fail a rule: few columns of few rows."""
     return judged.filter(judged.reasons.notnull()).select(*_PLACE, "period_start_date", "amount", "reasons")
 
 
 def valid_lines(lines: ir.Table, rejected: ir.Table) -> ir.Table:
-    """Table ``validated_transactions`` from typed lines, less those of which there are :func:`rejections`.
+    """Table ``validated_transactions`` from typed lines, without the :func:`rejections`.
 
-    Without an order id, one order per customer and day.
+    If there is no order id, a customer has one order per day.
     """
     valid = lines.anti_join(rejected, _PLACE)
     valid = valid.mutate(order_id=valid.order_id.fill_null(valid.ordered_at.date().cast("string")))
@@ -85,7 +84,7 @@ def valid_lines(lines: ir.Table, rejected: ir.Table) -> ir.Table:
 
 
 def rejected_lines(rejected: ir.Table, raw: ir.Table) -> ir.Table:
-    """Table ``quarantined_transactions`` from :func:`rejections`: the raw rows as they came, as text, with reasons."""
+    """Table ``quarantined_transactions`` from :func:`rejections`: the raw rows as text, with reasons."""
     rejected = rejected.rename(line_amount="amount").inner_join(raw, _PLACE)
     rejected = rejected.mutate(**{name: rejected[name].cast("string") for name in RAW_COLUMNS})
     return rejected.select(*TABLES["quarantined_transactions"].columns)

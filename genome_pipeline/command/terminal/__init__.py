@@ -1,1 +1,1 @@
-"""How results look in a terminal."""
+"""Formatting results for a terminal."""

@@ -1,4 +1,4 @@
-"""How values and tables look."""
+"""Formatting values and tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def clean(text: str) -> str:
-    """The text without what would command the terminal."""
+    """The text without characters that control the terminal."""
     return "".join(mark if mark.isprintable() else " " if mark.isspace() else "\ufffd" for mark in text)
 
 
@@ -23,7 +23,7 @@ def new_grid() -> Table:
 
 
 def facts_table(facts: dict[str, Any]) -> Table:
-    """A line for each fact; several values below each other."""
+    """A table with a line per fact; several values are listed one below the other."""
     grid = new_grid()
     for name, value in facts.items():
         text = "\n".join(map(_text, value)) if isinstance(value, list) else _text(value)
@@ -38,15 +38,15 @@ def _text(value: Any) -> str:
 
 
 def amount(value: float | None, currency: str) -> str:
-    """An amount of money, or a dash for none."""
+    """An amount of money, or a dash if there is none."""
     return "-" if value is None else f"{value:,.2f} {currency}".strip()
 
 
 def percent(value: float | None) -> str:
-    """A share, or a dash for none."""
+    """A share in percent, or a dash if there is none."""
     return "-" if value is None else f"{value:.1%}"
 
 
 def number(value: float | None) -> str:
-    """A number of three digits, or of all before the point; a dash for none."""
+    """A number with three significant digits, or all digits before the point; a dash if there is none."""
     return "-" if value is None else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"

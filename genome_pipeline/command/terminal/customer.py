@@ -1,4 +1,4 @@
-"""Customers: one of them, those alike, and the audiences of rules."""
+"""Customers: one customer, similar customers, and the audiences of rules."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
 
 
 def print_similar(console: Console, facts: dict[str, Any]) -> None:
-    """Whom a customer resembles, from :func:`genome_pipeline.published.similar.similar_customers`."""
+    """Customers who resemble a customer, from :func:`genome_pipeline.published.similar.similar_customers`."""
     currency, estimate = facts["currency"], facts["estimate"]
     who = escape(facts["customer_id"])
     now = Table("Rank", "Customer", "Similarity", "Segment", "Alike in", "Differs by", box=None, title_justify="left")
@@ -89,7 +89,7 @@ def _neighbor(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
-    """Who is nearest to a group, from :func:`genome_pipeline.published.similar.lookalikes`."""
+    """Customers nearest to a group, from :func:`genome_pipeline.published.similar.lookalikes`."""
     table = Table("Rank", "Customer", "Similarity", "Alike in", "Differs by", box=None, title_justify="left")
     table.title = f"Customers nearest to the group of {facts['group_size']:,} as of {facts['as_of']}"
     for rank, row in enumerate(facts["lookalikes"], start=1):
@@ -128,13 +128,13 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
 
 
 def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:
-    """What adds up to a prediction, from the average customer's on, and how much of it is new."""
+    """Terms that add up to a prediction, starting with the average customer, and how much each has changed."""
     table = Table(title, box=None)
     table.add_column("Adds", justify="right")
     has_changes = drivers[0]["contribution_change"] is not None
     if has_changes:
         table.add_column("Since last snapshot", justify="right")
-    # Without the minus of what rounds to nothing.
+    # "z" drops the minus of a number that rounds to zero.
     form = "z,.2f" if unit else "z,.3f"
     average, *others = drivers
     table.add_row(escape(average["explanation"]), f"{average['contribution']:{form}}{unit}")

@@ -1,4 +1,4 @@
-"""Who looked at what, and who was forgotten."""
+"""The audit log, and forgotten customers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _in_words(value: Any) -> str:
 
 
 def print_rows_to_forget(console: Console, facts: dict[str, Any]) -> None:
-    """What would be removed, from :func:`genome_pipeline.command.forgetting.rows_to_forget`."""
+    """The rows that would be removed, from :func:`genome_pipeline.command.forgetting.rows_to_forget`."""
     table = Table("File", "Table", box=None, title=f"{_customers(facts)} in:", title_justify="left")
     table.add_column("Rows", justify="right")
     for file, rows in facts["files"].items():
@@ -57,7 +57,7 @@ def _print_files_to_delete(console: Console, facts: dict[str, Any]) -> None:
 
 
 def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
-    """What was removed, from :func:`genome_pipeline.command.forgetting.forget`."""
+    """The rows that were removed, from :func:`genome_pipeline.command.forgetting.forget`."""
     rows = sum(sum(counts.values()) for counts in facts["files"].values())
     texts = f" and {facts['log_text_count']:,} messages in Dagster's log" if facts["log_text_count"] else ""
     console.print(

@@ -38,7 +38,7 @@ _LABELS = {
 
 
 class StageProgress:
-    """One line per stage as it ends, with its time; in a terminal, the running one is shown as well."""
+    """One line with its time per finished stage; in a terminal, the running stage is shown as well."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -60,7 +60,7 @@ class StageProgress:
             self._live.stop()
 
     def report(self, step: str, state: str) -> None:
-        """Take note that ``step`` has started, is done, has failed or was skipped."""
+        """Record that ``step`` has started, is done, has failed or was skipped."""
         label = _LABELS.get(step, f"Checking {step}")
         if state == "started":
             self._started[step] = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a run would meet, and the rows set aside."""
+"""The source before a run, and the rows set aside."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def print_quarantine(console: Console, facts: dict[str, Any]) -> None:
 
 
 def print_inspection(console: Console, facts: dict[str, Any], target: Path, config_argument: str) -> None:
-    """What a run would meet, of :func:`~genome_pipeline.command.inspection.inspect_source`; ``target`` its config."""
+    """A source before a run, from :func:`~genome_pipeline.command.inspection.inspect_source`; ``target``: config."""
     names = facts["files"]
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
     layout = f" ({facts['layout']})" if facts["layout"] else ""
@@ -66,14 +66,14 @@ def print_inspection(console: Console, facts: dict[str, Any], target: Path, conf
     if facts["config"] is not None:
         what = "Save this, filled in," if facts["missing"] else "Save this"
         console.print(Text(f"\n{what} as {target}; `genome run{config_argument}` then takes it from there:\n", "bold"))
-        # As it is, whatever the width of the terminal: it is to be copied.
+        # Not wrapped to the width of the terminal, as it is meant to be copied.
         console.print(Text(facts["config"]), soft_wrap=True)
     else:
         console.print(Text(f"✓ ready: `genome run{config_argument}` takes it from here", "green"))
 
 
 def _print_sample(console: Console, facts: dict[str, Any]) -> None:
-    """The first rows, each a column of its own: so that they fit into a narrow terminal."""
+    """The first rows, each as a column, so that they fit into a narrow terminal."""
     rows = facts["first_rows"]
     table = Table(box=None, pad_edge=False)
     table.add_column("As read", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What a run did, and what is there."""
+"""The summary of a run, and the state of the pipeline."""
 
 from __future__ import annotations
 

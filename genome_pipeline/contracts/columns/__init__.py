@@ -1,4 +1,4 @@
-"""The dictionary of columns: one name, one type, one unit, one meaning, wherever it stands.
+"""The dictionary of columns: one name, type, unit and meaning each, in every table.
 
 Tables in :mod:`genome_pipeline.contracts.tables` are composed from these. A name carries its unit or
 kind (``_days``, ``_count``, ``_amount``, ``_probability``, ``_share``, ``_ratio``, ``_at``, ``_date``,

@@ -1,4 +1,4 @@
-"""Confidence in predictions, and what to do."""
+"""Columns on confidence in predictions, and on actions."""
 
 from __future__ import annotations
 

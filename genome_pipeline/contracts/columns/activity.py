@@ -1,4 +1,4 @@
-"""What a customer did in a period, beside the genes."""
+"""Columns on a customer's activity in a period, beside the genes."""
 
 from __future__ import annotations
 

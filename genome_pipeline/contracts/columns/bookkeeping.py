@@ -1,4 +1,4 @@
-"""What the pipeline notes of itself."""
+"""Columns on the pipeline itself."""
 
 from __future__ import annotations
 

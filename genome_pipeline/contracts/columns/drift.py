@@ -1,4 +1,4 @@
-"""How far genes moved."""
+"""Columns on the movement of genes."""
 
 from __future__ import annotations
 

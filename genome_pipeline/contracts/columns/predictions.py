@@ -1,4 +1,4 @@
-"""Models, what they predict and why, and what happened."""
+"""Columns on models, predictions and their reasons, and outcomes."""
 
 from __future__ import annotations
 

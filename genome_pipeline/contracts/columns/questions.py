@@ -1,4 +1,4 @@
-"""What only the views for common questions have."""
+"""Columns that only the views for common questions have."""
 
 from __future__ import annotations
 

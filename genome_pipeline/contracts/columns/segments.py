@@ -1,4 +1,4 @@
-"""Segments, their profiles and what became of them."""
+"""Columns on segments, their profiles and their history."""
 
 from __future__ import annotations
 

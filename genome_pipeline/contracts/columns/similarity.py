@@ -1,4 +1,4 @@
-"""Similar customers, and what they say of one another."""
+"""Columns on similar customers, and on estimates from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time, customers and source rows, as they came and as typed lines."""
+"""Columns on time, customers and source rows, raw and typed."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from genome_pipeline.contracts.tables.ingestion import RAW_COLUMNS
 __all__ = ["ID_COLUMNS", "RAW_COLUMNS", "TABLES", "Reference", "Table"]
 
 ID_COLUMNS = ("customer_id", "neighbor_customer_id", "raw_customer_id")
-"""Columns that name a person, in whichever table they stand."""
+"""Columns that name a person, in any table."""
 
 _IN_ORDER = (
     *ingestion.TABLES,

@@ -1,4 +1,4 @@
-"""What to do with each customer, and what became of those it was done with."""
+"""Tables of recommended actions, and of the outcomes of their audiences."""
 
 from __future__ import annotations
 

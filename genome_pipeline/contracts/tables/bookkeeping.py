@@ -1,4 +1,4 @@
-"""What the pipeline notes of itself: slices, checks, publications, the dictionary."""
+"""Tables on the pipeline itself: slices, checks, publications, the dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far predictions can be trusted."""
+"""The table of confidence in predictions."""
 
 from __future__ import annotations
 

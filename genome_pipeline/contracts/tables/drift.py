@@ -1,4 +1,4 @@
-"""How far genes moved."""
+"""The table of the movement of genes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why predictions are what they are."""
+"""The table of reasons for predictions."""
 
 from __future__ import annotations
 

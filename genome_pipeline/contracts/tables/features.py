@@ -1,4 +1,4 @@
-"""What customers did: by period, and as the measured genome of a snapshot."""
+"""Tables of customers' activity by period, and of their measured genome at each snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole genome of a customer in one row."""
+"""The table with a customer's whole genome in one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken in, as it came."""
+"""Tables of the rows ingested from the source, as they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was predicted, what happened, and how good that was."""
+"""Tables of predictions beside their outcomes, and of the models' accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check that ran."""
+"""The table of all check results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is expected to buy nothing within the horizon."""
+"""Tables of the risk model and of churn probabilities."""
 
 from __future__ import annotations
 

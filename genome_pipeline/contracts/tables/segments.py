@@ -1,4 +1,4 @@
-"""Behavioural segments: models, customers, profiles, moves and events."""
+"""Tables of behavioural segments: models, customers, profiles, moves and events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who resembles whom, and what became of those who were alike."""
+"""Tables of similar customers, and of the outcomes of similar customers of the past."""
 
 from __future__ import annotations
 

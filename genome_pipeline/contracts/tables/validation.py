@@ -1,4 +1,4 @@
-"""Typed lines that passed every rule, and the rows that did not."""
+"""Tables of lines that passed every rule, and of rows that did not."""
 
 from __future__ import annotations
 

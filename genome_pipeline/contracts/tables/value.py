@@ -1,4 +1,4 @@
-"""Orders and spend expected within the horizon."""
+"""Tables of the value model, and of orders and spend expected within the horizon."""
 
 from __future__ import annotations
 

@@ -405,9 +405,9 @@ def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> s
     for origin in [season] if season else [one for one in reversed(made) if _was_grown(one, horizon_days)]:
         if is_refuted(origin.levels.btyd, smoothed_share(origin.bought), len(origin.bought)):
             return (
-                f"how many buy within {horizon_days} days is not known: of the customers at {origin.snapshot.as_of}"
-                f"{', a year before' if season else ''}, {expit(origin.levels.btyd):.0%} were to by all they had done,"
-                f" and {origin.bought.mean():.0%} did"
+                f"the share who will buy within {horizon_days} days is not known: of the customers at"
+                f" {origin.snapshot.as_of}{', a year before' if season else ''},"
+                f" {expit(origin.levels.btyd):.0%} were forecast to buy, and {origin.bought.mean():.0%} did"
             )
     return None
 

@@ -17,7 +17,7 @@ MINIMUM_OVERLAP = 0.25
 """Least Jaccard overlap with which a segment continues a previous one; below it the segment is new."""
 
 LARGER_PART = 0.5
-"""Share of a segment's customers from which their other segment counts as where it came from, or went to."""
+"""Least share of a segment's customers that settles which segment it came from, or went to."""
 
 _TIE = 1e-6  # weight of the distance of centroids: it decides only between equal overlaps
 

@@ -13,12 +13,12 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.transforms import activity
 
 TOGETHER_LINES = 4_000_000
-"""Lines of the periods that are summed up together: DuckDB holds sets of products and categories in memory."""
+"""At most this many lines are summed up together: DuckDB holds sets of products and categories in memory."""
 
 
 @table_stage(
     "customer_activity",
-    # What was set aside is not read: its checks tell whether what was kept is worth going on with.
+    # Quarantined rows are not read, but their checks decide whether the validated ones are good enough to go on.
     reads={"validated_transactions": Reads.SAME, "quarantined_transactions": Reads.SAME},
     kinds={"ibis"},
 )

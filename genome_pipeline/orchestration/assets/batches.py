@@ -1,4 +1,4 @@
-"""Periods or snapshots of a run taken together, as many as fit in memory."""
+"""Splitting the periods or snapshots of a run into batches that fit in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ibis.backends.duckdb import Backend
 
 
 def cut_by_rows(database: Backend, table: str, slices: Sequence[date], most_rows: int) -> list[list[date]]:
-    """The slices in order, as many together as have ``most_rows`` in the table; a larger one by itself.
+    """The slices in order, in batches of at most ``most_rows`` rows of the table; a larger slice is a batch by itself.
 
-    One that was never written has no rows. At least one slice has to be given.
+    A slice that was never written has no rows. There must be at least one slice.
     """
     row_counts = dict(
         database.con.execute("SELECT slice_key, row_count FROM written_slices WHERE table_name = ?", [table]).fetchall()

@@ -1,4 +1,4 @@
-"""``value_model``, with what it and ``risk_model`` predict -> ``customer_confidence``."""
+"""``value_model``, with its predictions and those of ``risk_model`` -> ``customer_confidence``."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 
 COMPARED_CUSTOMERS = 100_000
-"""Customers compared of each snapshot, a fixed sample of more: the PSI's sampling error is then about 0.0002."""
+"""Customers compared per snapshot; larger ones are sampled. The PSI's sampling error is then about 0.0002."""
 
 Baselines = dict[str, tuple[date, pd.DataFrame, str | None]]
-"""Name -> its snapshot, the genes there, and why they are not judged against it, where they are not."""
+"""Name of each baseline -> its snapshot, its genes, and the reason if they are not judged against it."""
 
 
 @table_stage(
@@ -68,7 +68,7 @@ def gene_drift(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 
 def drift_at(as_of: date, genes: pd.DataFrame, baselines: Baselines, warning_psi: float) -> pd.DataFrame:
     """Contract ``gene_drift`` of one snapshot."""
-    # With a short horizon both baselines are one snapshot.
+    # With a short horizon both baselines are the same snapshot.
     different = {day: (frame, reason) for day, frame, reason in baselines.values()}
     compared = {day: drift.gene_drift(genes, frame, warning_psi, reason) for day, (frame, reason) in different.items()}
     parts = [
@@ -78,9 +78,9 @@ def drift_at(as_of: date, genes: pd.DataFrame, baselines: Baselines, warning_psi
 
 
 def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFrame:
-    """Every gene as a float, one row per customer at ``as_of``; of a cumulative gene, what was added since ``before``.
+    """Every gene as a float, one row per customer at ``as_of``; cumulative genes as the increase since ``before``.
 
-    A customer who was not known at ``before`` added the whole total. At most about :data:`COMPARED_CUSTOMERS` rows.
+    A customer who was unknown at ``before`` counts with the whole total. At most about :data:`COMPARED_CUSTOMERS` rows.
     """
     columns = ", ".join(
         f"(n.{gene} - CASE WHEN b.customer_id IS NULL THEN 0 ELSE b.{gene} END)::DOUBLE AS {gene}"
@@ -100,7 +100,7 @@ def comparable_genes(database: Backend, as_of: date, before: date) -> pd.DataFra
 
 
 def unjudged_reason(database: Backend, settings: Settings, as_of: date, baseline: date) -> str | None:
-    """Why no gene is judged against the baseline: the log was too young, or a snapshot needed was never made."""
+    """Why no gene is judged against the baseline: the log was too young, or a required snapshot was never made."""
     calendar = settings.time
     (first_order_date,) = database.con.execute(
         "SELECT min(first_order_date) FROM customer_features WHERE as_of = ?", [as_of]

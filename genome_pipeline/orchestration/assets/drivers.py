@@ -50,7 +50,7 @@ def customer_drivers(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         return features, [model_files(database, name, dates) for name in ("value_model", "risk_model")]
 
     for batch, (features, (values, risks)) in in_batches(pipeline, snapshots(context, pipeline), read):
-        # A dozen rows a customer: they wait in files, not in memory, until the warehouse is open again.
+        # A dozen rows per customer: they wait in files, not in memory, until the warehouse is open again.
         with local_exchange(pipeline.settings.exchange_path) as exchange:
             folder = Path(exchange.next_folder())
             folder.mkdir()

@@ -20,8 +20,8 @@ from genome_pipeline.transforms import features
 def customer_features(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Measure every customer's genome at each snapshot of the run.
 
-    A backfill from the Dagster UI asks for all snapshots after the periods it was launched for. One whose own
-    activity has not been made yet has no customers until it is.
+    A backfill from the Dagster UI asks for all snapshots after the periods it was launched for. A snapshot has no
+    customers until its own period's activity has been made.
     """
     settings, warehouse = pipeline.settings, pipeline.warehouse
     with warehouse.open() as database, pipeline.engine.work(database) as work:

@@ -10,7 +10,7 @@ from genome_pipeline.orchestration.assets.tables import LINE_STAGES, SNAPSHOT_TA
 _PUBLISHING_STAGES: tuple[Stage, ...] = (published_genome, genome_report)
 
 SNAPSHOT_STAGES: tuple[Stage, ...] = (*SNAPSHOT_TABLE_STAGES, *_PUBLISHING_STAGES)
-"""The stages of which a period needs those before it too, and what is made of all."""
+"""The stages in which a period also needs earlier periods, and the stages that need all periods."""
 
 STAGES: tuple[Stage, ...] = (*TABLE_STAGES, *_PUBLISHING_STAGES)
 """The flow, in the order of the data."""

@@ -43,9 +43,10 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         if matured:
             lines, customers = work.send(lines), work.send(predicted[0].select("as_of", "customer_id"))
             outcomes = work.fetch(realised_outcomes(lines, customers, settings.predict.horizon_days))
-            # Made out of order, a snapshot may stand where it was thought to mature before earlier lines were known.
+            # If snapshots are made out of order, outcomes may be stored at a date that earlier lines have since
+            # corrected.
             elsewhere, others = made_elsewhere(database, table, dates, list(matured))
-            # Columns of the table have no nulls, which the type of an expression does not say.
+            # Columns of the table have no nulls, but the type of an expression allows them.
             rows = matured_predictions(matured, outcomes, *predicted).select(*table.columns)
             rows = rows.cast(dict(others.schema().items())).union(others)
         written = warehouse.replace_slices(database, table, [*dates, *elsewhere], rows, context.run_id)
@@ -77,7 +78,7 @@ def _newly_matured(database: Backend, pipeline: Pipeline, dates: Sequence[date])
 def made_elsewhere(
     database: Backend, table: Table, dates: Sequence[date], matured: Sequence[date]
 ) -> tuple[list[date], ir.Table]:
-    """Slices at other dates that hold some of the snapshots, and what they hold of others."""
+    """Dates of other slices that hold some of the snapshots, and the rows of other snapshots in these slices."""
     rows = database.con.execute(
         f"SELECT DISTINCT matured_as_of FROM {table.name} WHERE as_of IN (SELECT unnest(?))"
         " AND matured_as_of NOT IN (SELECT unnest(?)) ORDER BY 1",

@@ -35,7 +35,7 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
                 f"{obstacles_in_words(obstacles)}: `genome run` makes and checks it again; to publish it all the same,"
                 " say force: true in the run config of published_genome, in a new run of the launchpad"
             )
-        # What was forced once is told of each time, until it is made again or passes.
+        # A check that was overridden once is reported each time, until it passes or its slices are made again.
         forced = gate().forced(database.con, settings.time)
         forced_past = obstacles_in_words(forced) if forced else None
         published = publish(database, pipeline.warehouse, settings, context.run_id, forced_past)
@@ -57,7 +57,7 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
 
 
 def _is_forced(context: dg.AssetExecutionContext) -> bool:
-    """Whether somebody said so of this run: a run that is executed again takes the config of the first with it."""
+    """Whether this run itself was forced: a run that is executed again inherits the config of the first."""
     return bool(context.op_execution_context.op_config["force"]) and PARENT_RUN_ID_TAG not in context.run.tags
 
 

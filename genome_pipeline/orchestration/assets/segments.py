@@ -1,7 +1,7 @@
 """``customer_features`` -> ``segment_model`` -> segments, and who moved between them; the mart -> their profiles.
 
-Both stages also read what they made of the period before. Dagster is not told: it would cut a backfill into a run for
-each period, while the periods of a run are made in order, and those of earlier runs are in the warehouse.
+Both stages also read their own results for the period before. Dagster does not know this: it would split a backfill
+into one run per period, although a run makes its periods in order, and those of earlier runs are in the warehouse.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from genome_pipeline.warehouse.exchange import Exchange
 
 _NOT_ASSIGNED = ("as_of", "previous_segment_id", "has_moved")
 ASSIGNED_FIELDS = [column for column in TABLES["customer_segments"].fields if column.name not in _NOT_ASSIGNED]
-"""What :meth:`SegmentModel.assign` gives."""
+"""Columns that :meth:`SegmentModel.assign` gives."""
 
 _COMPARED = ["customer_id", "segment_id", "segment_name"]
 _SPENT = ["customer_id", "recent_spend_amount"]
 
 _Inputs = tuple[str, str, pd.DataFrame, pd.DataFrame | None]
-"""Genes that were put for the engine, the stored model, recent spend, and the segments before."""
+"""Lot of genes given to the engine, file of the stored model, recent spend, and previous segments."""
 
 
 @table_stage(
@@ -61,7 +61,7 @@ class _Fits:
         self._fitted: dict[date, SegmentModel] = {}
 
     def read(self, database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str | None]]:
-        """Features of each snapshot, and the stored model of the one before."""
+        """Features of each snapshot, and the stored model of the snapshot before."""
         settings = self._pipeline.settings
         features = sampled_frames(database, dates, settings.predict.seed)
         return [(features[as_of], _model_file(database, settings.time.period_start(as_of))) for as_of in dates]
@@ -94,14 +94,14 @@ def segments(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 
 
 class _Assignments:
-    """Assigns the customers of each snapshot, one after the other, and compares them with those of the one before."""
+    """Assigns the customers of each snapshot, one after the other, and compares them with the snapshot before."""
 
     def __init__(self, pipeline: Pipeline, exchange: Exchange) -> None:
         self._pipeline, self._exchange = pipeline, exchange
         self._assigned: dict[date, pd.DataFrame] = {}
 
     def read(self, database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
-        """What each snapshot needs."""
+        """The input of each snapshot."""
         before = [self._pipeline.settings.time.period_start(as_of) for as_of in dates]
         written = [day for day in before if was_written(database, "customer_segments", day)]
         previous = snapshot_frames(database, "customer_segments", written, _COMPARED)
@@ -145,7 +145,7 @@ def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 
 
 def _model_file(database: Backend, as_of: date) -> str | None:
-    """Stored model of a snapshot, where there is one."""
+    """File name of the stored model of a snapshot, if there is one."""
     found = database.con.execute(
         "SELECT artifact_file FROM segment_model WHERE as_of = ? AND is_chosen", [as_of]
     ).fetchone()

@@ -22,7 +22,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.transforms.neighbors import best_neighbors
 
 KEPT_INDEXES = 3
-"""Latest snapshots whose index files are kept: they are large, and can be built again."""
+"""Index files of this many latest snapshots are kept: they are large and can be built again."""
 
 
 @table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"faiss"})

@@ -19,7 +19,7 @@ from genome_pipeline.orchestration.assets.validation import validation
 from genome_pipeline.orchestration.assets.value import customer_value, value_model
 
 LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
-"""The stages of which a period needs only its own rows."""
+"""The stages in which a period needs only its own rows."""
 
 SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_features,
@@ -42,7 +42,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_genome,
     segment_profiles,
 )
-"""The stages of which a period needs those before it too."""
+"""The stages in which a period also needs earlier periods."""
 
 TABLE_STAGES: tuple[Stage, ...] = (raw_transactions, *LINE_STAGES, *SNAPSHOT_TABLE_STAGES)
-"""All of them."""
+"""All stages."""

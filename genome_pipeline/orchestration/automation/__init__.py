@@ -1,1 +1,1 @@
-"""What a person launches, and what runs by itself once it is switched on."""
+"""Jobs that a person launches, and schedules and sensors that run by themselves once switched on."""

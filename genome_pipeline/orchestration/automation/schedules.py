@@ -1,4 +1,4 @@
-"""Schedules: the period that has ended, once; the one that is running, each day; and housekeeping.
+"""Schedules: make the period that has ended, once; make the running period, each day; and housekeeping.
 
 Dagster reads annotations at run time, so this module does not postpone them.
 """
@@ -15,7 +15,7 @@ _AT_NIGHT = "0 3 * * *"
 
 
 def schedules(calendar: Calendar) -> list[dg.ScheduleDefinition]:
-    """The period that has ended, once; the one that is running, each day. Early in the morning (UTC)."""
+    """Schedules for the period that has ended, once, and for the running one, each day; early in the morning (UTC)."""
     period = calendar.period
 
     @dg.schedule(

@@ -1,4 +1,4 @@
-"""Sensors: what watches the source, and what tells of failures and warnings.
+"""Sensors: one watches the source, others report failures and warnings.
 
 Dagster reads annotations at run time, so this module does not postpone them.
 """
@@ -30,7 +30,7 @@ _UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *AT_WORK]
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """What watches the source, and what tells of failures."""
+    """The sensors that watch the source and report failures and warnings."""
     return [
         _landing_sensor(settings),
         _failure_sensor(settings),
@@ -54,14 +54,14 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
         try:
             mark = source_of(settings.source).mark()
             if mark is not None and mark != known.get("seen"):
-                # It may still be growing: it is read once it has been the same for two looks.
+                # The source may still be growing: it is read once it has been the same at two looks.
                 context.update_cursor(json.dumps({**known, "seen": mark}))
                 return dg.SkipReason("the source is changing")
             if mark is not None and mark != known.get("asked"):
                 request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
             if mark is not None and str(settings.today()) != known.get("looked_at"):
-                # Once a day: the moments of orders that were in the future may come one by one.
+                # Once a day, as orders dated in the future may come due one by one.
                 looked = json.dumps({**known, "looked_at": str(settings.today())})
                 if _has_files_due(settings):
                     request = dg.RunRequest(job_name=INGEST_JOB, tags={REASON_TAG: "landing: future orders have come"})
@@ -83,7 +83,7 @@ def _has_files_due(settings: Settings) -> bool:
 
 
 def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
-    """Everything stale, as one run. The same state is asked for once: a check that failed fails again."""
+    """A run of everything stale. The same state is requested only once, as a failed check would fail again."""
     pipeline = Pipeline.of(settings, wait_seconds=0)
     planned = (stale := find_stale(pipeline, Span(with_running=True))).one_run()
     with pipeline.warehouse.open() as database:
@@ -96,7 +96,7 @@ def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.Senso
     run_key = sha256(json.dumps(state, default=str).encode()).hexdigest()
     if obstacles and instance.get_runs_count(RunsFilter(tags={RUN_KEY_TAG: run_key})):
         return dg.SkipReason(waiting)
-    # The source is read again where its own checks have not passed.
+    # The source is read again if its own checks have not passed.
     source = ["raw_transactions"] if any(found.table_name == "raw_transactions" for found in obstacles) else []
     return dg.SensorResult(
         [

@@ -1,4 +1,4 @@
-"""Each table against its contract, by Great Expectations inside DuckDB."""
+"""Checks of each table against its contract, by Great Expectations inside DuckDB."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def contract_check(table: Table) -> Check:
 
 
 def _slices(subject: Subject, table: Table) -> Slices:
-    """The slices to check, with their periods; None for all of a table that has no periods."""
+    """The slices to check, with their periods; None if the table has no periods and is checked whole."""
     if not subject.periods:
         return None
     if table.is_snapshot:
-        # A run may put right what stands at other dates, too.
+        # A run may also correct slices at other dates.
         written = subject.database.con.execute(
             "SELECT slice_key::DATE FROM written_slices WHERE table_name = ? AND run_id = ?",
             [table.name, subject.run_id],

@@ -1,4 +1,4 @@
-"""Every check of the code location, and the gate that they make."""
+"""Every check of the code location, and the publication gate made from them."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _CHECKS = (
     *quality.CHECKS,
     *published.CHECKS,
 )
-"""Those beside the contract checks, which every table has."""
+"""Checks other than the contract checks, which every table has."""
 
 
 def declared_checks(
     partitions: dg.PartitionsDefinition[Any] | None,
 ) -> list[tuple[Check, dg.PartitionsDefinition[Any] | None]]:
-    """Every check of the code location, with the partitions of its asset, where that has any."""
+    """Every check of the code location, with the partitions of its asset, if it has any."""
     partitioned = {name for stage in TABLE_STAGES if stage.is_partitioned for name in stage.asset_names}
     contracts = [contract_check(TABLES[name]) for stage in TABLE_STAGES for name in stage.asset_names if name in TABLES]
     return [(check, partitions if check.asset in partitioned else None) for check in (*contracts, *_CHECKS)]
 
 
 def gate() -> Gate:
-    """What has to be so before anything is published: every blocking check of a table, and whole snapshots."""
+    """The conditions of a publication: every blocking check of a table has passed, and snapshots are complete."""
     checks: dict[str, list[str]] = {}
     for check, _ in declared_checks(None):
         if check.is_blocking and check.asset in TABLES:
             checks.setdefault(check.asset, []).append(check.name)
-    # Outcomes are of earlier snapshots: they may be put right without this one.
+    # Outcomes are about earlier snapshots and may be corrected without this one.
     snapshots = [name for name, table in TABLES.items() if table.slice_by == "as_of"]
     published_lines = [
         name for name, table in TABLES.items() if table.slice_by == "period_start_date" and table.is_published
@@ -62,5 +62,5 @@ def gate() -> Gate:
 
 
 def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
-    """Their Dagster definitions."""
+    """The Dagster definitions of all checks."""
     return [check.build(of_asset) for check, of_asset in declared_checks(partitions)]

@@ -1,4 +1,4 @@
-"""Whether the genes moved since the previous snapshot, and since the one that models learned from last."""
+"""Whether genes moved since the previous snapshot, and since the one that models last learned from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genome_pipeline.orchestration.checks.bridge import Subject, check
 from genome_pipeline.quality.validation import CheckResult, Severity
 
 _SHOWN = 5
-"""Genes named in the sentence; the table beside it has them all."""
+"""Number of genes named in the sentence; the table beside it has all of them."""
 
 
 @check(
@@ -62,7 +62,7 @@ def _nothing_moved(genes: pd.DataFrame) -> str:
 
 
 def movement(row: Mapping[Hashable, Any]) -> str:
-    """How one gene of ``gene_drift`` moved, in words: the median, or where that stood still the mean."""
+    """How one gene of ``gene_drift`` moved, in words: by its median or, if that did not move, by its mean."""
     gene = str(row["gene"])
     name = f"{gene} added in the period" if row["measure"] == "added" else gene
     before, now = (_amount(gene, row[column]) for column in ("baseline_median", "median"))

@@ -1,4 +1,4 @@
-"""Nothing lost between the source and the validated lines, and what in the lines is worth a person's look."""
+"""Checks that no row is lost between source and validated lines, and warnings about unusual lines."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def files_remain(subject: Subject) -> Sequence[CheckResult]:
     is_blocking=False,
 )
 def names_as_written(subject: Subject) -> Sequence[CheckResult]:
-    """Count the rows in which an id or a name is taken for another than is written, and say where the first is."""
+    """Count the rows with an id or name that is read as another than is written, and name the first."""
     mapped = subject.settings.source.columns.mapped
     raw = subject.database.table("raw_transactions")
     changed = {name: names_changed(raw, name).to_pyarrow().to_pylist() for name in NAMES if name in mapped}
@@ -169,7 +169,7 @@ def nothing_lost(subject: Subject) -> Sequence[CheckResult]:
 
 
 def amounts_multiplied(source: pd.DataFrame) -> CheckResult:
-    """Whether every amount is, to half a cent, what its line says: by file, from :func:`source_totals`."""
+    """Whether every amount is, to half a cent, what its line states: by file, from :func:`source_totals`."""
     wrong = source.groupby("source_file")["miscounted_row_count"].sum()
     observed = "; ".join(
         f"{name}: {count:,} lines whose amount is not quantity x price as written, or not the amount as written"
@@ -190,7 +190,7 @@ def _reasons_balance(
     quarantined: dict[tuple[object, ...], Tally],
     periods: Sequence[date | None],
 ) -> Iterator[CheckResult]:
-    """Per period: the quarantined rows of each reason against the source rows counted anew."""
+    """Per period: quarantined rows of each reason beside source rows counted in a second way."""
     for period in periods:
         reasons = sorted(str(reason) for day, reason in {*counted_in_raw, *quarantined} if day == period)
         pairs = [(r, quarantined.get((period, r), Tally()), counted_in_raw.get((period, r), Tally())) for r in reasons]
@@ -228,7 +228,7 @@ def covers_period(subject: Subject) -> Sequence[CheckResult]:
     is_blocking=False,
 )
 def no_long_silence(subject: Subject) -> Sequence[CheckResult]:
-    """One result for each period of the run: of the silences that end in it, and of the one that lasts."""
+    """One result per period of the run, on silences that end in it and on a silence that lasts."""
     settings, periods = subject.settings, subject.periods
     dates = subject.snapshots
     days = order_days(subject.database, dates[-1])
@@ -248,7 +248,7 @@ def no_long_silence(subject: Subject) -> Sequence[CheckResult]:
     is_blocking=False,
 )
 def lines_in_bounds(subject: Subject) -> Sequence[CheckResult]:
-    """Count the lines of each period that such a rule speaks of, and name the largest."""
+    """Count the lines of each period that fail such a rule, and name the largest."""
     settings, periods = subject.settings, subject.periods
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     results = []
@@ -258,7 +258,7 @@ def lines_in_bounds(subject: Subject) -> Sequence[CheckResult]:
         if rule.severity == "WARN":
             failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
             rows = subject.database.con.execute(
-                # No text is made of the other lines, as it would be under a FILTER.
+                # CASE makes no text from lines that pass, as a FILTER would.
                 "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(CASE WHEN is_failing THEN"
                 " source_file || ' row ' || source_row || ': ' || left(customer_id, 60) || ', ' || amount END,"
                 f" CASE WHEN is_failing THEN abs(amount) END, {_EXAMPLES}) FROM ({failing}) GROUP BY 1 ORDER BY 1"

@@ -1,4 +1,4 @@
-"""Whether the models offer forecasts, and earned their place on every snapshot that matured."""
+"""Whether the models offer forecasts, and whether matured forecasts were good enough."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def intervals_cover(subject: Subject) -> Sequence[CheckResult]:
     is_blocking=False,
 )
 def churn_is_calibrated(subject: Subject) -> Sequence[CheckResult]:
-    """Two results for each snapshot: of the total, and of the tenths beside it."""
+    """Two results per snapshot: on the total, and on the tenths relative to it."""
     findings = judge_calibration(subject.database.con, subject.snapshots)
     return _results("churn_is_calibrated", findings, subject)
 

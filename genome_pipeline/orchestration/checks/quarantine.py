@@ -1,4 +1,4 @@
-"""How many source rows were set aside, beside what is allowed and what was usual."""
+"""The number of source rows set aside, compared with its limits and with earlier periods."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _by_period(database: Backend, periods: Sequence[date]) -> dict[date, SetAsid
 
 
 def _undated_by_file(database: Backend) -> dict[str, SetAside]:
-    """Of each file with rows of no period: its rows, and the reasons of those. What is not wanted is not lost."""
+    """For each file with rows of no period: its rows, and the reasons of rows set aside; unwanted rows are not lost."""
     rows = database.con.execute(
         "WITH undated AS (SELECT * FROM quarantined_transactions WHERE period_start_date IS NULL"
         " AND NOT list_contains(reasons, 'outside_calendar')),"

@@ -1,4 +1,4 @@
-"""Whether the segments of each snapshot are worth the name, and are those of the snapshot before."""
+"""Whether the segments of each snapshot are well separated, and the same as at the snapshot before."""
 
 from __future__ import annotations
 

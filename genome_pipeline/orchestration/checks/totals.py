@@ -1,4 +1,4 @@
-"""Whether the forecasts of a snapshot add up to what a shop like this one can do."""
+"""Whether the total forecast of a snapshot is plausible, given the log's earlier totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each period holds, beside what the log lets expect."""
+"""The volume of each period, compared with the log's earlier periods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MEASURES = ("lines", "orders", "customers", "revenue")
 _NONE: Volume = dict.fromkeys(_MEASURES, 0)
 
 _MISSING = {
-    # A line without an order id gets the customer's day for one.
+    # A line without an order id gets the customer's day as its order id.
     "order_id": "order_id = CAST(ordered_at::DATE AS VARCHAR)",
     "product_id": "product_id IS NULL",
     "category": "category IS NULL",

@@ -11,7 +11,10 @@ from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, Theme
 
 
 def compared_genes(genes: pd.DataFrame, currency: str | None, *, theme: Theme = LIGHT) -> Chart:
-    """Where up to four customers stand among all, gene by gene: rows of :func:`~genome_pipeline.dashboard.pages.similar.queries.percentiles`."""
+    """Where up to four customers stand among all, gene by gene.
+
+    ``genes`` are rows of :func:`~genome_pipeline.dashboard.pages.similar.queries.percentiles`.
+    """
     names = list(dict.fromkeys(genes["gene"]))[::-1]
     chart = new_chart(
         "Genomes side by side: percentile among all customers",

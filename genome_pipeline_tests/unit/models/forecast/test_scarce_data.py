@@ -142,8 +142,8 @@ def test_a_shop_that_sells_in_january_only_foretells_nothing_after_it() -> None:
     """At the same season a year before, nobody did what all histories said."""
     found = _bought_again([*range(0, 21, 5), *range(365, 386, 5), *range(730, 751, 5)], 790)
     said = (
-        r"how many buy within 90 days is not known: of the customers at 2024-0[23]-\d\d, a year before,"
-        r" [3-9]\d% were to by all they had done, and 0% did$"
+        r"the share who will buy within 90 days is not known: of the customers at 2024-0[23]-\d\d, a year before,"
+        r" [3-9]\d% were forecast to buy, and 0% did$"
     )
     for predictions in (found.churn, found.spend):
         assert predictions["abstain_reason"].str.match(said).all()
