@@ -62,6 +62,11 @@ class Table:
         return frozenset(column.name for column in self.fields if column.is_nullable) - {*self.never_null}
 
     @property
+    def is_by_period(self) -> bool:
+        """Whether each period has a slice of its own: of its lines, or of the snapshot at its end."""
+        return self.slice_by == "period_start_date" or self.is_snapshot
+
+    @property
     def is_snapshot(self) -> bool:
         """Whether the table holds one slice per snapshot."""
         return self.slice_by in ("as_of", "matured_as_of")

@@ -213,10 +213,7 @@ class Warehouse:
         kept = "slice_key = 'undated' OR slice_key {} ?"
         with transaction(database) as connection:
             for table in TABLES.values():
-                if (
-                    table.slice_by in ("period_start_date", "as_of", "matured_as_of")
-                    and not table.is_made_at_publishing
-                ):
+                if table.is_by_period and not table.is_made_at_publishing:
                     within = "<=" if table.is_snapshot else "<"
                     beyond = connection.execute(
                         f"DELETE FROM written_slices WHERE table_name = ? AND NOT ({kept.format(within)}) RETURNING 1",

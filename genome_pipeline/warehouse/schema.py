@@ -87,9 +87,8 @@ def complete_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _can_be_filled(table: Table, column: Column) -> bool:
     """Whether the column may hold a placeholder until its slices are made again: a number or nullable, and derived."""
-    is_remade = table.slice_by in ("period_start_date", "as_of", "matured_as_of")
     is_as_read = any(other.type == AS_READ for other in table.fields)
-    return is_remade and not is_as_read and (column.name in table.nullable or column.unit is not None)
+    return table.is_by_period and not is_as_read and (column.name in table.nullable or column.unit is not None)
 
 
 def _filling(table: Table, column: Column) -> str:

@@ -108,7 +108,7 @@ def table_stage(
             name=name or tables[0],
             specs=tuple(_spec(table, kinds) for table in declared),
             reads=reads,
-            is_partitioned=declared[0].slice_by in ("period_start_date", "as_of", "matured_as_of"),
+            is_partitioned=declared[0].is_by_period,
             body=body,
         )
 
