@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem
 
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable, combined
-from genome_pipeline.sources.formats import (
+from genome_pipeline.sources.file_kinds import (
     SUPPORTED,
     Format,
     format_of,

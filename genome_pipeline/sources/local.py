@@ -12,7 +12,7 @@ from pathlib import Path
 
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, combined
-from genome_pipeline.sources.formats import (
+from genome_pipeline.sources.file_kinds import (
     SUPPORTED,
     Format,
     folder_named_like_file,

@@ -8,7 +8,16 @@ import dagster as dg
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.tables import TABLE_STAGES
-from genome_pipeline.orchestration.checks import drift, input, published, quality, quarantine, segments, totals, volume
+from genome_pipeline.orchestration.checks import (
+    drift,
+    input,
+    performance,
+    published,
+    quarantine,
+    segments,
+    totals,
+    volume,
+)
 from genome_pipeline.orchestration.checks.bridge import Check
 from genome_pipeline.orchestration.checks.contract import contract_check
 from genome_pipeline.quality.gate import Gate
@@ -20,7 +29,7 @@ _CHECKS = (
     *drift.CHECKS,
     *segments.CHECKS,
     *totals.CHECKS,
-    *quality.CHECKS,
+    *performance.CHECKS,
     *published.CHECKS,
 )
 """Checks other than the contract checks, which every table has."""

@@ -18,7 +18,12 @@ from genome_pipeline.quality.validation import CheckResult, Severity
 from genome_pipeline.quality.volume import judge_silence
 from genome_pipeline.transforms.lines import NAMES
 from genome_pipeline.transforms.names import names_changed
-from genome_pipeline.transforms.totals import recounted_by_reason, recounted_repeats, row_and_cent_totals, source_totals
+from genome_pipeline.transforms.reconciliation import (
+    recounted_by_reason,
+    recounted_repeats,
+    row_and_cent_totals,
+    source_totals,
+)
 from genome_pipeline.transforms.validation import judges_repeats, rejected_by_reason, repeated_hashes
 from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES, typed_raw

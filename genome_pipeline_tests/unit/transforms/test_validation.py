@@ -14,7 +14,12 @@ from genome_pipeline.contracts.rules import RULES, active_rules
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.checks.input import amounts_multiplied
 from genome_pipeline.transforms.names import names_changed
-from genome_pipeline.transforms.totals import recounted_by_reason, recounted_repeats, row_and_cent_totals, source_totals
+from genome_pipeline.transforms.reconciliation import (
+    recounted_by_reason,
+    recounted_repeats,
+    row_and_cent_totals,
+    source_totals,
+)
 from genome_pipeline.transforms.validation import (
     judged_lines,
     rejected_by_reason,
