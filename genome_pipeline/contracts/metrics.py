@@ -70,10 +70,10 @@ METRICS = {
         "error weighted by confidence", "Over the mean error: below 1 the error falls as confidence rises."
     ),
     "confidence_p_value": Metric(
-        "chance, confidence dealt anew", "Probability that the error falls as far with confidence of others."
+        "chance, confidence permuted", "Probability that the error falls as far with confidence of others."
     ),
     "outcome_p_value": Metric(
-        "chance, outcomes dealt anew", "Probability that the error falls as far with outcomes of others."
+        "chance, outcomes permuted", "Probability that the error falls as far with outcomes of others."
     ),
 }
 """Every metric by its name in ``model_performance``, in the order in which they are shown."""
