@@ -103,7 +103,7 @@ def running_dagster(config: Path, module: str = "genome_pipeline.definitions") -
     )
     server = DagsterServer(f"http://127.0.0.1:{port}", process.pid)
     try:
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while not _has_loaded(server):
             assert process.poll() is None, (home / "server.log").read_text()
             assert time.monotonic() < deadline, (home / "server.log").read_text()
