@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,57 +18,22 @@ import duckdb
 import pytest
 
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.support.dagster_server import BIN, DagsterServer, environment
+from genome_pipeline_tests.support.dagster_server import DagsterServer, environment, serving
 from genome_pipeline_tests.support.pipelines import shop
 
 _ASK = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 
 
-@contextmanager
-def serving(config: Path) -> Iterator[DagsterServer]:
+def genome_ui(config: Path) -> AbstractContextManager[DagsterServer]:
     """`genome ui` on a free port, until it is left."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    output = config.with_name("ui.log")
-    log = output.open("w")
-    process = subprocess.Popen(
-        [BIN / "genome", "ui", "--config", str(config), "--port", str(port)],
-        cwd=config.parent,
-        env=environment(),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    server = DagsterServer(f"http://127.0.0.1:{port}", process.pid)
-    try:
-        deadline = time.monotonic() + 600
-        while not _has_loaded(server):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(1)
-        yield server
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        log.close()
+    command = ["genome", "ui", "--config", str(config)]
+    return serving(command, config.parent, environment(), config.with_name("ui.log"))
 
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
-    with serving(shop(tmp_path_factory.mktemp("ui"))) as server:
+    with genome_ui(shop(tmp_path_factory.mktemp("ui"))) as server:
         yield server
-
-
-def _has_loaded(server: DagsterServer) -> bool:
-    try:
-        return bool(server.ask(_ASK)["repositoriesOrError"].get("nodes"))
-    except (urllib.error.URLError, ConnectionError):
-        return False
 
 
 def status(address: str, body: bytes | None = None, **headers: str) -> int:
@@ -236,7 +197,7 @@ def test_whatever_is_clicked_nothing_refused_is_published(early_shop: Path, brow
     lines = ["," + line.split(",", 1)[1] if line.split(",")[2].startswith("2020-07") else line for line in lines]
     log.write_text(header + "".join(lines), encoding="utf-8")
     published = settings.published_path.read_bytes()
-    with serving(early_shop) as server:
+    with genome_ui(early_shop) as server:
         walk = Walker(browser, server)
         walk.refresh_last_month()
         assert walk.ended() == "FAILURE"

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,25 @@ class DagsterServer:
 def running_dagster(config: Path, module: str = "genome_pipeline.definitions") -> Iterator[DagsterServer]:
     """A Dagster webserver and daemon on loopback, with the code location of ``module``."""
     home = prepare_server(load_settings(config))
+    variables = environment(DAGSTER_HOME=str(home), GENOME_CONFIG=str(config))
+    command = ["dagster", "dev", "-m", module, "--host", "127.0.0.1"]
+    with serving(command, ROOT, variables, home / "server.log") as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], output: Path
+) -> Iterator[DagsterServer]:
+    """A command of this environment that serves Dagster, on a free port, until it is left; it writes to ``output``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (home / "server.log").open("w")
+    log = output.open("w")
     process = subprocess.Popen(
-        [BIN / "dagster", "dev", "-m", module, "--host", "127.0.0.1", "--port", str(port)],
-        cwd=ROOT,
-        env=environment(DAGSTER_HOME=str(home), GENOME_CONFIG=str(config)),
+        [BIN / command[0], *command[1:], "--port", str(port)],
+        cwd=folder,
+        env=variables,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -105,14 +116,14 @@ def running_dagster(config: Path, module: str = "genome_pipeline.definitions") -
     try:
         deadline = time.monotonic() + 600
         while not _has_loaded(server):
-            assert process.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < deadline, (home / "server.log").read_text()
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.5)
         yield server
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
