@@ -23,11 +23,14 @@ from genome_pipeline.dashboard.server import MOST_BODY_BYTES, Server
 from genome_pipeline.errors import ConfigError
 
 _PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.app import serve
 from genome_pipeline.dashboard.security import Access
+# A shell starts what it runs in the background with Ctrl-C ignored, and so do these tests where they run there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 log = AuditLog(Path(sys.argv[2]), None)
 log.prepare()
 serve(Path(sys.argv[1]), Access(), log, "127.0.0.1", int(sys.argv[3]))
