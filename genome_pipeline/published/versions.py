@@ -20,7 +20,7 @@ import pandas as pd
 from genome_pipeline.published.reader import CATALOG, attached
 from genome_pipeline.sql import literal
 
-_MEMORY_LIMIT = "250MB"
+_MEMORY_LIMIT = "200MB"
 _MEMORY = "memory.main.remembered"
 _QUERY_SECONDS = 60.0
 _INTERRUPT_AGAIN_SECONDS = 0.1
