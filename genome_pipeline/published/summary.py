@@ -70,7 +70,9 @@ def summarise(settings: Settings) -> dict[str, Any]:
 
 
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
-    """All published facts about one customer at the latest snapshot (or at ``as_of``), with drivers and neighbours.
+    """All published facts about one customer at the latest snapshot (or at ``as_of``).
+
+    They are the genome, the outlook, the drivers and the neighbours.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
@@ -87,7 +89,12 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
             " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
             [day, customer_id],
         )
+        outlook = published.rows(
+            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
+            " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
+            [day, customer_id],
+        )
         run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     parameters = json.loads(run["parameters"])
-    facts = {"genome": genome, "drivers": drivers, "neighbors": neighbors}
+    facts = {"genome": genome, "outlook": outlook, "drivers": drivers, "neighbors": neighbors}
     return {**facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

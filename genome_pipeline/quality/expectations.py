@@ -133,6 +133,28 @@ ARRANGEMENTS = (
         " max(neighbor_rank) OVER (PARTITION BY as_of) AS wanted FROM {batch}) WHERE found <> wanted",
     ),
     Check(
+        "outlook_rises_with_horizon",
+        "of no customer a longer horizon promises less: churn_probability falls, and expected_orders and expected_spend"
+        " rise, or stay",
+        ("customer_id", "horizon_days", "churn_probability", "expected_orders", "expected_spend"),
+        broken_rows="SELECT * FROM (SELECT *, min(churn_probability) OVER shorter AS churn_before,"
+        " max(expected_orders) OVER shorter AS orders_before, max(expected_spend) OVER shorter AS spend_before"
+        " FROM {batch} WINDOW shorter AS (PARTITION BY as_of, customer_id ORDER BY horizon_days"
+        " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))"
+        " WHERE churn_probability > churn_before OR expected_orders < orders_before OR expected_spend < spend_before",
+    ),
+    Check(
+        "outlook_holds_the_forecast",
+        "every customer has the forecast of customer_risk and customer_value over one of the horizons, unchanged",
+        ("as_of", "customer_id", "horizon_days", "churn_probability", "expected_orders", "expected_spend"),
+        broken_rows="SELECT as_of, customer_id, 0 AS horizon_days FROM"
+        " (SELECT as_of, customer_id, churn_probability FROM customer_risk WHERE {within})"
+        " JOIN (SELECT as_of, customer_id, expected_orders, expected_spend FROM customer_value WHERE {within})"
+        " USING (as_of, customer_id) LEFT JOIN (SELECT as_of, customer_id, list((churn_probability, expected_orders,"
+        " expected_spend)) AS told FROM {batch} GROUP BY ALL) USING (as_of, customer_id)"
+        " WHERE NOT coalesce(list_contains(told, (churn_probability, expected_orders, expected_spend)), false)",
+    ),
+    Check(
         "contributions_add_up",
         "the contributions of every customer add up to the prediction, within 1e-6",
         ("as_of", "customer_id", "prediction", "driver_rank", "contribution"),
@@ -259,7 +281,7 @@ def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
     found = (
         f"SELECT broken.check_name AS check_name, slice, {_FOUND.format(count='count(*)', text='broken.example')}"
         f" FROM (SELECT unnest([{broken}]) AS broken, slice FROM"
-        f" (SELECT *, {_row_key(table)} AS row_key, {slice_} AS slice FROM {{batch}}"
+        f" (SELECT *, {_row_key(table.key)} AS row_key, {slice_} AS slice FROM {{batch}}"
         f" WHERE {' OR '.join(f'({check.breach})' for check in checks)}))"
         " WHERE broken IS NOT NULL GROUP BY broken.check_name, slice"
     )
@@ -267,7 +289,9 @@ def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
 
 
 def _broken_query(table: Table, check: Check, broken_rows: str, slice_: str) -> str:
-    text = _FOUND.format(count="count(*)", text=_row_key(table))
+    # A row that is missing has no more of the key than the check is about.
+    known = [name for name in table.key if name in (*check.columns, table.slice_by)]
+    text = _FOUND.format(count="count(*)", text=_row_key(known))
     found = (
         f"SELECT {literal(check.name)} AS check_name, {slice_} AS slice, {text} FROM ({broken_rows})"
         " GROUP BY ALL HAVING count(*) > 0"
@@ -279,14 +303,14 @@ def _key_query(table: Table, check: Check, slice_: str) -> str:
     key = ", ".join(identifier(name) for name in table.key)
     found = (
         f"SELECT {literal(check.name)} AS check_name, slice,"
-        f" {_FOUND.format(count='sum(copies)', text=_row_key(table))} FROM (SELECT {key}, max({slice_}) AS slice,"
+        f" {_FOUND.format(count='sum(copies)', text=_row_key(table.key))} FROM (SELECT {key}, max({slice_}) AS slice,"
         f" count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1) GROUP BY slice"
     )
     return _BY_CHECK.format(found=found)
 
 
-def _row_key(table: Table) -> str:
-    return " || ', ' || ".join(_name_and_value(name) for name in table.key)
+def _row_key(names: Sequence[str]) -> str:
+    return " || ', ' || ".join(map(_name_and_value, names))
 
 
 def _name_and_value(name: str) -> str:

@@ -61,12 +61,41 @@ class CompleteCalendar(CalendarSettings):
     start: date
 
 
-class PredictSettings(Section):
-    """The horizon and the intervals of predictions."""
+_HorizonDays = Annotated[int, Field(ge=1, le=3650)]
 
-    horizon_days: int = Field(default=90, ge=1, le=3650)
+
+class PredictSettings(Section):
+    """The horizons and the intervals of predictions."""
+
+    horizon_days: _HorizonDays = Field(default=90, description="The main horizon, which actions rest on.")
+    horizons_days: tuple[_HorizonDays, ...] = Field(
+        default=(), description="All horizons, the main one first; of one alone, `horizon_days` is enough."
+    )
     interval_level: float = Field(default=0.8, gt=0.5, lt=1)
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def further_horizons_days(self) -> tuple[int, ...]:
+        """The horizons other than the main one, shortest first."""
+        return tuple(sorted(self.horizons_days[1:]))
+
+    @field_validator("horizons_days")
+    @classmethod
+    def _each_once(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(horizons)) < len(horizons):
+            raise ValueError("a horizon is named twice; name each once")
+        return horizons
+
+    @model_validator(mode="after")
+    def _one_main_horizon(self) -> PredictSettings:
+        if self.horizons_days and self.horizon_days != self.horizons_days[0]:
+            if "horizon_days" in self.model_fields_set:
+                raise ValueError(
+                    f"horizon_days = {self.horizon_days} is not the first of horizons_days; leave horizon_days out, as"
+                    " the first horizon is the main one"
+                )
+            object.__setattr__(self, "horizon_days", self.horizons_days[0])
+        return self
 
 
 class BlockWeights(Section):

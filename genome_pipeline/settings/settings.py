@@ -181,5 +181,8 @@ class Settings(Draft):
         )
         for key in ("path", "table", "query"):
             relevant["source"].pop(key)
+        if not self.predict.further_horizons_days:
+            # One horizon is the same however it is written.
+            relevant["predict"].pop("horizons_days")
         relevant["quality"] = {"drift_warning_psi": self.quality.drift_warning_psi}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]

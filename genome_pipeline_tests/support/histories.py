@@ -86,15 +86,15 @@ class History:
         )
         return LabelledSnapshot(as_of, horizon_days, features, outcomes)
 
-    def labelled(self, as_of: date) -> tuple[LabelledSnapshot, ...]:
+    def labelled(self, as_of: date, horizon_days: int = HORIZON_DAYS) -> tuple[LabelledSnapshot, ...]:
         """What a model at ``as_of`` learns from, of snapshots every thirty days; the same ones each time."""
-        return _labelled(self, as_of)
+        return _labelled(self, as_of, horizon_days)
 
 
 @cache
-def _labelled(log: History, as_of: date) -> tuple[LabelledSnapshot, ...]:
+def _labelled(log: History, as_of: date, horizon_days: int) -> tuple[LabelledSnapshot, ...]:
     dates = [START + timedelta(days=days) for days in range(60, (as_of - START).days, 30)]
-    return tuple(log.snapshot(*wanted) for wanted in snapshots_to_learn_from(dates, as_of, as_of, HORIZON_DAYS))
+    return tuple(log.snapshot(*wanted) for wanted in snapshots_to_learn_from(dates, as_of, as_of, horizon_days))
 
 
 @cache

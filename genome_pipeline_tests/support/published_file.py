@@ -27,10 +27,12 @@ HOSTILE_ID = "<script>alert(1)</script>"
 ABSTAINED_ID = "C0003"
 """A customer with neither prediction nor confidence."""
 HORIZON_DAYS = 28
+LONG_HORIZON_DAYS = 84
 
 _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
 _ACTIONS = {1: "Reward", 2: "Cross-sell", 3: "Activate", 4: "Win back"}
+_NOT_MATURED = "no snapshot that carries a forecast has matured yet"
 _NOW = datetime(2018, 1, 2, 6, 30)
 
 
@@ -51,6 +53,8 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_segments": genome,
         "customer_value": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
+        "outlook_model": _outlook_model(snapshots),
+        "customer_outlook": _outlook(genome),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
         "customer_drivers": _drivers(genome, snapshots),
@@ -104,6 +108,42 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                     f" WHERE {table.slice_by} = (SELECT max({table.slice_by}) FROM {stored})"
                 )
     return path
+
+
+def _outlook_model(snapshots: Sequence[date]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "as_of": snapshots,
+            "horizon_days": LONG_HORIZON_DAYS,
+            "selection_as_of": pd.NaT,
+            "training_snapshot_count": 0,
+            "training_row_count": 0,
+            **dict.fromkeys(("brier_score", "log_loss", "auc", "orders_mae", "spend_mae_amount"), np.nan),
+            "abstain_reason": _NOT_MATURED,
+            "artifact_file": "outlook.json",
+        }
+    )
+
+
+def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
+    """The main horizon as it stands, and three times it, extrapolated."""
+    main = genome.assign(
+        horizon_days=HORIZON_DAYS, is_extrapolated=False, abstain_reason=genome["value_abstain_reason"]
+    )
+    long = main.assign(
+        horizon_days=LONG_HORIZON_DAYS,
+        churn_probability=main["churn_probability"] ** 2,
+        expected_orders=main["expected_orders"] * 3,
+        expected_spend=main["expected_spend"] * 3,
+        is_extrapolated=main["churn_probability"].notna(),
+        abstain_reason=main["abstain_reason"].fillna(_NOT_MATURED),
+        **{
+            f"{name}_{end}": np.nan
+            for name in ("churn_probability", "expected_orders", "expected_spend")
+            for end in ("lower", "upper")
+        },
+    )
+    return pd.concat([main, long], ignore_index=True)
 
 
 def _activity(rng: np.random.Generator, customer_count: int) -> pd.DataFrame:

@@ -42,6 +42,8 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row("Spend so far", amount(genome["spend_amount"], currency))
     rows.add_row("Average order", amount(genome["average_order_value_amount"], currency))
     console.print(rows)
+    if len(card["outlook"]) > 1:
+        console.print(_outlook(card["outlook"], currency))
     for prediction, name in PREDICTIONS.items():
         drivers = [row for row in card["drivers"] if row["prediction"] == prediction]
         if drivers:
@@ -51,6 +53,21 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     for row in card["neighbors"][:5]:
         neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
     console.print(neighbors)
+
+
+def _outlook(horizons: Sequence[dict[str, Any]], currency: str) -> Table:
+    """The forecast over every horizon."""
+    table = Table("Within", "Buys", "Orders", "Spend", "Rests on", box=None, title="Outlook", title_justify="left")
+    for row in horizons:
+        churn = row["churn_probability"]
+        table.add_row(
+            f"{row['horizon_days']:,} days",
+            percent(None if churn is None else 1 - churn),
+            _interval(row, "expected_orders", number),
+            _interval(row, "expected_spend", lambda v: amount(v, currency)),
+            escape(row["abstain_reason"] or "outcomes of earlier snapshots"),
+        )
+    return table
 
 
 def print_similar(console: Console, facts: dict[str, Any]) -> None:

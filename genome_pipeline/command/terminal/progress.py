@@ -22,6 +22,8 @@ _LABELS = {
     "customer_value": "Predicting value",
     "risk_model": "Training risk models",
     "customer_risk": "Predicting risk",
+    "outlook_model": "Training further horizons",
+    "customer_outlook": "Predicting every horizon",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

@@ -109,6 +109,12 @@ COLUMNS = (
         is_nullable=True,
     ),
     text("abstain_reason", "Why a prediction or its interval is not offered; null where it is.", is_nullable=True),
+    Column("horizon_days", "BIGINT", "Days from as_of on that the forecast is about.", Unit.DAYS, 1),
+    flag(
+        "is_extrapolated",
+        "The forecast rests on purchase histories alone and has no intervals, as no snapshot that carries one has"
+        " matured over this horizon.",
+    ),
     text("value_abstain_reason", "abstain_reason of the value model.", is_nullable=True),
     text("risk_abstain_reason", "abstain_reason of the risk model.", is_nullable=True),
     # Drivers

@@ -187,20 +187,28 @@ class LabelledSnapshots:
         self._features: dict[date, pd.DataFrame] = {}
         self._read: dict[tuple[date, int], LabelledSnapshot] = {}
 
-    def at(self, database: Backend, dates: Sequence[date]) -> list[list[LabelledSnapshot]]:
-        """The snapshots that a model at each date learns from, oldest first; snapshots needed by none are dropped."""
-        horizon_days, known = self._settings.predict.horizon_days, _snapshots_before(database, max(dates))
+    def at(
+        self, database: Backend, dates: Sequence[date], horizons_days: Sequence[int]
+    ) -> list[dict[int, list[LabelledSnapshot]]]:
+        """The snapshots that a model at each date learns from for each horizon, oldest first.
+
+        Snapshots needed by none are dropped.
+        """
+        known, observed = _snapshots_before(database, max(dates)), observed_at(database, self._settings, dates)
         wanted = [
-            snapshots_to_learn_from([day for day in known if day < as_of], as_of, observed, horizon_days)
-            for as_of, observed in zip(dates, observed_at(database, self._settings, dates), strict=True)
+            {
+                days: snapshots_to_learn_from([day for day in known if day < as_of], as_of, until, days)
+                for days in horizons_days
+            }
+            for as_of, until in zip(dates, observed, strict=True)
         ]
-        missing = {key for keys in wanted for key in keys} - self._read.keys()
+        needed = {key for by_horizon in wanted for keys in by_horizon.values() for key in keys}
+        missing = needed - self._read.keys()
         for days in sorted({days for _, days in missing}):
             self._label(database, sorted(day for day, found in missing if found == days), days)
-        needed = {key for keys in wanted for key in keys}
         self._read = {key: snapshot for key, snapshot in self._read.items() if key in needed}
         self._features = {day: self._features[day] for day, _ in sorted(needed)}
-        return [[self._read[key] for key in keys] for keys in wanted]
+        return [{days: [self._read[key] for key in keys] for days, keys in one.items()} for one in wanted]
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
         chosen = _to_learn_from(database, dates, self._settings.predict.seed)

@@ -26,6 +26,8 @@ from genome_pipeline.orchestration.assets.stage import report_rows, snapshots
 from genome_pipeline.orchestration.resources import Pipeline
 
 Model = TypeVar("Model")
+Labelled = Mapping[int, Sequence[LabelledSnapshot]]
+"""The labelled snapshots to learn from, for each horizon in days."""
 
 
 class FittedModel(Protocol):
@@ -44,23 +46,26 @@ def fit_each_snapshot(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     model_table: str,
-    fit: Callable[[pd.DataFrame, Sequence[LabelledSnapshot], int], FittedModel],
+    horizons_days: Sequence[int],
+    fit: Callable[[pd.DataFrame, Labelled, int], FittedModel],
 ) -> None:
-    """Fit, store and record a model at each snapshot of the run, from outcomes known by then.
+    """Fit, store and record a model at each snapshot of the run, from outcomes over ``horizons_days`` known by then.
 
-    ``fit`` gets the features, the labelled snapshots, and the days before the snapshot for which the log has no data.
+    ``fit`` gets the features, the labelled snapshots of each horizon, and the days before the snapshot for which the
+    log has no data.
     """
     labelled = LabelledSnapshots(pipeline)
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, list[LabelledSnapshot], int]]:
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, Labelled, int]]:
         features = sampled_frames(database, dates, pipeline.settings.predict.seed)
         unobserved = [
             (as_of - until).days
             for as_of, until in zip(dates, observed_at(database, pipeline.settings, dates), strict=True)
         ]
-        return zip((features[as_of] for as_of in dates), labelled.at(database, dates), unobserved, strict=True)
+        known = labelled.at(database, dates, horizons_days)
+        return zip((features[as_of] for as_of in dates), known, unobserved, strict=True)
 
-    def make(as_of: date, inputs: tuple[pd.DataFrame, list[LabelledSnapshot], int]) -> list[pd.DataFrame]:
+    def make(as_of: date, inputs: tuple[pd.DataFrame, Labelled, int]) -> list[pd.DataFrame]:
         model = fit(*inputs)
         stored = pipeline.artifacts.write(model_table, as_of, ".json", model.to_bytes())
         return [model.candidates(as_of).assign(artifact_file=stored)]

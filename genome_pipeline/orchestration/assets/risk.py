@@ -23,8 +23,13 @@ def risk_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         context,
         pipeline,
         "risk_model",
+        [predict.horizon_days],
         lambda features, labelled, unobserved_days: fit_risk_model(
-            features, labelled, predict.horizon_days, predict.seed, unobserved_days=unobserved_days
+            features,
+            labelled[predict.horizon_days],
+            predict.horizon_days,
+            predict.seed,
+            unobserved_days=unobserved_days,
         ),
     )
 

@@ -23,9 +23,10 @@ def value_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         context,
         pipeline,
         "value_model",
+        [predict.horizon_days],
         lambda features, labelled, unobserved_days: fit_value_model(
             features,
-            labelled,
+            labelled[predict.horizon_days],
             predict.horizon_days,
             predict.interval_level,
             predict.seed,

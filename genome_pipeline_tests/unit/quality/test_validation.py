@@ -49,6 +49,7 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         # Each profile is of a segment with customers.
         "customer_segments": {"segment_id": "i + 1"},
         "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
+        "customer_outlook": each_customer | {"expected_orders": "NULL", "expected_spend": "NULL"},
     }
     for table in TABLES.values():
         write(file, table, changes=changes.get(table.name))
@@ -306,6 +307,36 @@ def test_contributions_add_up(file: Path, changes: dict[str, str], is_broken: bo
     table = TABLES["customer_drivers"]
     write(file, table, changes=drivers | {"contribution": "0.5"} | changes)
     assert failed(validate_table(file, table)) == ({"contributions_add_up"} if is_broken else set())
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"churn_probability": "0.5", "expected_orders": "1", "expected_spend": "10"}, set()),
+        ({"churn_probability": "0.5 + i % 2 * 0.1"}, {"outlook_rises_with_horizon"}),
+        ({"expected_orders": "1 - i % 2 * 1e-6"}, {"outlook_rises_with_horizon"}),
+        ({"expected_spend": "CASE i WHEN 1 THEN 9 ELSE 10 END"}, {"outlook_rises_with_horizon"}),
+        ({"expected_spend": "CASE i WHEN 0 THEN NULL ELSE 10 END"}, {"outlook_holds_the_forecast"}),
+        ({"expected_orders": "1 + i % 2 + 1e-6"}, {"outlook_holds_the_forecast"}),
+    ],
+)
+def test_the_outlook_is_coherent_and_holds_the_forecast(file: Path, changes: dict[str, str], broken: set[str]) -> None:
+    """Ten customers of two horizons, of which the shorter one is the main one: p = 0.5, one order, 10 spent."""
+    known = {"expected_orders": "1", "expected_spend": "10"}
+    write(file, RISK, row_count=10, changes={"churn_probability": "0.5"})
+    write(file, TABLES["customer_value"], row_count=10, changes=known)
+    outlook = {
+        "customer_id": "'k' || lpad(CAST(i // 2 AS VARCHAR), 6, '0')",
+        "horizon_days": "28 + i % 2 * 62",
+        "churn_probability": "0.5 - i % 2 * 0.1",
+        "expected_orders": "1 + i % 2",
+        "expected_spend": "10 + i % 2",
+    }
+    table = TABLES["customer_outlook"]
+    write(file, table, changes=outlook | changes)
+    found = failed(validate_table(file, table))
+    assert {name for name in found if name.startswith("outlook")} == broken
 
 
 def test_every_prediction_is_explained(file: Path) -> None:

@@ -39,6 +39,15 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.time.start == date(2020, 1, 1)
 
 
+def test_the_first_of_several_horizons_is_the_main_one(tmp_path: Path) -> None:
+    one = load_settings(write(tmp_path, GOOD + "[predict]\nhorizon_days = 28\n"))
+    also_one = load_settings(write(tmp_path, GOOD + "[predict]\nhorizons_days = [28]\n"))
+    three = load_settings(write(tmp_path, GOOD + "[predict]\nhorizons_days = [28, 365, 90]\n"))
+    assert [found.predict.horizon_days for found in (one, also_one, three)] == [28, 28, 28]
+    assert [found.predict.further_horizons_days for found in (one, also_one, three)] == [(), (), (90, 365)]
+    assert one.results_hash == also_one.results_hash != three.results_hash
+
+
 def test_a_home_may_be_below_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     config = write(tmp_path, 'home = "~/x"\n' + GOOD)
@@ -125,7 +134,7 @@ def test_a_byte_order_mark_before_the_config_is_passed_over(tmp_path: Path) -> N
             "GENOME_PREDICT__HORIZON",
             "3",
             "GENOME_PREDICT__HORIZON: unknown key 'predict.horizon' (did you mean 'horizon_days'?); known here:"
-            " horizon_days, interval_level, seed",
+            " horizon_days, horizons_days, interval_level, seed",
         ),
         (
             "GENOME_CALENDAR__END",
@@ -220,6 +229,13 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
         ("[source]", "[source]\nthousands = '.'", "decimal and thousands are both '.'; set source.decimal"),
         ("[calendar]", "[warehouse]\nmemory_limit = '4'\n[calendar]", "'4' is no amount of memory; write it as '4GB'"),
         ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
+        ("[calendar]", "[predict]\nhorizons_days = [28, 0]\n[calendar]", "predict.horizons_days.1 = 0 is wrong"),
+        ("[calendar]", "[predict]\nhorizons_days = [28, 90, 28]\n[calendar]", "a horizon is named twice"),
+        (
+            "[calendar]",
+            "[predict]\nhorizon_days = 90\nhorizons_days = [28, 90]\n[calendar]",
+            "horizon_days = 90 is not the first of horizons_days; leave horizon_days out",
+        ),
         (
             "[calendar]",
             "[quality]\ndrift_error_psi = 0.1\n[calendar]",

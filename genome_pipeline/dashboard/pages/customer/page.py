@@ -20,6 +20,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.theme import Theme
 from genome_pipeline.dashboard.pages.customer import figures, queries
 from genome_pipeline.dashboard.pages.customer.explanation import changes, drivers
+from genome_pipeline.dashboard.pages.customer.outlook import outlook
 from genome_pipeline.dashboard.pages.customer.timeline import NextOrder, activity_timeline
 
 PATH = "/customer"
@@ -74,7 +75,7 @@ def _unknown(request: PageRequest, customer_id: str) -> Component:
     )
 
 
-def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component]:
+def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Component | None]:
     connection, as_of, run, theme = request.connection, request.as_of, request.run, request.theme
     genes = queries.fingerprint(connection, as_of, genome)
     activity = queries.customer_activity(connection, as_of, customer_id, run.period)
@@ -83,6 +84,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
         _identity(customer_id, genome),
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
+        outlook(request, customer_id),
         *drivers(request, customer_id),
         changes(request, customer_id, genome),
         columns_of(

@@ -51,6 +51,15 @@ def customer_predictions(connection: duckdb.DuckDBPyConnection, as_of: date, cus
     ).df()
 
 
+def customer_outlook(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customer's forecast at a snapshot, a row for each horizon, shortest first."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
+        [as_of, customer_id],
+    ).df()
+
+
 def customer_activity(
     connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str, period: str
 ) -> pd.DataFrame:

@@ -37,6 +37,13 @@ def test_a_customer_without_prediction_is_told_why(published_path: Path) -> None
     assert "fewer than two purchase days" in page
 
 
+def test_the_outlook_shows_every_horizon_and_what_it_rests_on(published_path: Path) -> None:
+    page, _ = show(published_path, "/customer", "?customer_id=C0010")
+    assert "Outlook: spend within each horizon" in page
+    assert "Open marks: no snapshot has matured over this horizon" in page
+    assert "Outlook" not in show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")[0]
+
+
 def test_an_unknown_customer_is_a_friendly_page_with_somewhere_to_go(published_path: Path) -> None:
     page, _ = show(published_path, "/customer", "?customer_id=nobody")
     assert "No such customer" in page

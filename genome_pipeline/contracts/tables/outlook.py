@@ -1,0 +1,47 @@
+"""Tables of the forecast over every horizon."""
+
+from __future__ import annotations
+
+from genome_pipeline.contracts.table import Table
+from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
+from genome_pipeline.contracts.tables.risk import CHURN
+from genome_pipeline.contracts.tables.value import ORDERS, SPEND
+
+TABLES = (
+    Table(
+        "outlook_model",
+        "outlook",
+        "horizon other than the main one x snapshot",
+        "What the forecast over each further horizon rests on, and its errors at earlier dates. Of the main horizon,"
+        " risk_model and value_model say it.",
+        (
+            "as_of",
+            "horizon_days",
+            "selection_as_of",
+            "training_snapshot_count",
+            "training_row_count",
+            "brier_score",
+            "log_loss",
+            "auc",
+            "orders_mae",
+            "spend_mae_amount",
+            "abstain_reason",
+            "artifact_file",
+        ),
+        ("as_of", "horizon_days"),
+        "as_of",
+        is_published=True,
+    ),
+    Table(
+        "customer_outlook",
+        "outlook",
+        "customer x horizon x snapshot",
+        "The forecast over every horizon. The main one's is that of customer_risk and customer_value. A longer horizon"
+        " never says less than a shorter one.",
+        ("as_of", "customer_id", "horizon_days", *CHURN, *ORDERS, *SPEND, "is_extrapolated", "abstain_reason"),
+        ("as_of", "customer_id", "horizon_days"),
+        "as_of",
+        is_published=True,
+        references=(EVERY_CUSTOMER,),
+    ),
+)

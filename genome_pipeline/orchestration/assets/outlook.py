@@ -1,0 +1,87 @@
+"""``customer_features`` -> ``outlook_model``; with ``customer_risk`` and ``customer_value`` -> ``customer_outlook``."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.outlook import MAIN, MAIN_RISK, MAIN_VALUE, OutlookModel, fit_outlook_model
+from genome_pipeline.orchestration.assets.frames import check_written
+from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, map_each_snapshot
+from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
+from genome_pipeline.orchestration.partitions import Reads
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.transforms.outlook import main_outlook
+
+
+@table_stage(
+    "outlook_model",
+    reads={"customer_features": Reads.UP_TO_THIS, "validated_transactions": Reads.UP_TO_THIS},
+    kinds={"lightgbm"},
+)
+def outlook_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Fit the forecast over each further horizon on what had matured at each snapshot."""
+    predict = pipeline.settings.predict
+    fit_each_snapshot(
+        context,
+        pipeline,
+        "outlook_model",
+        predict.further_horizons_days,
+        lambda features, labelled, unobserved_days: fit_outlook_model(
+            features,
+            labelled,
+            predict.horizon_days,
+            predict.interval_level,
+            predict.seed,
+            unobserved_days=unobserved_days,
+        ),
+    )
+
+
+@table_stage(
+    "customer_outlook",
+    reads={
+        "customer_features": Reads.SAME,
+        "outlook_model": Reads.SAME,
+        "customer_risk": Reads.SAME,
+        "customer_value": Reads.SAME,
+    },
+    kinds={"lightgbm"},
+)
+def customer_outlook(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Predict every customer over every horizon, so that none contradicts another."""
+    if not pipeline.settings.predict.further_horizons_days:
+        _repeat_main_forecast(context, pipeline)
+        return
+    map_each_snapshot(
+        context,
+        pipeline,
+        "outlook_model",
+        "customer_outlook",
+        OutlookModel.from_bytes,
+        OutlookModel.predict,
+        beside={
+            "customer_risk": _renamed("risk", MAIN_RISK),
+            "customer_value": _renamed("value", MAIN_VALUE),
+        },
+    )
+
+
+def _renamed(model: str, columns: tuple[str, ...]) -> dict[str, str]:
+    return {f"{MAIN}{model}_{name}" if name == "abstain_reason" else f"{MAIN}{name}": name for name in columns}
+
+
+def _repeat_main_forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Where there is no further horizon, the outlook is the forecast that stands."""
+    warehouse, dates = pipeline.warehouse, snapshots(context, pipeline)
+    with warehouse.open() as database:
+        for name in ("customer_risk", "customer_value"):
+            check_written(database, pipeline, name, dates)
+        rows = main_outlook(
+            database.table("customer_risk"),
+            database.table("customer_value"),
+            dates,
+            pipeline.settings.predict.horizon_days,
+        )
+        written = warehouse.replace_slices(database, TABLES["customer_outlook"], dates, rows, context.run_id)
+    report_rows(context, pipeline, written)

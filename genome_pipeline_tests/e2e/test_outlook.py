@@ -1,0 +1,59 @@
+"""A shop with several horizons: made, checked, published, and shown."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from itertools import pairwise
+
+import pytest
+from rich.console import Console
+
+from genome_pipeline.command.terminal.customer import print_card
+from genome_pipeline.published.reader import Published
+from genome_pipeline.published.summary import customer_card
+from genome_pipeline.settings import Settings
+from genome_pipeline_tests.support.pipelines import make, shop
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    config = shop(tmp_path_factory.mktemp("outlook"))
+    text = config.read_text(encoding="utf-8").replace("horizon_days = 28", "horizons_days = [28, 84, 14, 365]")
+    config.write_text(text, encoding="utf-8")
+    settings, _ = make(config)
+    return settings
+
+
+def test_every_customer_has_every_horizon_and_none_says_less_than_a_shorter_one(several: Settings) -> None:
+    with Published(several.published_path) as published:
+        found = published.rows(
+            "SELECT horizon_days, count(*) AS customers, avg(1 - churn_probability) AS buys,"
+            " sum(expected_orders) AS orders, bool_or(is_extrapolated) AS is_extrapolated"
+            " FROM customer_outlook GROUP BY 1 ORDER BY 1",
+            [],
+        )
+    assert [row["horizon_days"] for row in found] == [14, 28, 84, 365]
+    assert len({row["customers"] for row in found}) == 1
+    assert [row["is_extrapolated"] for row in found] == [False, False, False, True]
+    for less, more in pairwise(found):
+        assert less["buys"] < more["buys"] < 1
+        assert less["orders"] < more["orders"]
+
+
+def test_further_horizons_change_nothing_about_the_main_one(several: Settings, shop_run: Settings) -> None:
+    query = (
+        "SELECT as_of, customer_id, churn_probability, expected_orders_upper, expected_spend, abstain_reason"
+        " FROM customer_outlook_history WHERE horizon_days = 28 ORDER BY 1, 2"
+    )
+    with Published(several.published_path) as published, Published(shop_run.published_path) as alone:
+        assert published.rows(query, []) == alone.rows(query, [])
+        assert alone.rows("SELECT DISTINCT horizon_days FROM customer_outlook_history", []) == [{"horizon_days": 28}]
+        assert alone.rows("SELECT * FROM outlook_model_history", []) == []
+
+
+def test_the_card_in_the_terminal_shows_every_horizon(several: Settings) -> None:
+    shown = io.StringIO()
+    print_card(Console(file=shown, width=240), customer_card(several, "c0000", date(2020, 8, 1)))
+    for words in ("84 days", "365 days", "outcomes of earlier snapshots", "no snapshot that carries a forecast has"):
+        assert words in shown.getvalue()
