@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -68,6 +68,19 @@ def labelled_data(row: Row) -> Data:
     return _data(*_read(row.log), row)
 
 
+def over_horizons(row: Row, horizons_days: Sequence[int]) -> Iterator[Data]:
+    """The data of a row for each horizon, all with the features of the row's own. Raises :class:`LogAbsent`."""
+    database, start = _read(row.log)
+    for days in horizons_days:
+        yield _data(database, start, replace(row, horizon_days=days), row.horizon_days)
+
+
+def last_day(log: str) -> date:
+    """The last day with a purchase. Raises :class:`LogAbsent`."""
+    day: date = _read(log)[0].table("activity").last_order_date.max().to_pyarrow().as_py()
+    return day
+
+
 def _read(log: str) -> tuple[Backend, date]:
     """Lines and activity of a log in a database of its own, and its first day."""
     database = ibis.duckdb.connect()
@@ -77,14 +90,16 @@ def _read(log: str) -> tuple[Backend, date]:
     return database, activity.period_start_date.min().to_pyarrow().as_py()
 
 
-def _data(database: Backend, start: date, row: Row) -> Data:
+def _data(database: Backend, start: date, row: Row, window_days: int | None = None) -> Data:
+    """The data of a row, with recent windows of its horizon or of ``window_days``."""
+    window_days = row.horizon_days if window_days is None else window_days
     lines, activity, calendar = database.table("lines"), database.table("activity"), Calendar(Period.DAY, start)
     frames: dict[date, pd.DataFrame] = {}
 
     def features(as_of: date) -> pd.DataFrame:
         # Activity is by day: that before a date knows nothing of what came after it.
         if as_of not in frames:
-            frames[as_of] = _frame(database, customer_features(activity, calendar, as_of, row.horizon_days))
+            frames[as_of] = _frame(database, customer_features(activity, calendar, as_of, window_days))
         return frames[as_of]
 
     def labelled(as_of: date, days: int) -> LabelledSnapshot:
