@@ -1,4 +1,4 @@
-"""The outlook where there is one horizon: the forecast of ``customer_risk`` and ``customer_value``, joined."""
+"""The outlook where there is one horizon, and the outlook with a row for each customer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables.outlook import churn_within
 
 
 def main_outlook(risk: ir.Table, value: ir.Table, dates: Sequence[date], horizon_days: int) -> ir.Table:
@@ -24,3 +25,14 @@ def main_outlook(risk: ir.Table, value: ir.Table, dates: Sequence[date], horizon
             (of_value != of_risk).fill_null(False), of_value + "; " + of_risk, ibis.coalesce(of_value, of_risk)
         ),
     ).select(*TABLES["customer_outlook"].columns)
+
+
+def by_horizon(outlook: ir.Table, horizons_days: Sequence[int]) -> ir.Table:
+    """Churn probabilities of ``customer_outlook``, a row for each customer and a column for each horizon.
+
+    Columns are named as :func:`churn_within`.
+    """
+    columns = {
+        churn_within(days): outlook.churn_probability.max(where=outlook.horizon_days == days) for days in horizons_days
+    }
+    return outlook.group_by("as_of", "customer_id").agg(**columns)

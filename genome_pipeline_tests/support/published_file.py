@@ -55,6 +55,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
+        "customer_next_order": _next_order(genome),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
         "customer_drivers": _drivers(genome, snapshots),
@@ -144,6 +145,22 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
         },
     )
     return pd.concat([main, long], ignore_index=True)
+
+
+def _next_order(genome: pd.DataFrame) -> pd.DataFrame:
+    """Within the horizon for whoever is likelier than not to buy, else after a year; none for who is almost lost."""
+    churn = genome["churn_probability"]
+    days = pd.to_timedelta(np.where(churn < 0.5, HORIZON_DAYS // 2, 365), unit="D")
+    expected = (pd.to_datetime(genome["as_of"]) + days).where(churn < 0.9)
+    return genome.assign(
+        next_order_date=expected,
+        next_order_date_lower=expected - pd.Timedelta(days=5),
+        next_order_date_upper=(expected + pd.Timedelta(days=9)).where(churn < 0.6),
+        further_order_probability=1 - churn / 2,
+        silence_probability=1 - churn,
+        is_overdue=(churn > 0.9).astype(object).where(churn.notna(), None),
+        abstain_reason=genome["risk_abstain_reason"],
+    )
 
 
 def _activity(rng: np.random.Generator, customer_count: int) -> pd.DataFrame:

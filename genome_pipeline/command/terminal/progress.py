@@ -24,6 +24,7 @@ _LABELS = {
     "customer_risk": "Predicting risk",
     "outlook_model": "Training further horizons",
     "customer_outlook": "Predicting every horizon",
+    "customer_next_order": "Predicting next orders",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

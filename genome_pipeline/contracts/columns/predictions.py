@@ -7,6 +7,7 @@ from genome_pipeline.contracts.column import (
     Unit,
     count,
     currency,
+    date,
     flag,
     money,
     orders,
@@ -115,6 +116,34 @@ COLUMNS = (
         "The forecast rests on purchase histories alone and has no intervals, as no snapshot that carries one has"
         " matured over this horizon.",
     ),
+    # Next order
+    date(
+        "next_order_date",
+        "Day by which the customer has ordered again with even odds; null where no further order is likely, or nothing"
+        " is predicted.",
+        is_nullable=True,
+    ),
+    date(
+        "next_order_date_lower",
+        "First day of the interval of the next order: it comes earlier with half the probability outside the interval.",
+        is_nullable=True,
+    ),
+    date(
+        "next_order_date_upper",
+        "Last day of the interval of the next order; null where it is likelier than that that there is none.",
+        is_nullable=True,
+    ),
+    probability(
+        "further_order_probability",
+        "Probability of at least one order within ten years; beyond the longest horizon by purchase histories.",
+        is_nullable=True,
+    ),
+    probability(
+        "silence_probability",
+        "Probability that a customer of this rhythm who still buys is silent for as long as this one has been.",
+        is_nullable=True,
+    ),
+    flag("is_overdue", "silence_probability is below 10%.", is_nullable=True),
     text("value_abstain_reason", "abstain_reason of the value model.", is_nullable=True),
     text("risk_abstain_reason", "abstain_reason of the risk model.", is_nullable=True),
     # Drivers

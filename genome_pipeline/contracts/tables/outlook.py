@@ -7,6 +7,16 @@ from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
 from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.value import ORDERS, SPEND
 
+
+def churn_within(horizon_days: int) -> str:
+    """Name of the column with the churn probability over a horizon, where a customer has one row.
+
+    >>> churn_within(90)
+    'churn_probability_90'
+    """
+    return f"churn_probability_{horizon_days}"
+
+
 TABLES = (
     Table(
         "outlook_model",
@@ -40,6 +50,27 @@ TABLES = (
         " never says less than a shorter one.",
         ("as_of", "customer_id", "horizon_days", *CHURN, *ORDERS, *SPEND, "is_extrapolated", "abstain_reason"),
         ("as_of", "customer_id", "horizon_days"),
+        "as_of",
+        is_published=True,
+        references=(EVERY_CUSTOMER,),
+    ),
+    Table(
+        "customer_next_order",
+        "outlook",
+        "customer x snapshot",
+        "When each customer is likely to order next, with its interval, and whether their silence is unusual.",
+        (
+            "as_of",
+            "customer_id",
+            "next_order_date",
+            "next_order_date_lower",
+            "next_order_date_upper",
+            "further_order_probability",
+            "silence_probability",
+            "is_overdue",
+            "abstain_reason",
+        ),
+        ("as_of", "customer_id"),
         "as_of",
         is_published=True,
         references=(EVERY_CUSTOMER,),

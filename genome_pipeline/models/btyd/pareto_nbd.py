@@ -10,6 +10,7 @@ Pareto/NBD Model and Related Expressions". Cited as SMC and FH05.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,16 +73,25 @@ class ParetoNbd(Parameters):
         return self.p_alive(x, t_x, t_) * (self.r + x) / (self.alpha + t_) * active_time
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:
-        """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1].
+        """Probability of at least one purchase of each customer in ``(T, T + horizon]``, in [0, 1]."""
+        found: Floats = self.purchase_probabilities(frequency, recency, t, [horizon])[0]
+        return found
+
+    def purchase_probabilities(
+        self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizons: Sequence[float]
+    ) -> Floats:
+        """Probabilities of at least one purchase in ``(T, T + horizon]``, in [0, 1], shape (horizons, customers).
 
         Let the first purchase after T come at y, with neither a purchase nor dropout before it. The result is the
         integral of ``rate * exp(-(rate + dropout rate) * (y - T))`` over y and the two rates of
         :meth:`expected_purchases`.
         """
         x, t_x, t_ = checked_history(frequency, recency, t)
-        waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon, count=1)[0]
-        if_alive: Floats = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
-        return self.p_alive(x, t_x, t_) * if_alive
+        found = np.empty((len(horizons), x.size))
+        for place, horizon in enumerate(horizons):
+            waiting = _power_integrals(self.r + x + 1, self.s, self.alpha, self.beta, t_, t_ + horizon, count=1)[0]
+            found[place] = np.minimum((self.r + x) / (self.alpha + t_) * waiting, 1.0)
+        return self.p_alive(x, t_x, t_) * found
 
 
 def fit_pareto_nbd(

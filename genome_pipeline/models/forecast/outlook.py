@@ -153,14 +153,14 @@ def coherent(told: Mapping[int, pd.DataFrame], main_horizon_days: int) -> dict[i
     The frames are of the same customers in the same order. Nulls stay null, and hold back no other horizon.
     """
     found = {days: frame.copy() for days, frame in told.items()}
-    longer = sorted(days for days in told if days > main_horizon_days)
-    shorter = sorted((days for days in told if days < main_horizon_days), reverse=True)
+    down_from_main = sorted((days for days in told if days <= main_horizon_days), reverse=True)
     for name, falls in _FALLING.items():
-        for outwards, is_longer in ((longer, True), (shorter, False)):
+        # The shorter ones are lowered first, so that nothing is left to raise up to the main one.
+        for order, is_upwards in ((down_from_main, False), (sorted(told), True)):
             # Of a longer horizon no less, so of what falls with it no more.
-            limit, limited = (np.fmin, np.minimum) if is_longer == falls else (np.fmax, np.maximum)
-            bound = numbers(found[main_horizon_days][name])
-            for days in outwards:
+            limit, limited = (np.fmin, np.minimum) if is_upwards == falls else (np.fmax, np.maximum)
+            bound = np.full(len(found[main_horizon_days]), np.nan)
+            for days in order:
                 values = numbers(found[days][name])
                 found[days][name] = np.where(np.isnan(bound), values, limited(values, bound))
                 bound = limit(values, bound)

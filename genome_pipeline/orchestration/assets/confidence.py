@@ -6,7 +6,7 @@ import dagster as dg
 
 from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.models.forecast.value import ValueModel
-from genome_pipeline.orchestration.assets.modelling import map_each_snapshot
+from genome_pipeline.orchestration.assets.modelling import map_each_snapshot, renamed
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
@@ -27,11 +27,11 @@ def customer_confidence(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         ValueModel.from_bytes,
         score_confidence,
         beside={
-            "customer_risk": {"churn_probability": "churn_probability", "risk_abstain_reason": "abstain_reason"},
-            "customer_value": {
-                "orders_if_retained": "orders_if_retained",
-                "spend_per_order_amount": "spend_per_order_amount",
-                "value_abstain_reason": "abstain_reason",
-            },
+            "customer_risk": renamed(churn_probability="churn_probability", risk_abstain_reason="abstain_reason"),
+            "customer_value": renamed(
+                orders_if_retained="orders_if_retained",
+                spend_per_order_amount="spend_per_order_amount",
+                value_abstain_reason="abstain_reason",
+            ),
         },
     )

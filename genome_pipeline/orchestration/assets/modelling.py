@@ -81,15 +81,16 @@ def map_each_snapshot(
     load: Callable[[bytes], Model],
     apply: Callable[[Model, pd.DataFrame], pd.DataFrame],
     columns: Sequence[str] = (),
-    beside: Mapping[str, Mapping[str, str]] | None = None,
+    beside: Mapping[str, Callable[[ir.Table], ir.Table]] | None = None,
     divide: Callable[[bytes], Iterable[bytes]] | None = None,
     merge: Callable[[ir.Table], ir.Table] | None = None,
 ) -> None:
     """Let the engine apply the stored model of each snapshot of the run to all customers of that snapshot.
 
     ``load`` makes the model from its bytes. ``apply`` computes rows of the table from some customers' features: all of
-    them, or those named in ``columns``. ``beside`` adds columns of other tables, each under a new name. ``divide``
-    splits a large stored model into parts; ``merge`` combines the rows from all parts into rows of the table.
+    them, or those named in ``columns``. ``beside`` adds columns of other tables, from their rows made into one for each
+    customer (:func:`renamed`). ``divide`` splits a large stored model into parts; ``merge`` combines the rows from all
+    parts into rows of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
 
@@ -102,8 +103,7 @@ def map_each_snapshot(
                 rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
                 for other, wanted in (beside or {}).items():
                     check_written(database, pipeline, other, batch)
-                    known = database.table(other)
-                    known = known.select("as_of", "customer_id", **{new: known[old] for new, old in wanted.items()})
+                    known = wanted(database.table(other))
                     rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
                 customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}
             found: list[str] = []
@@ -115,3 +115,12 @@ def map_each_snapshot(
                 made = exchange.get(database, found, merge if len(found) > len(batch) else None)
                 written = warehouse.replace_slices(database, table, batch, made, context.run_id)
         report_rows(context, pipeline, written)
+
+
+def renamed(**columns: str) -> Callable[[ir.Table], ir.Table]:
+    """Columns of a table of customers under new names, each given as ``new="old"``, with the keys."""
+
+    def select(table: ir.Table) -> ir.Table:
+        return table.select("as_of", "customer_id", **{new: table[old] for new, old in columns.items()})
+
+    return select

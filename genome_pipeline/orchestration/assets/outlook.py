@@ -1,17 +1,26 @@
-"""``customer_features`` -> ``outlook_model``; with ``customer_risk`` and ``customer_value`` -> ``customer_outlook``."""
+"""``customer_features`` -> ``outlook_model``; with ``customer_risk`` and ``customer_value`` -> ``customer_outlook``.
+
+From that and ``risk_model`` -> ``customer_next_order``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import dagster as dg
+import ibis.expr.types as ir
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.next_order import predict_next_order
 from genome_pipeline.models.forecast.outlook import MAIN, MAIN_RISK, MAIN_VALUE, OutlookModel, fit_outlook_model
+from genome_pipeline.models.forecast.risk import RiskModel
 from genome_pipeline.orchestration.assets.frames import check_written
-from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, map_each_snapshot
+from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, map_each_snapshot, renamed
 from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.transforms.outlook import main_outlook
+from genome_pipeline.transforms.outlook import by_horizon, main_outlook
 
 
 @table_stage(
@@ -61,14 +70,40 @@ def customer_outlook(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
         OutlookModel.from_bytes,
         OutlookModel.predict,
         beside={
-            "customer_risk": _renamed("risk", MAIN_RISK),
-            "customer_value": _renamed("value", MAIN_VALUE),
+            "customer_risk": _main("risk", MAIN_RISK),
+            "customer_value": _main("value", MAIN_VALUE),
         },
     )
 
 
-def _renamed(model: str, columns: tuple[str, ...]) -> dict[str, str]:
-    return {f"{MAIN}{model}_{name}" if name == "abstain_reason" else f"{MAIN}{name}": name for name in columns}
+@table_stage(
+    "customer_next_order",
+    reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME, "customer_outlook": Reads.SAME},
+    kinds={"pandas"},
+)
+def customer_next_order(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Predict when every customer orders next, from the forecast over every horizon."""
+    predict = pipeline.settings.predict
+    map_each_snapshot(
+        context,
+        pipeline,
+        "risk_model",
+        "customer_next_order",
+        RiskModel.from_bytes,
+        partial(predict_next_order, interval_level=predict.interval_level),
+        ("frequency_count", "recency_days", "t_days"),
+        beside={
+            "customer_outlook": partial(
+                by_horizon, horizons_days=(predict.horizon_days, *predict.further_horizons_days)
+            )
+        },
+    )
+
+
+def _main(model: str, columns: tuple[str, ...]) -> Callable[[ir.Table], ir.Table]:
+    return renamed(
+        **{f"{MAIN}{model}_{name}" if name == "abstain_reason" else f"{MAIN}{name}": name for name in columns}
+    )
 
 
 def _repeat_main_forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
-from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, map_each_snapshot
+from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, map_each_snapshot, renamed
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
@@ -49,5 +49,5 @@ def customer_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Non
         "customer_value",
         ValueModel.from_bytes,
         ValueModel.predict,
-        beside={"customer_risk": {"churn_probability": "churn_probability"}},
+        beside={"customer_risk": renamed(churn_probability="churn_probability")},
     )

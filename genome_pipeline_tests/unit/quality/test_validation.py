@@ -50,6 +50,8 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         "customer_segments": {"segment_id": "i + 1"},
         "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
         "customer_outlook": each_customer | {"expected_orders": "NULL", "expected_spend": "NULL"},
+        # All have churned.
+        "customer_next_order": {"next_order_date": "NULL"},
     }
     for table in TABLES.values():
         write(file, table, changes=changes.get(table.name))
@@ -337,6 +339,24 @@ def test_the_outlook_is_coherent_and_holds_the_forecast(file: Path, changes: dic
     write(file, table, changes=outlook | changes)
     found = failed(validate_table(file, table))
     assert {name for name in found if name.startswith("outlook")} == broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_broken"),
+    [
+        ({"next_order_date": "DATE '2020-02-28'"}, False),
+        ({"next_order_date": "DATE '2020-02-29'"}, True),
+        ({"next_order_date": "CASE WHEN i = 3 THEN NULL ELSE DATE '2020-02-28' END"}, True),
+    ],
+)
+def test_the_next_order_agrees_with_the_outlook(file: Path, changes: dict[str, str], is_broken: bool) -> None:
+    """All are likelier than not to buy within the 28 days from 1 February on, the last of which is the 28th."""
+    each = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')", "horizon_days": "28"}
+    write(file, TABLES["customer_outlook"], row_count=10, changes=each | {"churn_probability": "0.4"})
+    table = TABLES["customer_next_order"]
+    write(file, table, row_count=10, changes=changes)
+    found = failed(validate_table(file, table))
+    assert ("next_order_agrees_with_outlook" in found) == is_broken
 
 
 def test_every_prediction_is_explained(file: Path) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genome_pipeline.contracts.tables.risk import CHURN
@@ -147,6 +147,7 @@ def forecasts(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame([found])
 
 
+@settings(deadline=None)
 @given(st.lists(forecasts(), min_size=2, max_size=4), st.data())
 def test_any_forecasts_become_coherent(frames: list[pd.DataFrame], data: st.DataObject) -> None:
     told = {30 * place: frame for place, frame in enumerate(frames, start=1)}
