@@ -10,10 +10,12 @@ from itertools import groupby
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
+from numpy.typing import NDArray
 
-from benchmarks.panel.logs import LogAbsent, Row, purchases
+from benchmarks.panel.logs import ROWS, LogAbsent, Row, purchases
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.models.genes import by_customer
 from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from, training_horizon
@@ -79,6 +81,27 @@ def last_day(log: str) -> date:
     """The last day with a purchase. Raises :class:`LogAbsent`."""
     day: date = _read(log)[0].table("activity").last_order_date.max().to_pyarrow().as_py()
     return day
+
+
+def rows_of_log(log: str) -> Iterator[tuple[Backend, Data]]:
+    """The data of each row of a log, beside the database of all its lines. Raises :class:`LogAbsent`."""
+    database, start = _read(log)
+    for row in ROWS:
+        if row.log == log:
+            yield database, _data(database, start, row)
+
+
+def next_orders(database: Backend, data: Data) -> tuple[NDArray[np.float64], int]:
+    """Days from the row's date to each customer's next order, infinite for none, and the days that the log goes on."""
+    as_of = data.row.as_of
+    found = database.con.execute(
+        "SELECT customer_id, min(ordered_at::DATE) - ?::DATE AS waited FROM lines WHERE ordered_at >= ? GROUP BY 1",
+        [as_of, as_of],
+    ).df()
+    customers = by_customer(data.features)["customer_id"]
+    waited = found.set_index("customer_id")["waited"].reindex(customers).astype(float).fillna(np.inf)
+    ((length,),) = database.con.execute("SELECT max(ordered_at::DATE) - ?::DATE + 1 FROM lines", [as_of]).fetchall()
+    return waited.to_numpy(), int(length)
 
 
 def _read(log: str) -> tuple[Backend, date]:

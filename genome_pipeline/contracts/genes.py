@@ -237,11 +237,11 @@ _ALL = (
     Gene(
         ratio(
             "overdue_ratio",
-            "days_since_last_order over order_gap_mean_days; above 1 the next order is overdue.",
+            "days_since_last_order over order_gap_mean_days; above 1 the silence is longer than the mean gap.",
             is_nullable=True,
         ),
         block="rhythm",
-        label="Overdue",
+        label="Silence over mean gap",
         reason="{value} times the usual gap since the last order",
         reason_if_null="usual gap unknown: one purchase day",
     ),

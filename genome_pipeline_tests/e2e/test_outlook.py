@@ -55,5 +55,11 @@ def test_further_horizons_change_nothing_about_the_main_one(several: Settings, s
 def test_the_card_in_the_terminal_shows_every_horizon(several: Settings) -> None:
     shown = io.StringIO()
     print_card(Console(file=shown, width=240), customer_card(several, "c0000", date(2020, 8, 1)))
-    for words in ("84 days", "365 days", "outcomes of earlier snapshots", "no snapshot that carries a forecast has"):
+    for words in (
+        "Next order",
+        "84 days",
+        "365 days",
+        "outcomes of earlier snapshots",
+        "no snapshot that carries a",
+    ):
         assert words in shown.getvalue()

@@ -30,6 +30,7 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row(f"Churn probability, {horizon}", _interval(genome, "churn_probability", percent))
     if genome["risk_abstain_reason"]:
         rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
+    rows.add_row("Next order", _next_order(card["next_order"]))
     parts = ", ".join(f"{name} {number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))
     rows.add_row("Confidence", f"{number(genome['confidence'])} ({parts})")
     rows.add_row("Action", f"{escape(genome['action'])}: {escape(genome['action_reason'])}")
@@ -53,6 +54,17 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     for row in card["neighbors"][:5]:
         neighbors.add_row(escape(row["neighbor_customer_id"]), f"{row['similarity']:.2f}", escape(row["shared_traits"]))
     console.print(neighbors)
+
+
+def _next_order(row: dict[str, Any]) -> str:
+    """When the customer is likely to order next, and whether they are overdue."""
+    if row["further_order_probability"] is None:
+        return "-"
+    if row["next_order_date"] is None:
+        return f"none likely: {percent(row['further_order_probability'])} that there is one at all"
+    interval = f"{row['next_order_date_lower']} to {row['next_order_date_upper'] or 'no end in sight'}"
+    overdue = f"; overdue, {percent(row['silence_probability'])} of their gaps are so long" if row["is_overdue"] else ""
+    return f"{row['next_order_date']} ({interval}){overdue}"
 
 
 def _outlook(horizons: Sequence[dict[str, Any]], currency: str) -> Table:

@@ -80,8 +80,10 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
     genes = queries.fingerprint(connection, as_of, genome)
     activity = queries.customer_activity(connection, as_of, customer_id, run.period)
     predictions = queries.customer_predictions(connection, as_of, customer_id)
+    next_order = queries.customer_next_order(connection, as_of, customer_id)
+    expected = NextOrder.of(next_order)
     return [
-        _identity(customer_id, genome),
+        _identity(customer_id, genome, next_order, run.interval_level),
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
         outlook(request, customer_id),
@@ -96,7 +98,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
             html.Div(
                 [
                     chart_panel(
-                        activity_timeline(activity, run.currency, run.period, as_of, NextOrder.of(genome), theme=theme),
+                        activity_timeline(activity, run.currency, run.period, as_of, expected, theme=theme),
                         activity,
                         ("gross_amount", "return_amount", "purchase_day_count"),
                     ),
@@ -124,10 +126,11 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
     ]
 
 
-def _identity(customer_id: str, genome: pd.Series) -> Component:
+def _identity(customer_id: str, genome: pd.Series, next_order: pd.Series, interval_level: float) -> Component:
     facts = [
         ("First purchase", formats.day(genome["first_order_date"])),
         ("Last purchase", formats.day(genome["last_order_date"])),
+        ("Next order", _next_order(next_order, interval_level)),
         ("Purchase days", formats.integer(genome["purchase_day_count"])),
         ("Country", genome["country"] if not formats.is_missing(genome["country"]) else None),
     ]
@@ -140,6 +143,9 @@ def _identity(customer_id: str, genome: pd.Series) -> Component:
         if not formats.is_missing(genome["confidence_band"])
         else badge("no confidence", "warning"),
     ]
+    if next_order["is_overdue"] is True or str(next_order["is_overdue"]) == "True":
+        silent = formats.percent(next_order["silence_probability"], 0)
+        badges.append(badge(f"overdue: {silent} of their gaps are so long", "warning"))
     if genome["has_moved"] is True or str(genome["has_moved"]) == "True":
         badges.append(badge(f"moved from segment {genome['previous_segment_id']:.0f}"))
     return html.Section(
@@ -158,6 +164,16 @@ def _identity(customer_id: str, genome: pd.Series) -> Component:
         ],
         className="panel identity",
     )
+
+
+def _next_order(row: pd.Series, interval_level: float) -> str | None:
+    """When they are likely to order next; None where nothing is predicted."""
+    if formats.is_missing(row["further_order_probability"]):
+        return None
+    expected = NextOrder.of(row)
+    if expected is None:
+        return f"none likely: {formats.percent(row['further_order_probability'], 0)} that there is one at all"
+    return f"{formats.day(expected.expected)} ({formats.percent(interval_level, 0)}: {expected.in_words})"
 
 
 def _action(genome: pd.Series, currency: str | None) -> Component:

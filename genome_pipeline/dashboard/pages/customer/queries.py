@@ -60,6 +60,17 @@ def customer_outlook(connection: duckdb.DuckDBPyConnection, as_of: date, custome
     ).df()
 
 
+def customer_next_order(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.Series:
+    """The customer's row of ``customer_next_order``."""
+    return (
+        connection.execute(
+            "SELECT * FROM customer_next_order_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+        )
+        .df()
+        .iloc[0]
+    )
+
+
 def customer_activity(
     connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str, period: str
 ) -> pd.DataFrame:

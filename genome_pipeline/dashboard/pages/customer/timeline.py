@@ -1,9 +1,9 @@
-"""A customer's purchases over time, and when the next is due."""
+"""A customer's purchases over time, and when the next is likely."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,27 +19,30 @@ from genome_pipeline.dashboard.kit.formats import (
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 
-@dataclass(frozen=True)
-class NextOrder:
-    """When a customer's next order is due by their own rhythm: the last one, and the mean gap after it.
+class NextOrder(NamedTuple):
+    """When a customer is likely to order next: ``customer_next_order``.
 
-    ``earliest`` and ``latest`` are a standard deviation of the gaps around it.
+    ``latest`` is None where the chance that there is no further order is larger than what lies after the interval.
     """
 
     expected: date
     earliest: date
-    latest: date
+    latest: date | None
 
     @classmethod
-    def of(cls, genome: pd.Series) -> NextOrder | None:
-        """By a row of ``customer_genome``; None for a customer who has bought on one day only."""
-        gap, deviation = genome["order_gap_mean_days"], genome["order_gap_std_days"]
-        if is_missing(gap):
-            return None
-        spread = 0.0 if is_missing(deviation) else deviation
-        last = genome["last_order_date"]
-        days = [last + timedelta(days=round(days)) for days in (gap, max(gap - spread, 0.0), gap + spread)]
-        return cls(*[pd.Timestamp(moment).date() for moment in days])
+    def of(cls, row: pd.Series) -> NextOrder | None:
+        """By a row of ``customer_next_order``; None where no further order is likely, or none is predicted."""
+        expected, earliest, latest = (
+            None if is_missing(value) else pd.Timestamp(value).date()
+            for value in (row["next_order_date"], row["next_order_date_lower"], row["next_order_date_upper"])
+        )
+        return None if expected is None or earliest is None else cls(expected, earliest, latest)
+
+    @property
+    def in_words(self) -> str:
+        """The interval."""
+        until = "no end in sight" if self.latest is None else day(self.latest)
+        return f"{day(self.earliest)} to {until}"
 
 
 def activity_timeline(
@@ -51,7 +54,7 @@ def activity_timeline(
     *,
     theme: Theme = LIGHT,
 ) -> Chart:
-    """A customer's purchases period by period, silent periods included, and when the next one is due."""
+    """A customer's purchases period by period, silent periods included, and when the next one is likely."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.1)
     figure.update_layout(template=theme.template)
     prefix = currency_prefix(currency)
@@ -82,9 +85,9 @@ def activity_timeline(
     figure.update_yaxes(title="Amount", tickprefix=prefix, tickformat=",~s", nticks=4, row=1, col=1)
     figure.update_yaxes(title="Days", nticks=3, rangemode="tozero", row=2, col=1)
     return Chart(
-        f"Purchases by {period}, and when the next is due",
-        "Above: purchases and returns. Below: days with a purchase; gaps are silent periods. Diamond: the last purchase"
-        " and the customer's mean gap, give or take a standard deviation. Dotted: the snapshot.",
+        f"Purchases by {period}, and when the next is likely",
+        "Above: purchases and returns. Below: days with a purchase; gaps are silent periods. Diamond: the day by"
+        " which they have ordered again with even odds, with its interval. Dotted: the snapshot.",
         320,
         figure,
     )
@@ -119,7 +122,7 @@ def _add_amounts(figure: go.Figure, activity: pd.DataFrame, prefix: str, theme: 
 def _add_next_order(figure: go.Figure, next_order: NextOrder, theme: Theme) -> None:
     """The day it is due, and the days around it."""
     figure.add_scatter(
-        x=[next_order.earliest, next_order.latest],
+        x=[next_order.earliest, next_order.latest or next_order.expected],
         y=[0, 0],
         mode="lines",
         line={"color": theme.warning, "width": 5},
@@ -131,12 +134,11 @@ def _add_next_order(figure: go.Figure, next_order: NextOrder, theme: Theme) -> N
     figure.add_scatter(
         x=[next_order.expected],
         y=[0],
-        name="Next order due",
+        name="Next order",
         mode="markers",
         marker={"color": theme.warning, "symbol": "diamond", "size": 12},
         cliponaxis=False,
-        hovertemplate=f"due {day(next_order.expected)}<br>{day(next_order.earliest)} to {day(next_order.latest)}"
-        "<extra></extra>",
+        hovertemplate=f"{day(next_order.expected)}<br>{next_order.in_words}<extra></extra>",
         row=2,
         col=1,
     )

@@ -11,13 +11,19 @@ from genome_pipeline.dashboard.pages.customer.outlook import outlook_curve
 from genome_pipeline.dashboard.pages.customer.timeline import NextOrder
 
 
-def test_the_next_order_is_due_a_mean_gap_after_the_last() -> None:
-    genome = pd.Series(
-        {"order_gap_mean_days": 10.0, "order_gap_std_days": 12.0, "last_order_date": pd.Timestamp("2017-03-01")}
+def test_the_next_order_is_a_day_with_its_interval() -> None:
+    row = pd.Series(
+        {
+            "next_order_date": pd.Timestamp("2017-03-11"),
+            "next_order_date_lower": pd.Timestamp("2017-03-01"),
+            "next_order_date_upper": pd.NaT,
+        }
     )
-    due = NextOrder.of(genome)
-    assert due == NextOrder(date(2017, 3, 11), date(2017, 3, 1), date(2017, 3, 23))
-    assert NextOrder.of(genome.replace(10.0, float("nan"))) is None
+    expected = NextOrder.of(row)
+    assert expected == NextOrder(date(2017, 3, 11), date(2017, 3, 1), None)
+    assert expected is not None
+    assert expected.in_words == "1 Mar 2017 to no end in sight"
+    assert NextOrder.of(row.replace(row["next_order_date"], pd.NaT)) is None
 
 
 def test_an_interval_without_bounds_or_baseline_still_shows_the_prediction() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
+
 from genome_pipeline.dashboard.app import create_app
 from genome_pipeline.dashboard.kit.formats import MINUS
 from genome_pipeline_tests.support.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS
@@ -35,6 +37,21 @@ def test_a_customer_without_prediction_is_told_why(published_path: Path) -> None
     page, _ = show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")
     assert "No prediction" in page
     assert "fewer than two purchase days" in page
+
+
+def test_the_card_says_when_the_next_order_is_likely(published_path: Path) -> None:
+    with duckdb.connect(str(published_path), read_only=True) as connection:
+        (soon,), (never,) = (
+            connection.execute(
+                f"SELECT min(customer_id) FROM customer_next_order WHERE {condition} AND customer_id LIKE 'C%'"
+            ).fetchall()[0]
+            for condition in ("next_order_date_upper IS NOT NULL", "is_overdue")
+        )
+    page, _ = show(published_path, "/customer", f"?customer_id={soon}")
+    assert "15 Jan 2018 (80%: 10 Jan 2018 to 24 Jan 2018)" in page
+    page, _ = show(published_path, "/customer", f"?customer_id={never}")
+    assert "none likely: " in page
+    assert "of their gaps are so long" in page
 
 
 def test_the_outlook_shows_every_horizon_and_what_it_rests_on(published_path: Path) -> None:
