@@ -1,9 +1,9 @@
 """How good the day of the next order is, beside "last order plus mean gap", on the logs of the panel.
 
-``python -m benchmarks.next_order [--logs cdnow ...]`` takes every row of the panel and the orders that follow, to the end
-of the log. Coverage is counted among customers whose bound lies before the end of the log, which is known without looking
-at what they did. The median error and the concordance are of customers with a mean gap whose date lies before that end; who
-has not ordered by then has missed the date by at least the days between. Writes
+``python -m benchmarks.next_order [--logs cdnow ...]`` takes every row of the panel and the orders that follow, to the
+end of the log. Coverage is counted among customers whose bound lies before the end of the log, which is known without
+looking at what they did. The median error and the concordance are of customers with a mean gap whose date lies before
+that end; who has not ordered by then has missed the date by at least the days between. Writes
 ``benchmarks/results/accuracy/next_order.json`` and ``.md``.
 """
 
@@ -38,7 +38,7 @@ def measure(data: Data, waited: Floats, length_days: int) -> dict[str, Any]:
     churn = model.predict(features)["churn_probability"]
     told = predict_next_order(model, features.assign(**{churn_within(days): churn}), INTERVAL_LEVEL)
     lower, middle, upper = (
-        (pd.to_datetime(told[f"next_order_date{end}"]) - pd.Timestamp(data.row.as_of)).dt.days.fillna(np.inf).to_numpy()
+        numbers((pd.to_datetime(told[f"next_order_date{end}"]) - pd.Timestamp(data.row.as_of)).dt.days.fillna(np.inf))
         for end in ("_lower", "", "_upper")
     )
     naive = np.maximum(numbers(features["order_gap_mean_days"]) - numbers(features["days_since_last_order"]), 0)
