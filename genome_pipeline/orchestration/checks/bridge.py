@@ -81,6 +81,7 @@ class Check:
                             )
                 except Exception as error:
                     raise as_dagster_failure(error, pipeline) from error
+                self._log_errors(context, results)
                 if context.has_partition_key_range:
                     yield from self._period_evaluations(context, results)
                 yield _evaluation(results)
@@ -107,6 +108,12 @@ class Check:
             for key, period in slices.items()
         }
         return {key: (not words, words or "passed") for key, words in found.items()}
+
+    def _log_errors(self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]) -> None:
+        """Write what was found to the run's log: the error that Dagster raises names the check alone."""
+        for result in results:
+            if not result.is_passed and result.severity == "ERROR":
+                context.log.error(f"check {self.name} of {self.asset} failed: {result.observed}")
 
     def _period_evaluations(
         self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
