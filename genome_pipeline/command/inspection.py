@@ -19,7 +19,7 @@ from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.published.reader import Published
+from genome_pipeline.published.reader import LATEST_CHECKS, Published
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
@@ -199,8 +199,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         ).fetchall()
         obstacles = gate().obstacles(connection, settings.time)
         passed, checked = connection.execute(
-            "SELECT count(*) FILTER (is_passed), count(*) FROM data_quality"
-            " WHERE run_id = (SELECT run_id FROM data_quality ORDER BY checked_at DESC LIMIT 1)"
+            f"SELECT count(*) FILTER (is_passed), count(*) FROM ({LATEST_CHECKS})"
         ).fetchone()
     return {
         "warehouse": str(settings.warehouse_path),
@@ -208,7 +207,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "source_rows": int(rows),
         "last_ingested_at": read_at,
         "snapshots": _ends(snapshots),
-        "last_run_checks": f"{passed} of {checked} passed",
+        "checks": f"{passed} of {checked} passed",
         "published": _published(settings, published),
         **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and published else {}),
         **({"in_the_way": obstacles_in_words(obstacles)} if obstacles else {}),

@@ -29,6 +29,7 @@ LATEST_CHECKS = """
 """The latest outcome of each check on the present publication, by whichever run, in the published file.
 
 These are the checks since the publication before. If that was published again without new checks, the first's count.
+In the warehouse, once checks were run after the latest publication: their outcomes.
 """
 
 

@@ -32,6 +32,8 @@ def facts_table(facts: dict[str, Any]) -> Table:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

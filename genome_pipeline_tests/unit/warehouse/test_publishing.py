@@ -89,6 +89,20 @@ def test_the_status_tells_what_readers_find(published: Settings, disturb: object
     assert pipeline_status(published)["published"].startswith(sentence.replace("FILE", str(published.published_path)))
 
 
+def test_the_status_counts_the_checks_of_what_is_published_not_those_of_the_last_run(published: Settings) -> None:
+    """Materialised from the Dagster UI, what is published comes of several runs."""
+    with Pipeline.of(published).warehouse.open() as database:
+        database.con.execute(
+            "INSERT INTO data_quality BY NAME"
+            " SELECT * REPLACE (checked_at::TIMESTAMP AS checked_at), 'WARN' AS severity, '' AS observed"
+            " FROM (VALUES ('made', '2020-03-02 09:00', 'customer_value', 'contract', true),"
+            " ('made', '2020-03-02 09:00', 'customer_value', 'level', false),"
+            " ('run', '2020-03-02 10:01', 'published_genome', 'published_is_whole', true))"
+            " AS checks (run_id, checked_at, table_name, check_name, is_passed)"
+        )
+    assert pipeline_status(published)["checks"] == "1 of 2 passed"
+
+
 def test_a_foreign_warehouse_is_named_and_not_written_to(published: Settings) -> None:
     foreign_database(published.warehouse_path)
     content = published.warehouse_path.read_bytes()
