@@ -71,6 +71,9 @@ retention:
 freshness:
   enabled: true
 """
+_PATIENCE_VARIABLE = "DAGSTER_GRPC_TIMEOUT_SECONDS"
+_PATIENCE_SECONDS = 300
+"""By default 60. On a busy machine the process of a run takes longer to start, and the run is given up as failed."""
 _POSTGRES_CONFIG = f"""\
 storage:
   postgres:
@@ -127,7 +130,11 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 
 def prepare_server(settings: Settings) -> Path:
-    """As :func:`prepare_home`, for a server about to start: its first runs also create storage one at a time."""
+    """As :func:`prepare_home`, for a server about to start: its first runs also create storage one at a time.
+
+    Dagster gives its own processes longer to answer each other than by default, unless the environment says how long.
+    """
+    os.environ.setdefault(_PATIENCE_VARIABLE, str(_PATIENCE_SECONDS))
     with open_instance(settings) as instance:
         return Path(instance.root_directory)
 

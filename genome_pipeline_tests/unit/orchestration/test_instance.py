@@ -19,6 +19,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._grpc.utils import default_grpc_timeout
 
 from genome_pipeline.command.forgetting import forget, rows_to_forget
 from genome_pipeline.definitions import build_definitions
@@ -186,6 +187,18 @@ def test_the_first_runs_of_a_server_find_their_pool_limited(tmp_path: Path) -> N
         assert [(pool.name, pool.limit) for pool in instance.event_log_storage.get_pool_limits()] == [
             (WAREHOUSE_POOL, 1)
         ]
+
+
+def test_processes_of_a_server_have_longer_to_answer_unless_the_environment_says_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_GRPC_TIMEOUT_SECONDS", "42")
+    settings = load_settings(shop(tmp_path))
+    prepare_server(settings)
+    assert default_grpc_timeout() == 42
+    monkeypatch.delenv("DAGSTER_GRPC_TIMEOUT_SECONDS")
+    prepare_server(settings)
+    assert default_grpc_timeout() == 300
 
 
 def _open_at_once(config: Path, everyone: Barrier, errors: SimpleQueue[str]) -> None:
