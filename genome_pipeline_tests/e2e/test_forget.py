@@ -286,6 +286,10 @@ def test_what_cannot_be_made_again_is_coarse() -> None:
     assert made["choice_reason"] == "Explains \u2026% of the deviance on \u2026 the best of \u2026"
     assert (made["candidate"], made["training_row_count"], made["orders_mae"]) == ("btyd, 12 parts", 1850, 0.73)
     assert (made["parameters"], made["training_snapshot_count"]) == (None, 3)
+    outlook = {**rows.iloc[0], "horizon_days": 90, "abstain_reason": "only 31 customers: a risk model needs 30"}
+    unknown = dict.fromkeys(("brier_score", "log_loss", "auc"), np.nan)
+    (made,) = coarse("outlook_model", pd.DataFrame([outlook | unknown])).to_dict("records")
+    assert made["abstain_reason"] == "only \u2026 customers: a risk model needs \u2026"
 
 
 def early_config(settings: Settings) -> Path:

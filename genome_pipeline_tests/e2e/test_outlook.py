@@ -59,7 +59,7 @@ def test_the_card_in_the_terminal_shows_every_horizon(several: Settings) -> None
         "Next order",
         "84 days",
         "365 days",
-        "outcomes of earlier snapshots",
+        "earlier outcomes",
         "no snapshot that carries a",
     ):
         assert words in shown.getvalue()

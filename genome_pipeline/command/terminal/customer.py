@@ -77,7 +77,7 @@ def _outlook(horizons: Sequence[dict[str, Any]], currency: str) -> Table:
             percent(None if churn is None else 1 - churn),
             _interval(row, "expected_orders", number),
             _interval(row, "expected_spend", lambda v: amount(v, currency)),
-            escape(row["abstain_reason"] or "outcomes of earlier snapshots"),
+            escape(row["abstain_reason"] or "earlier outcomes"),
         )
     return table
 

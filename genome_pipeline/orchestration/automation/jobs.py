@@ -13,7 +13,7 @@ PUBLISH_JOB = "publish"
 REBUILD_JOB = "rebuild"
 HOUSEKEEPING_JOB = "housekeeping"
 
-_MODELS = ("segment_model", "value_model", "risk_model", "similarity_index")
+_MODELS = ("segment_model", "value_model", "risk_model", "outlook_model", "similarity_index")
 
 INGEST = dg.define_asset_job(
     INGEST_JOB,

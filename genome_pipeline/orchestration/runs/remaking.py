@@ -33,7 +33,7 @@ from genome_pipeline.transforms.validation import rejected_by_reason
 from genome_pipeline.warehouse.erasure import NEIGHBORS, LeftOut, without_numbers
 from genome_pipeline.warehouse.forgotten import up_to_tens
 
-_TEXTS = ("choice_reason", "event_reason")
+_TEXTS = ("choice_reason", "event_reason", "abstain_reason")
 _COUNTS = ("training_row_count", "customer_count")
 _OF_NEIGHBORS = ("neighbor_expected_orders", "neighbor_expected_spend", "neighbor_churn_probability")
 _ROW_COUNTS = {
