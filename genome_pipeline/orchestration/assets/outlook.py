@@ -6,10 +6,13 @@ From that and ``risk_model`` -> ``customer_next_order``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 
 import dagster as dg
 import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.forecast.next_order import predict_next_order
@@ -31,6 +34,9 @@ from genome_pipeline.transforms.outlook import by_horizon, main_outlook
 def outlook_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Fit the forecast over each further horizon on what had matured at each snapshot."""
     predict = pipeline.settings.predict
+    if not predict.further_horizons_days:
+        _write(context, pipeline, "outlook_model", lambda _, __: pd.DataFrame(columns=TABLES["outlook_model"].columns))
+        return
     fit_each_snapshot(
         context,
         pipeline,
@@ -59,8 +65,19 @@ def outlook_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 )
 def customer_outlook(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer over every horizon, so that none contradicts another."""
+    horizon_days = pipeline.settings.predict.horizon_days
     if not pipeline.settings.predict.further_horizons_days:
-        _repeat_main_forecast(context, pipeline)
+        with pipeline.warehouse.open() as database:
+            for name in ("customer_risk", "customer_value"):
+                check_written(database, pipeline, name, snapshots(context, pipeline))
+        _write(
+            context,
+            pipeline,
+            "customer_outlook",
+            lambda database, dates: main_outlook(
+                database.table("customer_risk"), database.table("customer_value"), dates, horizon_days
+            ),
+        )
         return
     map_each_snapshot(
         context,
@@ -106,17 +123,15 @@ def _main(model: str, columns: tuple[str, ...]) -> Callable[[ir.Table], ir.Table
     )
 
 
-def _repeat_main_forecast(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Where there is no further horizon, the outlook is the forecast that stands."""
+def _write(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    table: str,
+    make: Callable[[Backend, list[date]], ir.Table | pd.DataFrame],
+) -> None:
+    """Write the snapshots of the run, with rows that the warehouse gives by itself."""
     warehouse, dates = pipeline.warehouse, snapshots(context, pipeline)
     with warehouse.open() as database:
-        for name in ("customer_risk", "customer_value"):
-            check_written(database, pipeline, name, dates)
-        rows = main_outlook(
-            database.table("customer_risk"),
-            database.table("customer_value"),
-            dates,
-            pipeline.settings.predict.horizon_days,
-        )
-        written = warehouse.replace_slices(database, TABLES["customer_outlook"], dates, rows, context.run_id)
+        rows = make(database, dates)
+        written = warehouse.replace_slices(database, TABLES[table], dates, rows, context.run_id)
     report_rows(context, pipeline, written)
