@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
 from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
 from genome_pipeline.published.versions import remembered
@@ -33,11 +34,17 @@ def lookalikes(
     """The ``count`` customers nearest to a group at the snapshot, best first, and the group's common traits.
 
     Columns are those of :meth:`~genome_pipeline.models.similarity.index.SimilarityIndex.lookalikes`. The group must
-    not be empty, and all of it must be customers of the snapshot.
+    not be empty. Raises :class:`ConfigError` for ids that are not in the snapshot.
     """
     scaler = _scaler(connection, as_of)
     weights = _weights(connection, as_of, scaler)
     group = _features(connection, as_of, scaler, customer_ids)
+    if unknown := sorted(set(customer_ids) - set(group["customer_id"])):
+        more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
+        raise ConfigError(
+            f"not in the snapshot of {as_of}: {', '.join(unknown[:5])}{more}; ids are as in the source, take out those"
+            " it does not know"
+        )
     members = _index(group, scaler, weights)
     wanted = count + len(group) + _MORE_CANDIDATES
     proposed = _candidates(connection, as_of, scaler, weights, members.unit.mean(axis=0), wanted)

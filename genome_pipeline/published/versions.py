@@ -17,11 +17,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from genome_pipeline.published.reader import CATALOG, attached
+from genome_pipeline.published.reader import CATALOG, REMEMBERED, attached
 from genome_pipeline.sql import literal
 
 _MEMORY_LIMIT = "200MB"
-_MEMORY = "memory.main.remembered"
 _QUERY_SECONDS = 60.0
 _INTERRUPT_AGAIN_SECONDS = 0.1
 _CLOSING_SECONDS = 10.0
@@ -139,13 +138,13 @@ def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[
 
     It is kept in the in-memory database that the version is attached to, and disappears with it.
     """
-    row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
+    row = connection.execute(f"SELECT value FROM {REMEMBERED} WHERE name = ?", [name]).fetchone()
     if row is not None:
         return json.loads(row[0])
     value = make()
     # If another request was faster, its value is the same.
     with suppress(duckdb.ConstraintException, duckdb.TransactionException):
-        connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
+        connection.execute(f"INSERT INTO {REMEMBERED} VALUES (?, ?)", [name, json.dumps(value)])
     return value
 
 
@@ -172,7 +171,6 @@ def _attach(
         settings["threads"] = threads
     database = attached(path, settings)
     database.execute("USE memory")
-    database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
     # From here on queries can access no other file, except in the folder it writes to.
     if written is not None:
         database.execute(f"SET allowed_directories = [{literal(str(written))}]")
