@@ -1,6 +1,7 @@
 """The house rules a reader relies on."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -179,6 +180,23 @@ def test_files_beside_the_warehouse_are_opened_by_it_alone() -> None:
         if function == "open_database" and not any(keyword.arg == "read_only" for keyword in call.keywords)
     }
     assert opening == {"orchestration.runs.rebuild"}
+
+
+# Statements on other databases: Dagster's own log, and a sample in memory.
+WRITES_ELSEWHERE = {"command.event_logs", "command.inspection"}
+
+
+def test_only_the_warehouse_writes_its_tables() -> None:
+    change = re.compile(r"\b(INSERT INTO|DELETE FROM|UPDATE \S+ (AS \w+ )?SET)\b")
+    rooms = {"command", "dashboard", "definitions", "models", "orchestration", "quality", "transforms"}
+    writing = {
+        name.partition(".")[2]
+        for name, path in NAMES.items()
+        if room_of(name) in rooms
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant | ast.JoinedStr) and change.search(ast.unparse(node))
+    }
+    assert writing == WRITES_ELSEWHERE
 
 
 def test_what_dagster_keeps_to_itself_is_used_in_one_module() -> None:
