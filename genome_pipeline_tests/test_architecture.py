@@ -4,7 +4,10 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -217,6 +220,22 @@ def test_no_function_is_long() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if (node.end_lineno or 0) - node.lineno >= 60
     ] == []
+
+
+def undeclared(imported: Iterable[str], declared: Iterable[str]) -> set[str]:
+    """The top-level modules, of other packages, that no declared requirement brings."""
+    packages = packages_distributions()
+    known = {re.split(r"[\[<>=;, ]", requirement)[0].lower() for requirement in declared}
+    tops = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {"genome_pipeline", ""}
+    return {top for top in tops if not {each.lower().replace("_", "-") for each in packages.get(top, [top])} & known}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    imported = {other for path in MODULES for other in imports(path)}
+    assert undeclared(imported, declared) == set()
+    assert undeclared({"pandas", "sklearn.ensemble", "yaml", "os.path"}, ["pandas>=3", "scikit-learn>=1.9"]) == {"yaml"}
 
 
 @pytest.mark.parametrize("room", ["transforms", "models"])
