@@ -401,7 +401,7 @@ def ui(
 ) -> None:
     """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
     settings = _settings(config)
-    from genome_pipeline.orchestration.instance import prepare_server
+    from genome_pipeline.orchestration.home import prepare_server
 
     prepare_server(settings)
     # Servers that Dagster starts need the command's own environment, and end with the command.

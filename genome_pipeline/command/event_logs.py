@@ -16,6 +16,7 @@ from dagster import DagsterInstance
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
+from genome_pipeline.orchestration.internals import event_log_connection
 from genome_pipeline.warehouse.erasure import text_without, without_numbers
 
 _TEXTS = {
@@ -41,8 +42,8 @@ def forget_in_logs(instance: DagsterInstance, home: Path, customer_ids: Sequence
     """
     ids = _as_written(customer_ids)
     count = sum(_in_sqlite(path, ids) for path in sorted(home.rglob("*.db")))
-    if "sqlite" not in type(instance.event_log_storage).__module__:
-        with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+    with event_log_connection(instance) as connection:
+        if connection is not None:
             count += _in_tables(connection, ids)
     for pattern in ("*.err", "*.out"):
         count += sum(_in_output(path, ids) for path in home.rglob(pattern))

@@ -59,7 +59,7 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     :class:`ConfigError` as that does, and if the key is missing or another than before. Waits for any other command,
     or run of Dagster's server, which may hold rows in memory.
     """
-    from genome_pipeline.orchestration.instance import alone_at_work
+    from genome_pipeline.orchestration.runs.at_work import alone_at_work
 
     key = key_of(settings)
     with alone_at_work(settings, "`genome forget`"):
@@ -74,7 +74,7 @@ def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) ->
     pipeline = Pipeline.of(settings)
 
     from genome_pipeline.command.event_logs import forget_in_logs
-    from genome_pipeline.orchestration.instance import open_instance
+    from genome_pipeline.orchestration.home import open_instance
 
     with open_instance(settings) as instance:
         dagster_home = Path(instance.root_directory)

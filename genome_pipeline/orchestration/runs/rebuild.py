@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.orchestration.instance import alone_at_work
+from genome_pipeline.orchestration.runs.at_work import alone_at_work
 from genome_pipeline.orchestration.runs.run import Outcome, Progress, run_alone
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings
