@@ -135,6 +135,19 @@ def test_no_page_imports_another_and_the_kit_none() -> None:
     assert wrong == []
 
 
+def texts(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_each_path_of_a_page_is_written_once() -> None:
+    written_in = PACKAGE / "dashboard" / "kit" / "paths.py"
+    paths = {text for text in texts(written_in) if text.startswith("/")} - {"/"}
+    assert "/segments" in paths
+    others = set((PACKAGE / "dashboard").rglob("*.py")) - {written_in}
+    assert [f"{path.name}: {paths & texts(path)}" for path in others if paths & texts(path)] == []
+
+
 def test_no_file_of_the_dashboard_is_long() -> None:
     counts = {path: path.read_text(encoding="utf-8").count("\n") for path in (PACKAGE / "dashboard").rglob("*.py")}
     assert [f"{path}: {count}" for path, count in counts.items() if count > 400] == []

@@ -70,7 +70,7 @@ class Dashboard(Dash):
 
     def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]
         """The first answer; assets/genome.js takes the plain page away once the page itself is there."""
-        pathname, search, scheme, first_paint = "/", "", chosen_color_scheme(), Markup("")
+        pathname, search, scheme, first_paint = overview.PATH, "", chosen_color_scheme(), Markup("")
         if flask.has_request_context():
             pathname, search = flask.request.path, flask.request.query_string.decode(errors="replace")
             content, links, _, title = render(self.published, pathname, search, scheme)
@@ -197,8 +197,8 @@ def _register_routing(app: Dashboard) -> None:
     def show_page(pathname: str | None, search: str | None, color_scheme: str | None, _: int | None) -> tuple[Any, ...]:
         # Taken before: a publish while the page is made is then noticed.
         version = published.version()
-        page = render(published, pathname or "/", search or "", color_scheme)
-        _record_page(app.visits, pathname or "/", search or "")
+        page = render(published, pathname or overview.PATH, search or "", color_scheme)
+        _record_page(app.visits, pathname or overview.PATH, search or "")
         return *page, version, True
 
     @app.callback(

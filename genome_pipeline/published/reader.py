@@ -75,6 +75,15 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
     return connection
 
 
+def file_version(path: Path) -> tuple[int, int, int] | None:
+    """What differs as soon as another file takes the place of this one; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 class Published:
     """The published file, read-only."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from genome_pipeline.published.reader import CATALOG, REMEMBERED, attached
+from genome_pipeline.published.reader import CATALOG, REMEMBERED, attached, file_version
 from genome_pipeline.sql import literal
 
 _MEMORY_LIMIT = "200MB"
@@ -51,10 +51,7 @@ class PublishedFile:
 
     def version(self) -> str:
         """Identifies this version of the file; empty if there is no file."""
-        try:
-            return "-".join(map(str, _version(self.path)))
-        except FileNotFoundError:
-            return ""
+        return "-".join(map(str, file_version(self.path) or ()))
 
     @contextmanager
     def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -116,21 +113,13 @@ class PublishedFile:
                 cursor.interrupt()
 
     def _current(self) -> duckdb.DuckDBPyConnection:
-        try:
-            version = _version(self.path)
-        except FileNotFoundError:
-            version = None
+        version = file_version(self.path)
         if self._database is None or version is None or version != self._version:
             # The older database is dropped, not closed: cursors of running requests keep it open.
             self._databases += 1
             self._database = _attach(self.path, _MEMORY_LIMIT, self._spilled / str(self._databases))
             self._version = version
         return self._database
-
-
-def _version(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:

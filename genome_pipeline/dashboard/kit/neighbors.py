@@ -9,7 +9,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import panel
 from genome_pipeline.dashboard.kit.customers import customer_link
 from genome_pipeline.dashboard.kit.request import PageRequest
@@ -83,7 +83,7 @@ def neighbors_panel(request: PageRequest, customer_id: str) -> Component:
         ),
         dcc.Link(
             "Compare with the three nearest, side by side",
-            href=request.link("/similar", [("id", name) for name in nearest]),
+            href=request.link(paths.SIMILAR, [("id", name) for name in nearest]),
             className="more",
         ),
         title="Who resembles this customer",

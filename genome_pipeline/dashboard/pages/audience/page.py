@@ -13,7 +13,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.request import PageRequest
@@ -21,7 +21,7 @@ from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
 
-PATH = "/audience"
+PATH = paths.AUDIENCE
 TITLE = "Audience"
 QUESTION = "Whom does it concern? Choose customers, and leave with the list."
 GRID = "audience-grid"

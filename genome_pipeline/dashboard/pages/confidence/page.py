@@ -9,7 +9,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description
@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.confidence import figures, queries
 
-PATH = "/confidence"
+PATH = paths.CONFIDENCE
 TITLE = "Confidence"
 QUESTION = "How sure are the predictions, and have they earned it?"
 

@@ -7,7 +7,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.rules import RULES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.components import badge, choice, columns_of, kpi, page, panel
@@ -16,7 +16,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import grid, table
 from genome_pipeline.dashboard.pages.data_quality import figures, queries
 
-PATH = "/data-quality"
+PATH = paths.DATA_QUALITY
 TITLE = "Data quality"
 QUESTION = "Can the input be trusted, and what was set aside?"
 

@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, page, panel
 from genome_pipeline.dashboard.kit.glossary import label
@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.pages.segments import figures, queries
 from genome_pipeline.dashboard.pages.segments.customer_map import MAP_GENES, project
 
-PATH = "/segments"
+PATH = paths.SEGMENTS
 TITLE = "Segments"
 QUESTION = "How do customers group, what is each group worth, and who moved?"
 
