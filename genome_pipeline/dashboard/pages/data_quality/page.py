@@ -71,7 +71,7 @@ def _forced(publications: pd.DataFrame) -> Component | None:
     return panel(
         table(("Run", "As of", "Published", "In spite of"), rows),
         title="Published by force",
-        reading="Somebody had these published although a blocking check had not passed.",
+        reading="These were published by force, although a blocking check had not passed.",
         columns=("forced_past",),
         name="forced",
     )
@@ -274,7 +274,7 @@ def _iso_day(value: object) -> str:
 
 
 def _files(files: pd.DataFrame) -> Component:
-    # Twelve digits tell two files apart; nobody reads sixty-four.
+    # Twelve digits are enough to tell two files apart.
     shown = files.assign(
         ingested_at=files["ingested_at"].map(formats.moment), content_hash=files["content_hash"].str[:12]
     )

@@ -97,7 +97,7 @@ def _forced(request: PageRequest) -> Component | None:
 def year_before(trend: pd.DataFrame) -> pd.Series | None:
     """The row of the snapshot a year before the last one of ``trend``, or up to six days earlier, if there is one.
 
-    Months and days meet their year exactly, weeks within six days.
+    Monthly and daily snapshots fall exactly a year apart, weekly ones within six days.
     """
     target = trend["as_of"].iloc[-1] - pd.DateOffset(years=1)
     found = trend[trend["as_of"].between(target - pd.Timedelta(days=6), target)]

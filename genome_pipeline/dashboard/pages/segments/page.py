@@ -38,7 +38,7 @@ def layout(request: PageRequest) -> Component:
         return page(
             TITLE,
             QUESTION,
-            empty_state("No segments at this snapshot", "There were too few customers to form groups that hold."),
+            empty_state("No segments at this snapshot", "There were too few customers to form stable groups."),
         )
     sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
     has_value = profiles["expected_spend"].notna().any()
@@ -160,7 +160,7 @@ def _events(request: PageRequest) -> Component:
     return panel(
         table(("Segment", "Event", "", "Because"), rows) if rows else html.P("The segments are those of before."),
         title="What happened to the segments",
-        reading="A segment keeps its number and name while it keeps its character; all else is told here.",
+        reading="A segment keeps its number and name while it keeps its character; every other change is listed here.",
         columns=("event", "event_reason"),
     )
 
@@ -193,7 +193,7 @@ def _candidates(request: PageRequest) -> Component:
         if hidden > 0
         else None,
         title="Segment models tried",
-        reading="Stability is measured until a candidate holds; the others were not needed.",
+        reading="Candidates are tested until one is stable; the others were not tested.",
         columns=("silhouette_score", "stability_score", "smallest_jaccard_score", "smallest_share", "choice_reason"),
     )
 
