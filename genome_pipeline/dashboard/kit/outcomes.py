@@ -173,6 +173,6 @@ def not_matured(request: PageRequest) -> Component:
             " snapshots, or choose a later one above."
         ),
         title="What became of earlier predictions is not known yet",
-        reading=f"No snapshot had matured by {formats.day(request.as_of)}, so that nothing can be held against what"
+        reading=f"No snapshot had matured by {formats.day(request.as_of)}, so that nothing can be compared with what"
         " happened.",
     )

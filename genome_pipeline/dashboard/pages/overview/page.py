@@ -288,7 +288,7 @@ def _performance_panel(performance: pd.DataFrame, request: PageRequest, *, has_m
     return panel(
         table(("Target", "Measure", "Model", "Naive", "Verdict"), rows, numeric=(2, 3)),
         title=title,
-        reading=f"Predictions made on {formats.day(predicted_at)} for {formats.integer(count)} customers, held against"
+        reading=f"Predictions made on {formats.day(predicted_at)} for {formats.integer(count)} customers, compared with"
         f" what happened in the {request.run.horizon_days} days after.",
         columns=("target", "predictor", "naive_expected_orders", "naive_expected_spend", "naive_churn_probability"),
     )
