@@ -49,7 +49,8 @@ def test_ids_facts_and_numbers_leave_the_log_and_records_stay(instance: dg.Dagst
         dg.AssetCheckKey(key, "returns_within_purchases"), limit=2
     )
     assert record.event is not None
-    evaluation = record.event.asset_check_evaluation  # type: ignore[attr-defined]
+    evaluation = record.event.asset_check_evaluation
+    assert evaluation is not None
     assert (evaluation.passed, dict(evaluation.metadata)) == (False, {})
     assert evaluation.description == (
         "\u2026 of \u2026 customers, e.g. [forgotten]: bought 1, returned 2; ida-8: bought 1, returned 3"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -44,7 +45,9 @@ def _failure(settings: Settings, check: Check) -> CheckResult:
         results = check.body(Subject(database, settings, [JANUARY], "run"))
     (failure,) = (result for result in results if not result.is_passed)
     logged = _evaluation(results)
-    (row,) = logged.metadata["failures"].records  # type: ignore[union-attr]
+    failures = (logged.metadata or {})["failures"]
+    assert isinstance(failures, dg.TableMetadataValue)
+    (row,) = failures.records
     assert (row.data["observed"], row.data["rows"]) == (failure.observed, failure.rows)
     assert "kunde" not in str(logged)
     return failure
