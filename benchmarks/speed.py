@@ -156,7 +156,8 @@ def _job(config: str, job: str, stages: Sequence[str], first: str, last: str) ->
 
     from genome_pipeline.definitions import build_definitions
     from genome_pipeline.orchestration.assets.flow import STAGES
-    from genome_pipeline.orchestration.instance import open_event_logs, prepare_home
+    from genome_pipeline.orchestration.home import prepare_home
+    from genome_pipeline.orchestration.internals import open_event_logs
     from genome_pipeline.quality.validation import load_great_expectations
     from genome_pipeline.settings import load_settings
 

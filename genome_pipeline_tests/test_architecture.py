@@ -1,9 +1,13 @@
 """The house rules a reader relies on."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -131,6 +135,19 @@ def test_no_page_imports_another_and_the_kit_none() -> None:
     assert wrong == []
 
 
+def texts(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_each_path_of_a_page_is_written_once() -> None:
+    written_in = PACKAGE / "dashboard" / "kit" / "paths.py"
+    paths = {text for text in texts(written_in) if text.startswith("/")} - {"/"}
+    assert "/segments" in paths
+    others = set((PACKAGE / "dashboard").rglob("*.py")) - {written_in}
+    assert [f"{path.name}: {paths & texts(path)}" for path in others if paths & texts(path)] == []
+
+
 def test_no_file_of_the_dashboard_is_long() -> None:
     counts = {path: path.read_text(encoding="utf-8").count("\n") for path in (PACKAGE / "dashboard").rglob("*.py")}
     assert [f"{path}: {count}" for path, count in counts.items() if count > 400] == []
@@ -181,8 +198,31 @@ def test_files_beside_the_warehouse_are_opened_by_it_alone() -> None:
     assert opening == {"orchestration.runs.rebuild"}
 
 
+# Statements on other databases: Dagster's own log, and a sample in memory.
+WRITES_ELSEWHERE = {"command.event_logs", "command.inspection"}
+
+
+def test_only_the_warehouse_writes_its_tables() -> None:
+    change = re.compile(r"\b(INSERT INTO|DELETE FROM|UPDATE \S+ (AS \w+ )?SET)\b")
+    rooms = {"command", "dashboard", "definitions", "models", "orchestration", "quality", "transforms"}
+    writing = {
+        name.partition(".")[2]
+        for name, path in NAMES.items()
+        if room_of(name) in rooms
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant | ast.JoinedStr) and change.search(ast.unparse(node))
+    }
+    assert writing == WRITES_ELSEWHERE
+
+
 def test_what_dagster_keeps_to_itself_is_used_in_one_module() -> None:
-    using = {name for name, path in NAMES.items() if any(other.startswith("dagster._") for other in imports(path))}
+    private = re.compile(r"dagster(\w*\._|_shared\b)")
+    assert [bool(private.match(name)) for name in ("dagster._core.events", "dagster_shared.check", "dagster")] == [
+        True,
+        True,
+        False,
+    ]
+    using = {name for name, path in NAMES.items() if any(private.match(other) for other in imports(path))}
     assert using == {"genome_pipeline.orchestration.internals"}
 
 
@@ -199,6 +239,22 @@ def test_no_function_is_long() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if (node.end_lineno or 0) - node.lineno >= 60
     ] == []
+
+
+def undeclared(imported: Iterable[str], declared: Iterable[str]) -> set[str]:
+    """The top-level modules, of other packages, that no declared requirement brings."""
+    packages = packages_distributions()
+    known = {re.split(r"[\[<>=;, ]", requirement)[0].lower() for requirement in declared}
+    tops = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {"genome_pipeline", ""}
+    return {top for top in tops if not {each.lower().replace("_", "-") for each in packages.get(top, [top])} & known}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    imported = {other for path in MODULES for other in imports(path)}
+    assert undeclared(imported, declared) == set()
+    assert undeclared({"pandas", "sklearn.ensemble", "yaml", "os.path"}, ["pandas>=3", "scikit-learn>=1.9"]) == {"yaml"}
 
 
 @pytest.mark.parametrize("room", ["transforms", "models"])

@@ -248,11 +248,11 @@ def similar(
         raise ConfigError("name one customer, several, or a file of them with --from")
     settings = _settings(config)
     from genome_pipeline.command.terminal.customer import print_lookalikes, print_similar
-    from genome_pipeline.published.similar import ids_in, lookalikes, similar_customers
+    from genome_pipeline.published.similar import ids_in, similar_customers, similar_to_group
 
     ids = [settings.stored_id(name) for name in (ids_in(group) if group else customer_ids or [])]
     is_group = group is not None or len(ids) > 1
-    facts = lookalikes(settings, ids, count) if is_group else similar_customers(settings, ids[0])
+    facts = similar_to_group(settings, ids, count) if is_group else similar_customers(settings, ids[0])
     if as_json:
         _print_json(facts)
     elif is_group:
@@ -401,7 +401,7 @@ def ui(
 ) -> None:
     """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
     settings = _settings(config)
-    from genome_pipeline.orchestration.instance import prepare_server
+    from genome_pipeline.orchestration.home import prepare_server
 
     prepare_server(settings)
     # Servers that Dagster starts need the command's own environment, and end with the command.

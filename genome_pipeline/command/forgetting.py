@@ -13,15 +13,15 @@ import duckdb
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.names import as_name
-from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.orchestration.runs.remaking import fill_published, remake
+from genome_pipeline.orchestration.runs.remaking import remake
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
 from genome_pipeline.published.export import renew_exports
 from genome_pipeline.settings import Settings
 from genome_pipeline.sql import identifier, literal
+from genome_pipeline.warehouse.corrections import correct_counts, fill_published
 from genome_pipeline.warehouse.erasure import (
     LeftOut,
     RemovedRows,
@@ -31,7 +31,7 @@ from genome_pipeline.warehouse.erasure import (
     rewrite_without,
     rows_of,
 )
-from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.publishing import is_current
 
 
@@ -55,11 +55,11 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
 
     Each file is replaced in one step; an interrupted command is completed by repeating it. Facts about many customers
     that included one of these are computed again (:mod:`~genome_pipeline.orchestration.runs.remaking`). Returns what
-    :func:`rows_to_forget` does, and ``log_text_count``, the number of Dagster's messages that named one of them. Raises
+    :func:`rows_to_forget` does, and ``log_text_count``, the number of Dagster's messages that changed. Raises
     :class:`ConfigError` as that does, and if the key is missing or another than before. Waits for any other command,
     or run of Dagster's server, which may hold rows in memory.
     """
-    from genome_pipeline.orchestration.instance import alone_at_work
+    from genome_pipeline.orchestration.runs.at_work import alone_at_work
 
     key = key_of(settings)
     with alone_at_work(settings, "`genome forget`"):
@@ -74,14 +74,14 @@ def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) ->
     pipeline = Pipeline.of(settings)
 
     from genome_pipeline.command.event_logs import forget_in_logs
-    from genome_pipeline.orchestration.instance import open_instance
+    from genome_pipeline.orchestration.home import open_instance
 
     with open_instance(settings) as instance:
         dagster_home = Path(instance.root_directory)
 
         def complete_warehouse(copy: Backend, left_out: LeftOut) -> None:
             remake(copy, pipeline, left_out)
-            _bring_counts_in_line(copy, left_out)
+            correct_counts(copy, left_out)
 
         def complete_published(copy: Backend, left_out: LeftOut) -> None:
             fill_published(copy, settings.warehouse_path, left_out)
@@ -216,27 +216,3 @@ def _renew_what_is_made_from_the_published(settings: Settings) -> None:
             from genome_pipeline.dashboard.report import write_report
 
             write_report(settings.published_path, settings.report_path)
-
-
-def _bring_counts_in_line(copy: Backend, left_out: LeftOut) -> None:
-    """Correct the warehouse's counts of its own slices and source files in the copy."""
-    connection = copy.con
-    for name, leaving in left_out.rows_by_file.items():
-        connection.execute(
-            "UPDATE source_files SET row_count = row_count - $leaving, suppressed_row_count = suppressed_row_count +"
-            " $suppressed WHERE source_file = $name",
-            {"leaving": leaving, "suppressed": up_to_tens(leaving), "name": name},
-        )
-    connection.execute(
-        "UPDATE published_files SET row_count = files.row_count + files.suppressed_row_count FROM source_files AS files"
-        " WHERE files.source_file = published_files.source_file"
-        " AND files.content_hash IS NOT DISTINCT FROM published_files.content_hash"
-    )
-    for name in {*left_out.row_counts, *left_out.sums}:
-        slice_by = TABLES[name].slice_by
-        if slice_by is not None:
-            connection.execute(
-                f"UPDATE written_slices SET row_count = (SELECT count(*) FROM {name}"
-                f" WHERE coalesce({slice_by}::VARCHAR, 'undated') = slice_key) WHERE table_name = ?",
-                [name],
-            )

@@ -70,7 +70,7 @@ class Dashboard(Dash):
 
     def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]
         """The first answer; assets/genome.js takes the plain page away once the page itself is there."""
-        pathname, search, scheme, first_paint = "/", "", chosen_color_scheme(), Markup("")
+        pathname, search, scheme, first_paint = overview.PATH, "", chosen_color_scheme(), Markup("")
         if flask.has_request_context():
             pathname, search = flask.request.path, flask.request.query_string.decode(errors="replace")
             content, links, _, title = render(self.published, pathname, search, scheme)
@@ -124,10 +124,10 @@ def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port
     app = create_app(published_path, access, audit)
     server = Server(app.server, host, port)
     stopped = threading.Event()
-    # As Ctrl-C does: what was put aside on the disk goes with the process.
+    # SIGTERM ends the process as Ctrl-C does, and removes rows that were put aside on the disk.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        # No daemon, so that it is waited for: a query that outlives the interpreter aborts the process.
+        # No daemon thread, so that the process waits for it: a query that outlives the interpreter aborts.
         threading.Thread(target=_keep_prepared, args=(app.published, stopped)).start()
         server.run()
     finally:
@@ -146,11 +146,11 @@ def _keep_prepared(published: PublishedFile, stopped: threading.Event) -> None:
 
 
 def prepare(published: PublishedFile, stopped: threading.Event) -> None:
-    """Make what is made once for each version of the file, at its latest snapshot: nobody has to wait for it then."""
+    """Compute in advance what is computed once for each version of the file, so that no visitor waits."""
     pages = [(path, "") for path in PAGES]
     with suppress(*UNSHOWABLE), published.connect() as connection:
         two = customer_queries.customer_ids(connection, all_snapshots(connection)[0], "", limit=2)
-        # Whoever they are: what their pages are held against is the same for everyone.
+        # Any two customers do: their pages compare them with the same numbers about all customers.
         pages += [
             (customer.PATH, f"?{urlencode({'customer_id': two[0]})}"),
             (similar.PATH, f"?{urlencode({'id': two}, doseq=True)}"),
@@ -167,19 +167,19 @@ def _record_page(visits: Visits, pathname: str, search: str) -> None:
 
 
 def _customers_shown(pathname: str, search: str) -> list[str]:
-    """The customers a link asks for, as the page reads it: what else stands in the link must not crowd them out."""
+    """The customers that a link asks for, as the page reads them: other parts of the link cannot hide them."""
     if pathname == customer.PATH:
         asked = [parameters_of(search).get("customer_id", "").strip()]
     elif pathname == similar.PATH:
         asked = similar.ids_asked(search)
     else:
         asked = []
-    # Of more, the page shows none.
+    # The page shows nobody if there are more.
     return [customer_id for customer_id in asked if customer_id][:GROUP_LIMIT]
 
 
 def _register_routing(app: Dashboard) -> None:
-    """The page of the URL; and the word that there is a newer snapshot than the one shown."""
+    """The page of the URL, and a note if there is a newer snapshot than the one shown."""
     published = app.published
 
     @app.callback(
@@ -195,10 +195,10 @@ def _register_routing(app: Dashboard) -> None:
         Input("show-publish", "n_clicks"),
     )
     def show_page(pathname: str | None, search: str | None, color_scheme: str | None, _: int | None) -> tuple[Any, ...]:
-        # Taken before: a publish while the page is made is then noticed.
+        # Taken before the page is made, so that a publication meanwhile is noticed.
         version = published.version()
-        page = render(published, pathname or "/", search or "", color_scheme)
-        _record_page(app.visits, pathname or "/", search or "")
+        page = render(published, pathname or overview.PATH, search or "", color_scheme)
+        _record_page(app.visits, pathname or overview.PATH, search or "")
         return *page, version, True
 
     @app.callback(
@@ -223,7 +223,7 @@ def render(published: PublishedFile, pathname: str, search: str, color_scheme: s
     else:
         try:
             return _page(published, links, pathname, search, color_scheme)
-        except Exception as error:  # whatever it is, a page says what to do
+        except Exception as error:  # any error becomes a page that says what to do
             content, title = unshown(error, published.path)
     return content, links, None, title
 

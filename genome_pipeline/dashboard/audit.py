@@ -1,8 +1,8 @@
-"""The audit log of the dashboard: who looked at which page, customer or export, and who was not let in.
+"""The audit log of the dashboard: who looked at which page, customer or export, and who was refused.
 
 One file a month in ``audit/`` of the home, with a JSON object a line, which only the owner of the process can read.
-Customers stand in it as keyed hashes, so that a line that is copied elsewhere names nobody, while those of one customer
-can be found. The key is derived from the privacy key where one is set, else made once and kept beside the log.
+It holds customers as keyed hashes: a line that is copied elsewhere names nobody, and all lines about one customer can
+still be found. The key is derived from the privacy key where one is set, else made once and kept beside the log.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AuditLog:
     def prepare(self) -> None:
         """Make the folder, and a key where there is none.
 
-        Raises :class:`ConfigError` where it cannot be written: nobody is shown anything that is not recorded.
+        Raises :class:`ConfigError` where it cannot be written: the dashboard shows nothing that it cannot record.
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class AuditLog:
                             yield entry
 
     def _keys(self) -> list[bytes]:
-        """The key to mark with, first, and that of earlier lines."""
+        """The key for new marks, and then the key of earlier lines."""
         keys = [] if self._secret is None else [self._secret]
         with suppress(FileNotFoundError):
             keys.append((self.folder / _KEY_FILE).read_bytes())
@@ -107,7 +107,7 @@ class AuditLog:
 
 
 def audit_entries(settings: Settings, since: date | None, customer_id: str | None) -> dict[str, Any]:
-    """What `genome audit` tells: ``entries``, oldest first, and the ``folder`` they are kept in.
+    """What `genome audit` shows: ``entries``, oldest first, and the ``folder`` they are kept in.
 
     ``customer_id`` is as in the source.
     """

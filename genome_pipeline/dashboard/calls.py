@@ -1,4 +1,4 @@
-"""Calls of the page's own callbacks, and no others: Dash takes what a browser sends for granted."""
+"""Accepts calls of the page's own callbacks only: Dash does not check what a browser sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import flask
 from dash import Dash
 
 _PATH = "/_dash-update-component"
-# Of each property that a callback of this dashboard reads. Any of them may have no value yet.
+# The types of each property that a callback of this dashboard reads. Any of them may have no value yet.
 _KINDS: Mapping[str, type] = {
     "pathname": str,
     "search": str,
@@ -24,7 +24,7 @@ _KINDS: Mapping[str, type] = {
 
 
 def refuse_malformed(app: Dash) -> None:
-    """Answer 400 to a call of no callback of ``app``, or with other inputs than it has."""
+    """Answer 400 to a call that matches no callback of ``app``, or whose inputs are not those of the callback."""
 
     def check() -> flask.Response | None:
         if flask.request.path != _PATH:
@@ -32,7 +32,7 @@ def refuse_malformed(app: Dash) -> None:
         try:
             if _is_call(app.callback_map, flask.request.get_json(silent=True)):
                 return None
-        except RecursionError:  # lists in lists in lists
+        except RecursionError:  # deeply nested lists
             pass
         return flask.Response("That is no request of this dashboard's pages: open the page again.", 400)
 
@@ -45,7 +45,7 @@ def _is_call(callbacks: Mapping[str, Any], body: Any) -> bool:
     callback = callbacks.get(body["output"], {})
     changed = body.get("changedPropIds", [])
     return (
-        "callback" in callback  # what the browser does alone has none
+        "callback" in callback  # a callback that runs in the browser has none
         and _output_of(body.get("outputs")) == body["output"]
         and _are_values_of(callback["inputs"], body.get("inputs"))
         and _are_values_of(callback["state"], body.get("state", []))

@@ -67,7 +67,7 @@ footer {{ margin-top: 48px; border-top: 1px solid #d5dce3; padding-top: 16px; co
 
 def write_report(published_path: Path, report_path: Path) -> Path:
     """Write the report of the latest snapshot; an older report stays whole until the new one takes its place."""
-    # Nobody waits for it as for a page, whose queries are ended after a while.
+    # No time limit, unlike for the queries of a page: nobody waits for the report.
     with PublishedFile(published_path).connect(math.inf) as connection:
         document = build_report(connection)
     report_path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def write_report(published_path: Path, report_path: Path) -> Path:
 
 
 def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = None) -> str:
-    """The report as one HTML document that asks for nothing else; of the latest snapshot unless told otherwise."""
+    """The report of a snapshot, by default the latest, as one HTML document that loads nothing else."""
     run = Run.of(connection)
     snapshot = as_of or all_snapshots(connection)[0]
     trend = snapshot_trend(connection, snapshot)
@@ -182,7 +182,7 @@ def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> I
     profiles = segment_queries.segment_profiles(connection, as_of)
     yield "<h2>Segments</h2><p>Groups of customers who behave alike, named by stated rules from what they do.</p>\n"
     if profiles.empty:
-        yield "<p>No segments at this snapshot: there were too few customers to form groups that hold.</p>\n"
+        yield "<p>No segments at this snapshot: there were too few customers to form stable groups.</p>\n"
         return
     yield _table(
         ("Segment", "Customers", "Share", "Share of spend", "Expected spend"),
@@ -222,7 +222,7 @@ def _value_and_risk(
     else:
         yield (
             f"<p>Predictions made on {formats.day(performance['as_of'].iloc[0])} for"
-            f" {formats.integer(performance['customer_count'].max())} customers, held against what happened in the"
+            f" {formats.integer(performance['customer_count'].max())} customers, compared with what happened in the"
             f" {run.horizon_days} days after. The naive baseline takes the recent window as the forecast.</p>\n"
         )
         yield _table(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.playbook import FACTS, WAIT_RULE, Condition, PlaybookRule, amount
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.genes import FloatArray, by_customer, numbers
+from genome_pipeline.models.arrays import Floats
+from genome_pipeline.models.genes import by_customer, numbers
 
 WAIT_ACTION = "Wait for more data"
 WAIT_WORDS = "neither orders nor churn can be predicted"
@@ -177,7 +178,7 @@ def _revenue_at_stake(customers: pd.DataFrame, value: pd.DataFrame, risk: pd.Dat
     value, risk = value.set_index("customer_id").reindex(ids), risk.set_index("customer_id").reindex(ids)
     churn, low_churn, high_churn = (numbers(risk[f"churn_probability{bound}"]) for bound in ("", "_lower", "_upper"))
     low_spend, high_spend = (numbers(value[f"expected_spend{bound}"]) for bound in ("_lower", "_upper"))
-    retained: FloatArray = numbers(value["orders_if_retained"]) * numbers(value["spend_per_order_amount"])
+    retained: Floats = numbers(value["orders_if_retained"]) * numbers(value["spend_per_order_amount"])
     return pd.DataFrame(
         {
             "customer_id": ids,

@@ -19,7 +19,8 @@ import pandas as pd
 from scipy.stats import kstwobign
 
 from genome_pipeline.contracts.genes import GENES
-from genome_pipeline.models.genes import FloatArray, numbers
+from genome_pipeline.models.arrays import Floats
+from genome_pipeline.models.genes import numbers
 
 FALSE_ALARM_RATE = 0.001
 """Probability that chance alone makes the test significant for any gene of a comparison (Bonferroni over the genes)."""
@@ -43,7 +44,7 @@ def gene_drift(
     effective_size = len(genes) * len(baseline) / (len(genes) + len(baseline))
     p_values = kstwobign.sf(np.sqrt(effective_size) * statistics)
 
-    def row(gene: str, before: FloatArray, now: FloatArray, statistic: float, p_value: float) -> dict[str, Any]:
+    def row(gene: str, before: Floats, now: Floats, statistic: float, p_value: float) -> dict[str, Any]:
         psi = population_stability_index(before, now)
         reason = unjudged_reason or (_CLOCK_REASON if GENES[gene].is_clock else None)
         return {
@@ -62,7 +63,7 @@ def gene_drift(
     return pd.DataFrame(rows).astype({"has_drifted": "boolean", "unjudged_reason": "str"})
 
 
-def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
+def population_stability_index(baseline: Floats, now: Floats) -> float:
     """Sum over bins of (share now - share before) x log(share now / share before); at least 0.
 
     Bins are the tenths of the baseline's known values, plus one bin for missing values (NaN). A value held by more than
@@ -71,7 +72,7 @@ def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
     """
     inner = np.linspace(0, 1, _BINS + 1)[1:-1]
     known = baseline[~np.isnan(baseline)]
-    tenths: FloatArray = np.quantile(known, inner, method="inverted_cdf") if known.size else known
+    tenths: Floats = np.quantile(known, inner, method="inverted_cdf") if known.size else known
     values, times = np.unique(tenths, return_counts=True)
     edges = np.union1d(values, np.nextafter(values[times > 1], -np.inf))
     before, after = _bin_shares(baseline, edges), _bin_shares(now, edges)
@@ -79,15 +80,15 @@ def population_stability_index(baseline: FloatArray, now: FloatArray) -> float:
     return round(float(((after - before) * np.log(after / before)).sum()), 12)
 
 
-def _bin_shares(values: FloatArray, edges: FloatArray) -> FloatArray:
+def _bin_shares(values: Floats, edges: Floats) -> Floats:
     known = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(edges, known), minlength=edges.size + 1)
     smoothed = np.append(counts, values.size - known.size) + 0.5
-    shares: FloatArray = smoothed / smoothed.sum()
+    shares: Floats = smoothed / smoothed.sum()
     return shares
 
 
-def _kolmogorov_smirnov(baseline: FloatArray, now: FloatArray) -> float:
+def _kolmogorov_smirnov(baseline: Floats, now: Floats) -> float:
     """Largest difference of the two distribution functions; a missing value counts as the largest.
 
     Gives the same as ``scipy.stats.ks_2samp``, whose input checks take too long here.
@@ -98,7 +99,7 @@ def _kolmogorov_smirnov(baseline: FloatArray, now: FloatArray) -> float:
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-def _summary(values: FloatArray, prefix: str) -> dict[str, Any]:
+def _summary(values: Floats, prefix: str) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     return {
         f"{prefix}median": float(np.median(known)) if known.size else None,

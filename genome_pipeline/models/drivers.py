@@ -27,9 +27,8 @@ from scipy.special import expit
 from genome_pipeline.contracts.column import Unit
 from genome_pipeline.contracts.genes import GENES
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import by_customer, numbers
-
-Floats = NDArray[np.float64]
 
 PURCHASE_RATE, SILENCE = "purchase_rate", "silence"
 """Purchase days over the time the customer is known, and the silence since the last one given that rate."""

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genome_pipeline.contracts.column import Unit
 from genome_pipeline.contracts.genes import GENES, SEGMENTING_GENES, SIMILARITY_GENES
-
-FloatArray = NDArray[np.float64]
+from genome_pipeline.models.arrays import Floats
 
 CLIP = 4.0
 """Largest absolute scaled value, so that one extreme gene does not outweigh all others."""
@@ -48,7 +46,7 @@ GENE_LABELS: dict[str, str] = {name: GENES[name].trait for name in SIMILARITY_GE
 """Plain words for each scaled gene."""
 
 
-def numbers(column: pd.Series[Any]) -> FloatArray:
+def numbers(column: pd.Series[Any]) -> Floats:
     """The column as float64, shape (n,): integers, floats, Decimals or a mixture; null becomes NaN."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
@@ -58,7 +56,7 @@ def by_customer(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("customer_id", ignore_index=True)
 
 
-def _unskewed(gene: ScaledGene, values: FloatArray) -> FloatArray:
+def _unskewed(gene: ScaledGene, values: Floats) -> Floats:
     """Signed logarithm of a skewed gene: sign(x) * log1p(|x|), as net returns may be negative.
 
     A value that is not finite counts as missing.
@@ -113,7 +111,7 @@ class GeneScaler:
         """Plain words for each gene, in the order of the columns of :meth:`transform`."""
         return tuple(GENE_LABELS[name] for name in self.genes)
 
-    def transform(self, features: pd.DataFrame) -> FloatArray:
+    def transform(self, features: pd.DataFrame) -> Floats:
         """Scaled genes, shape (customers, genes), in [-4, 4]; a missing gene is 0, the median.
 
         Rounded to nine decimals, as processors differ in the last bits of a logarithm.
@@ -122,7 +120,7 @@ class GeneScaler:
             _unskewed(ScaledGene(name, GENES[name].is_skewed, unit), numbers(features[name]))
             for name, unit in zip(self.genes, self.units, strict=True)
         ]
-        scaled: FloatArray = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)
+        scaled: Floats = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)
         return np.nan_to_num(scaled, nan=0.0).clip(-CLIP, CLIP).round(9) + 0.0
 
     def to_dict(self) -> dict[str, Any]:

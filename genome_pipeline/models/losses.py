@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from genome_pipeline.models.arrays import Floats
 
 _SMALLEST_PROBABILITY = 1e-6
 _SMALLEST_MEAN_SHARE = 0.01

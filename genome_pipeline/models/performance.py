@@ -27,12 +27,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.forecast.errors import relative_error
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.losses import log_losses, poisson_deviances
 from genome_pipeline.models.permutations import permutation_metrics
-
-Floats = NDArray[np.float64]
 
 _CALIBRATION_BINS = 10
 _DECIMALS = 6  # predictions are rounded to these before they are compared with one another

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-Floats = NDArray[np.float64]
+from genome_pipeline.models.arrays import Floats
 
 GROUP = 20
 MOST_CUSTOMERS = 100_000

@@ -13,13 +13,11 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
-
-Floats = NDArray[np.float64]
 
 MINIMUM_CUSTOMERS = 30
 """A snapshot of fewer customers is neither predicted nor learned from."""

@@ -12,9 +12,9 @@ from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.orchestration.assets.flow import STAGES
 from genome_pipeline.orchestration.automation.jobs import jobs
 from genome_pipeline.orchestration.checks.declared import build_checks
-from genome_pipeline.orchestration.instance import alone_at_work, holding_run_lock
 from genome_pipeline.orchestration.partitions import period_partitions
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.at_work import alone_at_work, holding_run_lock
 from genome_pipeline.settings import Settings
 
 _NOON = {Period.MONTH: "0 12 1 * *", Period.WEEK: "0 12 * * 1", Period.DAY: "0 12 * * *"}

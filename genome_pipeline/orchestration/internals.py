@@ -1,10 +1,15 @@
-"""What is imported from Dagster that has no public name: a newer version that takes it away fails here first."""
+"""What is used of Dagster that has no public name: a newer version that takes it away fails here first."""
 
 from __future__ import annotations
 
 import importlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from dagster import DagsterInstance
+from dagster._check import CheckError
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -15,23 +20,28 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RUN_KEY_TAG
 from dagster._core.utils import make_new_run_id
+from sqlalchemy import Connection, Engine, QueuePool, event
 
 __all__ = [
     "PARENT_RUN_ID_TAG",
     "RUN_KEY_TAG",
     "AssetCheckEvaluationTargetMaterializationData",
+    "CheckError",
     "DagsterEvent",
     "DagsterEventBatchMetadata",
     "DagsterExecutionInterruptedError",
     "EventLogEntry",
     "InstanceRef",
-    "SqliteEventLogStorage",
     "UnresolvedAssetJobDefinition",
     "dev_module",
+    "event_log_connection",
     "make_new_run_id",
-    "sqlite_event_log",
+    "open_event_logs",
     "webserver_module",
 ]
+
+_CREATE = "create_engine"  # name of SQLAlchemy's function in Dagster's module
+_DISPOSE = "dispose"
 
 
 def dev_module() -> Any:
@@ -42,3 +52,61 @@ def dev_module() -> Any:
 def webserver_module() -> Any:
     """The module behind ``dagster-webserver``."""
     return importlib.import_module("dagster_webserver.cli")
+
+
+@contextmanager
+def event_log_connection(instance: DagsterInstance) -> Iterator[Connection | None]:
+    """A connection to the database of Dagster's events; None where they are SQLite files, of which each run has one."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        yield None
+        return
+    with storage.index_connection() as connection:  # type: ignore[attr-defined]
+        yield connection
+
+
+@contextmanager
+def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Keep the SQLite files of a run's events open, if Dagster's records are SQLite files.
+
+    Dagster reopens them for each event, which takes longer than writing it. Whenever the last connection closes, SQLite
+    merges and deletes its write-ahead log. This also stops SQLite from waiting for the disk at each event: a crash of
+    the machine may lose the last lines of the log but not its integrity; a crash of the process loses nothing.
+    """
+    storage = instance.event_log_storage
+    with ExitStack() as stack:
+        event.listen(Engine, "connect", _without_waiting)
+        stack.callback(event.remove, Engine, "connect", _without_waiting)
+        if isinstance(storage, SqliteEventLogStorage):
+            create = getattr(sqlite_event_log, _CREATE)
+            stack.callback(setattr, sqlite_event_log, _CREATE, create)
+            setattr(sqlite_event_log, _CREATE, stack.enter_context(_kept_open(create)))
+            for shard in ("index", run_id):
+                with storage.run_connection(shard):
+                    pass  # creates the file if it does not exist
+        yield
+
+
+@contextmanager
+def _kept_open(create: Callable[..., Engine]) -> Iterator[Callable[..., Engine]]:
+    """``create``, but with one engine per database, which is reused and keeps its connection open."""
+    engines: dict[str, Engine] = {}
+
+    def engine_of(url: str, **options: Any) -> Engine:
+        if url not in engines:
+            engines[url] = create(url, **(options | {"poolclass": QueuePool}))
+            # Dagster disposes of an engine after each use; this one has to stay open.
+            setattr(engines[url], _DISPOSE, lambda: None)
+        return engines[url]
+
+    try:
+        yield engine_of
+    finally:
+        for engine in engines.values():
+            delattr(engine, _DISPOSE)
+            engine.dispose()
+
+
+def _without_waiting(connection: object, _: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = NORMAL")

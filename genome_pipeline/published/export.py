@@ -13,7 +13,7 @@ from urllib.parse import quote
 import duckdb
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.published.reader import Published
+from genome_pipeline.published.reader import Published, file_version
 from genome_pipeline.sql import identifier, literal
 
 # Text that a spreadsheet takes for a formula, at the start of a text or of another cell: ";" separates cells where
@@ -101,7 +101,7 @@ def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, 
     does.
     """
     while True:
-        version = _version(published_path)
+        version = file_version(published_path)
         with Published(published_path) as published:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -111,15 +111,8 @@ def export_tables(published_path: Path, folder: Path, suffix: str) -> dict[str, 
             for name in published.names():
                 query = f"SELECT * FROM {identifier(name)}"
                 counts[name] = write_rows(published.connection, query, [], folder / f"{name}{suffix}")["row_count"]
-        if _version(published_path) == version:
+        if file_version(published_path) == version:
             return counts
-
-
-def _version(published_path: Path) -> tuple[int, int] | None:
-    if not published_path.exists():
-        return None
-    found = published_path.stat()
-    return found.st_ino, found.st_mtime_ns
 
 
 def renew_exports(published_path: Path, folder: Path) -> None:

@@ -15,7 +15,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, FloatArray, GeneScaler, by_customer
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.models.arrays import Floats
+from genome_pipeline.models.genes import CLIP, GENE_LABELS, SCALED_GENES, GeneScaler, by_customer
 from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
 from genome_pipeline.published.versions import remembered
 
@@ -33,11 +35,17 @@ def lookalikes(
     """The ``count`` customers nearest to a group at the snapshot, best first, and the group's common traits.
 
     Columns are those of :meth:`~genome_pipeline.models.similarity.index.SimilarityIndex.lookalikes`. The group must
-    not be empty, and all of it must be customers of the snapshot.
+    not be empty. Raises :class:`ConfigError` for ids that are not in the snapshot.
     """
     scaler = _scaler(connection, as_of)
     weights = _weights(connection, as_of, scaler)
     group = _features(connection, as_of, scaler, customer_ids)
+    if unknown := sorted(set(customer_ids) - set(group["customer_id"])):
+        more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
+        raise ConfigError(
+            f"not in the snapshot of {as_of}: {', '.join(unknown[:5])}{more}; ids are as in the source, take out those"
+            " it does not know"
+        )
     members = _index(group, scaler, weights)
     wanted = count + len(group) + _MORE_CANDIDATES
     proposed = _candidates(connection, as_of, scaler, weights, members.unit.mean(axis=0), wanted)
@@ -67,7 +75,7 @@ def _scaler(connection: duckdb.DuckDBPyConnection, as_of: date) -> GeneScaler:
     )
 
 
-def _weights(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler) -> FloatArray:
+def _weights(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler) -> Floats:
     """The weight of each gene in the cosine, as in the published index."""
     row = connection.execute("SELECT parameters FROM similarity_index_history WHERE as_of = ?", [as_of]).fetchone()
     parameters = json.loads(row[0]) if row else {}
@@ -87,7 +95,7 @@ def _features(
     )
 
 
-def _index(features: pd.DataFrame, scaler: GeneScaler, weights: FloatArray) -> SimilarityIndex:
+def _index(features: pd.DataFrame, scaler: GeneScaler, weights: Floats) -> SimilarityIndex:
     ids = features["customer_id"].to_numpy(dtype=np.str_)
     return SimilarityIndex(ids, scaler.transform(features), scaler, weights, neighbor_count=1, seed=0)
 
@@ -96,8 +104,8 @@ def _candidates(
     connection: duckdb.DuckDBPyConnection,
     as_of: date,
     scaler: GeneScaler,
-    weights: FloatArray,
-    center: FloatArray,
+    weights: Floats,
+    center: Floats,
     count: int,
 ) -> list[str]:
     """The customers whose weighted, scaled genes point most nearly to ``center``, of shape (genes,).
@@ -116,7 +124,7 @@ def _candidates(
     return [row[0] for row in rows]
 
 
-def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, weights: FloatArray) -> str:
+def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneScaler, weights: Floats) -> str:
     """Name of the in-memory table of all customers' vectors of length 1, created when first needed."""
     name = f'memory.main."vectors {as_of}"'
     is_skewed = {gene.name: gene.is_skewed for gene in SCALED_GENES}
@@ -143,7 +151,7 @@ def _vectors(connection: duckdb.DuckDBPyConnection, as_of: date, scaler: GeneSca
     return name
 
 
-def _traits(mean: FloatArray, scaler: GeneScaler) -> list[str]:
+def _traits(mean: Floats, scaler: GeneScaler) -> list[str]:
     """The genes in which the group stands out on average, strongest first."""
     order = np.argsort(-np.abs(mean).round(9), kind="stable")[:_TRAIT_COUNT]
     return [

@@ -18,6 +18,9 @@ from genome_pipeline.sql import literal
 CATALOG = "published"
 """Name under which the published file is attached."""
 
+REMEMBERED = "memory.main.remembered"
+"""Table in memory for what readers computed from the file (:func:`genome_pipeline.published.versions.remembered`)."""
+
 LATEST_CHECKS = """
     SELECT * FROM data_quality
     WHERE table_name <> 'published_genome' AND checked_at > coalesce(
@@ -54,6 +57,7 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
         raise PublishedFileMissing(f"nothing is published at {path} yet: use `genome run` first")
     connection = connect(config=config)
     try:
+        connection.execute(f"CREATE TABLE {REMEMBERED} (name VARCHAR PRIMARY KEY, value VARCHAR)")
         connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} (READ_ONLY)")
         connection.execute(f"USE {CATALOG}")
         reason = unreadable_because(version_in(connection))
@@ -69,6 +73,15 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
         connection.close()
         raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
     return connection
+
+
+def file_version(path: Path) -> tuple[int, int, int] | None:
+    """What differs as soon as another file takes the place of this one; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class Published:

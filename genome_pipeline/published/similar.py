@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.models.similarity.index import SimilarityIndex
+from genome_pipeline.published.lookalikes import lookalikes
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.artifacts import Artifacts
 
 
 def similar_customers(settings: Settings, customer_id: str) -> dict[str, Any]:
@@ -45,25 +44,20 @@ def similar_customers(settings: Settings, customer_id: str) -> dict[str, Any]:
         }
 
 
-def lookalikes(settings: Settings, customer_ids: Sequence[str], count: int) -> dict[str, Any]:
-    """The ``count`` customers nearest to the group at the latest snapshot, best first, without the group's members.
+def similar_to_group(settings: Settings, customer_ids: Sequence[str], count: int) -> dict[str, Any]:
+    """The ``count`` customers nearest to the group at the latest snapshot, best first, and the group's common traits.
 
-    Raises :class:`ConfigError` if nothing was published yet, an id is unknown, or the index is missing.
+    Raises :class:`ConfigError` if nothing was published yet, or an id is unknown.
     """
     with Published(settings.published_path) as published:
         as_of = published.latest()
-        stored = published.row("SELECT artifact_file FROM similarity_index")["artifact_file"]
-    index = SimilarityIndex.from_bytes(Artifacts(settings.artifacts_path).read(stored))
-    try:
-        found = index.lookalikes(customer_ids, count)
-    except KeyError as error:
-        unknown = error.args[0]
-        more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
-        raise ConfigError(
-            f"not in the snapshot of {as_of}: {', '.join(unknown[:5])}{more}; ids are as in the source, take out those"
-            " it does not know"
-        ) from None
-    return {"as_of": as_of, "group_size": len(set(customer_ids)), "lookalikes": found.to_dict("records")}
+        found, traits = lookalikes(published.connection, as_of, customer_ids, count)
+    return {
+        "as_of": as_of,
+        "group_size": len(set(customer_ids)),
+        "group_traits": traits,
+        "lookalikes": found.to_dict("records"),
+    }
 
 
 def ids_in(path: Path) -> list[str]:

@@ -17,11 +17,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from genome_pipeline.published.reader import CATALOG, attached
+from genome_pipeline.published.reader import CATALOG, REMEMBERED, attached, file_version
 from genome_pipeline.sql import literal
 
 _MEMORY_LIMIT = "200MB"
-_MEMORY = "memory.main.remembered"
 _QUERY_SECONDS = 60.0
 _INTERRUPT_AGAIN_SECONDS = 0.1
 _CLOSING_SECONDS = 10.0
@@ -52,10 +51,7 @@ class PublishedFile:
 
     def version(self) -> str:
         """Identifies this version of the file; empty if there is no file."""
-        try:
-            return "-".join(map(str, _version(self.path)))
-        except FileNotFoundError:
-            return ""
+        return "-".join(map(str, file_version(self.path) or ()))
 
     @contextmanager
     def connect(self, seconds: float = _QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -117,10 +113,7 @@ class PublishedFile:
                 cursor.interrupt()
 
     def _current(self) -> duckdb.DuckDBPyConnection:
-        try:
-            version = _version(self.path)
-        except FileNotFoundError:
-            version = None
+        version = file_version(self.path)
         if self._database is None or version is None or version != self._version:
             # The older database is dropped, not closed: cursors of running requests keep it open.
             self._databases += 1
@@ -129,23 +122,18 @@ class PublishedFile:
         return self._database
 
 
-def _version(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
 def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[[], Any]) -> Any:
     """The result of ``make``, consisting of plain lists, dicts and numbers, computed once per version of the file.
 
     It is kept in the in-memory database that the version is attached to, and disappears with it.
     """
-    row = connection.execute(f"SELECT value FROM {_MEMORY} WHERE name = ?", [name]).fetchone()
+    row = connection.execute(f"SELECT value FROM {REMEMBERED} WHERE name = ?", [name]).fetchone()
     if row is not None:
         return json.loads(row[0])
     value = make()
     # If another request was faster, its value is the same.
     with suppress(duckdb.ConstraintException, duckdb.TransactionException):
-        connection.execute(f"INSERT INTO {_MEMORY} VALUES (?, ?)", [name, json.dumps(value)])
+        connection.execute(f"INSERT INTO {REMEMBERED} VALUES (?, ?)", [name, json.dumps(value)])
     return value
 
 
@@ -172,7 +160,6 @@ def _attach(
         settings["threads"] = threads
     database = attached(path, settings)
     database.execute("USE memory")
-    database.execute(f"CREATE TABLE {_MEMORY} (name VARCHAR PRIMARY KEY, value VARCHAR)")
     # From here on queries can access no other file, except in the folder it writes to.
     if written is not None:
         database.execute(f"SET allowed_directories = [{literal(str(written))}]")

@@ -3,7 +3,8 @@
 Each :class:`Check` is one named statement. Great Expectations takes about 10 ms per expectation and sends a query for
 each, so that the hundred checks of a wide table would cost more than the stage that wrote it. The checks of a table are
 therefore bundled into few expectations. Each has one query, which reads the table once and returns a row per failed
-check, with the number of rows and the first keys in each slice.
+check, with the number of rows in each slice. No query returns a value of a row: results are logged, and a log names
+nobody.
 """
 
 from __future__ import annotations
@@ -19,14 +20,9 @@ from genome_pipeline.sql import identifier, literal
 if TYPE_CHECKING:
     from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
-EXAMPLES = 5
-"""Number of example keys per failed check."""
-
-_EXAMPLE_LENGTH = 60
-_FOUND = f"CAST({{count}} AS BIGINT) AS unexpected_count, min({{text}}, {EXAMPLES}) AS examples"
 # One row per check, whatever the number of slices: Great Expectations returns few rows.
 _BY_CHECK = (
-    "SELECT check_name, list(struct_pack(slice := slice, unexpected_count := unexpected_count, examples := examples))"
+    "SELECT check_name, list(struct_pack(slice := slice, unexpected_count := CAST(unexpected_count AS BIGINT)))"
     " AS slices FROM ({found}) GROUP BY check_name"
 )
 _BUNDLE = 100  # Great Expectations returns at most 200 rows of a query
@@ -201,16 +197,16 @@ def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_sl
     """Great Expectations for the ``checks`` on rows; ``within`` is the SQL condition of the slices to check.
 
     ``meta["checks"]`` of each expectation names its checks. Its query returns ``check_name`` and ``slices`` of failed
-    checks only: the ``slice`` as text (null unless ``by_slice``), its ``unexpected_count`` and ``examples``.
+    checks only: the ``slice`` as text (null unless ``by_slice``) and its ``unexpected_count``.
     """
     from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
     row_checks = [check for check in checks if check.breach]
     bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
     slice_ = f"CAST({identifier(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
-    queries = [(bundle, _rows_query(table, bundle, slice_)) for bundle in bundles]
+    queries = [(bundle, _rows_query(bundle, slice_)) for bundle in bundles]
     queries += [
-        ([check], _broken_query(table, check, check.broken_rows.replace("{within}", within), slice_))
+        ([check], _broken_query(check, check.broken_rows.replace("{within}", within), slice_))
         for check in checks
         if check.broken_rows
     ]
@@ -279,48 +275,44 @@ def _references(reference: Reference) -> list[Check]:
     return checks
 
 
-def _rows_query(table: Table, checks: Sequence[Check], slice_: str) -> str:
-    # Rows without a violation, the usual case, are dropped before any text is made from them.
-    broken = ", ".join(
-        f"CASE WHEN {check.breach} THEN struct_pack(check_name := {literal(check.name)}, example := row_key"
-        + "".join(f" || ', ' || {_name_and_value(name)}" for name in check.columns if name not in table.key)
-        + ") END"
-        for check in checks
-    )
+def _rows_query(checks: Sequence[Check], slice_: str) -> str:
+    broken = ", ".join(f"CASE WHEN {check.breach} THEN {literal(check.name)} END" for check in checks)
     found = (
-        f"SELECT broken.check_name AS check_name, slice, {_FOUND.format(count='count(*)', text='broken.example')}"
-        f" FROM (SELECT unnest([{broken}]) AS broken, slice FROM"
-        f" (SELECT *, {_row_key(table.key)} AS row_key, {slice_} AS slice FROM {{batch}}"
-        f" WHERE {' OR '.join(f'({check.breach})' for check in checks)}))"
-        " WHERE broken IS NOT NULL GROUP BY broken.check_name, slice"
+        "SELECT check_name, slice, count(*) AS unexpected_count"
+        f" FROM (SELECT unnest([{broken}]) AS check_name, {slice_} AS slice FROM {{batch}}"
+        f" WHERE {' OR '.join(f'({check.breach})' for check in checks)})"
+        " WHERE check_name IS NOT NULL GROUP BY ALL"
     )
     return _BY_CHECK.format(found=found)
 
 
-def _broken_query(table: Table, check: Check, broken_rows: str, slice_: str) -> str:
-    # A row that is missing has no more of the key than the check is about.
-    known = [name for name in table.key if name in (*check.columns, table.slice_by)]
-    text = _FOUND.format(count="count(*)", text=_row_key(known))
+def _broken_query(check: Check, broken_rows: str, slice_: str) -> str:
     found = (
-        f"SELECT {literal(check.name)} AS check_name, {slice_} AS slice, {text} FROM ({broken_rows})"
-        " GROUP BY ALL HAVING count(*) > 0"
+        f"SELECT {literal(check.name)} AS check_name, {slice_} AS slice, count(*) AS unexpected_count"
+        f" FROM ({broken_rows}) GROUP BY ALL HAVING count(*) > 0"
     )
     return _BY_CHECK.format(found=found)
 
 
 def _key_query(table: Table, check: Check, slice_: str) -> str:
-    key = ", ".join(identifier(name) for name in table.key)
     found = (
-        f"SELECT {literal(check.name)} AS check_name, slice,"
-        f" {_FOUND.format(count='sum(copies)', text=_row_key(table.key))} FROM (SELECT {key}, max({slice_}) AS slice,"
-        f" count(*) AS copies FROM {{batch}} GROUP BY {key} HAVING count(*) > 1) GROUP BY slice"
+        f"SELECT {literal(check.name)} AS check_name, slice, sum(copies) AS unexpected_count FROM"
+        f" (SELECT max({slice_}) AS slice, count(*) AS copies FROM {{batch}} GROUP BY {_key(table)}"
+        " HAVING count(*) > 1) GROUP BY slice"
     )
     return _BY_CHECK.format(found=found)
 
 
-def _row_key(names: Sequence[str]) -> str:
-    return " || ', ' || ".join(map(_name_and_value, names))
+def _key(table: Table) -> str:
+    return ", ".join(identifier(name) for name in table.key)
 
 
-def _name_and_value(name: str) -> str:
-    return f"'{name}=' || coalesce(left(CAST({identifier(name)} AS VARCHAR), {_EXAMPLE_LENGTH}), 'null')"
+def rows_query(table: Table, check: Check, within: str) -> str:
+    """Query, for whoever has the database, of the rows that violate the check; ``within`` is a condition of slices."""
+    batch = f"(SELECT * FROM {table.name} WHERE {within})"
+    if check.broken_rows:
+        return check.broken_rows.replace("{within}", within).replace("{batch}", batch)
+    if check.name == KEY_CHECK:
+        return f"SELECT {_key(table)}, count(*) AS copies FROM {batch} GROUP BY ALL HAVING copies > 1"
+    shown = ", ".join(map(identifier, dict.fromkeys((*table.key, *check.columns))))
+    return f"SELECT {shown} FROM {batch} WHERE {check.breach}"

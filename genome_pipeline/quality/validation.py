@@ -20,7 +20,14 @@ from genome_pipeline.contracts.column import AS_READ
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import Table
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, expectations_of
+from genome_pipeline.quality.expectations import (
+    COLUMNS_CHECK,
+    TYPES_CHECK,
+    Check,
+    checks_of,
+    expectations_of,
+    rows_query,
+)
 
 if TYPE_CHECKING:
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
@@ -37,9 +44,10 @@ Slices = Mapping[date | None, date | None] | None
 class CheckResult:
     """Result of one check of a table in one period; ``period_start_date`` is ``None`` if it is about no single period.
 
-    ``observed`` is the finding in words, with the number of rows affected. It names no customer, as it is published and
-    mailed; ``examples`` may name some and are shown only in Dagster. ``row_count`` is the number of rows checked.
-    ``details`` are records to show beside the words.
+    ``observed`` is the finding in words, with the number of rows affected. It names no customer, as it is published,
+    mailed and logged. ``rows`` is the SQL query that shows the rows to who may read the warehouse; empty if the check
+    passed, or is not about rows. ``row_count`` is the number of rows checked. ``details`` are records to show beside
+    the words.
     """
 
     table_name: str
@@ -50,15 +58,7 @@ class CheckResult:
     row_count: int
     period_start_date: date | None = None
     details: tuple[dict[str, Any], ...] = ()
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Breach:
-    """Why a check fails in a slice, in words, and the keys of some rows that violate it."""
-
-    words: str
-    examples: tuple[str, ...] = ()
+    rows: str = ""
 
 
 def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
@@ -149,7 +149,7 @@ def _table_results(
             runnable.append(check)
 
     row_counts: dict[date | None, int] = {}
-    found: dict[str, dict[date | None, _Breach]] = {}
+    found: dict[str, dict[date | None, str]] = {}
     if runnable:
         rows = _rows_of(table, slices)
         row_counts = _row_counts(connection, table, rows, slices)
@@ -167,18 +167,19 @@ def _table_results(
             continue
         broken = found[check.name]
         for key, row_count in row_counts.items():
-            breach = broken.get(key, _Breach(f"all {row_count:,} rows"))
+            observed = f"{check.description}: {broken.get(key, f'all {row_count:,} rows')}"
             period = None if slices is None else slices[key]
+            within = _within(table, None if slices is None else {key: period})
             results.append(
                 CheckResult(
                     table.name,
                     check.name,
                     "ERROR",
                     key not in broken,
-                    f"{check.description}: {breach.words}",
+                    observed,
                     row_count,
                     period,
-                    examples=breach.examples,
+                    rows=rows_query(table, check, within) if key in broken else "",
                 )
             )
     return results
@@ -251,12 +252,12 @@ def _failures(
     checks: Sequence[Check],
     slices: Slices,
     row_counts: Mapping[date | None, int],
-) -> dict[str, dict[date | None, _Breach]]:
-    """Failures that Great Expectations found, by check and slice, or why a check could not run."""
+) -> dict[str, dict[date | None, str]]:
+    """Failures that Great Expectations found, in words, by check and slice, or why a check could not run."""
     from great_expectations import ExpectationSuite
 
-    def everywhere(reason: str) -> dict[date | None, _Breach]:
-        return dict.fromkeys(row_counts, _Breach(f"not checked, because {reason}"))
+    def everywhere(reason: str) -> dict[date | None, str]:
+        return dict.fromkeys(row_counts, f"not checked, because {reason}")
 
     # A check counts as failed until a result says otherwise.
     failures = {check.name: everywhere("Great Expectations returned no result") for check in checks}
@@ -279,8 +280,8 @@ def _failures(
         for row in unexpected:
             for found in row["slices"]:
                 key = keys[str(found["slice"])]
-                failures[row["check_name"]][key] = _Breach(
-                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows", tuple(found["examples"])
+                failures[row["check_name"]][key] = (
+                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows"
                 )
     return failures
 

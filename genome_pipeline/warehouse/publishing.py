@@ -55,6 +55,20 @@ def is_current(path: Path) -> bool:
         return False
 
 
+def remember_published_files(database: Backend, published: Path) -> None:
+    """Copy the names of the files published last to a new warehouse, so that it notices files that are gone.
+
+    Copies nothing where there is no published file, or one of another version.
+    """
+    try:
+        with open_database(published, read_only=True) as last:
+            files = last.con.execute(PRESENT_FILES).fetchall()
+    except (WarehouseError, duckdb.Error):
+        return
+    for file in files:
+        database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
+
+
 def check_replaceable(path: Path) -> None:
     """Raises :class:`WarehouseError` if the file at the published file's place is not this program's to replace."""
     if path.is_symlink():

@@ -19,7 +19,7 @@ from genome_pipeline.errors import RunFailed
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.automation.sensors import sensors
 from genome_pipeline.orchestration.failures import first_cause
-from genome_pipeline.orchestration.instance import prepare_home
+from genome_pipeline.orchestration.home import prepare_home
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.support.pipelines import make, materialise

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from genome_pipeline.orchestration.checks.declared import gate
-from genome_pipeline.orchestration.instance import alone_at_work
+from genome_pipeline.orchestration.runs.at_work import alone_at_work
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.database import open_database

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genome_pipeline.orchestration.instance import prepare_server
+from genome_pipeline.orchestration.home import prepare_server
 from genome_pipeline.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

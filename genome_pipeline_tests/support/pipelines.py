@@ -21,7 +21,7 @@ from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
 from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.orchestration.assets.tables import LINE_STAGES
-from genome_pipeline.orchestration.instance import prepare_home
+from genome_pipeline.orchestration.home import prepare_home
 from genome_pipeline.orchestration.runs.run import Outcome, run
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings, load_settings

@@ -118,13 +118,15 @@ def _neighbor(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
-    """Customers nearest to a group, from :func:`genome_pipeline.published.similar.lookalikes`."""
+    """Customers nearest to a group, from :func:`genome_pipeline.published.similar.similar_to_group`."""
     table = Table("Rank", "Customer", "Similarity", "Alike in", "Differs by", box=None, title_justify="left")
     table.title = f"Customers nearest to the group of {facts['group_size']:,} as of {facts['as_of']}"
     for rank, row in enumerate(facts["lookalikes"], start=1):
         traits = (escape(row["shared_traits"]), escape(row["different_traits"]))
         table.add_row(str(rank), escape(row["customer_id"]), f"{row['similarity']:.3f}", *traits)
     console.print(table)
+    common = "; ".join(facts["group_traits"]) or "nothing: on average it is like everyone"
+    console.print(f"The group has in common: {common}.", highlight=False)
 
 
 def print_audiences(console: Console, facts: dict[str, Any]) -> None:

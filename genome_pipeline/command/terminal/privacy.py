@@ -59,10 +59,11 @@ def _print_files_to_delete(console: Console, facts: dict[str, Any]) -> None:
 def print_forgotten(console: Console, facts: dict[str, Any]) -> None:
     """The rows that were removed, from :func:`genome_pipeline.command.forgetting.forget`."""
     rows = sum(sum(counts.values()) for counts in facts["files"].values())
-    texts = f" and {facts['log_text_count']:,} messages in Dagster's log" if facts["log_text_count"] else ""
+    count = facts["log_text_count"]
+    texts = f", {count:,} messages in Dagster's log changed" if count else ""
     console.print(
-        f"{_customers(facts)} forgotten: {rows:,} rows{texts}. Not touched: the source, backups, and files and tables"
-        " exported to other places.",
+        f"{_customers(facts)} forgotten: {rows:,} rows removed{texts}. Not touched: the source, backups, and files and"
+        " tables exported to other places.",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""Callbacks of what stands on several pages, and how one is registered that runs in the browser."""
+"""Callbacks of parts that several pages share, and how to register a callback that runs in the browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dash.dependencies import DashDependency
 
 
 def in_browser(app: Dash, name: str, output: Output, inputs: Sequence[DashDependency]) -> None:
-    """What only changes the URL, or the window, is done in the browser: see assets/genome.js."""
+    """Code in the browser (assets/genome.js) makes changes of the URL or the window."""
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("genome", name), output, *inputs, prevent_initial_call=True
     )

@@ -1,4 +1,4 @@
-"""A figure with its title and how to read it, and how it stands on a page: with its data, to read or to save."""
+"""A figure with its title and how to read it, and the card that shows it with its data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TABLE_ROWS = 200
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure, and what stands above it as text: its title and how to read it. ``height`` is in pixels."""
+    """A figure, its title, and a text on how to read it. ``height`` is in pixels."""
 
     title: str
     reading: str
@@ -56,7 +56,7 @@ def chart_panel(chart: Chart, data: pd.DataFrame, columns: Sequence[str] = (), *
 
 
 def _chart_data(title: str, data: pd.DataFrame) -> Component:
-    """The data of a chart: a table that is made when it is opened, and a button that saves all rows."""
+    """The data of a chart: a table that is filled when it is opened, and a button that saves all rows."""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     texts = data.assign(
         **{
@@ -113,7 +113,7 @@ def bare_chart(chart: Chart) -> Component:
 
 
 def _graph(chart: Chart, *, has_download: bool) -> Component:
-    # The figure fills its card, which may be higher than it asks for.
+    # The figure fills its card, which may be higher than the figure's own height.
     chart.figure.update_layout(autosize=True)
     return dcc.Graph(
         figure=chart.figure,

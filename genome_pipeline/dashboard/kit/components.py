@@ -1,4 +1,4 @@
-"""Building blocks of the pages: cards, tooltips, choices, and what stands where there is nothing to show."""
+"""Building blocks of the pages: cards, tooltips, choices, and notes where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def panel(*content: Any, title: str, reading: str = "", columns: Sequence[str] =
 
 
 def choice_id(parameter: str, value: str) -> dict[str, str]:
-    """Id of an element whose value goes into the URL as ``parameter`` once it is another than the ``value`` shown."""
+    """Id of an element whose value goes into the URL as ``parameter`` when it differs from the ``value`` shown."""
     return {"choice": parameter, "shown": value}
 
 
 def choice(parameter: str, name: str, options: Sequence[tuple[str, str]], value: str, *, width: int = 220) -> Component:
-    """A choice that stands in the URL as ``parameter``; ``options`` are values and what they are called."""
+    """A choice that the URL keeps as ``parameter``; ``options`` are values and their labels."""
     select: Component = dmc.Select(
         id=choice_id(parameter, value),
         label=name,
@@ -111,7 +111,7 @@ def kpi(
     note: str | Component = "",
     history: pd.Series | None = None,
 ) -> Component:
-    """A headline number: its change since earlier snapshots, and its course over all of them."""
+    """A headline number: its change since earlier snapshots, and a line over all of them."""
     return html.Section(
         [
             html.Div([html.Span(title, className="kpi-title"), hint(explanation, title)], className="kpi-head"),
@@ -132,7 +132,7 @@ def _sparkline(course: Sequence[float]) -> Component | None:
     if len(course) < 3:
         return None
     low, spread = min(course), max(course) - min(course)
-    # The component draws from zero, where the course of most numbers would look flat.
+    # The component's axis starts at zero, which would make the line of most numbers flat.
     shape = [(value - low) / spread if spread else 0.5 for value in course]
     sparkline: Component = dmc.Sparkline(data=shape, w=84, h=30, curveType="linear", color="genome.6", fillOpacity=0.15)
     return sparkline
@@ -177,7 +177,7 @@ def notice(title: str, text: Any, tone: str = "plain") -> Component:
 
 
 def empty_state(title: str, *text: Any) -> Component:
-    """What stands where there is nothing to show: what is missing and what to do."""
+    """A note where there is nothing to show: what is missing and what to do."""
     return html.Div(
         [html.Div(className="empty-mark"), html.H1(title, className="empty-title"), *[html.P(line) for line in text]],
         className="empty",

@@ -11,7 +11,7 @@ from dash import dcc
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import empty_state, panel
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table
@@ -46,7 +46,7 @@ def customer_genome(
     ).df()
 
 
-def suggestions(request: PageRequest, path: str = "/customer", parameter: str = "customer_id") -> Component:
+def suggestions(request: PageRequest, path: str = paths.CUSTOMER, parameter: str = "customer_id") -> Component:
     """Customers to start with, as links to the page at ``path``."""
     currency = request.run.currency
     customers = most_at_stake(request.connection, request.as_of)
@@ -83,5 +83,5 @@ def suggestions(request: PageRequest, path: str = "/customer", parameter: str = 
 def customer_link(request: PageRequest, customer_id: str) -> Component:
     """A link to the card of a customer, at the same snapshot."""
     return dcc.Link(
-        customer_id, href=request.link("/customer", {"customer_id": customer_id}), className="customer-link"
+        customer_id, href=request.link(paths.CUSTOMER, {"customer_id": customer_id}), className="customer-link"
     )

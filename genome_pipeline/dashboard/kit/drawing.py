@@ -1,4 +1,4 @@
-"""What all figures are drawn with: axes, bands, lines and labelled bars."""
+"""The parts of all figures: axes, bands, lines and labelled bars."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wrapped(text: object, width: int = 24) -> str:
 def add_band(
     figure: go.Figure, x: pd.Series, lower: pd.Series, upper: pd.Series, color: str, name: str, opacity: float = 0.22
 ) -> None:
-    """Shade what lies between ``lower`` and ``upper``."""
+    """Shade the area between ``lower`` and ``upper``."""
     figure.add_scatter(
         x=x, y=upper, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", legendgroup=name
     )
@@ -117,7 +117,7 @@ def add_line(
 
 
 def patterned(color: str, position: int, theme: Theme) -> dict[str, Any]:
-    """Marker of the bars of the series at ``position``: colour and pattern, so that colour never stands alone."""
+    """Marker of the bars of the series at ``position``: a colour and a pattern, as colour alone is not enough."""
     return {
         "color": color,
         "pattern": {

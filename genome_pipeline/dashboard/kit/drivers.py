@@ -27,8 +27,8 @@ _DRIVERS_SHOWN = 8
 def overall_drivers(connection: duckdb.DuckDBPyConnection, as_of: date, prediction: Prediction) -> pd.DataFrame:
     """One row per driver, the strongest first: what it adds to or takes from a prediction, on average of customers.
 
-    The average customer is left out: every prediction starts from it. A driver without a row for a customer adds
-    nothing to that customer's prediction, or is among everything else.
+    The average customer is left out: every prediction starts from it. A driver without a row for a customer
+    adds nothing to that customer's prediction, or is part of "everything else".
     """
     return remembered_rows(
         connection,
@@ -92,7 +92,7 @@ def drivers_chart(drivers: pd.DataFrame, prediction: str, currency: str | None, 
 
 
 def driver_name(driver: str) -> str:
-    """What a driver is called on screen: a gene by its label, the others by their own words."""
+    """The words for a driver on screen: a gene's label, or the driver's own words."""
     return (
         driver.replace("_", " ").capitalize()
         if driver in ("purchase_rate", "silence", "everything_else")
@@ -101,7 +101,7 @@ def driver_name(driver: str) -> str:
 
 
 def drivers_panel(request: PageRequest, prediction: Prediction) -> list[Component]:
-    """What moves a prediction most over all customers, or why that is not known."""
+    """A panel of what moves a prediction most over all customers, or of why that is not known."""
     drivers = overall_drivers(request.connection, request.as_of, prediction)
     if drivers.empty:
         return [

@@ -17,16 +17,16 @@ _QUANTILE_STEPS = 1_000
 
 
 def gene_levels(connection: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, Any]:
-    """Where customers stand among all: made once for each version of the file, and costly for many customers.
+    """The values that customers are compared with: computed once for each version of the file, as that is costly.
 
-    ``quantiles``: by gene, those of all customers, a thousandth apart; none where it is null for everyone. ``medians``:
-    by segment number, those of each gene in the order of :data:`FINGERPRINT_GENES`.
+    ``quantiles``: gene -> quantiles of all customers, a thousandth apart; empty for a gene that is null for everyone.
+    ``medians``: segment number -> median of each gene, in the order of :data:`FINGERPRINT_GENES`.
     """
 
     def find() -> dict[str, Any]:
         quantiles: dict[str, list[float]] = {}
         medians: dict[str, list[float | None]] = {}
-        # Gene by gene, so that never more than one is in memory. DuckDB takes minutes for a thousand quantiles.
+        # Gene by gene, so that only one is in memory. DuckDB itself takes minutes for a thousand quantiles.
         for position, gene in enumerate(FINGERPRINT_GENES):
             found = connection.execute(
                 f"SELECT {gene}::DOUBLE AS value, segment_id FROM customer_genome_history"

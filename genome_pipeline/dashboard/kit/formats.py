@@ -40,7 +40,7 @@ def percent(value: Number | None, digits: int = 1) -> str:
 
 
 def currency_prefix(currency: str | None) -> str:
-    """What stands before an amount: a symbol, else the code and a space, else nothing."""
+    """The text before an amount: a symbol, or the code and a space, or nothing."""
     if not currency:
         return ""
     return _SYMBOLS.get(currency, f"{currency} ")
@@ -86,7 +86,7 @@ def signed(column_name: str, value: Number | None, currency: str | None = None) 
             text = column_value(column_name, amount)
         case _:
             text = integer(amount) if COLUMNS[column_name].type in ("INTEGER", "BIGINT") else decimal(amount)
-    # What rounds to nothing has no minus.
+    # A difference that rounds to zero has no minus.
     is_less = value < 0 and any(digit in text for digit in "123456789")
     return f"{MINUS if is_less else '+'}{text}"
 
@@ -97,7 +97,7 @@ def day(value: date | datetime | None) -> str:
 
 
 def snapshot(as_of: date, provisional: Collection[date]) -> str:
-    """A snapshot's day, marked where it is one of those ``provisional``: ``"1 Jan 2018 (provisional)"``."""
+    """A snapshot's day, marked if it is among the ``provisional`` ones: ``"1 Jan 2018 (provisional)"``."""
     return f"{day(as_of)} (provisional)" if as_of in provisional else day(as_of)
 
 

@@ -1,4 +1,4 @@
-"""What the columns are called on screen, and what they mean: the contract's own descriptions."""
+"""Labels and descriptions of columns on screen, from the contract."""
 
 from __future__ import annotations
 

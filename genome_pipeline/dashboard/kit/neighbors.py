@@ -9,7 +9,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import panel
 from genome_pipeline.dashboard.kit.customers import customer_link
 from genome_pipeline.dashboard.kit.request import PageRequest
@@ -41,7 +41,7 @@ def neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: s
 
 
 def matured_neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
-    """The customers who were most like this one when the latest matured snapshot was made, and what they did then."""
+    """The customers who were most like this one at the latest matured snapshot, and what they did after it."""
     return connection.execute(
         "SELECT * FROM matured_neighbors_history WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
         [as_of, customer_id],
@@ -49,7 +49,7 @@ def matured_neighbors(connection: duckdb.DuckDBPyConnection, as_of: date, custom
 
 
 def traits(shared: str, different: str) -> Component:
-    """What two customers share, and below it in what the other one differs."""
+    """The traits that two customers share, and below them those in which the other one differs."""
     return html.Div([html.Div(shared), html.Div(f"but {different}", className="kpi-note")] if different else shared)
 
 
@@ -83,7 +83,7 @@ def neighbors_panel(request: PageRequest, customer_id: str) -> Component:
         ),
         dcc.Link(
             "Compare with the three nearest, side by side",
-            href=request.link("/similar", [("id", name) for name in nearest]),
+            href=request.link(paths.SIMILAR, [("id", name) for name in nearest]),
             className="more",
         ),
         title="Who resembles this customer",
@@ -94,7 +94,7 @@ def neighbors_panel(request: PageRequest, customer_id: str) -> Component:
 
 
 def matured_neighbors_panel(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
-    """What those did who were like this customer at a matured snapshot, as a second opinion."""
+    """A second opinion: what customers did who were like this one at a matured snapshot."""
     currency = request.run.currency
     found = matured_neighbors(request.connection, request.as_of, customer_id)
     title = "What became of customers who were like this"

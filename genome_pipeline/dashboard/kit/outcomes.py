@@ -1,4 +1,4 @@
-"""How earlier predictions turned out: what several pages hold against what happened."""
+"""How earlier predictions turned out: predictions and outcomes that several pages compare."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 from genome_pipeline.published.versions import remembered_rows
 
 NORMAL_95 = 1.959963984540054
-"""Half the width of what holds 95% of a normal distribution, in standard deviations."""
+"""Half the width of the interval that holds 95% of a normal distribution, in standard deviations."""
 
 
 def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
-    """One row per snapshot that had matured by ``as_of``: spend predicted, by the baseline too, and realised."""
+    """One row per snapshot that had matured by ``as_of``: spend by the model, by the baseline, and realised."""
     realised = remembered_rows(
         connection,
         """
@@ -75,11 +75,11 @@ def error_trend(connection: duckdb.DuckDBPyConnection, as_of: date, target: str,
 def expected_and_realised_spend(
     trend: pd.DataFrame, realised: pd.DataFrame, currency: str | None, horizon_days: int, *, theme: Theme = LIGHT
 ) -> Chart:
-    """Total spend expected within the horizon of each snapshot, beside the baseline and what was realised."""
+    """Total spend expected within the horizon of each snapshot, beside the baseline's and the realised spend."""
     chart = new_chart(
         "Expected and realised spend",
-        f"In the {horizon_days} days after each snapshot. One without a bar has not matured yet: its whisker spans what"
-        " would be realised if it were as far off as the earlier ones.",
+        f"In the {horizon_days} days after each snapshot. A snapshot without a bar has not matured yet: its whisker"
+        " shows what would be realised if the forecast were as far off as earlier ones.",
         theme,
     )
     figure = chart.figure
@@ -119,7 +119,7 @@ def expected_and_realised_spend(
 def _as_far_off_as_before(trend: pd.DataFrame, realised: pd.DataFrame, theme: Theme) -> dict[str, Any]:
     """Whiskers of the snapshots that have not matured; none before two have.
 
-    They span what is expected, times the smallest to the largest ratio of realised to expected spend so far.
+    From the smallest to the largest ratio of realised to expected spend so far, times the expected spend.
     """
     ratio = realised["actual_spend"] / realised["expected_spend"].where(realised["expected_spend"] > 0)
     is_open = ~trend["as_of"].isin(realised["as_of"]) if ratio.count() > 1 else pd.Series(False, index=trend.index)
@@ -166,13 +166,13 @@ def error_trend_chart(
 
 
 def not_matured(request: PageRequest) -> Component:
-    """What stands in place of outcomes until the first snapshot has matured."""
+    """A note in place of outcomes, until the first snapshot has matured."""
     return panel(
         html.P(
             f"A snapshot matures once its horizon of {request.run.horizon_days} days has passed. Publish later"
             " snapshots, or choose a later one above."
         ),
         title="What became of earlier predictions is not known yet",
-        reading=f"No snapshot had matured by {formats.day(request.as_of)}, so that nothing can be held against what"
+        reading=f"No snapshot had matured by {formats.day(request.as_of)}, so that nothing can be compared with what"
         " happened.",
     )

@@ -44,11 +44,11 @@ def no_performance(has_matured: bool) -> str:
     """Why there is nothing to compare."""
     if has_matured:
         return "Outcomes are known, but the file holds no measures of them: model_performance is empty."
-    return "No snapshot had matured yet, so no prediction could be held against what happened."
+    return "No snapshot had matured yet, so no prediction could be compared with what happened."
 
 
 def _comparison(row: pd.Series, currency: str | None, interval_level: float) -> Comparison:
-    # A measure without an entry speaks for itself and gets no verdict.
+    # A measure without an entry needs no verdict.
     metric = METRICS.get(row["metric"], Metric(row["metric"].replace("_", " "), ""))
     model, naive = row["model"], row["naive"]
     verdict, tone = "", "plain"

@@ -1,4 +1,4 @@
-"""What a page is asked for: everything in it comes from the URL and the published file."""
+"""The request for a page: all of it comes from the URL and the published file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genome_pipeline.dashboard.kit.theme import Theme
 from genome_pipeline.published.reader import PublishedFileMissing, PublishedFileUnreadable
 
 LONGEST_LINK = 60_000
-"""Characters of a query string, in which the ids of a group stand."""
+"""Longest query string, in characters: it has to hold the ids of a group."""
 
 # DuckDB raises RuntimeError for text that is no Unicode.
 UNSHOWABLE = (PublishedFileMissing, PublishedFileUnreadable, duckdb.Error, LookupError, ValueError, RuntimeError)
-"""What is raised where the file cannot be read, or a link asks for what cannot be."""
+"""Errors where the file cannot be read, or a link asks for something impossible."""
 
 Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -27,7 +27,7 @@ Parameters = Mapping[str, str] | Sequence[tuple[str, str]]
 class PageRequest:
     """One request for a page, at one snapshot of one version of the file.
 
-    ``snapshots`` has the latest one first, ``provisional`` those whose period the log did not reach the end of;
+    ``snapshots`` has the latest one first; ``provisional`` are those whose period had not ended in the log;
     ``search`` is the query string, in which a parameter may be repeated.
     """
 

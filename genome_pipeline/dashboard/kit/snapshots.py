@@ -79,7 +79,7 @@ def _snapshots(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, bool]]
 
 
 def chosen_snapshot(snapshots: list[date], parameters: Mapping[str, str]) -> tuple[date, bool]:
-    """The snapshot of the URL, else the latest; and whether the URL's is one of the file's."""
+    """The snapshot of the URL, else the latest; and whether the file has the URL's snapshot."""
     if not snapshots:
         raise LookupError("the published file has no snapshot")
     asked = parameters.get("as_of")

@@ -1,4 +1,4 @@
-"""Tables: small ones of ready-made cells, and grids to sort and filter."""
+"""Tables: small ones of finished cells, and grids that can be sorted and filtered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRID_OPTIONS: dict[str, Any] = {
 
 
 def table(headings: Sequence[Any], rows: Sequence[Sequence[Any]], *, numeric: Sequence[int] = ()) -> Component:
-    """A small table of ready-made cells; columns in ``numeric`` are aligned right."""
+    """A small table of finished cells; columns in ``numeric`` are aligned right."""
 
     def kind(position: int) -> str:
         return "number" if position in numeric else ""

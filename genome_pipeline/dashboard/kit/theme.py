@@ -84,7 +84,7 @@ PATTERNS = ("", "/", ".", "x", "-", "\\", "+", "|")
 
 
 def theme_of(color_scheme: str | None) -> Theme:
-    """The theme of a colour scheme; light where it is not a known one."""
+    """The theme of a colour scheme; the light one if the name is unknown."""
     return DARK if color_scheme == "dark" else LIGHT
 
 

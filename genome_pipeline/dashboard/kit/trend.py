@@ -42,7 +42,7 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
         names = [column[0] for column in found.description]
         return dict(zip(names, map(list, zip(*found.fetchall(), strict=True)), strict=True))
 
-    # All customers of all snapshots are behind it: once for each version of the file.
+    # This reads all customers of all snapshots, so it is computed once for each version of the file.
     trend = pd.DataFrame(remembered(connection, "snapshot trend", find))
     quartiles = [pair or (None, None) for pair in trend.pop("quartiles")]
     trend = trend.assign(

@@ -1,7 +1,7 @@
 """The pages: each folder is one question about the snapshot.
 
-``page.py`` lays it out, ``queries.py`` asks the published file, ``figures.py`` draws the frames that come of it and
-reads no file. DuckDB aggregates; values are bound as parameters, and identifiers put into SQL come from the module
-itself or the contracts only. A question about a snapshot sees only what was known at it; ``matured`` is the snapshot
-whose predictions are held against what happened. What several pages need stands in ``kit``: no page imports another.
+``page.py`` lays it out, ``queries.py`` queries the published file, and ``figures.py`` draws the frames that it returns.
+DuckDB aggregates; values are bound as parameters, and identifiers in SQL come only from the module or the contracts. A
+query about a snapshot sees only what was known at it; ``matured`` is the snapshot whose predictions are compared with
+what happened. Code that several pages need is in ``kit``: no page imports another.
 """

@@ -7,6 +7,7 @@ import flask
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from genome_pipeline.dashboard.kit import paths
 from genome_pipeline.dashboard.kit.components import labelled
 from genome_pipeline.dashboard.kit.theme import FONT_FAMILY, theme_of
 
@@ -45,7 +46,9 @@ def chosen_color_scheme() -> str:
 
 def brand() -> Component:
     """The name of the application, a link to its first page."""
-    return dcc.Link([html.Span(className="brand-mark"), html.Span("Customer Genome")], href="/", className="brand")
+    return dcc.Link(
+        [html.Span(className="brand-mark"), html.Span("Customer Genome")], href=paths.OVERVIEW, className="brand"
+    )
 
 
 def frame(*, has_login: bool) -> Component:

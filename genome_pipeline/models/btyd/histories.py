@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
-Floats = NDArray[np.float64]
 Objective = Callable[[Floats], tuple[float, Floats]]
 """Mean negative log-likelihood and its gradient, as a function of the logarithms of the parameters."""
 

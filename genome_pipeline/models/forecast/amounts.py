@@ -21,16 +21,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.drivers import TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import KEPT_FITS, LabelledSnapshot, model_matrix, pooled_rows
-
-Floats = NDArray[np.float64]
 
 _LEAST_AMOUNT = 1e-9
 _LEAST_CUSTOMERS = 10

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
 if TYPE_CHECKING:
     import lightgbm
 
-Floats = NDArray[np.float64]
 
 _ROUNDS = 60
 _THREADS = 1

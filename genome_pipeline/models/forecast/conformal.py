@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.not_enough_data import NotEnoughData
-
-Floats = NDArray[np.float64]
 
 MAXIMUM_BINS = 10
 MINIMUM_ROWS_PER_BIN = 50

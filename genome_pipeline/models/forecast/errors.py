@@ -23,11 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import numbers
-
-Floats = NDArray[np.float64]
 
 LARGEST = {"churn": 0.25, "orders": 1.0, "spend": 1.0}
 """Error, by name, of a forecast that knows nothing of the customer; it means a confidence of 0."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.btyd.pareto_nbd import PARETO_PRIOR, ParetoNbd, fit_pareto_nbd
 from genome_pipeline.models.drivers import PURCHASE_RATE, SILENCE, TERMS, no_terms
 from genome_pipeline.models.forecast.boosting import Boosted, fit_mean, fit_probability
@@ -39,8 +40,6 @@ from genome_pipeline.models.snapshots import (
     training_horizon,
     training_snapshots,
 )
-
-Floats = NDArray[np.float64]
 
 SMALLEST_PROBABILITY = 1e-6
 """Probabilities of experts are clipped to between this and 1 minus this."""

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.forecast.constants import Constants
-
-Floats = NDArray[np.float64]
 
 LARGEST_MISS = 2.0
 """Log-odds by which Pareto/NBD may miss the share who buy, plus three standard errors: a factor of seven in the odds.

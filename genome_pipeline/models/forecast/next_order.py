@@ -13,17 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.contracts.tables.outlook import churn_within
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.btyd.pareto_nbd import ParetoNbd
 from genome_pipeline.models.forecast.experts import BtydActivity
 from genome_pipeline.models.forecast.risk import RiskModel
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import purchase_history
-
-Floats = NDArray[np.float64]
 
 LAST_DAY = 3_650
 """The curve is followed for ten years; an order after that counts as none."""

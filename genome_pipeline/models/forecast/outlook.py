@@ -15,7 +15,6 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.contracts.tables.risk import CHURN
@@ -25,8 +24,6 @@ from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import LabelledSnapshot
-
-Floats = NDArray[np.float64]
 
 MAIN = "main_"
 """Prefix of the main horizon's forecast, where it stands beside a customer's features."""

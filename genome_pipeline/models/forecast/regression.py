@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.not_enough_data import NotEnoughData
-
-Floats = NDArray[np.float64]
 
 _PRIOR_VARIANCE = 0.1
 """Variance of the normal prior on a coefficient, with genes' logarithms in units of their spread (ridge penalty)."""

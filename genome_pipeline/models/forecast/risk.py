@@ -27,6 +27,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.drivers import reference_rows
 from genome_pipeline.models.forecast.candidates import (
     FORECAST,
@@ -71,8 +72,6 @@ from genome_pipeline.models.snapshots import (
     usable_snapshots,
     why_unobserved,
 )
-
-Floats = NDArray[np.float64]
 
 CANDIDATES = ("naive", *STANDARD, FORECAST)
 

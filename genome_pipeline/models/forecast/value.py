@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.drivers import PURCHASE_RATE, TERMS, reference_rows
 from genome_pipeline.models.forecast.amounts import Amounts
 from genome_pipeline.models.forecast.candidates import (
@@ -59,8 +59,6 @@ from genome_pipeline.models.snapshots import (
     usable_snapshots,
     why_unobserved,
 )
-
-Floats = NDArray[np.float64]
 
 STANDARD = {"btyd": 1 / 3, "boosting": 1 / 3, "boosting_half": 1 / 3}
 """Weights of the experts in a log of many customers."""

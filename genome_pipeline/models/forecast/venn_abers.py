@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from genome_pipeline.models.arrays import Floats
 
 _SCORE_GROUPS = 100
 _DIGITS = 9

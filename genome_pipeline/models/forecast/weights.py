@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-Floats = NDArray[np.float64]
+from genome_pipeline.models.arrays import Floats
 
 STANDARD = {
     "btyd": 0.20,

@@ -24,7 +24,7 @@ from sklearn.metrics import pairwise_distances, silhouette_score
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.models.genes import FloatArray
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.segments.before import Before, IntArray
 
 K_MEANS = "k-means"
@@ -77,11 +77,11 @@ class Grouping:
     ``means`` and ``variances`` have shape (segments, genes), ``weights`` (segments,).
     """
 
-    means: FloatArray
-    variances: FloatArray
-    weights: FloatArray
+    means: Floats
+    variances: Floats
+    weights: Floats
 
-    def log_density(self, genes: FloatArray) -> FloatArray:
+    def log_density(self, genes: Floats) -> Floats:
         """Logarithm of each segment's weight times density at each customer, up to a constant: (customers, segments).
 
         Rounded, so that the last bits of a sum do not order equally probable segments.
@@ -92,17 +92,17 @@ class Grouping:
         ]
         return np.column_stack(log_density).round(DECIMALS)
 
-    def posterior(self, genes: FloatArray) -> FloatArray:
+    def posterior(self, genes: Floats) -> Floats:
         """Membership probabilities, shape (customers, segments), rows summing to 1."""
         return as_probabilities(self.log_density(genes))
 
-    def labels(self, genes: FloatArray) -> IntArray:
+    def labels(self, genes: Floats) -> IntArray:
         """Position of each customer's most probable segment; the first of equally probable ones."""
         position: IntArray = np.argmax(self.log_density(genes), axis=1)
         return position
 
 
-def as_probabilities(log_density: FloatArray) -> FloatArray:
+def as_probabilities(log_density: Floats) -> Floats:
     """Membership probabilities from the result of :meth:`Grouping.log_density`."""
     return np.asarray(softmax(log_density, axis=1), dtype=np.float64)
 
@@ -132,9 +132,7 @@ class Candidate:
         return SINGLE if self.method == SINGLE else f"{self.method}, {self.count} segments"
 
 
-def choose_grouping(
-    genes: FloatArray, before: Before | None, seed: int
-) -> tuple[Candidate, tuple[Mapping[str, Any], ...]]:
+def choose_grouping(genes: Floats, before: Before | None, seed: int) -> tuple[Candidate, tuple[Mapping[str, Any], ...]]:
     """The chosen candidate, and the row of every candidate for the ``segment_model`` table.
 
     Every segment must hold at least 2% of the customers. A silhouette of at least 0.5 means that customers clearly fall
@@ -161,7 +159,7 @@ def choose_grouping(
 
 
 def _choose(
-    genes: FloatArray, before: Before | None, seed: int
+    genes: Floats, before: Before | None, seed: int
 ) -> tuple[Candidate, Sequence[Candidate], Mapping[str, str]]:
     alone = _single(genes)
     if len(genes) < MINIMUM_CUSTOMERS:
@@ -237,7 +235,7 @@ def _best_that_holds(
     return result(best_first[0], best, "the best silhouette, though no candidate's segments all hold in resamples")
 
 
-def _single(genes: FloatArray) -> Candidate:
+def _single(genes: Floats) -> Candidate:
     shape = (1, genes.shape[1])
     return Candidate(SINGLE, 1, Grouping(np.zeros(shape), np.ones(shape), np.ones(1)), np.nan, 1.0)
 
@@ -247,7 +245,7 @@ def _evenly(count: int, limit: int) -> IntArray:
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64))
 
 
-def _candidates(genes: FloatArray, counts: Sequence[int], before: Before | None) -> list[Candidate]:
+def _candidates(genes: Floats, counts: Sequence[int], before: Before | None) -> list[Candidate]:
     distances = pairwise_distances(genes)
     tree = linkage(genes, "ward")
 
@@ -272,7 +270,7 @@ def _candidates(genes: FloatArray, counts: Sequence[int], before: Before | None)
     return [trial for kind in (K_MEANS, MIXTURE) for (method, _), trial in found.items() if method == kind]
 
 
-def _cut(tree: FloatArray, count: int) -> IntArray:
+def _cut(tree: Floats, count: int) -> IntArray:
     """At most ``count`` groups of a hierarchy, numbered from 0; fewer where merges are tied."""
     return fcluster(tree, count, "maxclust").astype(np.int64) - 1
 
@@ -284,7 +282,7 @@ def _warm(before: Before | None, method: str, count: int) -> IntArray | None:
     return before.labels if len(np.unique(before.labels)) == count else None
 
 
-def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
+def _fit(method: str, genes: Floats, start: IntArray) -> Grouping:
     """A candidate fitted from the starting groups ``start``; groups without customers are ignored."""
     start = np.unique(start, return_inverse=True)[1]
     sizes = np.bincount(start)
@@ -309,7 +307,7 @@ def _fit(method: str, genes: FloatArray, start: IntArray) -> Grouping:
     return _rounded(mixture.means_, mixture.covariances_, mixture.weights_)
 
 
-def _rounded(means: FloatArray, variances: FloatArray, weights: FloatArray) -> Grouping:
+def _rounded(means: Floats, variances: Floats, weights: Floats) -> Grouping:
     least = 10.0**-DECIMALS  # weights are at least this, as their logarithm is taken
     return Grouping(means.round(DECIMALS), variances.round(DECIMALS), np.maximum(weights.round(DECIMALS), least))
 
@@ -318,7 +316,7 @@ _LEAST_VARIANCE = 1e-2
 
 
 def _with_stability(
-    trial: Candidate, bound: float, *, genes: FloatArray, compared: FloatArray, before: Before | None, seed: int
+    trial: Candidate, bound: float, *, genes: Floats, compared: Floats, before: Before | None, seed: int
 ) -> Candidate:
     """The candidate with its stability: refits on bootstrap resamples of ``genes`` are compared on ``compared``.
 
@@ -327,7 +325,7 @@ def _with_stability(
     rng = np.random.default_rng(seed)
     labels = trial.grouping.labels(compared)
     agreement: list[float] = []
-    jaccard: list[FloatArray] = []
+    jaccard: list[Floats] = []
     for count in range(RESAMPLES, 3 * RESAMPLES + 1, RESAMPLES):
         while len(agreement) < count:
             refitted = _refitted(trial, genes, before, rng).labels(compared)
@@ -342,7 +340,7 @@ def _with_stability(
     return replace(trial, stability=float(np.mean(agreement)), jaccard=tuple(means.tolist()))
 
 
-def _refitted(trial: Candidate, genes: FloatArray, before: Before | None, rng: np.random.Generator) -> Grouping:
+def _refitted(trial: Candidate, genes: Floats, before: Before | None, rng: np.random.Generator) -> Grouping:
     """The candidate's kind of model, fitted on a resample of the customers."""
     rows = np.sort(rng.integers(0, len(genes), min(len(genes), _RESAMPLE_ROWS)))
     drawn = genes[rows]
@@ -354,7 +352,7 @@ def _refitted(trial: Candidate, genes: FloatArray, before: Before | None, rng: n
     return _fit(trial.method, drawn, start)
 
 
-def _similarity(labels: IntArray, others: IntArray, count: int) -> tuple[float, FloatArray]:
+def _similarity(labels: IntArray, others: IntArray, count: int) -> tuple[float, Floats]:
     """Adjusted Rand index of two groupings, and the Jaccard similarity of each group with its most similar counterpart.
 
     Both come from one contingency table; scikit-learn's index would check its input thousands of times.
@@ -365,7 +363,7 @@ def _similarity(labels: IntArray, others: IntArray, count: int) -> tuple[float, 
     together, pairs, other_pairs = ((n * (n - 1) / 2).sum() for n in (common, sizes, other_sizes))
     by_chance = pairs * other_pairs / (len(labels) * (len(labels) - 1) / 2)
     index = (together - by_chance) / ((pairs + other_pairs) / 2 - by_chance)
-    jaccard: FloatArray = (common / (sizes[:, None] + other_sizes - common)).max(axis=1)
+    jaccard: Floats = (common / (sizes[:, None] + other_sizes - common)).max(axis=1)
     return float(index), jaccard
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from genome_pipeline.models.genes import FloatArray
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.segments.before import Before, IntArray
 
 MINIMUM_OVERLAP = 0.25
@@ -41,7 +41,7 @@ def first_identity(count: int) -> Identity:
     return Identity(tuple(range(1, count + 1)), count, (None,) * count, np.zeros((count, 0), dtype=np.int64))
 
 
-def identify(labels: IntArray, genes: FloatArray, count: int, before: Before) -> Identity:
+def identify(labels: IntArray, genes: Floats, count: int, before: Before) -> Identity:
     """Match segments with the previous ones by optimal assignment.
 
     Both models assign today's customers, so that movements of customers play no part. Matches maximise the Jaccard
@@ -143,7 +143,7 @@ def _larger_part(customers: IntArray) -> tuple[int | None, float]:
     return (largest, share) if share >= LARGER_PART else (None, share)
 
 
-def _centroids(genes: FloatArray, labels: IntArray, count: int) -> FloatArray:
+def _centroids(genes: Floats, labels: IntArray, count: int) -> Floats:
     """Mean genes of each segment, shape (segments, genes); a segment without customers is at the origin."""
     sums = np.zeros((count, genes.shape[1]))
     np.add.at(sums, labels, genes)

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.genes import GENES
-from genome_pipeline.models.genes import GENE_LABELS, FloatArray, GeneScaler, by_customer
+from genome_pipeline.models.arrays import Floats
+from genome_pipeline.models.genes import GENE_LABELS, GeneScaler, by_customer
 from genome_pipeline.models.similarity.nearest import (
     Doubles,
     Rows,
@@ -89,9 +90,9 @@ class SimilarityIndex:
     """
 
     customer_ids: NDArray[np.str_]
-    vectors: FloatArray
+    vectors: Floats
     scaler: GeneScaler
-    weights: FloatArray
+    weights: Floats
     neighbor_count: int
     seed: int
     cells: Any = None
@@ -129,7 +130,7 @@ class SimilarityIndex:
         return index if len(ids) <= exact_customers else index._with_cells()
 
     @cached_property
-    def unit(self) -> FloatArray:
+    def unit(self) -> Floats:
         """Weighted vectors of length 1, shape (n, g), 0 where all genes are 0; similarities are their products."""
         return unit_vectors(self.vectors, self.weights)
 
@@ -153,7 +154,7 @@ class SimilarityIndex:
         found = self.nearest(unit_vectors(vectors, self.weights), own, self._count(self.neighbor_count))
         return self._pairs(snapshot_date(customers), ids, vectors, *found)
 
-    def nearest_of_all(self) -> tuple[Rows, FloatArray]:
+    def nearest_of_all(self) -> tuple[Rows, Floats]:
         """Rows of the nearest other customers of each customer, and their similarities, (n, neighbours) each."""
         return self.nearest(self.unit, np.arange(len(self.customer_ids)), self._count(self.neighbor_count))
 
@@ -312,7 +313,7 @@ class SimilarityIndex:
         cells.add_core(len(points), faiss.swig_ptr(points), faiss.swig_ptr(first), faiss.swig_ptr(cell))
         return cells
 
-    def nearest(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+    def nearest(self, queries: Floats, own: Rows, count: int) -> tuple[Rows, Floats]:
         """Rows of the ``count`` nearest customers of each query, and their similarity, both of shape (q, count).
 
         ``queries`` are unit vectors, shape (q, g). ``own`` (q,) is the row that each query must not get, -1 for none.
@@ -323,7 +324,7 @@ class SimilarityIndex:
             return self._compare_all(queries, own, count)
         return self._compare_candidates(queries, own, count)
 
-    def _compare_all(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+    def _compare_all(self, queries: Floats, own: Rows, count: int) -> tuple[Rows, Floats]:
         customers = len(self.customer_ids)
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.empty((len(queries), count))
@@ -346,7 +347,7 @@ class SimilarityIndex:
                 similarity[part] = (best >> _ROW_BITS) / _PRECISION
         return nearest, similarity
 
-    def _compare_candidates(self, queries: FloatArray, own: Rows, count: int) -> tuple[Rows, FloatArray]:
+    def _compare_candidates(self, queries: Floats, own: Rows, count: int) -> tuple[Rows, Floats]:
         """The nearest of the candidates that cells propose; queries with too few candidates are compared with all."""
         nearest = np.empty((len(queries), count), dtype=np.int64)
         similarity = np.zeros((len(queries), count))
@@ -379,7 +380,7 @@ class SimilarityIndex:
         """Candidates needed for ``count`` neighbours: one may be the customer; single precision reorders near ties."""
         return min(count + 1 + _MORE_CANDIDATES, len(self._doubles.first))
 
-    def _best(self, queries: FloatArray, own: Rows, rows: Rows, count: int) -> tuple[Rows, FloatArray]:
+    def _best(self, queries: Floats, own: Rows, rows: Rows, count: int) -> tuple[Rows, Floats]:
         """The ``count`` best of the candidate ``rows`` and of customers exactly like them, in double precision.
 
         Ordered by similarity, then by id: ids are sorted. ``rows`` have shape (q, c), with -1 where there is no
@@ -397,7 +398,7 @@ class SimilarityIndex:
         return nearest, np.take_along_axis(alike, order, 1) / _PRECISION
 
     def _pairs(
-        self, as_of: date, ids: NDArray[np.str_], vectors: FloatArray, rows: Rows, similarity: FloatArray
+        self, as_of: date, ids: NDArray[np.str_], vectors: Floats, rows: Rows, similarity: Floats
     ) -> pd.DataFrame:
         """Contract ``customer_neighbors`` for customers and their nearest ``rows`` of this index, shape (n, count)."""
         customers, count = rows.shape
@@ -449,11 +450,11 @@ def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
     yield from (index._only(part == number).to_bytes() for number in range(count))
 
 
-def unit_vectors(vectors: FloatArray, weights: FloatArray) -> FloatArray:
+def unit_vectors(vectors: Floats, weights: Floats) -> Floats:
     """Vectors of shape (n, genes), weighted and scaled to length 1; zero vectors stay 0."""
     weighted = vectors * np.sqrt(weights)
     length = np.linalg.norm(weighted, axis=1, keepdims=True)
-    unit: FloatArray = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
+    unit: Floats = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
     return unit
 
 
@@ -465,7 +466,7 @@ def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
     return np.where(is_there, position, -1)
 
 
-def _traits(mine: FloatArray, theirs: FloatArray) -> tuple[Rows, Rows]:
+def _traits(mine: Floats, theirs: Floats) -> tuple[Rows, Rows]:
     """The genes in which each pair is most alike, and most different, as numbers; vectors have shape (pairs, g).
 
     Pairs are alike in genes that stand out the same way, by the product of their scaled values. They differ by the
@@ -479,7 +480,7 @@ def _traits(mine: FloatArray, theirs: FloatArray) -> tuple[Rows, Rows]:
     return _largest(np.where(is_shared, product, 0.0), mine > 0), _largest(size, distance > 0)
 
 
-def _largest(size: FloatArray, is_high: NDArray[np.bool_]) -> Rows:
+def _largest(size: Floats, is_high: NDArray[np.bool_]) -> Rows:
     """The genes of largest ``size`` above 0 of each pair, as digits of one number, largest first.
 
     A digit is 1 + 2 * gene + is_high, in base 2 * genes + 1. ``size``, of shape (pairs, g), is overwritten.

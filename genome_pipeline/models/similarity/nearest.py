@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.models.genes import FloatArray
+from genome_pipeline.models.arrays import Floats
 
 Rows = NDArray[np.int64]
 
@@ -36,14 +36,14 @@ class Doubles:
     size: Rows
 
     @classmethod
-    def of(cls, unit: FloatArray) -> Doubles:
+    def of(cls, unit: Floats) -> Doubles:
         """The groups of vectors of shape (n, genes), which are in order of their customers' ids."""
         whole = np.ascontiguousarray(unit + 0.0).view(np.dtype((np.void, unit.itemsize * unit.shape[1]))).ravel()
         _, first, group, size = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
         rows = np.argsort(group, kind="stable").astype(np.int64)
         return cls(first.astype(np.int64), group.astype(np.int64), rows, np.cumsum(size) - size, size.astype(np.int64))
 
-    def expanded(self, first: Rows, alike: FloatArray, count: int) -> tuple[Rows, FloatArray]:
+    def expanded(self, first: Rows, alike: Floats, count: int) -> tuple[Rows, Floats]:
         """Candidates of shape (q, c), -1 for none: up to ``count`` members of each group in place of its first."""
         group = self.group[first]
         size = np.where(first < 0, 0, self.size[group])
@@ -57,7 +57,7 @@ class Doubles:
         return rows.reshape(len(first), -1), np.repeat(alike, most, axis=1)
 
 
-def coarse(unit: FloatArray) -> NDArray[np.float32]:
+def coarse(unit: Floats) -> NDArray[np.float32]:
     """Unit vectors rounded to steps of 2**-11, so that single-precision products of two are exact in any order."""
     return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)
 

@@ -14,9 +14,9 @@ from genome_pipeline.orchestration.assets.stage import REASON_TAG
 from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, REFRESH, REFRESH_JOB
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause, sendable
-from genome_pipeline.orchestration.instance import AT_WORK, release_dead_runs
 from genome_pipeline.orchestration.internals import RUN_KEY_TAG
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.at_work import AT_WORK, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.quality.gate import obstacles_in_words

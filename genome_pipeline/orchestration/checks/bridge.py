@@ -176,13 +176,13 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
                         "period": str(result.period_start_date or ""),
                         "severity": result.severity,
                         "observed": result.observed,
-                        "examples": "; ".join(result.examples),
+                        "rows": result.rows,
                     }
                 )
                 for result in failed
             ],
             schema=dg.TableSchema(
-                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed", "examples")]
+                columns=[dg.TableColumn(name) for name in ("check", "period", "severity", "observed", "rows")]
             ),
         )
     details = [record for result in failed for record in result.details]

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 
 from genome_pipeline.contracts.rules import Rule, active_rules
@@ -28,7 +29,11 @@ from genome_pipeline.transforms.validation import judges_repeats, rejected_by_re
 from genome_pipeline.warehouse.database import stored
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES, typed_raw
 
-_EXAMPLES = 5
+_SO_FAR = (
+    "WITH so_far AS (SELECT period_start_date, customer_id, return_amount, sum(gross_amount) OVER until AS bought,"
+    " sum(return_amount) OVER until AS returned FROM customer_activity"
+    " WINDOW until AS (PARTITION BY customer_id ORDER BY period_start_date))"
+)
 
 
 @check(
@@ -253,7 +258,7 @@ def no_long_silence(subject: Subject) -> Sequence[CheckResult]:
     is_blocking=False,
 )
 def lines_in_bounds(subject: Subject) -> Sequence[CheckResult]:
-    """Count the lines of each period that fail such a rule, and name the largest."""
+    """Count the lines of each period that fail such a rule."""
     settings, periods = subject.settings, subject.periods
     rules = active_rules(list(settings.source.columns.mapped), settings.rules.disabled)
     results = []
@@ -261,18 +266,16 @@ def lines_in_bounds(subject: Subject) -> Sequence[CheckResult]:
     lines = kept.filter(kept.period_start_date.isin(periods)).mutate(outlier_amount=settings.rules.outlier_amount)
     for rule in rules:
         if rule.severity == "WARN":
-            failing = ibis.to_sql(lines.mutate(is_failing=rule.fails(lines)))
-            rows = subject.database.con.execute(
-                # CASE makes no text from lines that pass, as a FILTER would.
-                "SELECT period_start_date, count(*), count(*) FILTER (is_failing), max_by(CASE WHEN is_failing THEN"
-                " source_file || ' row ' || source_row || ': ' || left(customer_id, 60) || ', ' || amount END,"
-                f" CASE WHEN is_failing THEN abs(amount) END, {_EXAMPLES}) FROM ({failing}) GROUP BY 1 ORDER BY 1"
-            ).fetchall()
-            results += [_warning(rule, *row) for row in rows]
+            judged = lines.group_by("period_start_date").agg(
+                row_count=lines.count(), failing_row_count=lines.count(where=rule.fails(lines))
+            )
+            for found in judged.order_by("period_start_date").to_pyarrow().to_pylist():
+                of_period = lines.filter(lines.period_start_date == found["period_start_date"])
+                results.append(_warning(rule, of_period, *found.values()))
     return results
 
 
-def _warning(rule: Rule, period: date, count: int, failing: int, examples: list[str]) -> CheckResult:
+def _warning(rule: Rule, lines: ir.Table, period: date, count: int, failing: int) -> CheckResult:
     observed = f"{failing:,} of {count:,} lines" if failing else f"none of {count:,} lines"
     return CheckResult(
         "validated_transactions",
@@ -282,7 +285,7 @@ def _warning(rule: Rule, period: date, count: int, failing: int, examples: list[
         f"{rule.description} {observed}",
         count,
         period,
-        examples=tuple(examples or ()),
+        rows=ibis.to_sql(lines.filter(rule.fails(lines)), dialect="duckdb") if failing else "",
     )
 
 
@@ -296,13 +299,9 @@ def returns_within_purchases(subject: Subject) -> Sequence[CheckResult]:
     """Compare, for customers with a return in a period, what they returned until its end with what they bought."""
     periods = subject.periods
     rows = subject.database.con.execute(
-        "WITH so_far AS (SELECT period_start_date, customer_id, return_amount, sum(gross_amount) OVER until AS"
-        " bought, sum(return_amount) OVER until AS returned FROM customer_activity WINDOW until AS"
-        " (PARTITION BY customer_id ORDER BY period_start_date))"
-        " SELECT period_start_date, count(*), count(*) FILTER (returned > bought), max_by(left(customer_id, 60) ||"
-        " ': bought ' || bought || ', returned ' || returned, returned - bought, ?) FILTER (returned > bought)"
-        " FROM so_far WHERE period_start_date IN (SELECT unnest(?)) AND return_amount > 0 GROUP BY 1 ORDER BY 1",
-        [_EXAMPLES, periods],
+        f"{_SO_FAR} SELECT period_start_date, count(*), count(*) FILTER (returned > bought) FROM so_far"
+        " WHERE period_start_date IN (SELECT unnest(?)) AND return_amount > 0 GROUP BY 1 ORDER BY 1",
+        [periods],
     ).fetchall()
     return [
         CheckResult(
@@ -315,9 +314,12 @@ def returns_within_purchases(subject: Subject) -> Sequence[CheckResult]:
             else f"all {count:,} customers with a return",
             count,
             period,
-            examples=tuple(examples or ()),
+            rows=f"{_SO_FAR} SELECT customer_id, bought, returned FROM so_far WHERE period_start_date = DATE '{period}'"
+            " AND return_amount > 0 AND returned > bought ORDER BY returned - bought DESC"
+            if beyond
+            else "",
         )
-        for period, count, beyond, examples in rows
+        for period, count, beyond in rows
     ]
 
 

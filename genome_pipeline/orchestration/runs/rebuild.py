@@ -6,16 +6,15 @@ from pathlib import Path
 
 import duckdb
 
-from genome_pipeline.orchestration.instance import alone_at_work
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.at_work import alone_at_work
 from genome_pipeline.orchestration.runs.run import Outcome, Progress, run_alone
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import SOURCE_SETTING, open_database
 from genome_pipeline.warehouse.errors import WarehouseBusy, WarehouseError
 from genome_pipeline.warehouse.forgotten import Forgotten
-from genome_pipeline.warehouse.ingestion import PRESENT_FILES
-from genome_pipeline.warehouse.publishing import check_replaceable
+from genome_pipeline.warehouse.publishing import check_replaceable, remember_published_files
 
 
 def rebuild(settings: Settings, progress: Progress) -> Outcome:
@@ -44,7 +43,8 @@ def _rebuild(settings: Settings, progress: Progress) -> Outcome:
     else:
         _delete(warehouse)
     if _place_of(aside) in (None, settings.source.place):
-        _remember_published_files(settings)
+        with Pipeline.of(settings).warehouse.open() as database:
+            remember_published_files(database, settings.published_path)
     outcome = run_alone(settings, Span(), progress)
     _delete(aside)
     aside.unlink(missing_ok=True)
@@ -95,18 +95,6 @@ def _place_of(warehouse: Path) -> str | None:
     except (WarehouseError, duckdb.Error):
         return None
     return str(found[0]) if found else None
-
-
-def _remember_published_files(settings: Settings) -> None:
-    """Copy the names of the files published last to the new warehouse, so that it notices files that are gone."""
-    try:
-        with open_database(settings.published_path, read_only=True) as published:
-            files = published.con.execute(PRESENT_FILES).fetchall()
-    except (WarehouseError, duckdb.Error):
-        return  # no published file, or one of another version
-    with Pipeline.of(settings).warehouse.open() as database:
-        for file in files:
-            database.con.execute("INSERT INTO published_files VALUES (?, ?, ?)", file)
 
 
 def _delete(database: Path) -> None:

@@ -8,12 +8,9 @@ tens, and their texts lose their numbers.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 
-import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
@@ -27,21 +24,13 @@ from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_a
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
-from genome_pipeline.sql import literal
 from genome_pipeline.transforms.outcomes import picked_outcomes
-from genome_pipeline.transforms.validation import rejected_by_reason
+from genome_pipeline.warehouse.corrections import correct_publications, recount_groups, snapshots_left, take_estimates
 from genome_pipeline.warehouse.erasure import NEIGHBORS, LeftOut, without_numbers
 from genome_pipeline.warehouse.forgotten import up_to_tens
 
 _TEXTS = ("choice_reason", "event_reason", "abstain_reason")
 _COUNTS = ("training_row_count", "customer_count")
-_OF_NEIGHBORS = ("neighbor_expected_orders", "neighbor_expected_spend", "neighbor_churn_probability")
-_ROW_COUNTS = {
-    "raw_row_count": "raw_transactions",
-    "validated_row_count": "validated_transactions",
-    "quarantined_row_count": "quarantined_transactions",
-}
-"""Parameter of a publication -> the table whose rows it counts."""
 
 
 def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
@@ -49,7 +38,7 @@ def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
     settings, append = pipeline.settings, pipeline.warehouse.append
     for name, before in left_out.sums.items():
         by_date = pd.to_datetime(before["as_of"]).dt.date
-        for as_of in sorted(set(by_date) & _snapshots_left(database)):
+        for as_of in sorted(set(by_date) & snapshots_left(database)):
             rows = before[by_date == as_of]
             if name in _MADE_AGAIN:
                 append(database, TABLES[name], _MADE_AGAIN[name](database, settings, as_of, rows))
@@ -59,34 +48,9 @@ def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
             elif name not in NEIGHBORS:
                 append(database, TABLES[name], coarse(name, rows))
     if left_out.since is not None:
-        _count_again(database, left_out.since)
-        _take_estimates(database, "", left_out.since)
-    tell_row_counts(database, row_counts(database))
-
-
-def fill_published(database: Backend, warehouse: Path, left_out: LeftOut) -> None:
-    """Add the left-out tables to the copy of a published file, as they now are in the warehouse."""
-    connection = database.con
-    connection.execute(f"ATTACH {literal(str(warehouse))} AS warehouse (READ_ONLY)")
-    for name, before in left_out.sums.items():
-        table = TABLES[name]
-        connection.execute(
-            f"INSERT INTO {table.published_name} BY NAME SELECT * FROM warehouse.main.{name}"
-            f" WHERE as_of IN (SELECT unnest($dates)) ORDER BY {', '.join(table.key)}",
-            {"dates": [*pd.to_datetime(before["as_of"]).dt.date.unique()]},
-        )
-    if left_out.since is not None:
-        _take_estimates(database, "_history", left_out.since)
-    rejected = rejected_by_reason(database.table("quarantined_transactions", database=("warehouse", "main")))
-    connection.execute("DELETE FROM quarantine_reasons")
-    connection.execute(f"INSERT INTO quarantine_reasons BY NAME FROM ({ibis.to_sql(rejected, dialect='duckdb')})")
-    connection.execute(
-        "UPDATE source_files SET row_count = theirs.row_count, suppressed_row_count = theirs.suppressed_row_count"
-        " FROM warehouse.main.source_files AS theirs WHERE source_files.source_file = theirs.source_file"
-    )
-    counts = row_counts(database, "warehouse.main.")
-    connection.execute("DETACH warehouse")
-    tell_row_counts(database, counts)
+        recount_groups(database, left_out.since)
+        take_estimates(database, "", left_out.since)
+    correct_publications(database)
 
 
 def coarse(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,51 +67,6 @@ def coarse(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         elif values.dtype.kind == "f":
             made[column.name] = values.map(lambda value: float(f"{value:.1e}"), na_action="ignore")
     return made
-
-
-def row_counts(database: Backend, schema: str = "") -> dict[str, int]:
-    """Numbers of source rows: in total, validated and quarantined."""
-    return {
-        name: database.con.execute(f"SELECT count(*) FROM {schema}{table}").fetchall()[0][0]
-        for name, table in _ROW_COUNTS.items()
-        if schema or table in database.list_tables()
-    }
-
-
-def tell_row_counts(database: Backend, counts: Mapping[str, int]) -> None:
-    """Set these counts of source rows in the last publication, and remove them from earlier ones."""
-    connection = database.con
-    runs = connection.execute("SELECT rowid, parameters FROM pipeline_runs ORDER BY published_at DESC").fetchall()
-    for position, (row, written) in enumerate(runs):
-        kept = {name: value for name, value in json.loads(written).items() if name not in _ROW_COUNTS}
-        told = kept if position else {**kept, **counts}
-        connection.execute("UPDATE pipeline_runs SET parameters = ? WHERE rowid = ?", [json.dumps(told), row])
-
-
-def _snapshots_left(database: Backend) -> set[date]:
-    return {day for (day,) in database.con.execute("SELECT DISTINCT as_of FROM customer_features").fetchall()}
-
-
-def _count_again(database: Backend, since: date) -> None:
-    """Recompute sizes of groups in model tables from the customers that are left."""
-    for statement in (
-        "UPDATE similarity_index SET customer_count = (SELECT count(*) FROM customer_features AS known"
-        " WHERE known.as_of = similarity_index.as_of) WHERE as_of >= ?",
-        "UPDATE segment_model SET smallest_share = (SELECT min(customer_share) FROM segment_profiles AS profiles"
-        " WHERE profiles.as_of = segment_model.as_of) WHERE is_chosen AND as_of >= ? AND as_of IN"
-        " (SELECT as_of FROM segment_profiles)",
-    ):
-        database.con.execute(statement, [since])
-
-
-def _take_estimates(database: Backend, history: str, since: date) -> None:
-    """Fill the mart's columns of neighbour estimates, which were left out together with the estimates."""
-    database.con.execute(
-        f"UPDATE customer_genome{history} AS genome SET {', '.join(f'{name} = told.{name}' for name in _OF_NEIGHBORS)}"
-        f" FROM neighbor_estimates{history} AS told WHERE genome.as_of = told.as_of AND genome.customer_id ="
-        " told.customer_id AND genome.as_of >= ?",
-        [since],
-    )
 
 
 def _drift(database: Backend, settings: Settings, as_of: date, rows: pd.DataFrame) -> pd.DataFrame:

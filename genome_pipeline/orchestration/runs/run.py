@@ -20,14 +20,10 @@ from genome_pipeline.orchestration.automation.jobs import INGEST_JOB, PUBLISH_JO
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause
 from genome_pipeline.orchestration.graph import build_graph
-from genome_pipeline.orchestration.instance import (
-    alone_at_work,
-    open_event_logs,
-    open_instance,
-    release_dead_runs,
-)
-from genome_pipeline.orchestration.internals import make_new_run_id
+from genome_pipeline.orchestration.home import open_instance
+from genome_pipeline.orchestration.internals import make_new_run_id, open_event_logs
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations

@@ -51,7 +51,7 @@ def test_the_report_shows_the_figures_of_the_pages(document: str) -> None:
     for title in (
         "Customers by churn probability",
         "Who was expected to bring the value, and who did",
-        "How much of the value the customers put first hold",
+        "How much of the value the customers ranked first bring",
         "Does a churn probability mean what it says?",
         "Do the intervals hold, orders by segment?",
     ):

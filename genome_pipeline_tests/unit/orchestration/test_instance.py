@@ -24,24 +24,23 @@ from dagster._grpc.utils import default_grpc_timeout
 from genome_pipeline.command.forgetting import forget, rows_to_forget
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration import instance as instances
+from genome_pipeline.orchestration import home
 from genome_pipeline.orchestration.assets import publishing
 from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
-from genome_pipeline.orchestration.instance import (
+from genome_pipeline.orchestration.home import (
     POSTGRES_VARIABLE,
-    alone_at_work,
-    holding_run_lock,
     limit_warehouse_pool,
-    open_event_logs,
     open_instance,
     prepare_home,
     prepare_server,
-    prune_runs,
-    release_dead_runs,
 )
+from genome_pipeline.orchestration.internals import open_event_logs
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs import pruning
 from genome_pipeline.orchestration.runs import rebuild as rebuilding
 from genome_pipeline.orchestration.runs import run as running
+from genome_pipeline.orchestration.runs.at_work import alone_at_work, holding_run_lock, release_dead_runs
+from genome_pipeline.orchestration.runs.pruning import prune_runs
 from genome_pipeline.orchestration.runs.rebuild import rebuild
 from genome_pipeline.orchestration.runs.run import run
 from genome_pipeline.orchestration.runs.staleness import Span
@@ -145,7 +144,7 @@ def test_events_come_in_while_the_logs_are_held_open_and_after(instance: Dagster
 def test_old_runs_go_but_for_those_that_made_what_is_in_use(early_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(early_shop)
     prepare_home(settings)
-    monkeypatch.setattr(instances, "RUNS_KEPT", timedelta())
+    monkeypatch.setattr(pruning, "RUNS_KEPT", timedelta())
     with DagsterInstance.get() as instance:
         before = {run.run_id for run in instance.get_runs()}
         nothing.execute_in_process(instance=instance)
@@ -248,7 +247,7 @@ _AT_WORK: dict[str, tuple[str, Any, str, Callable[[Settings], object]]] = {
         "check_replaceable",
         lambda settings: rebuild(settings, lambda *_: None),
     ),
-    "forget": ("`genome forget`", instances, "open_instance", lambda of: forget(of, ["c0000"])),
+    "forget": ("`genome forget`", home, "open_instance", lambda of: forget(of, ["c0000"])),
     "a run of the server": ("run ........ of Dagster's", publishing, "publish", _run_of_the_server),
     "a rebuild of the server": (
         "run ........ of Dagster's",

@@ -46,12 +46,12 @@ def _register_rows(app: Dash, published: PublishedFile, visits: Visits) -> None:
             with published.connect() as connection:
                 as_of, _ = chosen_snapshot(all_snapshots(connection), parameters_of(search))
                 first = int(wanted["startRow"])
-                # No more than the grid asks for: all at once is an export, which has limits of its own.
+                # Only the rows that the grid asks for: an export of all rows has limits of its own.
                 last = min(int(wanted["endRow"]), first + page.BLOCK_ROWS)
                 rows, size = queries.audience_rows(connection, as_of, selection, first, last)
                 currency = Run.of(connection).currency
         except (*UNSHOWABLE, TypeError, OverflowError):
-            # The grid would wait for ever; the page itself says what is wrong when it is drawn anew.
+            # Without an answer the grid would wait for ever; the page says what is wrong when it is drawn again.
             return {"rowData": [], "rowCount": 0}
         visits.record("rows", row_count=len(rows), **chosen_by(search or ""))
         return {"rowData": [page.written(row, currency) for row in rows], "rowCount": size}
@@ -150,7 +150,7 @@ def _register_views(app: Dash) -> None:
             State("saved-views", "data"),
         ],
     )
-    # Whenever the page is drawn anew, too: the list is part of it.
+    # Also whenever the page is drawn again, as the list is part of it.
     in_browser(
         app,
         "listViews",

@@ -1,4 +1,4 @@
-"""A selection of customers as a file to take along: exactly the rows and columns that the Audience page shows."""
+"""A selection of customers as a file: exactly the rows and columns that the Audience page shows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ EXPORT_SECONDS = 600.0
 """How long one export may take to be made."""
 
 MADE_AT_ONCE = 1
-"""Exports that are made at the same time: each has its share of the memory, beside the pages'."""
+"""Number of exports made at the same time: each takes memory beside the pages'."""
 
 HELD_AT_ONCE = 8
-"""Exports that are made, wait for it, or are being downloaded: each may be a file on the disk, or a thread."""
+"""Number of exports that are being made, waiting or being downloaded: each may hold a file on the disk, or a thread."""
 
 MOST_CELLS = 100_000_000
 """Customers times columns of one export: some 2 GB as CSV."""
 
 MEMORY = "200MB"
-"""Of the database that reads, sorts and writes one export, beside the pages': rows beyond it are put aside."""
+"""Memory of the database that reads, sorts and writes one export; rows beyond it are put aside on the disk."""
 
 
 class ExportRefused(Exception):
@@ -41,7 +41,7 @@ class ExportRefused(Exception):
 
 
 class Place:
-    """One of the :data:`HELD_AT_ONCE`: given back when the export has failed, or its file is closed."""
+    """One of the :data:`HELD_AT_ONCE` places: free again when the export has failed, or its file is closed."""
 
     def __init__(self, release: Callable[[], None]) -> None:
         self.release = release
@@ -72,11 +72,11 @@ class Exports:
 def audience_file(
     connection: duckdb.DuckDBPyConnection, folder: Path, as_of: date, selection: Selection, kind: str, place: Place
 ) -> tuple[io.FileIO, int]:
-    """The customers of a selection as an open file, gone once it is closed, and their number; ``kind``: csv or parquet.
+    """The customers of a selection as an open file, deleted when closed, and their number; ``kind``: csv or parquet.
 
-    Its head says the snapshot, the selection and the number of customers. Connection and folder are those of
-    :meth:`genome_pipeline.published.versions.PublishedFile.connect_alone`: DuckDB writes what it sorts, as rows handed
-    over to another database, batch by batch, leave a heap in pieces, as large as all of them. Raises
+    The head of the file states the snapshot, the selection and the number of customers. ``connection`` and ``folder``
+    come from :meth:`genome_pipeline.published.versions.PublishedFile.connect_alone`. The database that sorts the rows
+    also writes them: handing them over in batches fragments the heap until it is as large as all rows together. Raises
     :class:`ExportRefused` where the selection was not understood, or has too many rows and columns.
     """
     if selection.faults:

@@ -13,7 +13,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.request import PageRequest
@@ -21,7 +21,7 @@ from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
 
-PATH = "/audience"
+PATH = paths.AUDIENCE
 TITLE = "Audience"
 QUESTION = "Whom does it concern? Choose customers, and leave with the list."
 GRID = "audience-grid"
@@ -56,7 +56,7 @@ def layout(request: PageRequest) -> Component:
         _actions(request, selection, audiences),
         _selection(request, selection, audiences),
         _customers(request, selection, totals, everyone),
-        # What the fields show already, so that only a choice changes the URL.
+        # The values that the fields already show, so that only a new choice changes the URL.
         dcc.Store(
             id=SHOWN,
             data={
@@ -126,7 +126,7 @@ def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> 
 
 
 def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFrame) -> Component:
-    """What is filtered by, each with a link that takes it away; and the fields to add more."""
+    """The filters, each with a link that removes it, and fields to add more."""
     chips = [
         _chip(
             request, _condition_text(request, condition), replace(selection, conditions=_without(selection, condition))
@@ -144,7 +144,7 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
 
 
 def _fields(selection: Selection) -> Component:
-    """Where a filter is added, and how many customers with which columns are chosen."""
+    """Fields that add a filter, and that choose the number of customers and the columns."""
     return html.Div(
         [
             dmc.Select(
@@ -269,8 +269,8 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         html.Div([summary, exports], className="audience-head"),
         content,
         title="Customers",
-        reading="Click a heading to sort, a customer to see why. Top % and no more than count in this order. An export"
-        " holds exactly these rows and columns.",
+        reading="Click a heading to sort, a customer to see why. 'Top %' and 'No more than' take the first in this"
+        " order. An export holds exactly these rows and columns.",
     )
 
 
@@ -299,7 +299,7 @@ def _grid(request: PageRequest, selection: Selection) -> Component:
         },
         style={"height": "560px"},
     )
-    # Another selection is another grid, which asks for its rows anew; another order is the same grid.
+    # Another selection makes another grid, which asks for its rows again; another order keeps the grid.
     return html.Div(
         grid, key=urlencode([("as_of", request.as_of.isoformat()), *replace(selection, sort=("", "")).parameters])
     )

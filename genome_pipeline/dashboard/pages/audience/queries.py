@@ -23,7 +23,8 @@ def audiences(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFram
 class AudienceTotals:
     """A selection in numbers.
 
-    ``matching_count`` fulfil its conditions; the rest is of the ``customer_count`` of them within its top percent.
+    ``matching_count`` customers fulfil its conditions; all other numbers are about the ``customer_count`` of them
+    within its top percent.
     Sums and means leave out customers without a value, and are null where nobody has one.
     """
 
@@ -47,7 +48,7 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
     """The selection in numbers."""
     matching, size = audience_size(connection, as_of, selection)
     condition, values = selection.where(as_of)
-    # Only a part of them has to be put in order to be told apart.
+    # An order is needed only where a part of them is chosen.
     part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
     row = connection.execute(
         f"""

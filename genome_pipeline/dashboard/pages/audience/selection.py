@@ -43,7 +43,7 @@ _MOST_DIGITS = 9
 _MOST_FAULTS = 10
 
 MOST_CONDITIONS = 20
-"""Each is drawn with a link that holds all the others."""
+"""Each filter is shown with a link that holds all the others."""
 
 MOST_VALUES = 1_000
 """Of a condition that takes several."""
@@ -72,7 +72,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """From ``<column>:<op>:<value>``. Raises :class:`ValueError`, in one sentence, where it is none."""
+        """The condition in ``<column>:<op>:<value>``. Raises :class:`ValueError`, with a sentence, for other text."""
         column, _, rest = text.partition(":")
         op, _, value = rest.partition(":")
         if column not in COLUMN_NAMES:
@@ -121,7 +121,7 @@ def _typed(column: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Selection:
-    """A selection; ``faults`` says, a sentence each, what of the query string could not be understood and was left out.
+    """A selection; ``faults`` has a sentence for each part of the query string that was not understood and left out.
 
     ``top`` is in percent of those who fulfil all conditions, in the order of ``sort``; 100 is all of them. ``first`` is
     the largest number of customers kept of these, in the same order; None is no limit.
@@ -137,7 +137,7 @@ class Selection:
 
     @classmethod
     def parse(cls, search: str) -> Selection:
-        """From a query string; what it does not name is as in the default."""
+        """A selection from a query string; parts that it does not name keep their defaults."""
         if len(search) > LONGEST_LINK:
             return cls(faults=(f"the link has more than {LONGEST_LINK:,} characters: make a shorter one",))
         selection = cls()
@@ -179,7 +179,7 @@ class Selection:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """As query parameters, without what is as in the default."""
+        """The query parameters, without those that equal the default."""
         plain = Selection()
         pairs = [("rule", self.rule)] if self.rule else []
         pairs += [("where", str(condition)) for condition in self.conditions]
@@ -236,7 +236,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def _count(text: str) -> int:
-    # As text first: what a link may hold can be longer than any number should be.
+    # Checked as text first: a link may hold more digits than Python converts.
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) > 0):
         raise ValueError(f"first {text!r} is no number of customers: write a whole number from 1 on")
     return int(text)
@@ -255,6 +255,6 @@ def in_words(selection: Selection) -> Sequence[str]:
 
 
 def chosen_by(search: str) -> dict[str, Any]:
-    """What an audience is chosen by, without the values, which may name customers: for the audit log."""
+    """The columns that an audience is chosen by, for the audit log: without values, which may name customers."""
     selection = Selection.parse(search)
     return {"rule": selection.rule, "filters": sorted({condition.column for condition in selection.conditions})}

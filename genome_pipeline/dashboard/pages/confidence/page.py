@@ -9,7 +9,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description
@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.confidence import figures, queries
 
-PATH = "/confidence"
+PATH = paths.CONFIDENCE
 TITLE = "Confidence"
 QUESTION = "How sure are the predictions, and have they earned it?"
 
@@ -59,7 +59,7 @@ def layout(request: PageRequest) -> Component:
 
 
 def _overall_coverage(request: PageRequest, matured: date | None) -> dict[str, pd.DataFrame]:
-    """Coverage of all customers, for each target whose intervals could be held against what happened."""
+    """Coverage of all customers, for each target whose intervals could be compared with what happened."""
     if matured is None:
         return {}
     level = request.run.interval_level
@@ -98,7 +98,7 @@ def _coverage(request: PageRequest, matured: date, target: str) -> Component:
     if not target:
         return panel(
             html.P("The first matured snapshot has no intervals: they are learned from the one before."),
-            title="No interval could be held against what happened yet",
+            title="No interval could be compared with what happened yet",
             reading=f"The predictions of {formats.day(matured)} had no intervals.",
         )
     level = request.run.interval_level

@@ -33,7 +33,7 @@ _WATCHED = (
 
 
 def drivers(request: PageRequest, customer_id: str) -> list[Component]:
-    """Why the predictions are what they are: a panel for each that is explained, side by side."""
+    """A panel for each prediction that is explained, side by side: what adds up to it."""
     found = queries.drivers(request.connection, request.as_of, customer_id)
     panels = [_why(prediction, rows, request.run.currency) for prediction, rows in found.groupby("prediction")]
     return [columns_of(*panels)] if panels else []
@@ -41,7 +41,7 @@ def drivers(request: PageRequest, customer_id: str) -> list[Component]:
 
 def _why(prediction: Any, drivers: pd.DataFrame, currency: str | None) -> Component:
     average, others = drivers.iloc[0], drivers.iloc[1:]
-    # All may add nothing any more, and be there for what they added before.
+    # Every driver may add nothing now, and be listed for what it added before.
     largest = others["contribution"].abs().max() or 1.0
     total, change = drivers["contribution"].sum(), drivers["contribution_change"].sum(min_count=1)
     name = label(prediction).lower()
@@ -80,7 +80,7 @@ def _contribution_bar(share: float) -> Component:
 
 
 def changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Component:
-    """What is different since the previous snapshot; what is as it was has no row."""
+    """What changed since the previous snapshot; values that did not change have no row."""
     title, previous_as_of, currency = "What changed", request.previous_as_of, request.run.currency
     found = (
         customer_genome(request.connection, previous_as_of, customer_id, _WATCHED)
@@ -112,7 +112,7 @@ def changes(request: PageRequest, customer_id: str, genome: pd.Series) -> Compon
     return panel(
         table(("", formats.day(previous_as_of), formats.day(request.as_of), "Change"), rows, numeric=(1, 2, 3)),
         title=title,
-        reading="Since the previous snapshot; what is as it was is left out.",
+        reading="Since the previous snapshot; what did not change is left out.",
         columns=_WATCHED,
         name="changes",
     )

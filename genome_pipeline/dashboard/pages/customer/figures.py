@@ -149,7 +149,7 @@ def fingerprint(genes: pd.DataFrame, segment_name: str, currency: str | None, *,
         marker={"color": theme.model, "symbol": "circle", "size": 11},
         hovertemplate="%{y}: %{customdata}<br>percentile %{x:.0f}<extra></extra>",
     )
-    # All at once: each one added by itself costs the whole layout.
+    # All at once: adding each annotation separately copies the whole layout.
     figure.update_layout(
         margin={"r": 96},
         annotations=[_beside(name, value) for name, value in zip(names, values, strict=True)],

@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import bare_chart, chart_panel
 from genome_pipeline.dashboard.kit.components import badge, columns_of, hint, labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.customers import customer_genome, suggestions
@@ -23,7 +23,7 @@ from genome_pipeline.dashboard.pages.customer.explanation import changes, driver
 from genome_pipeline.dashboard.pages.customer.outlook import outlook
 from genome_pipeline.dashboard.pages.customer.timeline import NextOrder, activity_timeline
 
-PATH = "/customer"
+PATH = paths.CUSTOMER
 TITLE = "Customer"
 QUESTION = "Who is this, what will they do next, and how sure are we?"
 SEARCH = "customer-search"

@@ -34,7 +34,8 @@ def quarantine_by_period(periods: pd.DataFrame, *, theme: Theme = LIGHT) -> Char
     """Rows set aside period by period, by reason; rows without a readable date are not in it."""
     chart = new_chart(
         "Rows set aside over time",
-        "By period; rows outside the calendar or without a readable date have none. A jump: the source changed.",
+        "By period; rows outside the calendar or without a readable date have none. A jump means"
+        " that the source changed.",
         theme,
     )
     figure = chart.figure
@@ -114,7 +115,7 @@ def gene_drift(drift: pd.DataFrame, since: str, *, theme: Theme = LIGHT) -> Char
         hoverongaps=False,
         hovertemplate="%{y} at %{x}<br>index %{z:.3f}<extra></extra>",
     )
-    # A narrow column has no room for the year: it stands once, and where it changes.
+    # A narrow column has no room for the year: it is shown at the first column, and where it changes.
     years = [None, *(as_of.year for as_of in days)]
     names = [
         (f"{as_of:%b}" if as_of.day == 1 else f"{as_of:%-d}<br>{as_of:%b}")

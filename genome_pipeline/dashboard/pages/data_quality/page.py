@@ -7,7 +7,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.rules import RULES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.components import badge, choice, columns_of, kpi, page, panel
@@ -16,7 +16,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import grid, table
 from genome_pipeline.dashboard.pages.data_quality import figures, queries
 
-PATH = "/data-quality"
+PATH = paths.DATA_QUALITY
 TITLE = "Data quality"
 QUESTION = "Can the input be trusted, and what was set aside?"
 
@@ -71,7 +71,7 @@ def _forced(publications: pd.DataFrame) -> Component | None:
     return panel(
         table(("Run", "As of", "Published", "In spite of"), rows),
         title="Published by force",
-        reading="Somebody had these published although a blocking check had not passed.",
+        reading="These were published by force, although a blocking check had not passed.",
         columns=("forced_past",),
         name="forced",
     )
@@ -274,7 +274,7 @@ def _iso_day(value: object) -> str:
 
 
 def _files(files: pd.DataFrame) -> Component:
-    # Twelve digits tell two files apart; nobody reads sixty-four.
+    # Twelve digits are enough to tell two files apart.
     shown = files.assign(
         ingested_at=files["ingested_at"].map(formats.moment), content_hash=files["content_hash"].str[:12]
     )

@@ -9,7 +9,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
 from genome_pipeline.dashboard.kit.components import badge, change_since, columns_of, kpi, page, panel
@@ -21,7 +21,7 @@ from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.overview import figures, queries
 
-PATH = "/"
+PATH = paths.OVERVIEW
 TITLE = "Overview"
 QUESTION = "What happened, and how well did the predictions do?"
 
@@ -87,7 +87,7 @@ def _forced(request: PageRequest) -> Component | None:
     return panel(
         badge("✗ published by force", "bad"),
         html.P(f"In spite of: {request.run.forced_past}."),
-        dcc.Link("See data quality", href=request.link("/data-quality"), className="more"),
+        dcc.Link("See data quality", href=request.link(paths.DATA_QUALITY), className="more"),
         title="These numbers have not passed their checks",
         reading="Somebody had them published all the same.",
         name="forced",
@@ -97,7 +97,7 @@ def _forced(request: PageRequest) -> Component | None:
 def year_before(trend: pd.DataFrame) -> pd.Series | None:
     """The row of the snapshot a year before the last one of ``trend``, or up to six days earlier, if there is one.
 
-    Months and days meet their year exactly, weeks within six days.
+    Monthly and daily snapshots fall exactly a year apart, weekly ones within six days.
     """
     target = trend["as_of"].iloc[-1] - pd.DateOffset(years=1)
     found = trend[trend["as_of"].between(target - pd.Timedelta(days=6), target)]
@@ -124,7 +124,7 @@ def _moved(mix: pd.DataFrame, request: PageRequest) -> Component:
     rows = [*_moved_segments(mix, request, previous), *_moved_genes(request)]
     return panel(
         table(("", "What", "Before", "Now", "Change"), rows, numeric=(2, 3, 4)),
-        dcc.Link("See where customers moved", href=request.link("/segments"), className="more"),
+        dcc.Link("See where customers moved", href=request.link(paths.SEGMENTS), className="more"),
         title=f"What moved most since {formats.day(previous)}",
         reading="Customers of the segments that changed most, and the genes whose distribution did (median, or mean"
         " where the median stayed).",
@@ -246,7 +246,7 @@ def _predicted(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             change=_changes(trend, "revenue_at_risk_amount", more_is_better=False),
             note=dcc.Link(
                 f"See the {formats.integer(now['customer_at_risk_count'])} customers",
-                href=request.link("/audience", {"where": "risk_band:in:medium,high"}),
+                href=request.link(paths.AUDIENCE, {"where": "risk_band:in:medium,high"}),
                 id="to-customers-at-risk",
             ),
             history=trend["revenue_at_risk_amount"],
@@ -288,7 +288,7 @@ def _performance_panel(performance: pd.DataFrame, request: PageRequest, *, has_m
     return panel(
         table(("Target", "Measure", "Model", "Naive", "Verdict"), rows, numeric=(2, 3)),
         title=title,
-        reading=f"Predictions made on {formats.day(predicted_at)} for {formats.integer(count)} customers, held against"
+        reading=f"Predictions made on {formats.day(predicted_at)} for {formats.integer(count)} customers, compared with"
         f" what happened in the {request.run.horizon_days} days after.",
         columns=("target", "predictor", "naive_expected_orders", "naive_expected_spend", "naive_churn_probability"),
     )
@@ -326,7 +326,7 @@ def _checks_panel(request: PageRequest) -> Component:
     return panel(
         html.Div(failed or [badge("✓ every check passed", "good")], className="badges"),
         html.Dl([item for name, value in facts for item in (html.Dt(name), html.Dd(value))], className="facts"),
-        dcc.Link("See data quality", href=request.link("/data-quality"), className="more"),
+        dcc.Link("See data quality", href=request.link(paths.DATA_QUALITY), className="more"),
         title="Is it fresh, and can the input be trusted?",
         reading="Age of the data, checks of what was published last, and what became of the source rows.",
     )

@@ -52,7 +52,7 @@ def reliability(bins: pd.DataFrame, matured: date, horizon_days: int, *, theme: 
         "Does a churn probability mean what it says?",
         f"Each mark: customers of {day(matured)} of about the same probability; its height is the share of them that"
         f" made no purchase in the {horizon_days} days after, the whisker its 95% interval. Honest marks lie on the"
-        " dotted line, give or take the whisker.",
+        " dotted line, within the whisker.",
         theme,
         height=320,
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, choice_id, columns_of, empty_state, kpi, page, panel
 from genome_pipeline.dashboard.kit.drivers import drivers_panel
@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.kit.outcomes import error_trend, error_trend_char
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.pages.risk import figures, queries
 
-PATH = "/risk"
+PATH = paths.RISK
 TITLE = "Risk"
 QUESTION = "Who is becoming unstable, and whom is it worth to call?"
 
@@ -68,7 +68,7 @@ def _cutoff(request: PageRequest, cutoffs: pd.DataFrame, matured: date | None) -
         html.Div(selected, className="kpis kpis-2"),
         dcc.Link(
             f"Show these {formats.integer(row['customer_count'])} customers as an audience",
-            href=request.link("/audience", {"where": f"churn_probability:ge:{percent_ / 100:g}"}),
+            href=request.link(paths.AUDIENCE, {"where": f"churn_probability:ge:{percent_ / 100:g}"}),
             className="more",
             id="to-audience",
         ),

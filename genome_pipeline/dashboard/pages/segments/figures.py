@@ -63,7 +63,7 @@ def segment_sizes(profiles: pd.DataFrame, *, theme: Theme = LIGHT) -> Chart:
             hovertemplate=f"%{{y}}<br>%{{x:.1%}} · %{{customdata{amount_format}}}{amount_unit}<extra>{name}</extra>",
         )
     figure.update_xaxes(rangemode="tozero", tickformat=".0%", title="Share of the total")
-    # Marks at zero are as wide as the names are far.
+    # Invisible marks at zero keep room for the names.
     figure.update_yaxes(type="category", tickfont={"color": theme.ink}, ticklabelstandoff=12)
     return chart
 
@@ -79,7 +79,7 @@ def segment_profile_heatmap(profiles: pd.DataFrame, currency: str | None, *, the
     figure = chart.figure
     rows = profiles.iloc[::-1]
     values = rows[list(PROFILE_COLUMNS)].astype(float)
-    # Ranks, not values: one extreme segment would wash out all differences among the others.
+    # Coloured by rank, not by value: one extreme segment would hide all differences among the others.
     ranks = values.rank(axis=0)
     positions = (ranks - 1) / (ranks.max(axis=0) - 1).where(lambda last: last > 0) * 2 - 1
     positions = positions.fillna(0.0).where(values.notna())

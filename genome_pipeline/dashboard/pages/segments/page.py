@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_state, page, panel
 from genome_pipeline.dashboard.kit.glossary import label
@@ -19,7 +19,7 @@ from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.pages.segments import figures, queries
 from genome_pipeline.dashboard.pages.segments.customer_map import MAP_GENES, project
 
-PATH = "/segments"
+PATH = paths.SEGMENTS
 TITLE = "Segments"
 QUESTION = "How do customers group, what is each group worth, and who moved?"
 
@@ -38,7 +38,7 @@ def layout(request: PageRequest) -> Component:
         return page(
             TITLE,
             QUESTION,
-            empty_state("No segments at this snapshot", "There were too few customers to form groups that hold."),
+            empty_state("No segments at this snapshot", "There were too few customers to form stable groups."),
         )
     sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
     has_value = profiles["expected_spend"].notna().any()
@@ -160,7 +160,7 @@ def _events(request: PageRequest) -> Component:
     return panel(
         table(("Segment", "Event", "", "Because"), rows) if rows else html.P("The segments are those of before."),
         title="What happened to the segments",
-        reading="A segment keeps its number and name while it keeps its character; all else is told here.",
+        reading="A segment keeps its number and name while it keeps its character; every other change is listed here.",
         columns=("event", "event_reason"),
     )
 
@@ -193,7 +193,7 @@ def _candidates(request: PageRequest) -> Component:
         if hidden > 0
         else None,
         title="Segment models tried",
-        reading="Stability is measured until a candidate holds; the others were not needed.",
+        reading="Candidates are tested until one is stable; the others were not tested.",
         columns=("silhouette_score", "stability_score", "smallest_jaccard_score", "smallest_share", "choice_reason"),
     )
 

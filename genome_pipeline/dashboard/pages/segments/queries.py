@@ -59,7 +59,7 @@ def segment_migrations(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd
 
 
 def migrations_between(connection: duckdb.DuckDBPyConnection, since: date, as_of: date) -> pd.DataFrame:
-    """As :func:`segment_migrations`, but from any earlier snapshot; who was not yet a customer comes from segment 0."""
+    """As :func:`segment_migrations`, but from any earlier snapshot; who was no customer then comes from segment 0."""
     return remembered_rows(
         connection,
         """

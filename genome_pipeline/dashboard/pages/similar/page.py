@@ -11,7 +11,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.customers import customer_genome, customer_link, suggestions
@@ -22,7 +22,7 @@ from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.pages.similar import figures, queries
 from genome_pipeline.published.lookalikes import GROUP_LIMIT, lookalikes
 
-PATH = "/similar"
+PATH = paths.SIMILAR
 TITLE = "Similar"
 QUESTION = "Who resembles whom, in what, and what became of them?"
 IDS, FIND = "similar-ids", "similar-find"

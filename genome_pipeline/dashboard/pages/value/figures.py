@@ -52,11 +52,11 @@ def value_deciles(
 
 
 def capture_curve(model: pd.DataFrame, naive: pd.DataFrame, matured: date, *, theme: Theme = LIGHT) -> Chart:
-    """Share of realised spend that the customers put first held, for the model and the naive baseline."""
+    """Share of realised spend that the customers ranked first brought, for the model and the naive baseline."""
     chart = new_chart(
-        "How much of the value the customers put first hold",
-        f"Read: of the customers of {day(matured)}, the share on the axis below, those of the highest prediction,"
-        " brought the share on the left of all spend. The higher the better; the dotted line is no order at all.",
+        "How much of the value the customers ranked first bring",
+        f"Read: the customers of {day(matured)} with the highest predictions, in the share on the axis below,"
+        " brought the share of all spend on the left. Higher is better; the dotted line is a random order.",
         theme,
         height=320,
     )

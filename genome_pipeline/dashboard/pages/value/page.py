@@ -9,7 +9,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from genome_pipeline.dashboard.kit import formats
+from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import columns_of, empty_state, kpi, page
 from genome_pipeline.dashboard.kit.drivers import drivers_panel
@@ -25,7 +25,7 @@ from genome_pipeline.dashboard.kit.outcomes import (
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.pages.value import figures, queries
 
-PATH = "/value"
+PATH = paths.VALUE
 TITLE = "Value"
 QUESTION = "Who brings the value, and was it foreseen?"
 

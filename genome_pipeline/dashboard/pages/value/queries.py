@@ -71,8 +71,8 @@ def expected_deciles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
 def capture_curve(connection: duckdb.DuckDBPyConnection, matured: date, predictor: Predictor) -> pd.DataFrame:
     """Share of realised spend held by the share of customers that the predictor puts first, from (0, 0) to (1, 1).
 
-    Every point is exact; they lie where the prediction passes steps of about 2%. Customers of equal prediction are
-    within one step, and a straight line through it is what any order among them gives on average.
+    The points are exact, about 2% of customers apart. Customers with equal predictions are in one step: a straight line
+    through it is the average over all orders of them.
     """
     predicted = _PREDICTED_SPEND[predictor]
     return remembered_rows(

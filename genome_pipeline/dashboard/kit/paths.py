@@ -1,0 +1,11 @@
+"""The path of each page: pages link to each other, and no page imports another."""
+
+OVERVIEW = "/"
+SEGMENTS = "/segments"
+VALUE = "/value"
+RISK = "/risk"
+CUSTOMER = "/customer"
+SIMILAR = "/similar"
+CONFIDENCE = "/confidence"
+AUDIENCE = "/audience"
+DATA_QUALITY = "/data-quality"
