@@ -25,10 +25,10 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import digamma, expit, gammaln
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.btyd.histories import (
     MINIMUM_REPEAT_CUSTOMERS,
     Family,
-    Floats,
     Objective,
     Parameters,
     checked_history,

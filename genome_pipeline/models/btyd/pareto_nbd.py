@@ -18,9 +18,9 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 from scipy.special import digamma, expit, exprel, gammaln
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.btyd.histories import (
     Family,
-    Floats,
     NormalPrior,
     Objective,
     Parameters,

@@ -11,7 +11,7 @@ def test_tags_are_those_that_the_server_writes() -> None:
 
 
 def test_what_is_replaced_is_there() -> None:
-    assert callable(vars(internals.sqlite_event_log)["create_engine"])
+    assert callable(vars(vars(internals)["sqlite_event_log"])["create_engine"])
     assert callable(internals.dev_module().open_ipc_subprocess)
     assert callable(internals.dev_module().dev_command)
     assert callable(internals.webserver_module().create_app_from_workspace_process_context)

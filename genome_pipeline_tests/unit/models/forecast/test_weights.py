@@ -3,11 +3,11 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.forecast.weights import (
     _DISCOUNT,
     STANDARD,
     Evidence,
-    Floats,
     learned_weights,
     start_weights,
     weighted,
