@@ -116,7 +116,10 @@ class Published:
 
     def names(self) -> list[str]:
         """Names of its tables and views."""
-        return [row["table_name"] for row in self.rows("SELECT table_name FROM information_schema.tables ORDER BY 1")]
+        found = self.rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? ORDER BY 1", [CATALOG]
+        )
+        return [row["table_name"] for row in found]
 
     def rows(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         """The rows of the query, each as column -> value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,10 @@ def genome(config: Path, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_every_file_a_command_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    # Commands that ran in this process may have changed it.
+    found = os.umask(0o022)
     config = shop(tmp_path / "shop")
+    os.umask(found)
     before = open_to_others(tmp_path)
     assert before != [], "the test's own files are open: this can fail"
     written = tmp_path / "written"

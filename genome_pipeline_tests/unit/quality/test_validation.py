@@ -194,7 +194,7 @@ def test_check_names_are_unique_and_fit_an_asset_check() -> None:
             {"neighbor_customer_id": "CASE WHEN i = 5 THEN customer_id ELSE 'k000001' END"},
             "neighbor_is_another",
             "1 of 20 rows",
-            {"customer_id": "k000005", "neighbor_customer_id": "k000005"},
+            {"customer_id": "k000000", "neighbor_rank": "6", "neighbor_customer_id": "k000000"},
             id="own neighbour",
         ),
     ],
