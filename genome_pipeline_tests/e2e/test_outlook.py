@@ -41,6 +41,15 @@ def test_every_customer_has_every_horizon_and_none_says_less_than_a_shorter_one(
         assert less["orders"] < more["orders"]
 
 
+def test_each_further_horizon_says_what_it_rests_on(several: Settings) -> None:
+    with Published(several.published_path) as published:
+        found = published.rows("SELECT * FROM outlook_model ORDER BY horizon_days", [])
+    assert [(row["as_of"], row["horizon_days"]) for row in found] == [
+        (date(2020, 8, 1), days) for days in (14, 84, 365)
+    ]
+    assert [row["training_snapshot_count"] > 0 for row in found] == [True, True, False]
+
+
 def test_further_horizons_change_nothing_about_the_main_one(several: Settings, shop_run: Settings) -> None:
     query = (
         "SELECT as_of, customer_id, churn_probability, expected_orders_upper, expected_spend, abstain_reason"

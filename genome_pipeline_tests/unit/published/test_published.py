@@ -122,7 +122,7 @@ def test_each_version_puts_rows_aside_in_a_folder_of_its_own(
                 limits = [_setting(connection, "memory_limit") for connection in (next_request, alone)]
                 assert _latest(alone) == _latest(next_request)
                 assert all(folder.parent.stat().st_mode & 0o777 == 0o700 for folder in folders)
-            assert limits == ["238.4 MiB", "95.3 MiB"]
+            assert limits == ["190.7 MiB", "95.3 MiB"]
             assert len(set(folders)) == 5
             assert all(folder.is_relative_to(spill) for folder in folders)
     del published

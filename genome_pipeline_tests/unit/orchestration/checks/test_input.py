@@ -12,7 +12,7 @@ from genome_pipeline.orchestration.checks.bridge import Check, Subject, _evaluat
 from genome_pipeline.orchestration.checks.input import lines_in_bounds, returns_within_purchases
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.database import Warehouse
+from genome_pipeline.warehouse.database import open_database
 from genome_pipeline_tests.support.landing import ingest_and_validate, landing_settings
 
 JANUARY = date(2020, 1, 1)
@@ -40,8 +40,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def _failure(settings: Settings, check: Check) -> CheckResult:
-    warehouse = Warehouse(settings.warehouse_path, settings.results_hash, settings.identity)
-    with warehouse.open() as database:
+    with open_database(settings.warehouse_path) as database:
         results = check.body(Subject(database, settings, [JANUARY], "run"))
     (failure,) = (result for result in results if not result.is_passed)
     logged = _evaluation(results)
