@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import date
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     text = config.read_text(encoding="utf-8").replace("horizon_days = 28", "horizons_days = [28, 84, 14, 365]")
     config.write_text(text, encoding="utf-8")
     settings, _ = make(config)
+    os.environ.pop("DAGSTER_HOME", None)
     return settings
 
 
