@@ -116,7 +116,8 @@ def test_both_engines_make_the_same_tables(cluster: Cluster, tmp_path: Path) -> 
     expected, found = tables(expected_settings.warehouse_path), tables(settings.warehouse_path)
     assert expected.keys() == found.keys()
     for name, frame in expected.items():
-        assert len(frame) > 0, name
+        # One horizon has no further ones, of which this table tells.
+        assert len(frame) > 0 or name == "outlook_model", name
         pandas.testing.assert_frame_equal(frame, found[name], rtol=1e-6, atol=1e-6, obj=name)
     assert list((settings.home / "exchange").iterdir()) == []
 
