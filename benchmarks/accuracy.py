@@ -20,7 +20,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.panel.baselines import Forecast, baselines
 from benchmarks.panel.data import Data, each_row
 from benchmarks.panel.logs import ROWS
+from benchmarks.panel.run import RESULTS
 from benchmarks.scores import activity_scores, mean_by_decile, order_scores, poisson_deviance, resamples, spend_scores
 from genome_pipeline.models.confidence import score_confidence
 from genome_pipeline.models.forecast.errors import LARGEST, Forecasts, realised_errors
@@ -41,7 +41,6 @@ from genome_pipeline.models.genes import by_customer, numbers
 
 Floats = NDArray[np.float64]
 
-RESULTS = Path(__file__).parent / "results" / "accuracy"
 SEED = 0
 INTERVAL_LEVEL = 0.8
 RESAMPLES = 100

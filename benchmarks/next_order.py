@@ -9,17 +9,16 @@ that end; who has not ordered by then has missed the date by at least the days b
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import INTERVAL_LEVEL, RESULTS, SEED
+from benchmarks.accuracy import INTERVAL_LEVEL, SEED
 from benchmarks.panel.data import Data, next_orders, rows_of_log
-from benchmarks.panel.logs import ROWS, LogAbsent
+from benchmarks.panel.run import run
 from genome_pipeline.contracts.tables.outlook import churn_within
 from genome_pipeline.models.forecast.next_order import predict_next_order
 from genome_pipeline.models.forecast.risk import fit_risk_model
@@ -81,29 +80,19 @@ def _concordance(told: Floats, actual: Floats, length_days: int) -> float:
     return float(((agreement > 0) + 0.5 * (agreement == 0)).mean())
 
 
-def main() -> None:
-    """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--logs", nargs="*", help="Only these logs.")
-    arguments = parser.parse_args()
-    found: list[dict[str, Any]] = []
-    for log in dict.fromkeys(row.log for row in ROWS if not arguments.logs or row.log in arguments.logs):
-        try:
-            for database, data in rows_of_log(log):
-                found.append(measure(data, *next_orders(database, data)))
-                print(found[-1], flush=True)
-        except LogAbsent as reason:
-            print(f"{log} skipped. {reason}", flush=True)
+def _measured(log: str) -> Iterator[dict[str, Any]]:
+    for database, data in rows_of_log(log):
+        yield measure(data, *next_orders(database, data))
+
+
+def summary(found: list[dict[str, Any]]) -> str:
+    """The means over rows, and a line a row."""
     frame = pd.DataFrame(found)
     means = frame.drop(columns=["row", "days", "customers"]).mean().to_frame().T
-    text = "# The next order\n\n" + "\n\n".join(
-        part.to_markdown(index=False, floatfmt=".3f") for part in (means, frame)
+    return "\n\n".join(
+        ["# The next order", *(part.to_markdown(index=False, floatfmt=".3f") for part in (means, frame))]
     )
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "next_order.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "next_order.md").write_text(f"{text}\n", encoding="utf-8")
-    print(text)
 
 
 if __name__ == "__main__":
-    main()
+    run("next_order", __doc__, _measured, summary)

@@ -8,8 +8,6 @@ alone. Writes ``benchmarks/results/accuracy/outlook.json`` and ``.md``.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks.accuracy import INTERVAL_LEVEL, RESULTS, SEED
+from benchmarks.accuracy import INTERVAL_LEVEL, SEED
 from benchmarks.panel.data import Data, labelled_data, last_day, over_horizons
-from benchmarks.panel.logs import ROWS, LogAbsent, Row
+from benchmarks.panel.logs import ROWS, Row
+from benchmarks.panel.run import run
 from genome_pipeline.models.forecast.experts import fit_purchases
 from genome_pipeline.models.forecast.outlook import (
     MAIN,
@@ -158,30 +157,14 @@ def summary(found: list[dict[str, Any]]) -> str:
     return "# The outlook over each horizon\n\n" + "\n\n".join(parts) + "\n"
 
 
-def main() -> None:
-    """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--logs", nargs="*", help="Only these logs.")
-    arguments = parser.parse_args()
-    found: list[dict[str, Any]] = []
-    for log in dict.fromkeys(row.log for row in ROWS if not arguments.logs or row.log in arguments.logs):
-        try:
-            end = last_day(log)
-        except LogAbsent as reason:
-            print(f"{log} skipped. {reason}", flush=True)
-            continue
-        for as_of in sorted({row.as_of for row in ROWS if row.log == log}):
-            horizons = [days for days in FURTHER_DAYS if as_of + timedelta(days=days) <= end + timedelta(days=1)]
-            if horizons:
-                with threadpool_limits(1):
-                    found += measure(Row(log, as_of, MAIN_DAYS), horizons)
-                print(log, as_of, horizons, flush=True)
-    text = summary(found)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "outlook.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "outlook.md").write_text(text, encoding="utf-8")
-    print(text)
+def _measured(log: str) -> Iterator[dict[str, Any]]:
+    last = last_day(log)
+    for as_of in sorted({row.as_of for row in ROWS if row.log == log}):
+        known = [days for days in FURTHER_DAYS if as_of + timedelta(days=days - 1) <= last]
+        if known:
+            with threadpool_limits(1):
+                yield from measure(Row(log, as_of, MAIN_DAYS), known)
 
 
 if __name__ == "__main__":
-    main()
+    run("outlook", __doc__, _measured, summary)

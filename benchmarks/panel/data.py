@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def next_orders(database: Backend, data: Data) -> tuple[NDArray[np.float64], int
     return waited.to_numpy(), int(length)
 
 
+@lru_cache(maxsize=1)
 def _read(log: str) -> tuple[Backend, date]:
     """Lines and activity of a log in a database of its own, and its first day."""
     database = ibis.duckdb.connect()

@@ -37,6 +37,8 @@ def sentence(config: Path | None, error: Any) -> str:
             return f"{place}: {location} is one value; it is a section, so give each of its settings by name"
         case "value_error":
             return f"{place}: {location}: {error['ctx']['error']}"
+        case "tuple_type":
+            return f"{place}: {location} is one value; write a list, as [{json.dumps(error['input'])}]"
         case _:
             # The value of a whole section, or of one with secrets, is not shown.
             is_shown = error["loc"][0] not in _SECRETS_IN and "://" not in str(error["input"])

@@ -61,7 +61,7 @@ def _next_order(row: dict[str, Any]) -> str:
     if row["further_order_probability"] is None:
         return "-"
     if row["next_order_date"] is None:
-        return f"none likely: {percent(row['further_order_probability'])} that there is one at all"
+        return f"none likely: {percent(row['further_order_probability'])} for a further one"
     interval = f"{row['next_order_date_lower']} to {row['next_order_date_upper'] or 'no end in sight'}"
     overdue = f"; overdue, {percent(row['silence_probability'])} of their gaps are so long" if row["is_overdue"] else ""
     return f"{row['next_order_date']} ({interval}){overdue}"

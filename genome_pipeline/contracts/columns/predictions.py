@@ -119,8 +119,8 @@ COLUMNS = (
     # Next order
     date(
         "next_order_date",
-        "Day by which the customer has ordered again with even odds; null where no further order is likely, or nothing"
-        " is predicted.",
+        "Day by which the customer has ordered again with even odds; null where none is likely within two years, or"
+        " nothing is predicted.",
         is_nullable=True,
     ),
     date(
@@ -130,12 +130,13 @@ COLUMNS = (
     ),
     date(
         "next_order_date_upper",
-        "Last day of the interval of the next order; null where it is likelier than that that there is none.",
+        "Last day of the interval of the next order; null where the chance of none within two years is larger than that"
+        " of an order after the interval.",
         is_nullable=True,
     ),
     probability(
         "further_order_probability",
-        "Probability of at least one order within ten years; beyond the longest horizon by purchase histories.",
+        "Probability of at least one order within two years (the longest horizon, if longer); beyond it by histories.",
         is_nullable=True,
     ),
     probability(

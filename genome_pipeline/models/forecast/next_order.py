@@ -3,7 +3,8 @@
 The curve passes through the forecast of each horizon. Between horizons it has the shape of the customer's Pareto/NBD:
 whoever buys first between two horizons does so on the days on which Pareto/NBD would have them do it. Beyond the
 longest horizon, those who have not bought by then go on as by Pareto/NBD. The chance that a customer never buys again
-is part of the curve, which may therefore end below 1.
+is part of the curve, which may therefore end below 1. It is followed for two years: what a log says of later days is
+too little for a date.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from genome_pipeline.models.forecast.risk import RiskModel
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import purchase_history
 
-LAST_DAY = 3_650
-"""The curve is followed for ten years; an order after that counts as none."""
+LAST_DAY = 730
+"""The curve is followed for two years, or for the longest horizon; an order after that counts as none."""
 
 OVERDUE = 0.1
 """A customer is overdue if a silence as long as theirs is less likely than this."""
 
-_GRID = np.unique(np.rint(np.geomspace(1, LAST_DAY, 28)))
+_GRID = np.unique(np.rint(np.geomspace(1, LAST_DAY, 24)))
 _LEAST_GAIN = 1e-12
 _DECIMALS = 6
 """Days are rounded so, as processors differ in the last bits of a probability and dates must not."""

@@ -99,8 +99,8 @@ class OutlookModel:
         """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
         plain = {
             "main_horizon_days": self.main_horizon_days,
-            "risks": [json.loads(risk.to_bytes()) for risk in self.risks],
-            "values": [json.loads(value.to_bytes()) for value in self.values],
+            "risks": [risk.to_dict() for risk in self.risks],
+            "values": [value.to_dict() for value in self.values],
         }
         return json.dumps(plain).encode()
 
@@ -110,8 +110,8 @@ class OutlookModel:
         plain = json.loads(data)
         return cls(
             plain["main_horizon_days"],
-            tuple(RiskModel.from_bytes(json.dumps(risk).encode()) for risk in plain["risks"]),
-            tuple(ValueModel.from_bytes(json.dumps(value).encode()) for value in plain["values"]),
+            tuple(map(RiskModel.from_dict, plain["risks"])),
+            tuple(map(ValueModel.from_dict, plain["values"])),
         )
 
 

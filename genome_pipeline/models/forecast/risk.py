@@ -201,9 +201,9 @@ class RiskModel:
         found[:, -1] += self.constant
         return found
 
-    def to_bytes(self) -> bytes:
-        """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
-        plain = {
+    def to_dict(self) -> dict[str, Any]:
+        """The model as a dictionary that JSON can hold; :meth:`from_dict` restores one with identical predictions."""
+        return {
             "horizon_days": self.horizon_days,
             "experts": {name: expert.parameters() for name, expert in self.experts.items()},
             "weights": self.weights.tolist(),
@@ -215,12 +215,19 @@ class RiskModel:
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
         }
-        return json.dumps(plain).encode()
+
+    def to_bytes(self) -> bytes:
+        """:meth:`to_dict` as JSON."""
+        return json.dumps(self.to_dict()).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RiskModel:
         """Inverse of :meth:`to_bytes`."""
-        plain = json.loads(data)
+        return cls.from_dict(json.loads(data))
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> RiskModel:
+        """Inverse of :meth:`to_dict`."""
         return cls(
             plain["horizon_days"],
             {name: load_expert(name, "activity", state) for name, state in plain["experts"].items()},

@@ -217,9 +217,9 @@ class ValueModel:
             columns=list(TABLES["customer_value"].columns),
         )
 
-    def to_bytes(self) -> bytes:
-        """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
-        plain = {
+    def to_dict(self) -> dict[str, Any]:
+        """The model as a dictionary that JSON can hold; :meth:`from_dict` restores one with identical predictions."""
+        return {
             "horizon_days": self.horizon_days,
             "orders": None if self.orders is None else self.orders.to_dict(),
             "amounts": None if self.amounts is None else self.amounts.to_dict(),
@@ -229,12 +229,19 @@ class ValueModel:
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
         }
-        return json.dumps(plain).encode()
+
+    def to_bytes(self) -> bytes:
+        """:meth:`to_dict` as JSON."""
+        return json.dumps(self.to_dict()).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ValueModel:
         """Inverse of :meth:`to_bytes`."""
-        plain = json.loads(data)
+        return cls.from_dict(json.loads(data))
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> ValueModel:
+        """Inverse of :meth:`to_dict`."""
         return cls(
             plain["horizon_days"],
             None if plain["orders"] is None else Orders.from_dict(plain["orders"]),

@@ -65,19 +65,8 @@ def outlook_model(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
 )
 def customer_outlook(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Predict every customer over every horizon, so that none contradicts another."""
-    horizon_days = pipeline.settings.predict.horizon_days
     if not pipeline.settings.predict.further_horizons_days:
-        with pipeline.warehouse.open() as database:
-            for name in ("customer_risk", "customer_value"):
-                check_written(database, pipeline, name, snapshots(context, pipeline))
-        _write(
-            context,
-            pipeline,
-            "customer_outlook",
-            lambda database, dates: main_outlook(
-                database.table("customer_risk"), database.table("customer_value"), dates, horizon_days
-            ),
-        )
+        _write(context, pipeline, "customer_outlook", partial(_main_alone, pipeline))
         return
     map_each_snapshot(
         context,
@@ -121,6 +110,14 @@ def _main(model: str, columns: tuple[str, ...]) -> Callable[[ir.Table], ir.Table
     return renamed(
         **{f"{MAIN}{model}_{name}" if name == "abstain_reason" else f"{MAIN}{name}": name for name in columns}
     )
+
+
+def _main_alone(pipeline: Pipeline, database: Backend, dates: list[date]) -> ir.Table:
+    """The outlook where there is no further horizon: the forecast that stands."""
+    risk, value = "customer_risk", "customer_value"
+    for name in (risk, value):
+        check_written(database, pipeline, name, dates)
+    return main_outlook(database.table(risk), database.table(value), dates, pipeline.settings.predict.horizon_days)
 
 
 def _write(

@@ -34,7 +34,7 @@ def alone_at_work(
     prepare_home(settings)
     home = settings.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    # Not a singleton: each thread needs its own lock object to tell whether it already holds the lock.
+    # One lock for the process, whose state is each thread's own: it tells whether this thread holds it.
     lock, holder = FileLock(home / "at-work.lock", is_singleton=True), home / "at-work.txt"
     if lock.is_locked:
         yield

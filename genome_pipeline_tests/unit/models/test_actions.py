@@ -94,7 +94,7 @@ def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
         ),
         (
             {"overdue_ratio": 3.0, "days_since_last_order": 102},
-            "remind_overdue",
+            "remind_silent",
             "Ordered every 34 days on average; the last order was 102 days ago",
         ),
         (

@@ -229,6 +229,7 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
         ("[source]", "[source]\nthousands = '.'", "decimal and thousands are both '.'; set source.decimal"),
         ("[calendar]", "[warehouse]\nmemory_limit = '4'\n[calendar]", "'4' is no amount of memory; write it as '4GB'"),
         ("[calendar]", "[predict]\nhorizon_days = 0\n[calendar]", "predict.horizon_days = 0 is wrong"),
+        ("[calendar]", "[predict]\nhorizons_days = 28\n[calendar]", r"horizons_days is one value; write .*, as \[28\]"),
         ("[calendar]", "[predict]\nhorizons_days = [28, 0]\n[calendar]", "predict.horizons_days.1 = 0 is wrong"),
         ("[calendar]", "[predict]\nhorizons_days = [28, 90, 28]\n[calendar]", "a horizon is named twice"),
         (

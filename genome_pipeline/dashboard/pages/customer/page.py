@@ -172,7 +172,7 @@ def _next_order(row: pd.Series, interval_level: float) -> str | None:
         return None
     expected = NextOrder.of(row)
     if expected is None:
-        return f"none likely: {formats.percent(row['further_order_probability'], 0)} that there is one at all"
+        return f"none likely: {formats.percent(row['further_order_probability'], 0)} for a further one"
     return f"{formats.day(expected.expected)} ({formats.percent(interval_level, 0)}: {expected.in_words})"
 
 

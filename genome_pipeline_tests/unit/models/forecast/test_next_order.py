@@ -81,6 +81,12 @@ def test_without_a_difference_at_the_horizon_the_curve_is_that_of_pareto_nbd() -
     np.testing.assert_allclose(curve.probability, alone, atol=1e-12)
 
 
+def test_the_curve_ends_after_two_years_or_the_longest_horizon() -> None:
+    for horizon_days, last in ((90, 730), (900, 900)):
+        buys = {horizon_days: RHYTHM.purchase_probability(*THREE, horizon_days)}
+        assert arrival_curve(RHYTHM, THREE, buys).days[-1] == last
+
+
 def test_the_chance_of_a_silence_is_that_of_simulated_customers() -> None:
     """Rates of customers like these after their last purchase, and the share of them who buy nothing until T."""
     x, t_x, t = THREE

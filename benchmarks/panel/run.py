@@ -1,0 +1,42 @@
+"""A benchmark on the logs of the panel: chosen on the command line, measured log by log, kept where all were."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.panel.logs import ROWS, LogAbsent
+
+RESULTS = Path(__file__).parents[1] / "results" / "accuracy"
+
+
+def run(
+    name: str,
+    description: str | None,
+    measure: Callable[[str], Iterable[dict[str, Any]]],
+    summary: Callable[[list[dict[str, Any]]], str],
+) -> None:
+    """Print what is found on each log, and the summary; store both under ``name`` if all logs were measured."""
+    logs = list(dict.fromkeys(row.log for row in ROWS))
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", nargs="+", choices=logs, default=logs)
+    asked = parser.parse_args().logs
+    found: list[dict[str, Any]] = []
+    for log in asked:
+        try:
+            for one in measure(log):
+                found.append(one)
+                print(one, flush=True)
+        except LogAbsent as reason:
+            print(f"{log} skipped. {reason}", flush=True)
+    if not found:
+        return
+    text = summary(found)
+    print(text)
+    if asked == logs:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
