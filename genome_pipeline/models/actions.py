@@ -51,6 +51,7 @@ def recommend_actions(
     segments: pd.DataFrame,
     value: pd.DataFrame,
     risk: pd.DataFrame,
+    next_order: pd.DataFrame,
     estimates: pd.DataFrame,
     confidence: pd.DataFrame,
     playbook: Sequence[PlaybookRule],
@@ -68,6 +69,7 @@ def recommend_actions(
         segments: contract ``customer_segments``.
         value: contract ``customer_value``.
         risk: contract ``customer_risk``.
+        next_order: contract ``customer_next_order``.
         estimates: contract ``neighbor_estimates``.
         confidence: contract ``customer_confidence``.
         playbook: the rules in order; the last has no conditions.
@@ -76,7 +78,7 @@ def recommend_actions(
     """
     customers = by_customer(features)
     stake = _revenue_at_stake(customers, value, risk)
-    facts = _facts(customers, [stake, segments, value, risk, estimates, confidence])
+    facts = _facts(customers, [stake, segments, value, risk, next_order, estimates, confidence])
     why_wait = confidence.set_index("customer_id")["abstain_reason"].reindex(customers["customer_id"])
     waits = why_wait.notna().to_numpy()
     is_calibrated = np.isfinite(numbers(facts["churn_probability_lower"]))

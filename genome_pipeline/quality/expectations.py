@@ -153,11 +153,12 @@ ARRANGEMENTS = (
     Check(
         "next_order_agrees_with_outlook",
         "the next order falls within a horizon if the customer is likelier than not to buy within it, and only then",
-        ("as_of", "customer_id", "next_order_date"),
+        # Where it is made: customer_genome, which repeats it, has no column of this name.
+        ("as_of", "customer_id", "next_order_date", "abstain_reason"),
         broken_rows="SELECT own.* FROM {batch} AS own JOIN"
         " (SELECT as_of, customer_id, horizon_days, churn_probability FROM customer_outlook WHERE {within}) AS outlook"
-        " USING (as_of, customer_id) WHERE abs(churn_probability - 0.5) > 1e-6"
-        " AND (churn_probability < 0.5) <> coalesce(next_order_date < as_of + horizon_days::INTEGER, false)",
+        " USING (as_of, customer_id) WHERE abs(outlook.churn_probability - 0.5) > 1e-6"
+        " AND (outlook.churn_probability < 0.5) <> coalesce(next_order_date < as_of + horizon_days::INTEGER, false)",
     ),
     Check(
         "contributions_add_up",

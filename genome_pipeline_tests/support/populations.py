@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -132,6 +132,23 @@ def risk_of(features: pd.DataFrame, **columns: Any) -> pd.DataFrame:
         "p_alive": 0.9,
         "risk_band": "low",
         "naive_churn_probability": 0.1,
+        "abstain_reason": None,
+    }
+    for name, value in (defaults | columns).items():
+        frame[name] = value
+    return frame
+
+
+def next_order_of(features: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+    """Contract ``customer_next_order`` of customers who are not overdue."""
+    frame = pd.DataFrame({"as_of": AS_OF, "customer_id": features["customer_id"]})
+    defaults: dict[str, Any] = {
+        "next_order_date": AS_OF + timedelta(days=24),
+        "next_order_date_lower": AS_OF + timedelta(days=5),
+        "next_order_date_upper": AS_OF + timedelta(days=70),
+        "further_order_probability": 0.95,
+        "silence_probability": 0.6,
+        "is_overdue": False,
         "abstain_reason": None,
     }
     for name, value in (defaults | columns).items():

@@ -44,7 +44,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
     genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True).assign(
         is_provisional=False
     )
-    genome = _with_previous_segments(genome, snapshots)
+    genome = _next_order(_with_previous_segments(genome, snapshots))
     outcomes = _outcomes(rng, genome, snapshots)
     frames = {
         "customer_activity": activity,
@@ -55,7 +55,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
-        "customer_next_order": _next_order(genome),
+        "customer_next_order": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
         "customer_drivers": _drivers(genome, snapshots),
@@ -159,7 +159,6 @@ def _next_order(genome: pd.DataFrame) -> pd.DataFrame:
         further_order_probability=1 - churn / 2,
         silence_probability=1 - churn,
         is_overdue=(churn > 0.9).astype(object).where(churn.notna(), None),
-        abstain_reason=genome["risk_abstain_reason"],
     )
 
 

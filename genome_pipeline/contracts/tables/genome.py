@@ -7,6 +7,7 @@ from genome_pipeline.contracts.table import Table
 from genome_pipeline.contracts.tables.actions import STAKE
 from genome_pipeline.contracts.tables.confidence import CONFIDENCE
 from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
+from genome_pipeline.contracts.tables.outlook import NEXT_ORDER
 from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.segments import SEGMENT
 from genome_pipeline.contracts.tables.similarity import NEIGHBOR_ESTIMATES
@@ -17,7 +18,7 @@ TABLES = (
         "customer_genome",
         "genome",
         "customer x snapshot",
-        "The whole genome of a customer in one row: segment, value, risk, confidence, action and measured genes.",
+        "The whole genome of a customer in one row: segment, value, risk, next order, action, measured genes.",
         (
             "as_of",
             "is_provisional",
@@ -33,6 +34,7 @@ TABLES = (
             "risk_band",
             "naive_churn_probability",
             "risk_abstain_reason",
+            *NEXT_ORDER,
             *NEIGHBOR_ESTIMATES,
             *CONFIDENCE,
             "confidence_band",

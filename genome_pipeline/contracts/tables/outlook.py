@@ -17,6 +17,15 @@ def churn_within(horizon_days: int) -> str:
     return f"churn_probability_{horizon_days}"
 
 
+NEXT_ORDER = (
+    "next_order_date",
+    "next_order_date_lower",
+    "next_order_date_upper",
+    "further_order_probability",
+    "silence_probability",
+    "is_overdue",
+)
+
 TABLES = (
     Table(
         "outlook_model",
@@ -59,17 +68,7 @@ TABLES = (
         "outlook",
         "customer x snapshot",
         "When each customer is likely to order next, with its interval, and whether their silence is unusual.",
-        (
-            "as_of",
-            "customer_id",
-            "next_order_date",
-            "next_order_date_lower",
-            "next_order_date_upper",
-            "further_order_probability",
-            "silence_probability",
-            "is_overdue",
-            "abstain_reason",
-        ),
+        ("as_of", "customer_id", *NEXT_ORDER, "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
         is_published=True,

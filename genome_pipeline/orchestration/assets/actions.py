@@ -21,6 +21,7 @@ _INPUTS = (
     "customer_segments",
     "customer_value",
     "customer_risk",
+    "customer_next_order",
     "neighbor_estimates",
     "customer_confidence",
 )
@@ -32,13 +33,14 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
     settings, currency = pipeline.settings.actions, pipeline.settings.source.currency
 
     def make(_: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        features, segments, value, risk, estimates, confidence = inputs
+        features, segments, value, risk, next_order, estimates, confidence = inputs
         return [
             recommend_actions(
                 features,
                 segments,
                 value,
                 risk,
+                next_order,
                 estimates,
                 confidence,
                 settings.rules,

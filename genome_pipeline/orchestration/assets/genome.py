@@ -17,6 +17,7 @@ _INPUTS = (
     "customer_segments",
     "customer_value",
     "customer_risk",
+    "customer_next_order",
     "neighbor_estimates",
     "customer_confidence",
     "customer_actions",

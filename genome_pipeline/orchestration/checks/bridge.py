@@ -194,7 +194,7 @@ def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if has_error or not failed else dg.AssetCheckSeverity.WARN,
-        description="; ".join(result.observed for result in failed) or "all passed",
+        description="; ".join(dict.fromkeys(result.observed for result in failed)) or "all passed",
         metadata=metadata,
     )
 

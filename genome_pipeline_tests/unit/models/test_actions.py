@@ -16,6 +16,7 @@ from genome_pipeline_tests.support.populations import (
     assert_keeps_contract,
     customers,
     estimates_of,
+    next_order_of,
     risk_of,
     segments_of,
     shop,
@@ -28,6 +29,7 @@ def _recommend(
     risk: pd.DataFrame,
     value: pd.DataFrame,
     confidence: Any = 0.7,
+    next_order: pd.DataFrame | None = None,
     playbook: Sequence[PlaybookRule] = DEFAULT_PLAYBOOK,
     **scored: Any,
 ) -> pd.DataFrame:
@@ -35,10 +37,12 @@ def _recommend(
     scores = pd.DataFrame({"as_of": AS_OF, "customer_id": features["customer_id"]}).assign(**facts)
     # As the pipeline reads them: without what no rule looks at.
     used = {"as_of", "customer_id", *columns_used(playbook)}
-    frames = features, segments_of(features), value, risk, estimates_of(features), scores
+    if next_order is None:
+        next_order = next_order_of(features)
+    frames = features, segments_of(features), value, risk, next_order, estimates_of(features), scores
     read = (frame[[name for name in frame if name in used]] for frame in frames)
-    rest, segments, spend, churn, estimates, confidences = read
-    actions = recommend_actions(rest, segments, spend, churn, estimates, confidences, playbook, 1 / 3, "EUR")
+    rest, segments, spend, churn, arrivals, estimates, confidences = read
+    actions = recommend_actions(rest, segments, spend, churn, arrivals, estimates, confidences, playbook, 1 / 3, "EUR")
     assert_keeps_contract("customer_actions", actions)
     return actions
 
@@ -47,15 +51,15 @@ def _first_among_typical(**facts: Any) -> pd.Series:
     """The recommendation for one customer among twenty typical ones."""
     ids = [f"c{number:02d}" for number in range(21)]
     features = customers(ids)
-    risk, value = risk_of(features), value_of(features)
+    risk, value, next_order = risk_of(features), value_of(features), next_order_of(features)
     features.loc[1:, "spend_amount"] = 300.0 + np.arange(20)
     features.loc[1:, "recent_purchase_day_count"] = 1
-    for frame in (features, risk, value):
+    for frame in (features, risk, value, next_order):
         for name, fact in facts.items():
             if name in frame.columns:
                 frame.loc[0, name] = fact
     confidence = np.where(np.arange(21) == 0, facts.get("confidence", 0.9), 0.7)
-    return _recommend(features, risk, value, confidence).iloc[0]
+    return _recommend(features, risk, value, confidence, next_order).iloc[0]
 
 
 def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
@@ -93,9 +97,9 @@ def _playbook(*when: dict[str, Any], reason: str = "why") -> list[PlaybookRule]:
             "Bought once, 200 days ago, and not since",
         ),
         (
-            {"overdue_ratio": 3.0, "days_since_last_order": 102},
-            "remind_silent",
-            "Ordered every 34 days on average; the last order was 102 days ago",
+            {"is_overdue": True, "silence_probability": 0.04, "days_since_last_order": 102},
+            "remind_overdue",
+            "Ordered every 34 days on average; last order 102 days ago, and 4% of their gaps are so long",
         ),
         (
             {"momentum_share": 0.25, "recent_purchase_day_count": 1, "previous_purchase_day_count": 3},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 
-from genome_pipeline.orchestration.checks.bridge import Check
+from genome_pipeline.orchestration.checks.bridge import Check, _evaluation
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline_tests.support.landing import landing_settings
@@ -40,3 +41,11 @@ def test_the_log_of_a_run_says_what_a_blocking_check_has_found(tmp_path: Path) -
 def test_the_log_of_a_run_is_silent_of_checks_that_passed(tmp_path: Path) -> None:
     found = CheckResult("orders", "orders_paid", "ERROR", is_passed=True, observed="all paid", row_count=9)
     assert errors_of(found, tmp_path) == []
+
+
+def test_what_was_found_alike_in_several_periods_is_said_once() -> None:
+    found = [
+        CheckResult("orders", "orders_paid", "ERROR", False, observed, 9, period_start_date=date(2020, month, 1))
+        for month, observed in ((5, "not checked"), (6, "not checked"), (7, "3 unpaid"))
+    ]
+    assert _evaluation(found).description == "not checked; 3 unpaid"
