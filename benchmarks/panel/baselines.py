@@ -39,7 +39,7 @@ class Forecast:
 
 def baselines(data: Data) -> dict[str, Forecast]:
     """What each baseline that can be fitted says at the row."""
-    return _trailing(data) | _hiatus(data) | _btyd(data) | _plain_boosting(data)
+    return _trailing(data) | _hiatus(data) | btyd(data) | _plain_boosting(data)
 
 
 def _trailing(data: Data) -> dict[str, Forecast]:
@@ -64,7 +64,7 @@ def _hiatus(data: Data) -> dict[str, Forecast]:
     return {"hiatus": Forecast(cutoff.predict_proba(data.features[["days_since_last_order"]])[:, 1])}
 
 
-def _btyd(data: Data) -> dict[str, Forecast]:
+def btyd(data: Data) -> dict[str, Forecast]:
     """BTYD models fitted to the histories at ``as_of``, with Gamma-Gamma for the amounts."""
     frequency, monetary_value = (numbers(data.features[name]) for name in ("frequency_count", "monetary_value_amount"))
     history, horizon_days = purchase_history(data.features), data.row.horizon_days

@@ -72,7 +72,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """All published facts about one customer at the latest snapshot (or at ``as_of``).
 
-    They are the genome, the outlook, the next order, the drivers and the neighbours.
+    They are the genome, the outlook, the lifetime value, the drivers and the neighbours.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
@@ -94,12 +94,18 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
             " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
             [day, customer_id],
         )
-        next_order = published.row(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_order_history"
+        lifetime_value = published.row(
+            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_lifetime_value_history"
             " WHERE as_of = ? AND customer_id = ?",
             [day, customer_id],
         )
         run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     parameters = json.loads(run["parameters"])
-    facts = {"genome": genome, "outlook": outlook, "next_order": next_order, "drivers": drivers, "neighbors": neighbors}
+    facts = {
+        "genome": genome,
+        "outlook": outlook,
+        "lifetime_value": lifetime_value,
+        "drivers": drivers,
+        "neighbors": neighbors,
+    }
     return {**facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

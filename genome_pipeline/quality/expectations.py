@@ -161,6 +161,16 @@ ARRANGEMENTS = (
         " AND (outlook.churn_probability < 0.5) <> coalesce(next_order_date < as_of + horizon_days::INTEGER, false)",
     ),
     Check(
+        "lifetime_value_holds_the_outlook",
+        "lifetime_value_amount is at least the discounted spend expected over its horizon",
+        ("as_of", "customer_id", "lifetime_value_amount", "lifetime_horizon_days", "discount_rate_share"),
+        broken_rows="SELECT own.* FROM {batch} AS own JOIN (SELECT as_of, customer_id, horizon_days, expected_spend"
+        " FROM customer_outlook WHERE {within}) AS outlook ON own.as_of = outlook.as_of"
+        " AND own.customer_id = outlook.customer_id AND lifetime_horizon_days = horizon_days"
+        " WHERE lifetime_value_amount < (1 - 1e-9) * expected_spend"
+        " * (1 + discount_rate_share) ** (-horizon_days / 365.25)",
+    ),
+    Check(
         "contributions_add_up",
         "the contributions of every customer add up to the prediction, within 1e-6",
         ("as_of", "customer_id", "prediction", "driver_rank", "contribution"),

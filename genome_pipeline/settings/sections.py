@@ -72,6 +72,9 @@ class PredictSettings(Section):
         default=(), description="All horizons, the main one first; of one alone, `horizon_days` is enough."
     )
     interval_level: float = Field(default=0.8, gt=0.5, lt=1)
+    discount_rate: float = Field(
+        default=0.1, ge=0.001, le=1, description="By how much a year's delay lowers the lifetime value."
+    )
     seed: int = Field(default=0, ge=0)
 
     @property

@@ -14,14 +14,16 @@ from genome_pipeline.contracts.tables import TABLES
 def customer_genome(parts: Sequence[ir.Table], provisional: Sequence[date]) -> ir.Table:
     """Table ``customer_genome`` of some snapshots; those at the ``provisional`` dates are marked as provisional.
 
-    ``parts``: features, segments, value, risk, next order, estimates of neighbours, confidence, actions, in this order.
+    ``parts``: features, segments, value, risk, next order, lifetime value, estimates of neighbours, confidence and
+    actions, in this order.
     """
-    features, segments, value, risk, next_order, estimates, confidence, actions = parts
+    features, segments, value, risk, next_order, lifetime_value, estimates, confidence, actions = parts
     joined = (
         segments,
         value.rename(value_abstain_reason="abstain_reason"),
         risk.rename(risk_abstain_reason="abstain_reason"),
         next_order.drop("abstain_reason"),
+        lifetime_value.drop("abstain_reason", "lifetime_horizon_days", "discount_rate_share"),
         estimates.drop("abstain_reason"),
         confidence.drop("abstain_reason"),
         actions,

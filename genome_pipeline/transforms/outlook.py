@@ -27,6 +27,23 @@ def main_outlook(risk: ir.Table, value: ir.Table, dates: Sequence[date], horizon
     ).select(*TABLES["customer_outlook"].columns)
 
 
+def longest_horizon(outlook: ir.Table) -> ir.Table:
+    """Of ``customer_outlook``, the longest horizon with a forecast of spend, a row for each customer.
+
+    Columns: ``lifetime_horizon_days``, ``expected_spend`` with its bounds, and ``outlook_abstain_reason``.
+    """
+    known = ibis.ifelse(outlook.expected_spend.notnull(), outlook.horizon_days, ibis.null("int64"))
+    longest = known.max().over(group_by=[outlook.as_of, outlook.customer_id])
+    rows = outlook.mutate(lifetime_horizon_days=longest)
+    is_longest = rows.horizon_days == rows.lifetime_horizon_days
+    spend = ("expected_spend", "expected_spend_lower", "expected_spend_upper")
+    return rows.group_by("as_of", "customer_id").agg(
+        lifetime_horizon_days=rows.lifetime_horizon_days.max(),
+        **{name: rows[name].max(where=is_longest) for name in spend},
+        outlook_abstain_reason=rows.abstain_reason.max(),
+    )
+
+
 def by_horizon(outlook: ir.Table, horizons_days: Sequence[int]) -> ir.Table:
     """Churn probabilities of ``customer_outlook``, a row for each customer and a column for each horizon.
 

@@ -55,6 +55,11 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
+        "customer_lifetime_value": genome.assign(
+            lifetime_horizon_days=LONG_HORIZON_DAYS,
+            discount_rate_share=0.1,
+            abstain_reason=genome["value_abstain_reason"],
+        ),
         "customer_next_order": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
@@ -159,6 +164,7 @@ def _next_order(genome: pd.DataFrame) -> pd.DataFrame:
         further_order_probability=1 - churn / 2,
         silence_probability=1 - churn,
         is_overdue=(churn > 0.9).astype(object).where(churn.notna(), None),
+        **{f"lifetime_value_amount{end}": genome[f"expected_spend{end}"] * 20 for end in ("", "_lower", "_upper")},
     )
 
 

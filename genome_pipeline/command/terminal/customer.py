@@ -30,7 +30,13 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row(f"Churn probability, {horizon}", _interval(genome, "churn_probability", percent))
     if genome["risk_abstain_reason"]:
         rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
-    rows.add_row("Next order", _next_order(card["next_order"]))
+    rows.add_row("Next order", _next_order(genome))
+    years = f"{percent(card['lifetime_value']['discount_rate_share'])} a year"
+    rows.add_row(
+        f"Lifetime value, discounted by {years}",
+        _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency))
+        + _extrapolated(card["lifetime_value"]),
+    )
     parts = ", ".join(f"{name} {number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))
     rows.add_row("Confidence", f"{number(genome['confidence'])} ({parts})")
     rows.add_row("Action", f"{escape(genome['action'])}: {escape(genome['action_reason'])}")
@@ -65,6 +71,12 @@ def _next_order(row: dict[str, Any]) -> str:
     interval = f"{row['next_order_date_lower']} to {row['next_order_date_upper'] or 'no end in sight'}"
     overdue = f"; overdue, {percent(row['silence_probability'])} of their gaps are so long" if row["is_overdue"] else ""
     return f"{row['next_order_date']} ({interval}){overdue}"
+
+
+def _extrapolated(row: dict[str, Any]) -> str:
+    """How far the forecast goes that the lifetime value continues."""
+    days = row["lifetime_horizon_days"]
+    return "" if days is None else f"; extrapolated from the next {days:,} days"
 
 
 def _outlook(horizons: Sequence[dict[str, Any]], currency: str) -> Table:

@@ -25,6 +25,7 @@ _LABELS = {
     "outlook_model": "Training further horizons",
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
+    "customer_lifetime_value": "Valuing all later years",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

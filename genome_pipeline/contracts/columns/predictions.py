@@ -13,6 +13,7 @@ from genome_pipeline.contracts.column import (
     orders,
     probability,
     score,
+    share,
     text,
 )
 
@@ -147,6 +148,34 @@ COLUMNS = (
     flag("is_overdue", "silence_probability is below 10%.", is_nullable=True),
     text("value_abstain_reason", "abstain_reason of the value model.", is_nullable=True),
     text("risk_abstain_reason", "abstain_reason of the risk model.", is_nullable=True),
+    # Lifetime value
+    currency(
+        "lifetime_value_amount",
+        "Expected spend of all later days, discounted by discount_rate_share a year. Always an extrapolation: the"
+        " forecast over the longest horizon, continued in the shape of Pareto/NBD.",
+        0,
+        is_nullable=True,
+    ),
+    currency(
+        "lifetime_value_amount_lower",
+        "Lower bound of lifetime_value_amount: that of the spend over the longest horizon, continued likewise.",
+        is_nullable=True,
+    ),
+    currency(
+        "lifetime_value_amount_upper",
+        "Upper bound of lifetime_value_amount: that of the spend over the longest horizon, continued likewise.",
+        0,
+        is_nullable=True,
+    ),
+    Column(
+        "lifetime_horizon_days",
+        "BIGINT",
+        "The horizon whose expected spend lifetime_value_amount continues.",
+        Unit.DAYS,
+        1,
+        is_nullable=True,
+    ),
+    share("discount_rate_share", "By how much a year's delay lowers the value of money."),
     # Drivers
     text(
         "prediction",

@@ -7,7 +7,7 @@ from genome_pipeline.contracts.table import Table
 from genome_pipeline.contracts.tables.actions import STAKE
 from genome_pipeline.contracts.tables.confidence import CONFIDENCE
 from genome_pipeline.contracts.tables.features import EVERY_CUSTOMER
-from genome_pipeline.contracts.tables.outlook import NEXT_ORDER
+from genome_pipeline.contracts.tables.outlook import LIFETIME_VALUE, NEXT_ORDER
 from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.segments import SEGMENT
 from genome_pipeline.contracts.tables.similarity import NEIGHBOR_ESTIMATES
@@ -35,6 +35,7 @@ TABLES = (
             "naive_churn_probability",
             "risk_abstain_reason",
             *NEXT_ORDER,
+            *LIFETIME_VALUE,
             *NEIGHBOR_ESTIMATES,
             *CONFIDENCE,
             "confidence_band",

@@ -17,6 +17,8 @@ def churn_within(horizon_days: int) -> str:
     return f"churn_probability_{horizon_days}"
 
 
+LIFETIME_VALUE = ("lifetime_value_amount", "lifetime_value_amount_lower", "lifetime_value_amount_upper")
+
 NEXT_ORDER = (
     "next_order_date",
     "next_order_date_lower",
@@ -69,6 +71,18 @@ TABLES = (
         "customer x snapshot",
         "When each customer is likely to order next, with its interval, and whether their silence is unusual.",
         ("as_of", "customer_id", *NEXT_ORDER, "abstain_reason"),
+        ("as_of", "customer_id"),
+        "as_of",
+        is_published=True,
+        references=(EVERY_CUSTOMER,),
+    ),
+    Table(
+        "customer_lifetime_value",
+        "outlook",
+        "customer x snapshot",
+        "What each customer will still spend, all later years included and discounted: the forecast over the longest"
+        " horizon, continued in the shape of their Pareto/NBD. Always an extrapolation.",
+        ("as_of", "customer_id", *LIFETIME_VALUE, "lifetime_horizon_days", "discount_rate_share", "abstain_reason"),
         ("as_of", "customer_id"),
         "as_of",
         is_published=True,

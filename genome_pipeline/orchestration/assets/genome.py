@@ -18,6 +18,7 @@ _INPUTS = (
     "customer_value",
     "customer_risk",
     "customer_next_order",
+    "customer_lifetime_value",
     "neighbor_estimates",
     "customer_confidence",
     "customer_actions",

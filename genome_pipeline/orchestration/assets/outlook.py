@@ -1,6 +1,6 @@
 """``customer_features`` -> ``outlook_model``; with ``customer_risk`` and ``customer_value`` -> ``customer_outlook``.
 
-From that and ``risk_model`` -> ``customer_next_order``.
+From that and ``risk_model`` -> ``customer_next_order`` and ``customer_lifetime_value``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.models.forecast.lifetime_value import predict_lifetime_value
 from genome_pipeline.models.forecast.next_order import predict_next_order
 from genome_pipeline.models.forecast.outlook import MAIN, MAIN_RISK, MAIN_VALUE, OutlookModel, fit_outlook_model
 from genome_pipeline.models.forecast.risk import RiskModel
@@ -23,7 +24,7 @@ from genome_pipeline.orchestration.assets.modelling import fit_each_snapshot, ma
 from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.transforms.outlook import by_horizon, main_outlook
+from genome_pipeline.transforms.outlook import by_horizon, longest_horizon, main_outlook
 
 
 @table_stage(
@@ -103,6 +104,25 @@ def customer_next_order(context: dg.AssetExecutionContext, pipeline: Pipeline) -
                 by_horizon, horizons_days=(predict.horizon_days, *predict.further_horizons_days)
             )
         },
+    )
+
+
+@table_stage(
+    "customer_lifetime_value",
+    reads={"customer_features": Reads.SAME, "risk_model": Reads.SAME, "customer_outlook": Reads.SAME},
+    kinds={"pandas"},
+)
+def customer_lifetime_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Continue the spend over the longest horizon to all later years, discounted."""
+    map_each_snapshot(
+        context,
+        pipeline,
+        "risk_model",
+        "customer_lifetime_value",
+        RiskModel.from_bytes,
+        partial(predict_lifetime_value, discount_rate=pipeline.settings.predict.discount_rate),
+        ("t_days",),
+        beside={"customer_outlook": longest_horizon},
     )
 
 

@@ -11,7 +11,12 @@ from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
 from genome_pipeline.orchestration.assets.outcomes import model_performance, prediction_outcomes
-from genome_pipeline.orchestration.assets.outlook import customer_next_order, customer_outlook, outlook_model
+from genome_pipeline.orchestration.assets.outlook import (
+    customer_lifetime_value,
+    customer_next_order,
+    customer_outlook,
+    outlook_model,
+)
 from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
 from genome_pipeline.orchestration.assets.segments import segment_model, segment_profiles, segments
 from genome_pipeline.orchestration.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
@@ -34,6 +39,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     outlook_model,
     customer_outlook,
     customer_next_order,
+    customer_lifetime_value,
     customer_drivers,
     similarity_index,
     customer_neighbors,

@@ -401,6 +401,18 @@ def test_the_next_order_agrees_with_the_outlook(file: Path, changes: dict[str, s
     assert ("next_order_agrees_with_outlook" in found) == is_broken
 
 
+@pytest.mark.parametrize(("amount", "is_broken"), [("NULL", False), ("95", False), ("90", True)])
+def test_the_lifetime_value_holds_the_outlook(file: Path, amount: str, is_broken: bool) -> None:
+    """100 within a year, at 10% a year, are worth at least 91 now."""
+    each = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')", "horizon_days": "365"}
+    write(file, TABLES["customer_outlook"], row_count=10, changes=each | {"expected_spend": "100"})
+    table = TABLES["customer_lifetime_value"]
+    changes = {"lifetime_value_amount": amount, "lifetime_horizon_days": "365", "discount_rate_share": "0.1"}
+    write(file, table, row_count=10, changes=changes)
+    found = failed(validate_table(file, table))
+    assert ("lifetime_value_holds_the_outlook" in found) == is_broken
+
+
 def test_every_prediction_is_explained(file: Path) -> None:
     """Spend, orders where it is not predicted, and nothing where neither is."""
     spend = {"expected_spend": "CASE i WHEN 0 THEN 1 END", "expected_orders": "CASE WHEN i < 2 THEN 2 END"}

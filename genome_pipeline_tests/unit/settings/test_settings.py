@@ -134,7 +134,7 @@ def test_a_byte_order_mark_before_the_config_is_passed_over(tmp_path: Path) -> N
             "GENOME_PREDICT__HORIZON",
             "3",
             "GENOME_PREDICT__HORIZON: unknown key 'predict.horizon' (did you mean 'horizon_days'?); known here:"
-            " horizon_days, horizons_days, interval_level, seed",
+            " horizon_days, horizons_days, interval_level, discount_rate, seed",
         ),
         (
             "GENOME_CALENDAR__END",

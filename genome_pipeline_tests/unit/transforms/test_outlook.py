@@ -12,7 +12,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.value import ORDERS, SPEND
 from genome_pipeline.models.forecast.outlook import MAIN, OutlookModel
-from genome_pipeline.transforms.outlook import main_outlook
+from genome_pipeline.transforms.outlook import longest_horizon, main_outlook
 
 AS_OF = date(2020, 2, 1)
 
@@ -43,3 +43,24 @@ def test_both_ways_to_the_main_horizon_agree() -> None:
     pd.testing.assert_frame_equal(
         joined.drop(columns="as_of"), repeated.drop(columns="as_of"), check_dtype=False, check_exact=True
     )
+
+
+def test_the_longest_horizon_with_spend_is_taken_whole() -> None:
+    """Customer b has no spend over a year, and c none at all; a's bounds are not those of a shorter horizon."""
+    rows = pd.DataFrame(
+        {
+            "as_of": AS_OF,
+            "customer_id": list("aabbcc"),
+            "horizon_days": [90, 365] * 3,
+            "expected_spend": [10.0, 40.0, 5.0, None, None, None],
+            "expected_spend_lower": [8.0, None, 2.0, None, None, None],
+            "expected_spend_upper": [12.0, None, 9.0, None, None, None],
+            "abstain_reason": [None, "not matured", None, "not matured", "no amounts", None],
+        }
+    )
+    found = longest_horizon(ibis.memtable(rows)).order_by("customer_id").execute().drop(columns="as_of")
+    assert found.astype(object).where(found.notna(), None).to_numpy().tolist() == [
+        ["a", 365, 40.0, None, None, "not matured"],
+        ["b", 90, 5.0, 2.0, 9.0, "not matured"],
+        ["c", None, None, None, None, "no amounts"],
+    ]

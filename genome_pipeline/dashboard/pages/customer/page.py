@@ -17,6 +17,7 @@ from genome_pipeline.dashboard.kit.customers import customer_genome, suggestions
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.neighbors import matured_neighbors_panel, neighbors_panel
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.dashboard.kit.theme import Theme
 from genome_pipeline.dashboard.pages.customer import figures, queries
 from genome_pipeline.dashboard.pages.customer.explanation import changes, drivers
@@ -80,10 +81,10 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
     genes = queries.fingerprint(connection, as_of, genome)
     activity = queries.customer_activity(connection, as_of, customer_id, run.period)
     predictions = queries.customer_predictions(connection, as_of, customer_id)
-    next_order = queries.customer_next_order(connection, as_of, customer_id)
-    expected = NextOrder.of(next_order)
+    lifetime = queries.lifetime_value(connection, as_of, customer_id)
+    expected = NextOrder.of(genome)
     return [
-        _identity(customer_id, genome, next_order, run.interval_level),
+        _identity(customer_id, genome, lifetime, run),
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
         outlook(request, customer_id),
@@ -126,11 +127,12 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
     ]
 
 
-def _identity(customer_id: str, genome: pd.Series, next_order: pd.Series, interval_level: float) -> Component:
+def _identity(customer_id: str, genome: pd.Series, lifetime: pd.Series, run: Run) -> Component:
     facts = [
         ("First purchase", formats.day(genome["first_order_date"])),
         ("Last purchase", formats.day(genome["last_order_date"])),
-        ("Next order", _next_order(next_order, interval_level)),
+        ("Next order", _next_order(genome, run.interval_level)),
+        ("Lifetime value", _lifetime_value(lifetime, run)),
         ("Purchase days", formats.integer(genome["purchase_day_count"])),
         ("Country", genome["country"] if not formats.is_missing(genome["country"]) else None),
     ]
@@ -143,8 +145,8 @@ def _identity(customer_id: str, genome: pd.Series, next_order: pd.Series, interv
         if not formats.is_missing(genome["confidence_band"])
         else badge("no confidence", "warning"),
     ]
-    if next_order["is_overdue"] is True or str(next_order["is_overdue"]) == "True":
-        silent = formats.percent(next_order["silence_probability"], 0)
+    if genome["is_overdue"] is True or str(genome["is_overdue"]) == "True":
+        silent = formats.percent(genome["silence_probability"], 0)
         badges.append(badge(f"overdue: {silent} of their gaps are so long", "warning"))
     if genome["has_moved"] is True or str(genome["has_moved"]) == "True":
         badges.append(badge(f"moved from segment {genome['previous_segment_id']:.0f}"))
@@ -174,6 +176,19 @@ def _next_order(row: pd.Series, interval_level: float) -> str | None:
     if expected is None:
         return f"none likely: {formats.percent(row['further_order_probability'], 0)} for a further one"
     return f"{formats.day(expected.expected)} ({formats.percent(interval_level, 0)}: {expected.in_words})"
+
+
+def _lifetime_value(row: pd.Series, run: Run) -> str | None:
+    """What they will still spend in all later years; None where that is not predicted."""
+    if formats.is_missing(row["lifetime_value_amount"]):
+        return None
+    value, low, high = (
+        formats.money(row[f"lifetime_value_amount{end}"], run.currency) for end in ("", "_lower", "_upper")
+    )
+    has_bounds = not formats.is_missing(row["lifetime_value_amount_upper"])
+    bounds = f"{formats.percent(run.interval_level, 0)}: {low} to {high}; " if has_bounds else ""
+    rate = formats.percent(row["discount_rate_share"], 0)
+    return f"{value} ({bounds}extrapolated from {row['lifetime_horizon_days']:.0f} days, discounted by {rate} a year)"
 
 
 def _action(genome: pd.Series, currency: str | None) -> Component:

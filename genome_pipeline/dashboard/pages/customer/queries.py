@@ -60,11 +60,11 @@ def customer_outlook(connection: duckdb.DuckDBPyConnection, as_of: date, custome
     ).df()
 
 
-def customer_next_order(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.Series:
-    """The customer's row of ``customer_next_order``."""
+def lifetime_value(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.Series:
+    """The customer's row of ``customer_lifetime_value``."""
     return (
         connection.execute(
-            "SELECT * FROM customer_next_order_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+            "SELECT * FROM customer_lifetime_value_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
         )
         .df()
         .iloc[0]

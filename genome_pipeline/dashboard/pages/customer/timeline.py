@@ -20,7 +20,7 @@ from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 
 class NextOrder(NamedTuple):
-    """When a customer is likely to order next: ``customer_next_order``.
+    """When a customer is likely to order next.
 
     ``latest`` is None where the chance that there is no further order is larger than what lies after the interval.
     """
@@ -31,7 +31,7 @@ class NextOrder(NamedTuple):
 
     @classmethod
     def of(cls, row: pd.Series) -> NextOrder | None:
-        """By a row of ``customer_next_order``; None where no further order is likely, or none is predicted."""
+        """By the row of ``customer_genome``; None where no further order is likely, or none is predicted."""
         expected, earliest, latest = (
             None if is_missing(value) else pd.Timestamp(value).date()
             for value in (row["next_order_date"], row["next_order_date_lower"], row["next_order_date_upper"])

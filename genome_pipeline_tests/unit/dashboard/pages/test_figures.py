@@ -87,7 +87,7 @@ FIGURES: Mapping[str, Draw] = {
         "USD",
         "month",
         d,
-        NextOrder.of(customer_queries.customer_next_order(c, d, "C0010")),
+        NextOrder.of(customer_genome(c, d, "C0010").iloc[0]),
         theme=t,
     ),
     "compared_genes": lambda c, d, t: similar_figures.compared_genes(

@@ -54,6 +54,13 @@ def test_the_card_says_when_the_next_order_is_likely(published_path: Path) -> No
     assert "of their gaps are so long" in page
 
 
+def test_the_lifetime_value_is_said_to_be_extrapolated(published_path: Path) -> None:
+    page, _ = show(published_path, "/customer", "?customer_id=C0010")
+    assert "extrapolated from 84 days, discounted by 10% a year" in page
+    page, _ = show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")
+    assert "extrapolated from" not in page
+
+
 def test_the_outlook_shows_every_horizon_and_what_it_rests_on(published_path: Path) -> None:
     page, _ = show(published_path, "/customer", "?customer_id=C0010")
     assert "Outlook: spend within each horizon" in page
