@@ -1,11 +1,12 @@
 """Whether matured predictions were as good as they claimed, and as good as earlier ones.
 
-Everything is judged from ``model_performance``. How far may a share be from its forecast? Customers of one snapshot
-live through the same season, which moves them together, so that the share is less certain than that of as many
-independent customers. Forecasts cannot know a season that has not been seen. A season is modelled as a common shift of
-everyone's log-odds, with standard deviation :data:`SEASON_LOG_ODDS`; it moves a share q by q (1 - q) times as much. The
-standard error of the share of n customers is therefore sqrt(v / n + (SEASON_LOG_ODDS v)^2), where v is the mean of q (1
-- q). It is at least 2.5 points where half of the customers churn, however many they are.
+Everything is judged from ``model_performance`` and ``outlook_performance``. How far may a share be from its forecast?
+Customers of one snapshot live through the same season, which moves them together, so that the share is less certain
+than that of as many independent customers. Forecasts cannot know a season that has not been seen. A season is
+modelled as a common shift of everyone's log-odds, with standard deviation :data:`SEASON_LOG_ODDS`; it moves a share q
+by q (1 - q) times as much. The standard error of the share of n customers is therefore sqrt(v / n + (SEASON_LOG_ODDS
+v)^2), where v is the mean of q (1 - q). It is at least 2.5 points where half of the customers churn, however many
+they are.
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class Finding:
     customer_count: int
 
 
+def _standard_error(variance: float, customer_count: int) -> float:
+    return sqrt(variance / customer_count + (SEASON_LOG_ODDS * variance) ** 2)
+
+
 @dataclass(frozen=True)
 class _Slice:
     """The model's metrics for one target in one slice of a snapshot."""
@@ -74,7 +79,7 @@ class _Slice:
 
     def standard_error(self, variance: float) -> float:
         """Standard error of a share of this slice's customers; ``variance`` is the mean of q (1 - q)."""
-        return sqrt(variance / self.customer_count + (SEASON_LOG_ODDS * variance) ** 2)
+        return _standard_error(variance, self.customer_count)
 
     def finding(self, is_passed: bool, observed: str, name: str | None = None) -> Finding:
         """The finding on this slice, under the name of its target or another."""
@@ -172,6 +177,30 @@ def judge_calibration(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequ
                 f"beside the total, too far apart in {len(outside)} of {len(tenths)} tenths of the probability"
                 + (f" ({told})" if told else ""),
                 "tenths",
+            )
+        )
+    return findings
+
+
+def judge_outlook(connection: duckdb.DuckDBPyConnection, matured_as_of: Sequence[date]) -> list[Finding]:
+    """Customers who churned beside the sum of ``churn_probability``, over each further horizon."""
+    rows = connection.execute(
+        "SELECT matured_as_of, as_of, horizon_days, customer_count, mean_churn_probability, actual_churn_share,"
+        " expected_brier_score FROM outlook_performance WHERE matured_as_of IN (SELECT unnest(?))"
+        " ORDER BY as_of, horizon_days",
+        [list(matured_as_of)],
+    ).fetchall()
+    findings = []
+    for matured, as_of, days, count, said, did, variance in rows:
+        errors = _errors(did - said, _standard_error(variance, count), count)
+        findings.append(
+            Finding(
+                matured,
+                f"{days}_days",
+                abs(errors) <= TOTAL_ERRORS,
+                f"over {days} days from {as_of}: {said:.1%} were to churn, {did:.1%} did"
+                f" ({errors:+.1f} standard errors)",
+                count,
             )
         )
     return findings

@@ -63,6 +63,39 @@ def picked_outcomes(actions: ir.Table, outcomes: ir.Table, as_of: date) -> ir.Ta
     )
 
 
+def outlook_scores(matured: Mapping[date, date], outlook: ir.Table, outcomes: ir.Table) -> ir.Table:
+    """Table ``outlook_performance``: how the forecast over one horizon turned out, a row a snapshot.
+
+    ``matured`` maps the ``as_of`` of each snapshot to the snapshot by which the horizon had passed; ``outlook`` are
+    rows of ``customer_outlook`` over that horizon, and ``outcomes`` those of :func:`realised_outcomes`.
+    """
+    told = outlook.filter(outlook.churn_probability.notnull())
+    rows = told.inner_join(outcomes, ["as_of", "customer_id"])
+    churn, has_churned = rows.churn_probability, rows.has_churned
+    likelihood = ibis.ifelse(has_churned, churn, 1 - churn)
+    scored = rows.group_by("as_of", "horizon_days").agg(
+        customer_count=rows.count(),
+        actual_churn_share=has_churned.cast("float64").mean(),
+        mean_churn_probability=churn.mean(),
+        expected_brier_score=(churn * (1 - churn)).mean(),
+        log_loss=-ibis.greatest(likelihood, 1e-15).log().mean(),
+        orders_total_ratio=rows.expected_orders.sum() / rows.actual_orders.sum().nullif(0),
+        spend_total_ratio=ibis.ifelse(
+            rows.actual_spend.sum() > 0, rows.expected_spend.sum() / rows.actual_spend.sum().cast("float64"), None
+        ),
+        orders_coverage_share=_covered(rows, "orders"),
+        spend_coverage_share=_covered(rows, "spend"),
+    )
+    cases = [(scored.as_of == ibis.date(as_of), ibis.date(by)) for as_of, by in matured.items()]
+    return scored.mutate(matured_as_of=ibis.cases(*cases)).select(*TABLES["outlook_performance"].columns)
+
+
+def _covered(rows: ir.Table, target: str) -> ir.Value:
+    """Share of customers within their interval; null where there are none."""
+    actual = rows[f"actual_{target}"].cast("float64")
+    return actual.between(rows[f"expected_{target}_lower"], rows[f"expected_{target}_upper"]).cast("float64").mean()
+
+
 def matured_predictions(
     matured: Mapping[date, date],
     outcomes: ir.Table,

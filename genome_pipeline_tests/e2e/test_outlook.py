@@ -7,6 +7,7 @@ import os
 from datetime import date
 from itertools import pairwise
 
+import duckdb
 import pytest
 from rich.console import Console
 
@@ -74,3 +75,25 @@ def test_the_card_in_the_terminal_shows_every_horizon(several: Settings) -> None
         "no snapshot that carries a",
     ):
         assert words in shown.getvalue()
+
+
+def test_each_further_horizon_that_passed_is_measured_and_judged(several: Settings) -> None:
+    with Published(several.published_path) as published:
+        found = published.rows("SELECT * FROM outlook_performance_history ORDER BY as_of, horizon_days", [])
+        checked = published.rows(
+            "SELECT check_name, is_passed FROM data_quality WHERE starts_with(check_name, 'outlook_is_calibrated')", []
+        )
+    assert [(row["as_of"], row["matured_as_of"]) for row in found if row["horizon_days"] == 84] == [
+        (date(2020, month, 1), date(2020, month + 3, 1)) for month in (2, 3, 4, 5)
+    ]
+    assert {row["horizon_days"] for row in found} == {14, 84}
+    with duckdb.connect(str(several.warehouse_path), read_only=True) as warehouse:
+        ((customers, silent),) = warehouse.execute(
+            "SELECT count(*), sum((last_order.customer_id IS NULL)::INTEGER) FROM customer_outlook AS told LEFT JOIN"
+            " (SELECT DISTINCT customer_id FROM validated_transactions WHERE NOT is_return AND ordered_at >="
+            " DATE '2020-05-01' AND ordered_at < DATE '2020-07-24') AS last_order USING (customer_id)"
+            " WHERE as_of = DATE '2020-05-01' AND horizon_days = 84"
+        ).fetchall()
+    (may,) = (row for row in found if (row["as_of"], row["horizon_days"]) == (date(2020, 5, 1), 84))
+    assert (may["customer_count"], may["actual_churn_share"]) == (customers, pytest.approx(silent / customers))
+    assert [row["check_name"] for row in checked].count("outlook_is_calibrated_84_days") == 4

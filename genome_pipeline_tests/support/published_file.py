@@ -89,6 +89,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         ),
         "prediction_outcomes": outcomes,
         "model_performance": _performance(outcomes),
+        "outlook_performance": _outlook_performance(snapshots),
         "gene_drift": _gene_drift(snapshots),
         "quarantine_reasons": _quarantine(),
         "quarantine_samples": _quarantine_samples(),
@@ -127,6 +128,26 @@ def _outlook_model(snapshots: Sequence[date]) -> pd.DataFrame:
             **dict.fromkeys(("brier_score", "log_loss", "auc", "orders_mae", "spend_mae_amount"), np.nan),
             "abstain_reason": _NOT_MATURED,
             "artifact_file": "outlook.json",
+        }
+    )
+
+
+def _outlook_performance(snapshots: Sequence[date]) -> pd.DataFrame:
+    """The first snapshot, whose further horizon has passed at the last."""
+    return pd.DataFrame(
+        {
+            "matured_as_of": [snapshots[-1]],
+            "as_of": snapshots[0],
+            "horizon_days": LONG_HORIZON_DAYS,
+            "customer_count": 120,
+            "actual_churn_share": 0.2,
+            "mean_churn_probability": 0.25,
+            "expected_brier_score": 0.15,
+            "log_loss": 0.4,
+            "orders_total_ratio": 0.98,
+            "spend_total_ratio": 1.04,
+            "orders_coverage_share": 0.86,
+            "spend_coverage_share": np.nan,
         }
     )
 

@@ -33,6 +33,7 @@ _LABELS = {
     "customer_confidence": "Scoring confidence",
     "prediction_outcomes": "Comparing with outcomes",
     "model_performance": "Measuring performance",
+    "outlook_performance": "Measuring the outlook",
     "customer_actions": "Recommending actions",
     "action_audiences": "Summing up audiences",
     "customer_genome": "Assembling genomes",

@@ -12,6 +12,7 @@ from genome_pipeline.contracts.column import (
     money,
     orders,
     probability,
+    ratio,
     score,
     share,
     text,
@@ -117,6 +118,19 @@ COLUMNS = (
         "The forecast rests on purchase histories alone and has no intervals, as no snapshot that carries one has"
         " matured over this horizon.",
     ),
+    score(
+        "expected_brier_score",
+        "Mean of p (1 - p), where p is churn_probability: the Brier score of calibrated probabilities.",
+        is_nullable=True,
+    ),
+    ratio("orders_total_ratio", "Sum of expected_orders over the sum of actual orders.", is_nullable=True),
+    ratio(
+        "spend_total_ratio",
+        "Sum of expected_spend over the sum of actual spend; null where that is not above 0.",
+        is_nullable=True,
+    ),
+    share("orders_coverage_share", "Customers whose actual orders lay within their interval.", is_nullable=True),
+    share("spend_coverage_share", "Customers whose actual spend lay within their interval.", is_nullable=True),
     # Next order
     date(
         "next_order_date",

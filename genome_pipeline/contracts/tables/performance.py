@@ -55,4 +55,28 @@ TABLES = (
         "matured_as_of",
         is_published=True,
     ),
+    Table(
+        "outlook_performance",
+        "performance",
+        "horizon other than the main one x snapshot that matured over it",
+        "How the forecast over each further horizon turned out, over all customers with one. Of the main horizon,"
+        " model_performance says more.",
+        (
+            "matured_as_of",
+            "as_of",
+            "horizon_days",
+            "customer_count",
+            "actual_churn_share",
+            "mean_churn_probability",
+            "expected_brier_score",
+            "log_loss",
+            "orders_total_ratio",
+            "spend_total_ratio",
+            "orders_coverage_share",
+            "spend_coverage_share",
+        ),
+        ("matured_as_of", "as_of", "horizon_days"),
+        "matured_as_of",
+        is_published=True,
+    ),
 )

@@ -141,9 +141,12 @@ def provisional_at(database: Backend, settings: Settings, dates: Sequence[date])
     return [as_of for as_of, until in zip(dates, observed_at(database, settings, dates), strict=True) if until < as_of]
 
 
-def matured_dates(database: Backend, settings: Settings, dates: Sequence[date]) -> list[list[date]]:
-    """For each date, the earlier snapshots whose horizon had passed by then, oldest first."""
-    known, horizon = _snapshots_before(database, max(dates)), timedelta(days=settings.predict.horizon_days)
+def matured_dates(
+    database: Backend, settings: Settings, dates: Sequence[date], horizon_days: int | None = None
+) -> list[list[date]]:
+    """For each date, the earlier snapshots whose horizon had passed by then, oldest first; by default the main one."""
+    known = _snapshots_before(database, max(dates))
+    horizon = timedelta(days=settings.predict.horizon_days if horizon_days is None else horizon_days)
     return [[day for day in known if day + horizon <= seen] for seen in observed_at(database, settings, dates)]
 
 

@@ -1,4 +1,7 @@
-"""Predictions whose horizon has passed -> ``prediction_outcomes`` -> ``model_performance``."""
+"""Predictions whose horizon has passed -> ``prediction_outcomes`` -> ``model_performance``.
+
+Those over further horizons -> ``outlook_performance``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_
 from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.transforms.outcomes import matured_predictions, realised_outcomes
+from genome_pipeline.transforms.outcomes import matured_predictions, outlook_scores, realised_outcomes
 
 _PREDICTED = ("customer_features", "customer_segments", "customer_value", "customer_risk", "customer_confidence")
 
@@ -66,11 +69,35 @@ def model_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     make_snapshots(context, pipeline, ["model_performance"], read_frames("prediction_outcomes"), make)
 
 
-def _newly_matured(database: Backend, pipeline: Pipeline, dates: Sequence[date]) -> dict[date, date]:
+@table_stage(
+    "outlook_performance",
+    reads={"validated_transactions": Reads.UP_TO_THIS, "customer_outlook": Reads.BEFORE},
+    kinds={"ibis"},
+)
+def outlook_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Measure the forecast over each further horizon that passed in each period."""
+    warehouse, table = pipeline.warehouse, TABLES["outlook_performance"]
+    dates = snapshots(context, pipeline)
+    with warehouse.open() as database, pipeline.engine.work(database) as work:
+        outlook, lines = database.table("customer_outlook"), database.table("validated_transactions")
+        parts = []
+        for days in pipeline.settings.predict.further_horizons_days:
+            if matured := _newly_matured(database, pipeline, dates, days):
+                told = outlook.filter(outlook.as_of.isin([*map(ibis.date, matured)]), outlook.horizon_days == days)
+                customers = work.send(told.select("as_of", "customer_id"))
+                outcomes = work.fetch(realised_outcomes(work.send(lines), customers, days))
+                parts.append(outlook_scores(matured, told, outcomes))
+        rows = ibis.union(*parts) if parts else _no_rows(table)
+        report_rows(context, pipeline, warehouse.replace_slices(database, table, dates, rows, context.run_id))
+
+
+def _newly_matured(
+    database: Backend, pipeline: Pipeline, dates: Sequence[date], horizon_days: int | None = None
+) -> dict[date, date]:
     """Snapshots whose horizon passed within a period that ends at one of the dates, each with that date."""
     settings = pipeline.settings
-    by_then = matured_dates(database, settings, dates)
-    before = matured_dates(database, settings, [settings.time.period_start(as_of) for as_of in dates])
+    by_then = matured_dates(database, settings, dates, horizon_days)
+    before = matured_dates(database, settings, [settings.time.period_start(as_of) for as_of in dates], horizon_days)
     known = zip(dates, by_then, before, strict=True)
     return {day: as_of for as_of, now, earlier in known for day in now if day not in earlier}
 

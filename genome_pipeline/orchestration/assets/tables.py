@@ -10,7 +10,7 @@ from genome_pipeline.orchestration.assets.drivers import customer_drivers
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
-from genome_pipeline.orchestration.assets.outcomes import model_performance, prediction_outcomes
+from genome_pipeline.orchestration.assets.outcomes import model_performance, outlook_performance, prediction_outcomes
 from genome_pipeline.orchestration.assets.outlook import (
     customer_lifetime_value,
     customer_next_order,
@@ -46,6 +46,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_confidence,
     prediction_outcomes,
     model_performance,
+    outlook_performance,
     neighbor_outcomes,
     customer_actions,
     action_audiences,

@@ -15,6 +15,7 @@ from genome_pipeline.quality.performance import (
     judge_coverage,
     judge_errors,
     judge_naive,
+    judge_outlook,
 )
 from genome_pipeline.quality.validation import CheckResult
 
@@ -67,6 +68,17 @@ def churn_is_calibrated(subject: Subject) -> Sequence[CheckResult]:
     """Two results per snapshot: on the total, and on the tenths relative to it."""
     findings = judge_calibration(subject.database.con, subject.snapshots)
     return _results("churn_is_calibrated", findings, subject)
+
+
+@check(
+    "outlook_performance",
+    description="On each snapshot that matured over a further horizon, as many churned as churn_probability said.",
+    is_blocking=False,
+)
+def outlook_is_calibrated(subject: Subject) -> Sequence[CheckResult]:
+    """One result for each further horizon that passed."""
+    findings = judge_outlook(subject.database.con, subject.snapshots)
+    return _results("outlook_is_calibrated", findings, subject, "outlook_performance")
 
 
 @check(
@@ -136,11 +148,13 @@ def neighbors_found(subject: Subject) -> Sequence[CheckResult]:
     ]
 
 
-def _results(name: str, findings: Sequence[Finding], subject: Subject) -> list[CheckResult]:
+def _results(
+    name: str, findings: Sequence[Finding], subject: Subject, table: str = "model_performance"
+) -> list[CheckResult]:
     period_start = subject.settings.time.period_start
     return [
         CheckResult(
-            "model_performance",
+            table,
             f"{name}_{finding.target}",
             "WARN",
             finding.is_passed,
@@ -159,5 +173,6 @@ CHECKS = (
     confidence_means_something,
     error_is_steady,
     intervals_cover,
+    outlook_is_calibrated,
     neighbors_found,
 )

@@ -20,6 +20,7 @@ from genome_pipeline.quality.performance import (
     judge_coverage,
     judge_errors,
     judge_naive,
+    judge_outlook,
 )
 from genome_pipeline_tests.support.forecasts import (
     LEVEL,
@@ -276,3 +277,23 @@ def test_an_error_far_above_those_before(connection: duckdb.DuckDBPyConnection) 
     assert found[1].observed == (
         "churn at 2021-11-27: brier 0.2, on the snapshots before 0.1129 on average, give or take 0.01254"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "did", "is_passed"),
+    [(0.30, 0.30, True), (0.30, 0.34, True), (0.30, 0.40, False), (0.50, 0.40, False)],
+)
+def test_each_further_horizon_is_judged_by_its_total(said: float, did: float, is_passed: bool) -> None:
+    """Of 4,000 customers 30% are known to within 2.2 points, most of which is the season's."""
+    connection = duckdb.connect()
+    connection.execute(TABLES["outlook_performance"].ddl())
+    row = {"matured_as_of": AUGUST, "as_of": MAY, "horizon_days": 90, "customer_count": 4_000}
+    shares = {"mean_churn_probability": said, "actual_churn_share": did, "expected_brier_score": said * (1 - said)}
+    row |= shares
+    connection.execute(
+        f"INSERT INTO outlook_performance ({', '.join(row)}) VALUES ({', '.join('?' for _ in row)})", list(row.values())
+    )
+    (found,) = judge_outlook(connection, [AUGUST])
+    assert found.target == "90_days"
+    assert found.is_passed == is_passed
+    assert f"over 90 days from 2021-05-01: {said:.1%} were to churn, {did:.1%} did" in found.observed

@@ -16,6 +16,7 @@ from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import last_matured, not_matured
 from genome_pipeline.dashboard.kit.performance import TARGETS
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.confidence import figures, queries
 
@@ -54,6 +55,7 @@ def layout(request: PageRequest) -> Component:
         columns_of(_distribution(request), _confidence_trend(request, trend)),
         _abstentions(request, trend),
         _widths(request),
+        _further_horizons(request),
         tools=choice("target", "Intervals of", targets, target) if targets else None,
     )
 
@@ -177,6 +179,39 @@ def _abstentions(request: PageRequest, trend: pd.DataFrame) -> Component:
         figures.abstentions(reasons, int(trend["customer_count"].iloc[-1]), theme=request.theme),
         reasons,
         ("value_abstain_reason", "risk_abstain_reason"),
+    )
+
+
+def _further_horizons(request: PageRequest) -> Component | None:
+    """How the forecast over each further horizon turned out; None where none has passed."""
+    found = queries.outlook_performance(request.connection, request.as_of)
+    if found.empty:
+        return None
+    rows = [
+        [
+            f"{row['horizon_days']:,} days",
+            formats.day(row["as_of"]),
+            formats.integer(row["customer_count"]),
+            formats.percent(row["mean_churn_probability"]),
+            formats.percent(row["actual_churn_share"]),
+            formats.decimal(row["orders_total_ratio"]),
+            formats.decimal(row["spend_total_ratio"]),
+            formats.percent(row["orders_coverage_share"], 0),
+            formats.percent(row["spend_coverage_share"], 0),
+        ]
+        for _, row in found.iterrows()
+    ]
+    headings = ("Horizon", "Predicted on", "Customers", "To buy nothing", "Bought nothing")
+    ratios = (
+        "Orders, expected / actual",
+        "Spend, expected / actual",
+        "Orders within interval",
+        "Spend within interval",
+    )
+    return panel(
+        table([*headings, *ratios], rows, numeric=range(2, 9)),
+        title="Further horizons that have passed",
+        reading="The latest snapshot of each. Intervals are offered once an earlier snapshot has matured over it.",
     )
 
 

@@ -44,6 +44,15 @@ def confidence_distribution(connection: duckdb.DuckDBPyConnection, as_of: date) 
     )
 
 
+def outlook_performance(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """The last outcome of each further horizon that had passed by a snapshot, shortest horizon first."""
+    return connection.execute(
+        "SELECT * FROM outlook_performance_history WHERE matured_as_of <= ?"
+        " QUALIFY row_number() OVER (PARTITION BY horizon_days ORDER BY as_of DESC) = 1 ORDER BY horizon_days",
+        [as_of],
+    ).df()
+
+
 def coverage(
     connection: duckdb.DuckDBPyConnection, matured: date, target: str, slice_name: str, level: float
 ) -> pd.DataFrame:

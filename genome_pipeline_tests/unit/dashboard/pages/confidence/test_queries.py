@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from genome_pipeline.dashboard.kit.customers import customer_genome
 from genome_pipeline.dashboard.pages.confidence import queries
 from genome_pipeline_tests.support.plain_sql import row_of, value_of
-from genome_pipeline_tests.support.published_file import ABSTAINED_ID, LATEST, MATURED
+from genome_pipeline_tests.support.published_file import ABSTAINED_ID, LATEST, MATURED, SNAPSHOTS
+from genome_pipeline_tests.support.shown import show
 
 
 def test_abstentions_name_their_reason(connection: duckdb.DuckDBPyConnection) -> None:
@@ -43,3 +46,15 @@ def test_errors_by_confidence_hold_every_customer_with_one(connection: duckdb.Du
         assert errors["customer_count"].sum() == count
         assert np.average(errors["error"], weights=errors["customer_count"]) == pytest.approx(mean)
         assert errors[f"{target}_confidence"].is_monotonic_increasing
+
+
+def test_further_horizons_are_shown_once_they_have_passed(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.outlook_performance(connection, LATEST)["horizon_days"].tolist() == [84]
+    assert queries.outlook_performance(connection, SNAPSHOTS[0]).empty
+
+
+def test_the_page_shows_how_further_horizons_turned_out(published_path: Path) -> None:
+    page, _ = show(published_path, "/confidence")
+    assert "Further horizons that have passed" in page
+    page, _ = show(published_path, "/confidence", f"?as_of={SNAPSHOTS[0]}")
+    assert "Further horizons that have passed" not in page
