@@ -173,7 +173,9 @@ def run(published: Path, folder: Path, exports: int, clients: int, publishes: in
             for kind in _KINDS:
                 path = folder / f"alone.{kind}"
                 started = time.monotonic()
-                _, _, digest = _download(address, kind, path)
+                status, _, digest = _download(address, kind, path)
+                if status != 200:
+                    raise SystemExit(f"the server refuses to export {file} (status {status}): make the file anew")
                 seconds[f"one {kind} export alone, seconds"] = round(time.monotonic() - started, 1)
                 _check(path, file)
                 path.unlink()
