@@ -74,3 +74,34 @@ def test_the_card_in_the_terminal_shows_every_horizon(several: Settings) -> None
         "no snapshot that carries a",
     ):
         assert words in shown.getvalue()
+
+
+def test_totals_of_all_of_segments_and_of_cohorts_agree_and_have_bounds_over_every_matured_horizon(
+    several: Settings,
+) -> None:
+    with Published(several.published_path) as published:
+        found = published.rows(
+            "SELECT group_kind, horizon_days, sum(customer_count) AS customers, sum(expected_spend_amount) AS spend,"
+            " bool_and(expected_spend_amount_upper IS NOT NULL) AS has_bounds,"
+            " bool_and(abstain_reason IS NULL) AS is_told,"
+            " sum(expected_order_count_upper - expected_order_count_lower) AS width FROM forecast_totals"
+            " WHERE customer_count >= 4 GROUP BY 1, 2 ORDER BY 2, 1",
+            [],
+        )
+        bounds = published.rows(
+            "SELECT horizon_days, sum(expected_orders_upper - expected_orders_lower) AS width FROM customer_outlook"
+            " GROUP BY 1 ORDER BY 1",
+            [],
+        )
+        shown = published.rows("SELECT sum(expected_spend) AS spend FROM customer_genome", [])[0]["spend"]
+    assert [row["horizon_days"] for row in found] == [days for days in (14, 28, 84, 365) for _ in range(3)]
+    for cohorts, company, segments in (found[i : i + 3] for i in range(0, 12, 3)):
+        assert cohorts["customers"] == company["customers"] == segments["customers"]
+        assert cohorts["spend"] == pytest.approx(company["spend"], rel=1e-9)
+        assert segments["spend"] == pytest.approx(company["spend"], rel=1e-9)
+        is_matured = company["horizon_days"] < 365
+        assert {row["has_bounds"] for row in (cohorts, company, segments)} == {is_matured}
+        assert {row["is_told"] for row in (cohorts, company, segments)} == {is_matured}
+    assert next(row for row in found if row["horizon_days"] == 28)["spend"] == pytest.approx(shown, rel=1e-9)
+    for row, summed in zip([row for row in found if row["group_kind"] == "company"][:3], bounds, strict=False):
+        assert 0 < row["width"] < summed["width"]

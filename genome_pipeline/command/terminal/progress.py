@@ -25,6 +25,8 @@ _LABELS = {
     "outlook_model": "Training further horizons",
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
+    "forecast_totals": "Adding up forecasts",
+    "cohorts": "Following cohorts",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",
