@@ -92,7 +92,7 @@ def _sums(
     first = pd.DataFrame({**keys, "first_order_date": pd.to_datetime(features["first_order_date"]).dt.date})
     of = segments[["customer_id", "segment_id", "segment_name"]].assign(as_of=keys["as_of"])
     tables = (ibis.memtable(frame) for frame in (outlook, first, of))
-    found: pd.DataFrame = group_sums(*tables, Period.MONTH, own_variances).execute()
+    found: pd.DataFrame = group_sums(*tables, period=Period.MONTH, own_variances=own_variances).execute()
     columns = ["customer_count", *TOTALS, *(f"{target}_variance" for target in TARGETS)]
     return found.set_index(_KEY).sort_index()[columns].astype(float)
 

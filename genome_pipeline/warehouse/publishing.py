@@ -176,7 +176,7 @@ def are_costs_published(path: Path, database: Backend, settings: Settings) -> bo
     wanted = costs_of_cohorts(database.con, settings)
     with open_database(path, read_only=True) as published:
         rows = published.con.execute("FROM acquisition_costs ORDER BY cohort_start_date").fetchall()
-    return rows == [*wanted.itertuples(index=False, name=None)]
+    return bool(rows == [*wanted.itertuples(index=False, name=None)])
 
 
 def _copy(database: Backend, table: Table, costs: pd.DataFrame) -> int:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from genome_pipeline.command.terminal.customer import print_card
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.summary import customer_card
 from genome_pipeline.settings import Settings
@@ -105,3 +106,31 @@ def test_totals_of_all_of_segments_and_of_cohorts_agree_and_have_bounds_over_eve
     assert next(row for row in found if row["horizon_days"] == 28)["spend"] == pytest.approx(shown, rel=1e-9)
     for row, summed in zip([row for row in found if row["group_kind"] == "company"][:3], bounds, strict=False):
         assert 0 < row["width"] < summed["width"]
+
+
+def test_a_changed_cost_is_published_without_making_a_snapshot_again(
+    several: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paid(settings: Settings) -> list[object]:
+        with Published(settings.published_path) as published:
+            rows = published.rows("SELECT * FROM cohort_payback WHERE as_of = DATE '2020-08-01' ORDER BY 2", [])
+        return [(row["cost_per_customer_amount"], row["is_paid_back"]) for row in rows]
+
+    config = several.home.parent / "home.toml"
+    text = config.read_text(encoding="utf-8")
+    assert {cost for cost, _ in paid(several)} == {None}
+    config.write_text(f"{text}\n[acquisition]\ncost_per_customer = 1\n", encoding="utf-8")
+    settings, outcome = make(config)
+    assert outcome.as_of == ()
+    assert set(paid(settings)) == {(1.0, True)}
+    costs = config.with_name("costs.csv")
+    costs.write_text("cohort,cost\n2020-02,100000\n", encoding="utf-8")
+    config.write_text(f'{text}\n[acquisition]\ncost_file = "costs.csv"\n', encoding="utf-8")
+    settings, outcome = make(config)
+    assert outcome.as_of == ()
+    assert paid(settings)[:3] == [(None, None), (100000.0, False), (None, None)]
+    assert make(config)[1].run_id is None, "nothing is left to publish"
+    costs.write_text("cohort,cost\n2020-02,cheap\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"costs\.csv line 2: 'cheap' is no cost; write a number from 0"):
+        make(config)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)

@@ -163,19 +163,19 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
 
 def _totals(genome: pd.DataFrame) -> pd.DataFrame:
     """The outlook added up; over the main horizon with bounds."""
-    sums = group_sums(
-        *(ibis.memtable(frame) for frame in (_outlook(genome), genome, genome)), Period.MONTH, own_variances
-    ).execute()
+    tables = [ibis.memtable(frame) for frame in (_outlook(genome), genome, genome)]
+    sums = group_sums(*tables, period=Period.MONTH, own_variances=own_variances).execute()
     spreads = {HORIZON_DAYS: dict.fromkeys(TARGETS, Spread(0.01, 0.01, 5.0, 0.01, 9.0, 1.0))}
     return pd.concat([forecast_totals(rows, spreads, 0.8) for _, rows in sums.groupby("as_of")], ignore_index=True)
 
 
 def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame, snapshots: Sequence[date]) -> pd.DataFrame:
     tables = [ibis.memtable(frame) for frame in (genome, activity)]
-    return pd.concat(
+    found: pd.DataFrame = pd.concat(
         cohorts(tables[0].filter(tables[0].as_of == ibis.date(as_of)), tables[1], as_of, Period.MONTH).execute()
         for as_of in snapshots
     )
+    return found
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -27,7 +26,7 @@ def totals_of(connection: duckdb.DuckDBPyConnection, as_of: date, kind: str) -> 
     return found.fillna({"abstain_reason": ""})
 
 
-def total_cell(row: Mapping[Any, Any], name: str, currency: str | None) -> str:
+def total_cell(row: pd.Series[Any], name: str, currency: str | None) -> str:
     """A total with its interval: ``"$1.23k ($1.10k to $1.36k)"``; without one where there is none."""
     told = [_told(row[column], name, currency) for column in (name, f"{name}_lower", f"{name}_upper")]
     return told[0] if formats.is_missing(row[f"{name}_lower"]) else f"{told[0]} ({told[1]} to {told[2]})"

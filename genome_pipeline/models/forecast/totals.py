@@ -223,10 +223,7 @@ def forecast_totals(sums: pd.DataFrame, spreads: Mapping[int, Mapping[str, Sprea
             found[f"{name}_{end}"] = bound
             # A group buys within a longer horizon what it buys within a shorter one.
             found[f"{name}_{end}"] = found.groupby(["group_kind", "group_key"])[f"{name}_{end}"].cummax()
-    is_known = found["expected_buyer_count"].notna()
-    found["abstain_reason"] = [
-        _reason(*row) for row in zip(found["abstain_reason"], found["customer_count"], is_known, strict=True)
-    ]
+    found["abstain_reason"] = _reasons(found)
     return found[list(TABLES["forecast_totals"].columns)]
 
 
@@ -249,19 +246,23 @@ def added_up_again(before: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
             found[f"{name}_{end}"] = found[name] * part.clip(lowest, highest)
     is_small = found["customer_count"] < LEAST_CUSTOMERS
     found.loc[is_small, ends] = np.nan
-    is_known = found["expected_buyer_count"].notna()
-    found["abstain_reason"] = [
-        _reason(*row) for row in zip(found["abstain_reason"], found["customer_count"], is_known, strict=True)
-    ]
+    found["abstain_reason"] = _reasons(found)
     return found.reset_index().sort_values(key, ignore_index=True)[list(TABLES["forecast_totals"].columns)]
 
 
-def _reason(reason: str | None, count: int, is_known: bool) -> str | None:
-    """Why a total or its bounds are missing; None where they are not."""
-    few = (
-        f"{count} customers: bounds of a total need {LEAST_CUSTOMERS}" if count < LEAST_CUSTOMERS and is_known else None
-    )
-    return "; ".join(text for text in (reason, few) if isinstance(text, str)) or None
+def _reasons(totals: pd.DataFrame) -> list[str | None]:
+    """Why a total of a group, or a bound of one, is missing; None where none is."""
+    parts = [f"{name}{end}" for name in TOTALS for end in ("", "_lower", "_upper")]
+    is_whole, is_told = totals[parts].notna().all(axis=1), totals["expected_buyer_count"].notna()
+    found = []
+    for reason, count, whole, told in zip(
+        totals["abstain_reason"], totals["customer_count"], is_whole, is_told, strict=True
+    ):
+        few = told and count < LEAST_CUSTOMERS
+        texts = (reason, f"{count} customers: bounds of a total need {LEAST_CUSTOMERS}" if few else None)
+        known = [text for text in texts if isinstance(text, str)]
+        found.append(None if whole else "; ".join(known) or None)
+    return found
 
 
 class _Sums(NamedTuple):

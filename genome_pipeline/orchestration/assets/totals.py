@@ -56,7 +56,7 @@ def sums_at(database: Backend, settings: Settings, dates: Sequence[date]) -> dic
     """What :func:`group_sums` gives at each snapshot."""
     tables = (database.table(name) for name in _ADDED_UP)
     chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in tables]
-    rows = group_sums(*chosen, settings.time.period, own_variances)
+    rows = group_sums(*chosen, period=settings.time.period, own_variances=own_variances)
     found = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
     days = pd.to_datetime(found["as_of"]).dt.date
     return {as_of: found[days == as_of] for as_of in dates}

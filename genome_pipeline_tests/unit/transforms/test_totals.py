@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import ibis
 import numpy as np
@@ -17,7 +18,7 @@ AS_OF = date(2020, 4, 1)
 KEYS = {"as_of": AS_OF, "customer_id": ["a", "b", "c"]}
 
 
-def sums(period: Period = Period.MONTH, **changes: list[float]) -> pd.DataFrame:
+def sums(period: Period = Period.MONTH, **changes: list[float]) -> Any:
     outlook = pd.DataFrame(
         {
             **KEYS,
@@ -33,7 +34,7 @@ def sums(period: Period = Period.MONTH, **changes: list[float]) -> pd.DataFrame:
     features = pd.DataFrame({**KEYS, "first_order_date": [date(2020, 1, 31), date(2020, 1, 6), date(2020, 3, 1)]})
     segments = pd.DataFrame({**KEYS, "segment_id": [1, 2, 2], "segment_name": ["Loyal", "Rare", "Rare"]})
     tables = (ibis.memtable(frame) for frame in (outlook, features, segments))
-    found = group_sums(*tables, period, own_variances).execute()
+    found = group_sums(*tables, period=period, own_variances=own_variances).execute()
     return found.set_index(["group_kind", "group_key"]).sort_index()
 
 

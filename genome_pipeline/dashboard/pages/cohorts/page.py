@@ -107,8 +107,12 @@ def _spend(cohorts: pd.DataFrame, request: PageRequest) -> Component:
     rows = [
         [
             f"{formats.integer(row['horizon_days'])} days",
-            total_cell(row, "expected_spend_amount", request.run.currency),
-            row["abstain_reason"],
+            html.Span(
+                [
+                    total_cell(row, "expected_spend_amount", request.run.currency),
+                    html.Div(row["abstain_reason"], className="kpi-note"),
+                ]
+            ),
         ]
         for _, row in own.iterrows()
     ]
@@ -121,14 +125,14 @@ def _spend(cohorts: pd.DataFrame, request: PageRequest) -> Component:
                 tools=tools,
             ),
             panel(
-                table(("Within the next", "Expected spend", "Why something is missing"), rows, numeric=(1,)),
+                table(("Within the next", "Expected spend"), rows),
                 title=f"What the cohort of {cohort_name(start, step)} will bring from {formats.day(request.as_of)} on",
                 reading="The sum of its customers, with the interval of that sum in brackets.",
                 name="cohort-totals",
             ),
         ],
         className="columns",
-        style={"--columns": "3fr 2fr"},
+        style={"--columns": "2fr 1fr"},
     )
 
 
@@ -139,7 +143,7 @@ def _payback(paid: pd.DataFrame, request: PageRequest) -> Component:
     currency, step = request.run.currency, _step(request)
     rows = [
         [
-            cohort_name(row["cohort_start_date"], step),
+            cohort_name(row["cohort_start_date"], step).replace(" ", "\u00a0"),
             formats.integer(row["cohort_customer_count"]),
             formats.money(row["cost_per_customer_amount"], currency),
             formats.compact_money(row["acquisition_cost_amount"], currency),

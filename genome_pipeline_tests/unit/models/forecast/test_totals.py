@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_without_origins_or_amounts_nothing_is_learned() -> None:
     assert set(fit_spreads([unknown], 90, 0.1)) == {"buyers", "orders"}
 
 
-def sums(**changes: object) -> pd.DataFrame:
+def sums(**changes: Any) -> pd.DataFrame:
     """All customers, and a cohort of three, over two horizons."""
     frame = pd.DataFrame(
         {
@@ -167,6 +168,12 @@ def test_a_longer_horizon_has_no_lower_bounds_than_a_shorter_one() -> None:
     assert company["horizon_days"].tolist() == [28, 90]
     assert company["expected_spend_amount_upper"].iloc[0] == company["expected_spend_amount_upper"].iloc[1]
     assert company["abstain_reason"].isna().all()
+
+
+def test_a_reason_of_some_customers_is_none_of_a_total_that_is_whole() -> None:
+    found = forecast_totals(sums(abstain_reason="bought once"), {28: spreads(), 90: spreads()}, 0.8)
+    of_company = found.loc[found["group_kind"] == "company", "abstain_reason"]
+    assert of_company.isna().all()
 
 
 def test_a_cohort_of_three_has_a_total_and_says_why_it_has_no_bounds() -> None:
