@@ -91,8 +91,8 @@ def _sums(
     )
     first = pd.DataFrame({**keys, "first_order_date": pd.to_datetime(features["first_order_date"]).dt.date})
     of = segments[["customer_id", "segment_id", "segment_name"]].assign(as_of=keys["as_of"])
-    tables = (ibis.memtable(frame) for frame in (outlook, first, of))
-    found: pd.DataFrame = group_sums(*tables, period=Period.MONTH, own_variances=own_variances).execute()
+    told, customers, segmented = (ibis.memtable(frame) for frame in (outlook, first, of))
+    found: pd.DataFrame = group_sums(told, customers, segmented, Period.MONTH, own_variances).execute()
     columns = ["customer_count", *TOTALS, *(f"{target}_variance" for target in TARGETS)]
     return found.set_index(_KEY).sort_index()[columns].astype(float)
 
@@ -164,14 +164,12 @@ def summary(found: list[dict[str, Any]]) -> str:
     left_out = []
     for log in logs:
         others = scores.drop(index=log) if len(logs) > 1 else scores
-        chosen = grid()[int(others.div(others.min(axis=1), axis=0).mean().idxmin())]
-        left_out += [judged(one, chosen) for one in found if one["log"] == log]
+        left_out += [judged(one, _best(others)) for one in found if one["log"] == log]
     ours["left_out"] = pd.concat(left_out, ignore_index=True)["covered"]
-    best = grid()[int(scores.div(scores.min(axis=1), axis=0).mean().idxmin())]
     of_all = ours[ours["kind"] != "cohort"]
     parts = [
         f"All customers and segments: {len(of_all)} totals, {of_all['covered'].mean():.1%} covered,"
-        f" {of_all['left_out'].mean():.1%} with priors of the other logs. All logs together choose {best}.",
+        f" {of_all['left_out'].mean():.1%} with priors of the other logs. All logs together choose {_best(scores)}.",
         _table(ours, ["kind", "target"]),
         _table(of_all, ["log"]),
     ]
@@ -183,6 +181,12 @@ def summary(found: list[dict[str, Any]]) -> str:
         + "."
     )
     return "# Intervals of totals\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _best(scores: pd.DataFrame) -> Priors:
+    """The priors of least score, relative to the best of each log; ``scores`` has logs as rows, priors as columns."""
+    relative = scores.div(scores.min(axis=1), axis=0).mean()
+    return grid()[int(np.argmin(relative.to_numpy()))]
 
 
 def _table(rows: pd.DataFrame, by: list[str]) -> str:

@@ -111,7 +111,7 @@ def test_totals_of_all_of_segments_and_of_cohorts_agree_and_have_bounds_over_eve
 def test_a_changed_cost_is_published_without_making_a_snapshot_again(
     several: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def paid(settings: Settings) -> list[object]:
+    def paid(settings: Settings) -> list[tuple[float | None, bool | None]]:
         with Published(settings.published_path) as published:
             rows = published.rows("SELECT * FROM cohort_payback WHERE as_of = DATE '2020-08-01' ORDER BY 2", [])
         return [(row["cost_per_customer_amount"], row["is_paid_back"]) for row in rows]

@@ -64,7 +64,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_outlook": _outlook(genome),
         "customer_next_order": _next_order(genome),
         "forecast_totals": _totals(genome),
-        "cohorts": _cohorts(genome, activity, snapshots),
+        "cohorts": _cohorts(genome, activity),
         "acquisition_costs": pd.DataFrame(
             {"cohort_start_date": _PERIODS, "cost_per_customer_amount": [COST_PER_CUSTOMER] * len(_PERIODS)}
         ),
@@ -163,18 +163,14 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
 
 def _totals(genome: pd.DataFrame) -> pd.DataFrame:
     """The outlook added up; over the main horizon with bounds."""
-    tables = [ibis.memtable(frame) for frame in (_outlook(genome), genome, genome)]
-    sums = group_sums(*tables, period=Period.MONTH, own_variances=own_variances).execute()
+    outlook, customers = ibis.memtable(_outlook(genome)), ibis.memtable(genome)
+    sums = group_sums(outlook, customers, customers, Period.MONTH, own_variances).execute()
     spreads = {HORIZON_DAYS: dict.fromkeys(TARGETS, Spread(0.01, 0.01, 5.0, 0.01, 9.0, 1.0))}
     return pd.concat([forecast_totals(rows, spreads, 0.8) for _, rows in sums.groupby("as_of")], ignore_index=True)
 
 
-def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame, snapshots: Sequence[date]) -> pd.DataFrame:
-    tables = [ibis.memtable(frame) for frame in (genome, activity)]
-    found: pd.DataFrame = pd.concat(
-        cohorts(tables[0].filter(tables[0].as_of == ibis.date(as_of)), tables[1], as_of, Period.MONTH).execute()
-        for as_of in snapshots
-    )
+def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = cohorts(ibis.memtable(genome), ibis.memtable(activity), Period.MONTH).execute()
     return found
 
 

@@ -160,6 +160,11 @@ def fit_spreads(origins: Sequence[Origin], horizon_days: int, buyers_variance: f
     return found
 
 
+def spreads_from_dict(plain: Mapping[str, Mapping[str, float]]) -> dict[str, Spread]:
+    """The spreads of targets, from plain dictionaries."""
+    return {target: Spread(**spread) for target, spread in plain.items()}
+
+
 class Groups(NamedTuple):
     """Groups of customers and the sums over each, shape (groups,): of one target, and of its own variance.
 

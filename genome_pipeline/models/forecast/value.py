@@ -54,7 +54,7 @@ from genome_pipeline.models.forecast.risk import (
     season_of,
     why_unsupported,
 )
-from genome_pipeline.models.forecast.totals import Origin, Spread, fit_spreads
+from genome_pipeline.models.forecast.totals import Origin, Spread, fit_spreads, spreads_from_dict
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -262,7 +262,7 @@ class ValueModel:
             ),
             np.array(plain["references"]),
             factors_from_dict(plain["error_factors"]),
-            {target: Spread(**spread) for target, spread in plain["spreads"].items()},
+            spreads_from_dict(plain["spreads"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
 import ibis
-import pandas as pd
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import Period
@@ -29,15 +30,13 @@ def cohorts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     with pipeline.warehouse.open() as database:
         check_written(database, pipeline, "customer_features", dates)
         check_begun(database, pipeline, "customer_activity")
-        rows = pd.concat([cohorts_at(database, as_of, pipeline.settings.time.period) for as_of in dates])
+        rows = cohorts_at(database, dates, pipeline.settings.time.period)
         written = pipeline.warehouse.replace_slices(database, TABLES["cohorts"], dates, rows, context.run_id)
     report_rows(context, pipeline, written)
 
 
-def cohorts_at(database: Backend, as_of: date, period: Period) -> pd.DataFrame:
-    """Rows of the table at one snapshot."""
+def cohorts_at(database: Backend, dates: Sequence[date], period: Period) -> ir.Table:
+    """Rows of the table at some snapshots."""
     features = database.table("customer_features")
-    chosen = features.filter(features.as_of == ibis.date(as_of))
-    rows = transform.cohorts(chosen, database.table("customer_activity"), as_of, period)
-    found: pd.DataFrame = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
-    return found
+    chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
+    return transform.cohorts(chosen, database.table("customer_activity"), period)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
@@ -10,9 +10,8 @@ import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.models.forecast.outlook import OutlookModel
-from genome_pipeline.models.forecast.totals import Spread, forecast_totals, own_variances
-from genome_pipeline.models.forecast.value import ValueModel
+from genome_pipeline.models.forecast.outlook import stored_spreads
+from genome_pipeline.models.forecast.totals import forecast_totals, own_variances
 from genome_pipeline.orchestration.assets.frames import check_written, model_files
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
 from genome_pipeline.orchestration.assets.stage import table_stage
@@ -37,7 +36,7 @@ def totals(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Add up what is expected of the customers of each group, with bounds of the total."""
     predict = pipeline.settings.predict
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
+    def read_sums(database: Backend, dates: Sequence[date]) -> Iterable[_Inputs]:
         for name in _ADDED_UP:
             check_written(database, pipeline, name, dates)
         sums = sums_at(database, pipeline.settings, dates)
@@ -47,24 +46,19 @@ def totals(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
 
     def make(_: date, inputs: _Inputs) -> list[pd.DataFrame]:
         sums, value, outlook = inputs
-        return [forecast_totals(sums, _spreads(pipeline, value, outlook), predict.interval_level)]
+        read = pipeline.artifacts.read
+        spreads = stored_spreads(read(value), None if outlook is None else read(outlook))
+        return [forecast_totals(sums, spreads, predict.interval_level)]
 
-    make_snapshots(context, pipeline, ["forecast_totals"], read, make)
+    make_snapshots(context, pipeline, ["forecast_totals"], read_sums, make)
 
 
 def sums_at(database: Backend, settings: Settings, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
     """What :func:`group_sums` gives at each snapshot."""
-    tables = (database.table(name) for name in _ADDED_UP)
-    chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in tables]
-    rows = group_sums(*chosen, period=settings.time.period, own_variances=own_variances)
+    outlook, features, segments = (
+        table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in map(database.table, _ADDED_UP)
+    )
+    rows = group_sums(outlook, features, segments, settings.time.period, own_variances)
     found = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
     days = pd.to_datetime(found["as_of"]).dt.date
     return {as_of: found[days == as_of] for as_of in dates}
-
-
-def _spreads(pipeline: Pipeline, value: str, outlook: str | None) -> Mapping[int, Mapping[str, Spread]]:
-    """How far totals are off, for each horizon."""
-    models = [ValueModel.from_bytes(pipeline.artifacts.read(value))]
-    if outlook is not None:
-        models += OutlookModel.from_bytes(pipeline.artifacts.read(outlook)).values
-    return {model.horizon_days: model.spreads for model in models}

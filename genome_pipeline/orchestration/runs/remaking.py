@@ -121,7 +121,8 @@ def _totals(database: Backend, settings: Settings, as_of: date, rows: pd.DataFra
 
 
 def _cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
-    return cohorts_at(database, as_of, settings.time.period)
+    found: pd.DataFrame = cohorts_at(database, [as_of], settings.time.period).execute()
+    return found
 
 
 def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,9 @@ ACTIVITY = pd.DataFrame(
 def found(
     as_of: date = date(2020, 4, 1), period: Period = Period.MONTH, activity: pd.DataFrame = ACTIVITY
 ) -> list[tuple[object, ...]]:
-    rows = cohorts(ibis.memtable(FEATURES), ibis.memtable(activity), as_of, period).order_by("cohort_start_date")
+    rows = cohorts(ibis.memtable(FEATURES.assign(as_of=as_of)), ibis.memtable(activity), period).order_by(
+        "cohort_start_date"
+    )
     frame = rows.execute()
     assert list(frame.columns) == list(TABLES["cohorts"].columns)
     return [
