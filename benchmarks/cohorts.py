@@ -33,24 +33,24 @@ def paybacks(database: Backend, data: Data) -> Iterator[dict[str, Any]]:
         return
     chosen = (totals["kind"] == "cohort") & (totals["target"] == "spend") & (totals["customers"] >= LEAST_CUSTOMERS)
     days = data.row.horizon_days
-    for row in totals[chosen].itertuples():
-        spent = _spent_by_day(database, data, str(row.key))
+    for row in totals[chosen].to_dict("records"):
+        spent = _spent_by_day(database, data, row["key"])
         for part in PARTS:
-            missing = part * float(row.total)
+            missing = part * row["total"]
             reached = np.flatnonzero(spent >= missing)
             earliest, expected, latest = (
-                days * missing / bound if bound >= missing else np.inf
-                for bound in map(float, (row.upper, row.total, row.lower))
+                days * missing / row[bound] if row[bound] >= missing else np.inf
+                for bound in ("upper", "total", "lower")
             )
             actual = float(reached[0] + 1) if len(reached) else np.inf
             yield {
                 "log": data.row.log,
                 "as_of": str(data.row.as_of),
                 "horizon_days": days,
-                "cohort": str(row.key),
-                "customers": int(row.customers),
+                "cohort": row["key"],
+                "customers": int(row["customers"]),
                 "part": part,
-                "is_total_covered": bool(row.covered),
+                "is_total_covered": bool(row["covered"]),
                 "is_covered": bool(np.floor(earliest) <= actual <= np.ceil(latest)),
                 "has_end": bool(np.isfinite(latest)),
                 "days_missed": float(abs(min(actual, days) - expected)),
@@ -66,7 +66,7 @@ def _spent_by_day(database: Backend, data: Data, cohort: str) -> np.ndarray[Any,
         {"as_of": data.row.as_of, "cohort": cohort, "days": data.row.horizon_days},
     ).df()
     by_day = found.set_index("day")["spent"].reindex(range(data.row.horizon_days), fill_value=0.0)
-    return by_day.cumsum().to_numpy()
+    return np.cumsum(by_day.to_numpy(dtype=np.float64))
 
 
 def summary(found: list[dict[str, Any]]) -> str:

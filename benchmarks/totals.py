@@ -148,12 +148,13 @@ def grid() -> list[Priors]:
     """The priors that are tried."""
     return [
         PRIORS._replace(
-            origins=origins,
-            groups=groups,
+            origins=PRIORS.origins * own,
+            groups=PRIORS.groups * own,
+            stated=PRIORS.stated * stated,
             further_variance={name: further * value for name, value in PRIORS.further_variance.items()},
-            group_variance={name: of_group * value for name, value in PRIORS.group_variance.items()},
+            group_variance={name: further * value for name, value in PRIORS.group_variance.items()},
         )
-        for origins, groups, further, of_group in product((1.5, 3, 6), (10, 20, 40), (0.5, 1, 2), (0.5, 1, 2))
+        for own, stated, further in product((0.5, 1, 2), (0.5, 1, 2), (0.5, 1, 2))
     ]
 
 
@@ -162,9 +163,12 @@ def summary(found: list[dict[str, Any]]) -> str:
     ours = pd.concat([judged(one, PRIORS) for one in found], ignore_index=True)
     logs = list(dict.fromkeys(ours["log"]))
     tried = {}
+    without_cohorts = [
+        one | {"groups": [group for group in one["groups"] if group["group_kind"] != "cohort"]} for one in found
+    ]
     for place, priors in enumerate(grid()):
-        of = pd.concat([judged(one, priors) for one in found], ignore_index=True)
-        tried[place] = of[of["kind"] != "cohort"].groupby("log")["score"].mean()
+        of = pd.concat([judged(one, priors) for one in without_cohorts], ignore_index=True)
+        tried[place] = of.groupby("log")["score"].mean()
     scores = pd.DataFrame(tried)
     left_out = []
     for log in logs:

@@ -55,14 +55,16 @@ class Priors(NamedTuple):
     Attributes:
         origins: number of origins that count as much as other logs, for the level.
         groups: number of groups that count as much as other logs.
+        stated: part of the variance that the forecast states of the level of buyers; totals were closer than that.
         further_variance: of the level of orders and of spend, beyond that of buyers, in squared logarithms.
         group_variance: of buyers in squared log-odds, of orders and of spend in squared logarithms.
     """
 
-    origins: float = 3.0
-    groups: float = 20.0
-    further_variance: Mapping[str, float] = MappingProxyType({"orders": 0.03, "spend": 0.04})
-    group_variance: Mapping[str, float] = MappingProxyType({"buyers": 0.03, "orders": 0.02, "spend": 0.03})
+    origins: float = 4.0
+    groups: float = 40.0
+    stated: float = 0.3
+    further_variance: Mapping[str, float] = MappingProxyType({"orders": 0.015, "spend": 0.03})
+    group_variance: Mapping[str, float] = MappingProxyType({"buyers": 0.015, "orders": 0.01, "spend": 0.03})
 
 
 PRIORS = Priors()
@@ -84,7 +86,7 @@ class Spread(NamedTuple):
     """How far the totals of one target were off at the origins.
 
     Attributes:
-        buyers_variance: variance to expect of the level, for what buyers contribute to it, before any origin was seen.
+        buyers_variance: variance that the forecast states of the level, for what buyers contribute to it.
         level_square: mean of the squared misses of all customers together.
         level_count: number of origins, less as far as their horizons overlap.
         group_square: mean of the squared misses of groups beyond those, less what customers' own variation explains.
@@ -101,7 +103,7 @@ class Spread(NamedTuple):
 
     def level_variance(self, target: str, priors: Priors = PRIORS) -> float:
         """Variance of the level, as :class:`Priors` has it."""
-        prior = self.buyers_variance + priors.further_variance.get(target, 0.0)
+        prior = priors.stated * self.buyers_variance + priors.further_variance.get(target, 0.0)
         return _joined(prior, priors.origins, self.level_square, self.level_count)
 
     def group_variance(self, target: str, priors: Priors = PRIORS) -> float:
