@@ -251,6 +251,8 @@ def added_up_again(before: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
             part = part.map(lambda value: float(f"{value:.1e}"))
             lowest, highest = (None, 1.0) if end == "lower" else (1.0, None)
             found[f"{name}_{end}"] = found[name] * part.clip(lowest, highest)
+    buyers = "expected_buyer_count_upper"
+    found[buyers] = np.minimum(found[buyers], found["customer_count"])
     is_small = found["customer_count"] < LEAST_CUSTOMERS
     found.loc[is_small, ends] = np.nan
     found["abstain_reason"] = _reasons(found)

@@ -107,7 +107,7 @@ def _spend(cohorts: pd.DataFrame, request: PageRequest) -> Component:
     rows = [
         [
             f"{formats.integer(row['horizon_days'])} days",
-            html.Span(
+            html.Div(
                 [
                     total_cell(row, "expected_spend_amount", request.run.currency),
                     html.Div(row["abstain_reason"], className="kpi-note"),
@@ -155,7 +155,15 @@ def _payback(paid: pd.DataFrame, request: PageRequest) -> Component:
     ]
     return panel(
         table(
-            ("Cohort", "Customers", "Cost of one", "Cost of all", "Spent so far", "Pays back", "Why not more"),
+            (
+                "Cohort",
+                "Customers",
+                "Cost of one",
+                "Cost of all",
+                "Spent so far",
+                "Pays back",
+                "Why something is missing",
+            ),
             rows,
             numeric=(1, 2, 3, 4),
         ),

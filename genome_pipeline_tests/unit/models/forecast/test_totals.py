@@ -203,6 +203,7 @@ def test_totals_made_again_tell_nothing_of_who_was_left_out() -> None:
     was = before[before["group_kind"] == "company"]
     parts = (frame["expected_spend_amount_lower"] / frame["expected_spend_amount"] for frame in (was, company))
     assert [f"{part:.1e}" for part in next(parts)] == [f"{part:.1e}" for part in next(parts)]
+    assert (company["expected_buyer_count_upper"] <= company["customer_count"]).all()
     for name in ("expected_buyer_count", "expected_order_count", "expected_spend_amount"):
         assert (company[f"{name}_lower"] <= company[name]).all()
         assert (company[name] <= company[f"{name}_upper"]).all()
