@@ -36,6 +36,73 @@ class View:
         return f"CREATE VIEW {schema}.{self.name} AS SELECT {columns} FROM ({self.query}) AS answer"
 
 
+_PAYBACK = """
+WITH known AS (
+    SELECT *, cost_per_customer_amount * cohort_customer_count AS cost, cumulative_spend_amount::DOUBLE AS spent
+    FROM cohorts_history LEFT JOIN acquisition_costs USING (cohort_start_date)
+),
+told AS (
+    SELECT as_of, group_key::DATE AS cohort_start_date, horizon_days, expected_spend_amount AS expected,
+        expected_spend_amount_lower AS lower_bound, expected_spend_amount_upper AS upper_bound, abstain_reason
+    FROM forecast_totals_history WHERE group_kind = 'cohort'
+),
+-- Three curves from the snapshot on: the expected spend still to come, and its bounds.
+points AS (
+    SELECT as_of, cohort_start_date, curve, horizon_days, spent + further AS reached
+    FROM known JOIN (
+        UNPIVOT (FROM told) ON expected, lower_bound, upper_bound INTO NAME curve VALUE further
+    ) USING (as_of, cohort_start_date)
+),
+steps AS (
+    SELECT *, lag(horizon_days, 1, 0) OVER curves AS from_days, lag(reached, 1, spent) OVER curves AS from_reached
+    FROM points JOIN known USING (as_of, cohort_start_date)
+    WINDOW curves AS (PARTITION BY as_of, cohort_start_date, curve ORDER BY horizon_days)
+),
+-- The last day on which less was spent than it cost, and one more.
+crossed AS (
+    SELECT as_of, cohort_start_date, curve,
+        min(as_of + ceil(from_days + (cost - from_reached) / (reached - from_reached)
+            * (horizon_days - from_days))::INTEGER) AS day
+    FROM steps WHERE spent < cost AND from_reached < cost AND reached >= cost GROUP BY ALL
+),
+days AS (
+    SELECT as_of, cohort_start_date, min(day) FILTER (curve = 'expected') AS expected,
+        min(day) FILTER (curve = 'upper_bound') AS earliest, min(day) FILTER (curve = 'lower_bound') AS latest
+    FROM crossed GROUP BY ALL
+),
+reasons AS (
+    SELECT as_of, cohort_start_date, max(horizon_days) AS longest, count(expected) > 0 AS is_predicted,
+        count(lower_bound) > 0 AS has_bounds, max(abstain_reason) AS abstain_reason
+    FROM told GROUP BY ALL
+),
+-- A cohort has paid back at the first snapshot by which it had spent enough, by the costs of today.
+realised AS (
+    SELECT known.as_of, known.cohort_start_date, min(past.as_of) AS day
+    FROM known JOIN known AS past ON past.cohort_start_date = known.cohort_start_date AND past.as_of <= known.as_of
+        AND past.spent >= known.cost
+    GROUP BY ALL
+)
+SELECT known.as_of, known.cohort_start_date, cohort_customer_count, cost_per_customer_amount,
+    cost AS acquisition_cost_amount, cumulative_spend_amount,
+    if(cost IS NULL OR spent IS NULL, NULL, realised.day IS NOT NULL) AS is_paid_back,
+    coalesce(realised.day, days.expected) AS payback_date,
+    coalesce(realised.day, days.earliest) AS payback_date_lower,
+    coalesce(realised.day, days.latest) AS payback_date_upper,
+    CASE
+        WHEN cost IS NULL THEN 'no acquisition cost of this cohort is known: set [acquisition] in genome.toml'
+        WHEN spent IS NULL THEN 'no amounts in the source: spend is not known'
+        WHEN realised.day IS NOT NULL THEN NULL
+        WHEN NOT coalesce(is_predicted, false) THEN coalesce(abstain_reason, 'no spend is predicted')
+        WHEN days.expected IS NULL THEN 'not within the ' || longest || ' days of the longest horizon'
+        WHEN NOT has_bounds THEN coalesce(abstain_reason, 'the total has no bounds')
+        WHEN days.latest IS NULL THEN 'at the latest it is beyond the ' || longest || ' days of the longest horizon'
+    END AS payback_reason
+FROM known
+LEFT JOIN realised ON realised.as_of = known.as_of AND realised.cohort_start_date = known.cohort_start_date
+LEFT JOIN days ON days.as_of = known.as_of AND days.cohort_start_date = known.cohort_start_date
+LEFT JOIN reasons ON reasons.as_of = known.as_of AND reasons.cohort_start_date = known.cohort_start_date
+"""
+
 _ALL = (
     View(
         "segment_summary",
@@ -102,6 +169,28 @@ _ALL = (
         " retention_share, row_number() OVER (PARTITION BY cohort_start_date ORDER BY period_start_date) - 1 AS"
         " periods_since_first_count FROM cohorts JOIN periods ON period_start_date >= cohort_start_date"
         " LEFT JOIN active USING (cohort_start_date, period_start_date)",
+    ),
+    View(
+        "cohort_payback",
+        "cohort x snapshot",
+        "When had, or will, a cohort have spent what it cost to win its customers? Spend is not margin. After the"
+        " snapshot its total grows evenly from horizon to horizon of forecast_totals; the earliest and the latest day"
+        " follow from the bounds of that total.",
+        (
+            "as_of",
+            "cohort_start_date",
+            "cohort_customer_count",
+            "cost_per_customer_amount",
+            "acquisition_cost_amount",
+            "cumulative_spend_amount",
+            "is_paid_back",
+            "payback_date",
+            "payback_date_lower",
+            "payback_date_upper",
+            "payback_reason",
+        ),
+        ("as_of", "cohort_start_date"),
+        _PAYBACK,
     ),
     View(
         "rfm_grid",

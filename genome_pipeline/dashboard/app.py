@@ -28,6 +28,7 @@ from genome_pipeline.dashboard.kit.theme import theme_of
 from genome_pipeline.dashboard.pages.audience import callbacks as audience_callbacks
 from genome_pipeline.dashboard.pages.audience import page as audience
 from genome_pipeline.dashboard.pages.audience.selection import chosen_by
+from genome_pipeline.dashboard.pages.cohorts import page as cohorts
 from genome_pipeline.dashboard.pages.confidence import page as confidence
 from genome_pipeline.dashboard.pages.customer import callbacks as customer_callbacks
 from genome_pipeline.dashboard.pages.customer import page as customer
@@ -50,7 +51,8 @@ from genome_pipeline.published.lookalikes import GROUP_LIMIT
 from genome_pipeline.published.versions import PublishedFile
 
 PAGES = {
-    page.PATH: page for page in (overview, segments, value, risk, customer, similar, confidence, audience, data_quality)
+    page.PATH: page
+    for page in (overview, segments, cohorts, value, risk, customer, similar, confidence, audience, data_quality)
 }
 _TITLES = {path: page.TITLE for path, page in PAGES.items()}
 _THIS_MACHINE = Access()

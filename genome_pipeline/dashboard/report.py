@@ -14,6 +14,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.checks import check_summary
@@ -22,7 +23,10 @@ from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, 
 from genome_pipeline.dashboard.kit.performance import compare, no_performance
 from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots, provisional_snapshots
 from genome_pipeline.dashboard.kit.theme import FONT_FAMILY
+from genome_pipeline.dashboard.kit.totals import spend_interval, total_cell, totals_of
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.cohorts import figures as cohort_figures
+from genome_pipeline.dashboard.pages.cohorts import queries as cohort_queries
 from genome_pipeline.dashboard.pages.confidence import figures as confidence_figures
 from genome_pipeline.dashboard.pages.confidence import queries as confidence_queries
 from genome_pipeline.dashboard.pages.data_quality import figures as quality_figures
@@ -85,6 +89,7 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
     sections = (
         *_headlines(connection, run, snapshot, trend),
         *_segments(connection, run, snapshot),
+        *_cohorts(connection, run, snapshot),
         *_value_and_risk(connection, run, snapshot, trend),
         *_confidence(connection, snapshot, trend),
         *_data_quality(connection, run),
@@ -157,11 +162,17 @@ def _headlines(
     connection: duckdb.DuckDBPyConnection, run: Run, as_of: date, trend: pd.DataFrame
 ) -> Iterable[str | Chart]:
     now = trend.iloc[-1]
+    interval = spend_interval(
+        now["expected_spend_lower"], now["expected_spend_upper"], run.interval_level, run.currency
+    )
     numbers = (
         ("Customers", formats.integer(now["customer_count"])),
         ("Active customers", formats.integer(now["active_customer_count"])),
         ("Recent revenue", formats.compact_money(now["recent_spend_amount"], run.currency)),
-        (f"Expected spend, next {run.horizon_days} days", formats.compact_money(now["expected_spend"], run.currency)),
+        (
+            f"Expected spend, next {run.horizon_days} days {interval}",
+            formats.compact_money(now["expected_spend"], run.currency),
+        ),
         ("Revenue at risk", formats.compact_money(now["revenue_at_risk_amount"], run.currency)),
         ("Mean confidence", formats.decimal(now["mean_confidence"])),
     )
@@ -173,6 +184,22 @@ def _headlines(
         "<h2>Headlines</h2><p>Active customers bought in the recent window before the snapshot. Revenue at risk is what"
         " customers of medium and high churn risk are expected to spend within the horizon.</p>"
         f"<div class='numbers'>{cards}</div>\n"
+    )
+    yield (
+        "<h3>What today's customers will bring, and how sure that is</h3><p>In brackets the interval of the total."
+        " Customers who are new by then are not in it.</p>\n"
+    )
+    yield _table(
+        ("Next", "Customers who buy", "Orders", "Spend", "Why something is missing"),
+        [
+            (
+                f"{formats.integer(row['horizon_days'])} days",
+                *(total_cell(row, name, run.currency) for name in TOTALS),
+                row["abstain_reason"],
+            )
+            for _, row in totals_of(connection, as_of, "company").iterrows()
+        ],
+        numeric=(1, 2, 3),
     )
     yield overview_figures.customers_over_time(trend)
     yield overview_figures.recommended_actions(overview_queries.actions(connection, as_of), run.currency)
@@ -192,7 +219,7 @@ def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> I
                 formats.integer(row["customer_count"]),
                 formats.percent(row["customer_share"]),
                 formats.percent(row["spend_share"]),
-                formats.money(row["expected_spend"], run.currency),
+                total_cell(row, "expected_spend_amount", run.currency),
             )
             for _, row in profiles.iterrows()
         ],
@@ -209,6 +236,17 @@ def _segments(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> I
     earlier = [snapshot for snapshot in all_snapshots(connection) if snapshot < as_of]
     if earlier and not migrations.empty:
         yield segment_figures.segment_migrations(migrations, earlier[0])
+
+
+def _cohorts(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iterable[str | Chart]:
+    step = "week" if run.period == "week" else "month"
+    cohorts = cohort_queries.cohorts_by_age(connection, as_of)
+    yield f"<h2>Cohorts</h2><p>The customers who first bought in the same {step}.</p>\n"
+    yield cohort_figures.retention_triangle(cohorts, step)
+    if cohorts["cumulative_spend_amount"].notna().any():
+        forecasts = cohort_queries.cohort_forecasts(connection, as_of)
+        chosen = cohort_figures.first_shown(cohorts)
+        yield cohort_figures.cumulative_spend(cohorts, forecasts, chosen, step, run.currency)
 
 
 def _value_and_risk(

@@ -31,7 +31,11 @@ def summarise(settings: Settings) -> dict[str, Any]:
             "SELECT count(*) AS customers, sum(expected_spend) AS expected_spend,"
             " sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk,"
             " avg(churn_probability) AS churn_probability,"
-            " avg(confidence) AS confidence, bool_or(is_provisional) AS is_provisional FROM customer_genome"
+            " avg(confidence) AS confidence, bool_or(is_provisional) AS is_provisional,"
+            " any_value(ends) AS expected_spend_interval FROM customer_genome LEFT JOIN (SELECT as_of,"
+            " (expected_spend_amount_lower, expected_spend_amount_upper) AS ends FROM forecast_totals"
+            " WHERE group_kind = 'company' AND horizon_days = ?) USING (as_of)",
+            [parameters["horizon_days"]],
         )
         abstentions = published.rows(
             "SELECT reason, count(*) AS customers FROM (SELECT unnest([value_abstain_reason, risk_abstain_reason]) AS"

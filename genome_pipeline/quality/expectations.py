@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.column import Column
 from genome_pipeline.contracts.tables import Reference, Table
+from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -169,6 +170,41 @@ ARRANGEMENTS = (
         " AND own.customer_id = outlook.customer_id AND lifetime_horizon_days = horizon_days"
         " WHERE lifetime_value_amount < (1 - 1e-9) * expected_spend"
         " * (1 + discount_rate_share) ** (-horizon_days / 365.25)",
+    ),
+    Check(
+        "totals_add_up",
+        "every total is the sum over the customers of its group, within 1e-6, and no group is missing",
+        ("as_of", "group_kind", "group_key", "horizon_days", "customer_count", "expected_buyer_count"),
+        broken_rows="WITH own AS (SELECT * FROM {batch}), grouped AS (SELECT as_of, horizon_days, segment_id,"
+        " first_day, 1 - churn_probability AS buys, expected_orders, expected_spend"
+        " FROM (SELECT * FROM customer_outlook WHERE {within})"
+        " JOIN (SELECT as_of, customer_id, segment_id FROM customer_segments WHERE {within}) USING (as_of, customer_id)"
+        # The cohort of a customer is the last that began by the first order.
+        " JOIN (SELECT as_of, customer_id, first_day FROM (SELECT * FROM customer_features WHERE {within}) AS customers"
+        " ASOF LEFT JOIN (SELECT DISTINCT as_of AS day, try_cast(group_key AS DATE) AS first_day FROM own"
+        " WHERE group_kind = 'cohort') AS cohorts ON as_of = day AND first_order_date >= first_day)"
+        " USING (as_of, customer_id)),"
+        " summed AS (SELECT as_of, group_kind, group_key, horizon_days, count(*) AS customers, sum(buys) AS buyers,"
+        " sum(expected_orders) AS orders, sum(expected_spend) AS spend FROM (SELECT *, unnest(['company', 'segment',"
+        " 'cohort']) AS group_kind, unnest(['all', segment_id::VARCHAR, first_day::VARCHAR]) AS group_key FROM grouped)"
+        " GROUP BY ALL)"
+        " SELECT as_of, group_kind, group_key, horizon_days FROM summed"
+        " FULL JOIN own USING (as_of, group_kind, group_key, horizon_days)"
+        " WHERE customers IS DISTINCT FROM customer_count OR NOT ("
+        + " AND ".join(
+            f"coalesce(abs({total} - {added}) <= 1e-6 * greatest(1, abs({added})), {total} IS NULL AND {added} IS NULL)"
+            for total, added in zip(TOTALS, ("buyers", "orders", "spend"), strict=True)
+        )
+        + ")",
+    ),
+    Check(
+        "cohorts_hold_every_customer",
+        "the cohorts of a snapshot have its customers and their spend, to the cent, and nobody twice",
+        ("as_of", "cohort_start_date", "cohort_age_count", "cohort_customer_count", "cumulative_spend_amount"),
+        broken_rows="SELECT as_of, NULL AS cohort_start_date FROM (SELECT as_of, sum(cohort_customer_count) AS found,"
+        " sum(cumulative_spend_amount) AS spent FROM {batch} GROUP BY as_of) FULL JOIN (SELECT as_of,"
+        " count(*) AS customers, sum(spend_amount) AS spend FROM customer_features WHERE {within} GROUP BY as_of)"
+        " USING (as_of) WHERE found IS DISTINCT FROM customers OR spent IS DISTINCT FROM spend",
     ),
     Check(
         "contributions_add_up",

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.privacy import PrivacyKey
+from genome_pipeline.settings.acquisition import AcquisitionSettings
 from genome_pipeline.settings.section import expanded
 from genome_pipeline.settings.sections import (
     ActionSettings,
@@ -54,6 +55,7 @@ class Draft(BaseSettings):
     predict: PredictSettings = PredictSettings()
     similarity: SimilaritySettings = SimilaritySettings()
     actions: ActionSettings = ActionSettings()
+    acquisition: AcquisitionSettings = AcquisitionSettings()
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
     warehouse: WarehouseSettings = WarehouseSettings()

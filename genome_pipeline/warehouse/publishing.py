@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -105,13 +105,14 @@ def publish(
     for left_over in folder.glob("genome-*.duckdb*"):
         # This process holds the warehouse, so these files were left by runs that died.
         left_over.unlink()
+    costs = costs_of_cohorts(connection, settings)
     record = _run_record(database, settings, run_id, as_of, forced_past)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
         connection.execute(f"ATTACH {literal(str(building))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
             connection.register("this_run", record)
-            counts = {table.name: _copy(database, table) for table in TABLES.values() if table.is_published}
+            counts = {table.name: _copy(database, table, costs) for table in TABLES.values() if table.is_published}
             for table in TABLES.values():
                 if table.is_published:
                     _describe(database, table)
@@ -151,7 +152,34 @@ def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
     )
 
 
-def _copy(database: Backend, table: Table) -> int:
+def costs_of_cohorts(connection: duckdb.DuckDBPyConnection, settings: Settings) -> pd.DataFrame:
+    """Rows of table ``acquisition_costs``: the cohorts of the latest snapshot of which the config gives a cost.
+
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a file of costs that cannot be read.
+    """
+    costs = settings.acquisition.costs(settings.calendar.period)
+    found = connection.execute(
+        "SELECT cohort_start_date FROM cohorts WHERE as_of = (SELECT max(as_of) FROM cohorts) ORDER BY 1"
+    ).fetchall()
+    by_cohort = costs if isinstance(costs, Mapping) else {cohort: costs for (cohort,) in found if costs is not None}
+    known = [(cohort, by_cohort[cohort]) for (cohort,) in found if cohort in by_cohort]
+    return pd.DataFrame(known, columns=["cohort_start_date", "cost_per_customer_amount"]).astype(
+        {"cost_per_customer_amount": "float64"}
+    )
+
+
+def are_costs_published(path: Path, database: Backend, settings: Settings) -> bool:
+    """Whether the published file holds the costs of cohorts that the config gives now.
+
+    Raises :class:`~genome_pipeline.errors.ConfigError` for a file of costs that cannot be read.
+    """
+    wanted = costs_of_cohorts(database.con, settings)
+    with open_database(path, read_only=True) as published:
+        rows = published.con.execute("FROM acquisition_costs ORDER BY cohort_start_date").fetchall()
+    return bool(rows == [*wanted.itertuples(index=False, name=None)])
+
+
+def _copy(database: Backend, table: Table, costs: pd.DataFrame) -> int:
     connection, target = database.con, f"published.{table.published_name}"
     connection.execute(table.ddl(target))
     if table.name == "data_dictionary":
@@ -161,6 +189,9 @@ def _copy(database: Backend, table: Table) -> int:
         source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
     elif table.name == "quarantine_samples":
         source = f"({ibis.to_sql(samples_by_reason(database.table('quarantined_transactions')))})"
+    elif table.name == "acquisition_costs":
+        connection.register("costs", costs)
+        source = "costs"
     elif table.name == "pipeline_runs":
         source = "(FROM main.pipeline_runs UNION ALL BY NAME FROM this_run)"
     else:

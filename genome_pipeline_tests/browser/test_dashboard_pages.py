@@ -22,6 +22,8 @@ _PATHS = (
     "/",
     "/segments",
     f"/segments?since={SNAPSHOTS[0]}&gene=t_days",
+    "/cohorts",
+    f"/cohorts?cohort=2017-03-01&as_of={SNAPSHOTS[0]}",
     "/value",
     "/risk",
     "/risk?cutoff=20&by=segment_name",

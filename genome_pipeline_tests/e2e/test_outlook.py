@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from genome_pipeline.command.terminal.customer import print_card
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.summary import customer_card
 from genome_pipeline.settings import Settings
@@ -97,3 +98,62 @@ def test_each_further_horizon_that_passed_is_measured_and_judged(several: Settin
     (may,) = (row for row in found if (row["as_of"], row["horizon_days"]) == (date(2020, 5, 1), 84))
     assert (may["customer_count"], may["actual_churn_share"]) == (customers, pytest.approx(silent / customers))
     assert [row["check_name"] for row in checked].count("outlook_is_calibrated_84_days") == 4
+
+
+def test_totals_of_all_of_segments_and_of_cohorts_agree_and_have_bounds_over_every_matured_horizon(
+    several: Settings,
+) -> None:
+    with Published(several.published_path) as published:
+        found = published.rows(
+            "SELECT group_kind, horizon_days, sum(customer_count) AS customers, sum(expected_spend_amount) AS spend,"
+            " bool_and(expected_spend_amount_upper IS NOT NULL) AS has_bounds,"
+            " bool_and(abstain_reason IS NULL) AS is_told,"
+            " sum(expected_order_count_upper - expected_order_count_lower) AS width FROM forecast_totals"
+            " WHERE customer_count >= 4 GROUP BY 1, 2 ORDER BY 2, 1",
+            [],
+        )
+        bounds = published.rows(
+            "SELECT horizon_days, sum(expected_orders_upper - expected_orders_lower) AS width FROM customer_outlook"
+            " GROUP BY 1 ORDER BY 1",
+            [],
+        )
+        shown = published.rows("SELECT sum(expected_spend) AS spend FROM customer_genome", [])[0]["spend"]
+    assert [row["horizon_days"] for row in found] == [days for days in (14, 28, 84, 365) for _ in range(3)]
+    for cohorts, company, segments in (found[i : i + 3] for i in range(0, 12, 3)):
+        assert cohorts["customers"] == company["customers"] == segments["customers"]
+        assert cohorts["spend"] == pytest.approx(company["spend"], rel=1e-9)
+        assert segments["spend"] == pytest.approx(company["spend"], rel=1e-9)
+        is_matured = company["horizon_days"] < 365
+        assert {row["has_bounds"] for row in (cohorts, company, segments)} == {is_matured}
+        assert {row["is_told"] for row in (cohorts, company, segments)} == {is_matured}
+    assert next(row for row in found if row["horizon_days"] == 28)["spend"] == pytest.approx(shown, rel=1e-9)
+    for row, summed in zip([row for row in found if row["group_kind"] == "company"][:3], bounds, strict=False):
+        assert 0 < row["width"] < summed["width"]
+
+
+def test_a_changed_cost_is_published_without_making_a_snapshot_again(
+    several: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paid(settings: Settings) -> list[tuple[float | None, bool | None]]:
+        with Published(settings.published_path) as published:
+            rows = published.rows("SELECT * FROM cohort_payback WHERE as_of = DATE '2020-08-01' ORDER BY 2", [])
+        return [(row["cost_per_customer_amount"], row["is_paid_back"]) for row in rows]
+
+    config = several.home.parent / "home.toml"
+    text = config.read_text(encoding="utf-8")
+    assert {cost for cost, _ in paid(several)} == {None}
+    config.write_text(f"{text}\n[acquisition]\ncost_per_customer = 1\n", encoding="utf-8")
+    settings, outcome = make(config)
+    assert outcome.as_of == ()
+    assert set(paid(settings)) == {(1.0, True)}
+    costs = config.with_name("costs.csv")
+    costs.write_text("cohort,cost\n2020-02,100000\n", encoding="utf-8")
+    config.write_text(f'{text}\n[acquisition]\ncost_file = "costs.csv"\n', encoding="utf-8")
+    settings, outcome = make(config)
+    assert outcome.as_of == ()
+    assert paid(settings)[:3] == [(None, None), (100000.0, False), (None, None)]
+    assert make(config)[1].run_id is None, "nothing is left to publish"
+    costs.write_text("cohort,cost\n2020-02,cheap\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"costs\.csv line 2: 'cheap' is no cost; write a number from 0"):
+        make(config)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)

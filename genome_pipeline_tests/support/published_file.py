@@ -9,16 +9,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import ibis
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.calendar import Period
 from genome_pipeline.contracts.columns import SPREAD
 from genome_pipeline.contracts.genes import GENES, PROFILE_GENES
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
+from genome_pipeline.models.forecast.totals import TARGETS, Spread, forecast_totals, own_variances
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
+from genome_pipeline.transforms.cohorts import cohorts
+from genome_pipeline.transforms.totals import group_sums
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
 LATEST, MATURED = SNAPSHOTS[-1], SNAPSHOTS[-2]
@@ -28,6 +34,7 @@ ABSTAINED_ID = "C0003"
 """A customer with neither prediction nor confidence."""
 HORIZON_DAYS = 28
 LONG_HORIZON_DAYS = 84
+COST_PER_CUSTOMER = 250.0
 
 _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
@@ -61,6 +68,11 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
             abstain_reason=genome["value_abstain_reason"],
         ),
         "customer_next_order": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
+        "forecast_totals": _totals(genome),
+        "cohorts": _cohorts(genome, activity),
+        "acquisition_costs": pd.DataFrame(
+            {"cohort_start_date": _PERIODS, "cost_per_customer_amount": [COST_PER_CUSTOMER] * len(_PERIODS)}
+        ),
         "customer_confidence": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_actions": genome,
         "customer_drivers": _drivers(genome, snapshots),
@@ -114,6 +126,8 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                     f"CREATE VIEW {table.name} AS SELECT * FROM {stored}"
                     f" WHERE {table.slice_by} = (SELECT max({table.slice_by}) FROM {stored})"
                 )
+        for view in VIEWS.values():
+            connection.execute(view.ddl("main"))
     return path
 
 
@@ -171,6 +185,19 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
         },
     )
     return pd.concat([main, long], ignore_index=True)
+
+
+def _totals(genome: pd.DataFrame) -> pd.DataFrame:
+    """The outlook added up; over the main horizon with bounds."""
+    outlook, customers = ibis.memtable(_outlook(genome)), ibis.memtable(genome)
+    sums = group_sums(outlook, customers, customers, Period.MONTH, own_variances).execute()
+    spreads = {HORIZON_DAYS: dict.fromkeys(TARGETS, Spread(0.01, 0.01, 5.0, 0.01, 9.0, 1.0))}
+    return pd.concat([forecast_totals(rows, spreads, 0.8) for _, rows in sums.groupby("as_of")], ignore_index=True)
+
+
+def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = cohorts(ibis.memtable(genome), ibis.memtable(activity), Period.MONTH).execute()
+    return found
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,8 @@ _LABELS = {
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
     "customer_lifetime_value": "Valuing all later years",
+    "forecast_totals": "Adding up forecasts",
+    "cohorts": "Following cohorts",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

@@ -51,7 +51,12 @@ def _rows_and_totals(facts: dict[str, Any]) -> Table:
     for row in facts["quarantine"]:
         rows.add_row(f"  {row['reason']}", f"{row['row_count']:,}")
     rows.add_row("Customers", f"{facts['customers']:,}")
-    rows.add_row(f"Expected spend, next {facts['horizon_days']} days", amount(facts["expected_spend"], currency))
+    lower, upper = facts["expected_spend_interval"]
+    interval = "" if lower is None else f", interval {amount(lower, currency)} to {amount(upper, currency)}"
+    rows.add_row(
+        f"Expected spend of today's customers, next {facts['horizon_days']} days",
+        f"{amount(facts['expected_spend'], currency)}{interval}",
+    )
     rows.add_row("Revenue at risk (medium or high)", amount(facts["revenue_at_risk"], currency))
     rows.add_row("Mean churn probability", percent(facts["churn_probability"]))
     rows.add_row("Mean confidence", number(facts["confidence"]))

@@ -18,6 +18,7 @@ from genome_pipeline.contracts.columns import (
     segments,
     similarity,
     source,
+    totals,
 )
 from genome_pipeline.contracts.columns.segments import SPREAD
 from genome_pipeline.contracts.genes import GENES
@@ -34,6 +35,7 @@ _DICTIONARY = (
     *drift.COLUMNS,
     *actions.COLUMNS,
     *questions.COLUMNS,
+    *totals.COLUMNS,
     *bookkeeping.COLUMNS,
 )
 

@@ -22,6 +22,7 @@ from genome_pipeline.contracts.tables import (
     risk,
     segments,
     similarity,
+    totals,
     validation,
     value,
 )
@@ -41,6 +42,7 @@ _IN_ORDER = (
     *value.TABLES,
     *risk.TABLES,
     *outlook.TABLES,
+    *totals.TABLES,
     *drivers.TABLES,
     *similarity.TABLES,
     *performance.TABLES,
@@ -48,6 +50,7 @@ _IN_ORDER = (
     *actions.TABLES,
     *genome.TABLES,
     *validation.MADE_AT_PUBLISHING,
+    *totals.MADE_AT_PUBLISHING,
     *quality.TABLES,
     *bookkeeping.TABLES,
 )

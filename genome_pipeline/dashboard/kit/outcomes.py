@@ -78,8 +78,8 @@ def expected_and_realised_spend(
     """Total spend expected within the horizon of each snapshot, beside the baseline's and the realised spend."""
     chart = new_chart(
         "Expected and realised spend",
-        f"In the {horizon_days} days after each snapshot. A snapshot without a bar has not matured yet: its whisker"
-        " shows what would be realised if the forecast were as far off as earlier ones.",
+        f"In the {horizon_days} days after each snapshot, by its customers. The whisker is the interval that was told"
+        " for the total then. A snapshot without a bar has not matured yet.",
         theme,
     )
     figure = chart.figure
@@ -108,7 +108,7 @@ def expected_and_realised_spend(
         mode="lines+markers",
         line={"color": theme.model, "width": 2.5},
         marker={"symbol": "circle", "size": 8},
-        error_y=_as_far_off_as_before(trend, realised, theme),
+        error_y=_interval(trend, theme),
         hovertemplate=hover + "<extra>Expected</extra>",
     )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend of all customers")
@@ -116,19 +116,13 @@ def expected_and_realised_spend(
     return chart
 
 
-def _as_far_off_as_before(trend: pd.DataFrame, realised: pd.DataFrame, theme: Theme) -> dict[str, Any]:
-    """Whiskers of the snapshots that have not matured; none before two have.
-
-    From the smallest to the largest ratio of realised to expected spend so far, times the expected spend.
-    """
-    ratio = realised["actual_spend"] / realised["expected_spend"].where(realised["expected_spend"] > 0)
-    is_open = ~trend["as_of"].isin(realised["as_of"]) if ratio.count() > 1 else pd.Series(False, index=trend.index)
-    expected = trend["expected_spend"].where(is_open)
+def _interval(trend: pd.DataFrame, theme: Theme) -> dict[str, Any]:
+    """Whiskers from the lower to the upper bound of the total, where it has bounds."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": expected * max(ratio.max() - 1, 0),
-        "arrayminus": expected * max(1 - ratio.min(), 0),
+        "array": trend["expected_spend_upper"] - trend["expected_spend"],
+        "arrayminus": trend["expected_spend"] - trend["expected_spend_lower"],
         "color": theme.model,
         "thickness": 1.8,
         "width": 6,

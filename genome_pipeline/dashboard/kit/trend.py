@@ -10,13 +10,13 @@ import pandas as pd
 
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import add_band, snapshot_axis
-from genome_pipeline.dashboard.kit.snapshots import up_to
+from genome_pipeline.dashboard.kit.snapshots import Run, up_to
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 from genome_pipeline.published.versions import remembered
 
 
 def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
-    """One row per snapshot up to ``as_of``: the headline figures.
+    """One row per snapshot up to ``as_of``: the headline figures, the expected spend with the interval of the total.
 
     Customers at risk are those of medium and high risk, whose churn probability is a third or more.
     """
@@ -30,14 +30,25 @@ def snapshot_trend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
                 count(*) FILTER (recent_purchase_day_count > 0) AS active_customer_count,
                 sum(recent_spend_amount)::DOUBLE AS recent_spend_amount,
                 sum(expected_spend) AS expected_spend,
+                any_value(total_lower) AS expected_spend_lower,
+                any_value(total_upper) AS expected_spend_upper,
                 sum(revenue_at_stake_amount) FILTER (risk_band IN ('medium', 'high')) AS revenue_at_risk_amount,
                 count(*) FILTER (risk_band IN ('medium', 'high')) AS customer_at_risk_count,
                 avg(confidence) AS mean_confidence,
                 approx_quantile(confidence, [0.25, 0.75]) AS quartiles
             FROM customer_genome_history
+            LEFT JOIN (
+                SELECT
+                    as_of,
+                    expected_spend_amount_lower AS total_lower,
+                    expected_spend_amount_upper AS total_upper
+                FROM forecast_totals_history
+                WHERE group_kind = 'company' AND horizon_days = ?
+            ) USING (as_of)
             GROUP BY as_of
             ORDER BY as_of
-            """
+            """,
+            [Run.of(connection).horizon_days],
         )
         names = [column[0] for column in found.description]
         return dict(zip(names, map(list, zip(*found.fetchall(), strict=True)), strict=True))

@@ -63,16 +63,26 @@ def expected_level(
     :func:`genome_pipeline.models.forecast.weights.learned_weight`.
     """
     if season is None:
-        return levels.btyd, constants.within_season + _OTHER_VARIANCE
-    # Twice the variance of a share: the level forecast then was fitted to equally few customers.
-    sampling = 2 / (season.customers * season.share * (1 - season.share))
-    credibility = BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
+        return levels.btyd, level_variance(season, constants)
+    credibility = _credibility(season, constants)
     level = levels.btyd + credibility * (logit(season.share) - season.levels.btyd)
     if levels.trained is not None and season.levels.trained is not None:
         trained = levels.trained + credibility * (logit(season.share) - season.levels.trained)
         level += learned_weight * (1 - constants.btyd_level_weight) * (trained - level)
-    variance = (1 - credibility) * BETWEEN_SEASONS + constants.within_season
-    return float(level), variance
+    return float(level), level_variance(season, constants)
+
+
+def level_variance(season: Season | None, constants: Constants) -> float:
+    """The variance of the error of :func:`expected_level`, in squared log-odds."""
+    if season is None:
+        return constants.within_season + _OTHER_VARIANCE
+    return (1 - _credibility(season, constants)) * BETWEEN_SEASONS + constants.within_season
+
+
+def _credibility(season: Season, constants: Constants) -> float:
+    # Twice the variance of a share: the level forecast then was fitted to equally few customers.
+    sampling = 2 / (season.customers * season.share * (1 - season.share))
+    return BETWEEN_SEASONS / (BETWEEN_SEASONS + constants.within_season + sampling)
 
 
 def is_refuted(level: float, share: float, customers: int) -> bool:

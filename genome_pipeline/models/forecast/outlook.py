@@ -21,6 +21,7 @@ from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.value import ORDERS, SPEND
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
+from genome_pipeline.models.forecast.totals import Spread, spreads_from_dict
 from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import LabelledSnapshot
@@ -142,6 +143,15 @@ def fit_outlook_model(
         risks.append(fit_risk_model(current, known, days, seed, unobserved_days=unobserved_days))
         values.append(fit_value_model(current, known, days, interval_level, seed, unobserved_days=unobserved_days))
     return OutlookModel(main_horizon_days, tuple(risks), tuple(values))
+
+
+def stored_spreads(value: bytes, outlook: bytes | None) -> dict[int, dict[str, Spread]]:
+    """How far totals are off over each horizon in days, from a stored value model and, of several horizons, outlook.
+
+    The experts of the models, which take most of the time, are not loaded.
+    """
+    models = [json.loads(value), *(json.loads(outlook)["values"] if outlook is not None else ())]
+    return {model["horizon_days"]: spreads_from_dict(model["spreads"]) for model in models}
 
 
 def coherent(told: Mapping[int, pd.DataFrame], main_horizon_days: int) -> dict[int, pd.DataFrame]:

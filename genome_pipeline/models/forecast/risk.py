@@ -298,7 +298,7 @@ def _fitted(
     weights = learned_weights(start, _evidence(made, names, as_of), constants.penalty)
     by_expert = {name: expert.linear(current, horizon_days) for name, expert in experts.items()}
     score = weighted(by_expert, names, weights)
-    season = _season(made, as_of, horizon_days)
+    season = season_level(made, as_of, horizon_days)
     level, variance = expected_level(levels_of(by_expert), season, learned_weight(returned), constants)
     constant = shift_to_level(score, level)
     average = reference_rows(current, seed)
@@ -353,7 +353,7 @@ def remade(
             log_odds = _expert_log_odds(origin, training, horizon_days, seed)
             names, levels, returned = [*log_odds], levels_of(log_odds), returned_customers(origin.features)
             score = weighted(log_odds, names, start_weights(STANDARD, names, returned))
-            season = _season(found, origin.as_of, horizon_days)
+            season = season_level(found, origin.as_of, horizon_days)
             level, _ = expected_level(levels, season, learned_weight(returned), constants)
             naive = None
             if training.whole:
@@ -418,7 +418,8 @@ def why_unsupported(made: Sequence[Remade], as_of: date, horizon_days: int) -> s
     return None
 
 
-def _season(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | None:
+def season_level(made: Sequence[Remade], as_of: date, horizon_days: int) -> Season | None:
+    """The levels forecast for the same season a year before, and what then happened; None without such an origin."""
     found = season_of(made, as_of, horizon_days)
     return None if found is None else Season(found.levels, smoothed_share(found.bought), len(found.bought))
 

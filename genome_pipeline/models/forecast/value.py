@@ -45,8 +45,16 @@ from genome_pipeline.models.forecast.errors import (
     fit_factors,
 )
 from genome_pipeline.models.forecast.experts import Expert, Training, fit_orders, fit_purchases, load_expert
-from genome_pipeline.models.forecast.level import BETWEEN_SEASONS
-from genome_pipeline.models.forecast.risk import Remade, remade, returned_customers, season_of, why_unsupported
+from genome_pipeline.models.forecast.level import BETWEEN_SEASONS, level_variance
+from genome_pipeline.models.forecast.risk import (
+    Remade,
+    remade,
+    returned_customers,
+    season_level,
+    season_of,
+    why_unsupported,
+)
+from genome_pipeline.models.forecast.totals import Origin, Spread, fit_spreads, spreads_from_dict
 from genome_pipeline.models.forecast.weights import start_weights, weighted
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -160,7 +168,8 @@ class ValueModel:
 
     ``orders`` is None where the model abstains, ``amounts`` where spend is not predicted. ``references`` are the terms
     of the average customer for orders and for amounts, shape (2, terms + 1). ``error_factors`` are those of
-    :mod:`.errors`, by error. ``abstain_reason`` says why a prediction or its interval is missing.
+    :mod:`.errors`, by error, and ``spreads`` those of :mod:`.totals`, by target.
+    ``abstain_reason`` says why a prediction or its interval is missing.
     """
 
     horizon_days: int
@@ -169,6 +178,7 @@ class ValueModel:
     intervals: Intervals
     references: Floats
     error_factors: Mapping[str, ErrorFactor]
+    spreads: Mapping[str, Spread]
     abstain_reason: str | None
     rows: tuple[CandidateRow, ...]
 
@@ -226,6 +236,7 @@ class ValueModel:
             "intervals": [None if found is None else found.to_dict() for found in self.intervals],
             "references": self.references.tolist(),
             "error_factors": factors_to_dict(self.error_factors),
+            "spreads": {target: spread._asdict() for target, spread in self.spreads.items()},
             "abstain_reason": self.abstain_reason,
             "rows": [row.to_dict() for row in self.rows],
         }
@@ -251,6 +262,7 @@ class ValueModel:
             ),
             np.array(plain["references"]),
             factors_from_dict(plain["error_factors"]),
+            spreads_from_dict(plain["spreads"]),
             plain["abstain_reason"],
             tuple(CandidateRow.from_dict(row) for row in plain["rows"]),
         )
@@ -326,6 +338,8 @@ def _fitted(
     average = reference_rows(current, seed)
     references = [orders.terms(average, horizon_days).mean(axis=0)]
     references.append(np.zeros_like(references[0]) if amounts is None else amounts.terms(average).mean(axis=0))
+    known = [_origin(*one) for one in made]
+    of_level = level_variance(season_level([one for one, _, _ in made], as_of, horizon_days), constants)
     return ValueModel(
         horizon_days,
         orders,
@@ -333,11 +347,9 @@ def _fitted(
         intervals,
         np.stack(references),
         fit_factors(
-            [one.snapshot.features for one, _, _ in made],
-            [Forecasts(expit(one.buys), by_expert[FORECAST], amount) for one, by_expert, amount in made],
-            [one.snapshot.outcomes for one, _, _ in made],
-            seed,
+            [one.features for one in known], [one.forecasts for one in known], [one.outcomes for one in known], seed
         ),
+        fit_spreads(known, horizon_days, of_level),
         "; ".join(reasons) or None,
         candidate_rows(
             {candidate: _judged(candidate, made, horizon_days) for candidate in CANDIDATES},
@@ -353,12 +365,18 @@ def _fitted(
 def _abstaining(horizon_days: int, reason: str) -> ValueModel:
     nothing: Floats = np.empty((2, 0))
     return ValueModel(
-        horizon_days, None, None, Intervals(None, None), nothing, {}, reason, abstention(CANDIDATES, reason)
+        horizon_days, None, None, Intervals(None, None), nothing, {}, {}, reason, abstention(CANDIDATES, reason)
     )
 
 
 _Made = tuple[Remade, Mapping[str, Floats], Floats]
 """An origin, the purchase days forecast there by each expert and by all joined, and the amount of a purchase day."""
+
+
+def _origin(one: Remade, by_expert: Mapping[str, Floats], amount: Floats) -> Origin:
+    """What was forecast at an origin, beside what then happened."""
+    forecasts = Forecasts(expit(one.buys), by_expert[FORECAST], amount)
+    return Origin(one.snapshot.as_of, one.snapshot.features, forecasts, one.snapshot.outcomes)
 
 
 @lru_cache(maxsize=KEPT_FITS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genome_pipeline.orchestration.assets.actions import action_audiences, customer_actions
 from genome_pipeline.orchestration.assets.activity import customer_activity
+from genome_pipeline.orchestration.assets.cohorts import cohorts
 from genome_pipeline.orchestration.assets.confidence import customer_confidence
 from genome_pipeline.orchestration.assets.drift import gene_drift
 from genome_pipeline.orchestration.assets.drivers import customer_drivers
@@ -21,6 +22,7 @@ from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
 from genome_pipeline.orchestration.assets.segments import segment_model, segment_profiles, segments
 from genome_pipeline.orchestration.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
 from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.totals import totals
 from genome_pipeline.orchestration.assets.validation import validation
 from genome_pipeline.orchestration.assets.value import customer_value, value_model
 
@@ -40,6 +42,8 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_outlook,
     customer_next_order,
     customer_lifetime_value,
+    totals,
+    cohorts,
     customer_drivers,
     similarity_index,
     customer_neighbors,

@@ -16,12 +16,15 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences
+from genome_pipeline.models.forecast.totals import added_up_again
 from genome_pipeline.models.performance import measure
 from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.models.similarity.matured import matured_neighbors
+from genome_pipeline.orchestration.assets.cohorts import cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
+from genome_pipeline.orchestration.assets.totals import sums_at
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import picked_outcomes
@@ -113,6 +116,15 @@ def _audiences(database: Backend, settings: Settings, as_of: date, _: pd.DataFra
     return audiences(actions, confidence, picked.to_pandas(), settings.actions.rules, as_of, settings.source.currency)
 
 
+def _totals(database: Backend, settings: Settings, as_of: date, rows: pd.DataFrame) -> pd.DataFrame:
+    return added_up_again(rows, sums_at(database, settings, [as_of])[as_of])
+
+
+def _cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = cohorts_at(database, [as_of], settings.time.period).execute()
+    return found
+
+
 def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
     outcomes = database.con.execute(
         "SELECT * FROM prediction_outcomes WHERE as_of = ? ORDER BY customer_id", [as_of]
@@ -134,6 +146,8 @@ def _neighbors(database: Backend, settings: Settings, as_of: date) -> tuple[pd.D
 
 _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.DataFrame]] = {
     "gene_drift": _drift,
+    "forecast_totals": _totals,
+    "cohorts": _cohorts,
     "segment_profiles": _profiles,
     "segment_migrations": _migrations,
     "action_audiences": _audiences,

@@ -28,7 +28,7 @@ from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries,
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.publishing import check_replaceable, is_current
+from genome_pipeline.warehouse.publishing import are_costs_published, check_replaceable, is_current
 
 _LOGGER = "progress"
 
@@ -58,6 +58,7 @@ def run(settings: Settings, span: Span, progress: Progress) -> Outcome:
 def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     """As :func:`run`, for a command that already holds the home."""
     check_replaceable(settings.published_path)
+    settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
     pipeline = Pipeline.of(settings)
     definitions = dg.Definitions.merge(
         build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
@@ -72,11 +73,20 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
         for part in planned:
             run_id = _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
         if not stale.snapshots:
-            if not planned and is_current(settings.published_path):
+            if not planned and _is_published(pipeline):
                 _refuse_obstacles(pipeline)
                 return Outcome((), None)
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
     return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
+
+
+def _is_published(pipeline: Pipeline) -> bool:
+    """Whether the published file is of this program's schema, and has the costs of cohorts that the config gives."""
+    settings = pipeline.settings
+    if not is_current(settings.published_path):
+        return False
+    with pipeline.warehouse.open() as database:
+        return are_costs_published(settings.published_path, database, settings)
 
 
 def _refuse_obstacles(pipeline: Pipeline) -> None:

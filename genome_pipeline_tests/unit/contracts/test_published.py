@@ -95,6 +95,13 @@ def shop() -> duckdb.DuckDBPyConnection:
         "INSERT INTO segment_profiles BY NAME FROM (VALUES (DATE '2020-04-01', 1, 'Regulars', 3),"
         " ('2020-04-01', 2, 'New', 1)) AS t(as_of, segment_id, segment_name, customer_count)"
     )
+    for name in ("cohorts", "forecast_totals", "acquisition_costs"):
+        connection.execute(TABLES[name].ddl(TABLES[name].published_name).replace(" NOT NULL", ""))
+    connection.execute(
+        "INSERT INTO cohorts_history BY NAME FROM (VALUES (DATE '2020-04-01', DATE '2020-01-01', 2, 110.5),"
+        " ('2020-04-01', '2020-02-01', 1, 5.0)) AS t(as_of, cohort_start_date, cohort_customer_count,"
+        " cumulative_spend_amount)"
+    )
     for view in VIEWS.values():
         connection.execute(view.ddl("main"))
     return connection

@@ -18,7 +18,7 @@ def model(**log_factors: float) -> ValueModel:
     """A model whose errors were so many times those of theory, by the logarithm of that, whoever the customer."""
     nothing = (0.0,) * 13
     factors = {name: ErrorFactor(value, nothing, nothing, nothing) for name, value in log_factors.items()}
-    return ValueModel(28, None, None, Intervals(None, None), np.empty((2, 0)), factors, None, ())
+    return ValueModel(28, None, None, Intervals(None, None), np.empty((2, 0)), factors, {}, None, ())
 
 
 def predicted(features: pd.DataFrame, **columns: Any) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.quality import expectations, validation
 from genome_pipeline.quality.expectations import Check, checks_of
 from genome_pipeline.quality.validation import CheckResult, validate_table, validate_tables
@@ -53,12 +54,28 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         # Each profile is of a segment with customers.
         "customer_segments": {"segment_id": "i + 1"},
         "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
-        "customer_outlook": each_customer | {"expected_orders": "NULL", "expected_spend": "NULL"},
+        "customer_outlook": each_customer
+        | {"horizon_days": "28", "expected_orders": "NULL", "expected_spend": "NULL", "churn_probability": "1"},
+        # Totals are of all customers, and of each customer's segment and cohort.
+        "customer_features": {"first_order_date": "DATE '2019-01-01' + CAST(i AS INTEGER)"},
+        "forecast_totals": {
+            "group_kind": "CASE WHEN i = 0 THEN 'company' WHEN i <= 20 THEN 'segment' ELSE 'cohort' END",
+            "group_key": "CASE WHEN i = 0 THEN 'all' WHEN i <= 20 THEN i::VARCHAR"
+            " ELSE (DATE '2019-01-01' + CAST(i - 21 AS INTEGER))::VARCHAR END",
+            "horizon_days": "28",
+            "customer_count": "CASE WHEN i = 0 THEN 20 ELSE 1 END",
+            "expected_order_count": "NULL",
+            "expected_spend_amount": "NULL",
+            **dict.fromkeys(("expected_buyer_count", "expected_buyer_count_lower"), "0"),
+        },
+        # Each cohort is one customer, who spent 1.
+        "cohorts": {"cohort_customer_count": "1"},
         # All have churned.
         "customer_next_order": {"next_order_date": "NULL"},
     }
     for table in TABLES.values():
-        write(file, table, changes=changes.get(table.name))
+        rows = 41 if table.name == "forecast_totals" else 20
+        write(file, table, rows, changes=changes.get(table.name))
     results = validate_tables(file, [(table, None) for table in TABLES.values()])
     # Each table holds one snapshot: the earlier one that matured neighbours are of is not there.
     assert [(result.table_name, result.check_name) for result in results if not result.is_passed] == [
@@ -67,7 +84,7 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
     assert [(result.table_name, result.check_name) for result in results] == [
         (table.name, check.name) for table in TABLES.values() for check in checks_of(table)
     ]
-    assert {result.row_count for result in results} == {20}
+    assert {result.row_count for result in results if result.table_name != "forecast_totals"} == {20}
     assert {result.severity for result in results} == {"ERROR"}
 
 
@@ -411,6 +428,75 @@ def test_the_lifetime_value_holds_the_outlook(file: Path, amount: str, is_broken
     write(file, table, row_count=10, changes=changes)
     found = failed(validate_table(file, table))
     assert ("lifetime_value_holds_the_outlook" in found) == is_broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"expected_buyer_count": "own.expected_buyer_count + 1e-5"}, {"totals_add_up"}),
+        ({"expected_spend_amount": "own.expected_spend_amount * (1 + 1e-7)"}, set()),
+        ({"expected_spend_amount": "own.expected_spend_amount * (1 - 2e-6)"}, {"totals_add_up"}),
+        ({"expected_order_count": "NULL"}, {"totals_add_up"}),
+        ({"customer_count": "own.customer_count + 1"}, {"totals_add_up"}),
+        ({"group_key": "CASE WHEN own.group_kind = 'segment' THEN '7' ELSE own.group_key END"}, {"totals_add_up"}),
+        # Customers of January are then of no cohort, as if theirs were missing.
+        ({"group_key": "replace(own.group_key, '01-01', '01-15')"}, {"totals_add_up"}),
+        ({"expected_order_count_lower": "own.expected_order_count + 0.1"}, {"interval_expected_order_count"}),
+        ({"expected_spend_amount_upper": "own.expected_spend_amount - 0.1"}, {"interval_expected_spend_amount"}),
+    ],
+)
+def test_totals_are_the_sums_of_their_customers_and_within_their_bounds(
+    file: Path, changes: dict[str, str], broken: set[str]
+) -> None:
+    """Ten customers, who began in January and in February 2019 by turns, and are in segments 1 and 2."""
+    customer = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"}
+    first = {"first_order_date": "DATE '2019-01-10' + CAST(i % 2 * 30 AS INTEGER)"}
+    write(file, TABLES["customer_features"], row_count=10, changes=customer | first)
+    write(file, TABLES["customer_segments"], row_count=10, changes=customer | {"segment_id": "1 + i % 2"})
+    outlook = {"horizon_days": "28", "churn_probability": "0.5", "expected_orders": "i", "expected_spend": "10 * i"}
+    write(file, TABLES["customer_outlook"], row_count=10, changes=customer | outlook)
+    table = TABLES["forecast_totals"]
+    groups = {
+        "group_kind": "['company', 'segment', 'segment', 'cohort', 'cohort'][i + 1]",
+        "group_key": "['all', '1', '2', '2019-01-01', '2019-02-01'][i + 1]",
+        "horizon_days": "28",
+        "customer_count": "[10, 5, 5, 5, 5][i + 1]",
+        "expected_buyer_count": "[5, 2.5, 2.5, 2.5, 2.5][i + 1]",
+        "expected_order_count": "[45, 20, 25, 20, 25][i + 1]",
+        "expected_spend_amount": "[450, 200, 250, 200, 250][i + 1]",
+    }
+    bounds = {
+        f"{name}_{end}": f"({groups[name]}) {step}"
+        for name in TOTALS
+        for end, step in (("lower", "- 1"), ("upper", "+ 1"))
+    }
+    write(file, table, row_count=5, changes=groups | bounds)
+    if changes:
+        with duckdb.connect(str(file)) as connection:
+            ((name, value),) = changes.items()
+            connection.execute(f"UPDATE forecast_totals AS own SET {name} = {value}")
+    found = failed(validate_table(file, table))
+    assert {name for name in found if name.startswith(("totals", "interval"))} == broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_broken"),
+    [
+        ({}, False),
+        ({"cohort_customer_count": "4 + i"}, True),
+        ({"cumulative_spend_amount": "CASE i WHEN 0 THEN 50.01 ELSE 50 END"}, True),
+        ({"cumulative_spend_amount": "NULL"}, True),
+    ],
+)
+def test_cohorts_have_all_customers_and_their_spend(file: Path, changes: dict[str, str], is_broken: bool) -> None:
+    """Ten customers who spent 10 each, in two cohorts."""
+    customer = {"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')", "spend_amount": "10"}
+    write(file, TABLES["customer_features"], row_count=10, changes=customer)
+    table = TABLES["cohorts"]
+    known = {"cohort_customer_count": "5", "cumulative_spend_amount": "50"}
+    write(file, table, row_count=2, changes=known | changes)
+    assert ("cohorts_hold_every_customer" in failed(validate_table(file, table))) == is_broken
 
 
 def test_every_prediction_is_explained(file: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.checks import check_summary
@@ -18,6 +19,7 @@ from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, 
 from genome_pipeline.dashboard.kit.performance import HEADLINE_METRICS, compare, no_performance
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table
+from genome_pipeline.dashboard.kit.totals import spend_interval, total_cell, totals_of
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
 from genome_pipeline.dashboard.pages.overview import figures, queries
 
@@ -58,6 +60,7 @@ def layout(request: PageRequest) -> Component:
                 ("recent_purchase_day_count", "recent_window_days"),
             ),
         ),
+        _totals(request),
         columns_of(_moved(mix, request), _checks_panel(request), wide="3fr 2fr"),
         columns_of(
             chart_panel(figures.segment_mix(mix, theme=theme), mix, ("segment_name", "customer_share")),
@@ -91,6 +94,28 @@ def _forced(request: PageRequest) -> Component | None:
         title="These numbers have not passed their checks",
         reading="Somebody had them published all the same.",
         name="forced",
+    )
+
+
+def _totals(request: PageRequest) -> Component:
+    """What today's customers are expected to bring within each horizon."""
+    totals = totals_of(request.connection, request.as_of, "company")
+    rows = [
+        [
+            f"{formats.integer(row['horizon_days'])} days",
+            *(total_cell(row, name, request.run.currency) for name in TOTALS),
+            row["abstain_reason"],
+        ]
+        for _, row in totals.iterrows()
+    ]
+    return panel(
+        table(("Next", "Customers who buy", "Orders", "Spend", "Why something is missing"), rows, numeric=(1, 2, 3)),
+        title="What today's customers will bring, and how sure that is",
+        reading=f"In brackets the interval that is to hold the total {formats.percent(request.run.interval_level, 0)}"
+        " of the time, whatever all customers have in common, and each by chance. Customers who are new by then are not"
+        " in it.",
+        columns=TOTALS,
+        name="totals",
     )
 
 
@@ -225,18 +250,10 @@ def _known(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
 
 
 def _predicted(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
-    currency, horizon_days = request.run.currency, request.run.horizon_days
+    currency = request.run.currency
     now = trend.iloc[-1]
     return [
-        kpi(
-            "Expected spend",
-            formats.compact_money(now["expected_spend"], currency),
-            name="expected-spend",
-            explanation=f"Sum over customers, for the next {horizon_days} days. {description('expected_spend')}",
-            change=_changes(trend, "expected_spend", more_is_better=True),
-            note=f"next {horizon_days} days",
-            history=trend["expected_spend"],
-        ),
+        _expected_spend(trend, request),
         kpi(
             "Revenue at risk",
             formats.compact_money(now["revenue_at_risk_amount"], currency),
@@ -262,6 +279,24 @@ def _predicted(trend: pd.DataFrame, request: PageRequest) -> list[Component]:
             history=trend["mean_confidence"],
         ),
     ]
+
+
+def _expected_spend(trend: pd.DataFrame, request: PageRequest) -> Component:
+    currency, horizon_days = request.run.currency, request.run.horizon_days
+    now = trend.iloc[-1]
+    interval = spend_interval(
+        now["expected_spend_lower"], now["expected_spend_upper"], request.run.interval_level, currency
+    )
+    return kpi(
+        "Expected spend",
+        formats.compact_money(now["expected_spend"], currency),
+        name="expected-spend",
+        explanation=f"Sum over today's customers, for the next {horizon_days} days; who is new then is not in it."
+        f" {description('expected_spend')} The interval is that of the sum.",
+        change=_changes(trend, "expected_spend", more_is_better=True),
+        note=f"next {horizon_days} days{', ' if interval else ''}{interval}",
+        history=trend["expected_spend"],
+    )
 
 
 def _performance_panel(performance: pd.DataFrame, request: PageRequest, *, has_matured: bool) -> Component:

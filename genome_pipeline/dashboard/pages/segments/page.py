@@ -16,6 +16,7 @@ from genome_pipeline.dashboard.kit.components import choice, columns_of, empty_s
 from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table
+from genome_pipeline.dashboard.kit.totals import total_cell
 from genome_pipeline.dashboard.pages.segments import figures, queries
 from genome_pipeline.dashboard.pages.segments.customer_map import MAP_GENES, project
 
@@ -26,6 +27,10 @@ QUESTION = "How do customers group, what is each group worth, and who moved?"
 _CANDIDATES = 6
 """Segment models shown at once, the chosen one first."""
 
+_READING = (
+    "The number stays with a segment from one snapshot to the next; why it has its name is said below. Expected spend"
+    " has the interval of the segment's total in brackets."
+)
 _VALUE_LEVELS = ("first_decile", "median", "last_decile")
 
 
@@ -49,7 +54,7 @@ def layout(request: PageRequest) -> Component:
         panel(
             _segment_table(profiles, currency),
             title=f"{len(profiles)} segment{'s' if len(profiles) > 1 else ''} at {formats.day(as_of)}",
-            reading="The number stays with a segment from one snapshot to the next; why it has its name is said below.",
+            reading=_READING,
             columns=("segment_name", "spend_share", "expected_spend", "churn_probability", "confidence"),
             name="segment-table",
         ),
@@ -142,7 +147,7 @@ def _segment_table(profiles: pd.DataFrame, currency: str | None) -> Component:
             formats.percent(row["customer_share"]),
             formats.money(row["recent_spend_amount"], currency),
             formats.percent(row["spend_share"]),
-            formats.money(row["expected_spend"], currency),
+            total_cell(row, "expected_spend_amount", currency),
             formats.percent(row["churn_probability"]),
             formats.decimal(row["confidence"]),
         ]

@@ -9,11 +9,12 @@ import duckdb
 import pandas as pd
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
+from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.published.versions import remembered_rows
 
 
 def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
-    """One row per segment: its profile, and what its customers are expected to do."""
+    """One row per segment: its profile, and what its customers are expected to do, with the interval of the total."""
     return remembered_rows(
         connection,
         """
@@ -35,13 +36,18 @@ def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
             prediction.expected_spend_deciles[2] AS expected_spend_median,
             prediction.expected_spend_deciles[3] AS expected_spend_last_decile,
             prediction.churn_probability,
-            prediction.confidence
+            prediction.confidence,
+            total.expected_spend_amount_lower,
+            total.expected_spend_amount_upper
         FROM segment_profiles_history AS profile
         LEFT JOIN prediction USING (segment_id)
+        LEFT JOIN forecast_totals_history AS total
+            ON total.as_of = profile.as_of AND total.group_kind = 'segment'
+            AND total.group_key = profile.segment_id::VARCHAR AND total.horizon_days = $horizon_days
         WHERE profile.as_of = $as_of
         ORDER BY profile.spend_share DESC NULLS LAST, profile.customer_count DESC, segment_id
         """,
-        {"as_of": as_of},
+        {"as_of": as_of, "horizon_days": Run.of(connection).horizon_days},
     )
 
 

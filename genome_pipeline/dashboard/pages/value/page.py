@@ -23,6 +23,7 @@ from genome_pipeline.dashboard.kit.outcomes import (
     realised_spend,
 )
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.kit.trend import snapshot_trend
 from genome_pipeline.dashboard.pages.value import figures, queries
 
 PATH = paths.VALUE
@@ -135,11 +136,13 @@ def _capture_kpi(model: pd.DataFrame, naive: pd.DataFrame, matured: date) -> Com
 def _over_time(request: PageRequest) -> Component:
     connection, as_of, theme = request.connection, request.as_of, request.theme
     currency, horizon_days = request.run.currency, request.run.horizon_days
-    realised = realised_spend(connection, as_of)
+    realised, trend = realised_spend(connection, as_of), snapshot_trend(connection, as_of)
     errors = error_trend(connection, as_of, "spend", "mae")
     return columns_of(
         chart_panel(
-            expected_and_realised_spend(realised, realised, currency, horizon_days, theme=theme),
+            expected_and_realised_spend(
+                trend[trend["as_of"].isin(realised["as_of"])], realised, currency, horizon_days, theme=theme
+            ),
             realised,
             ("expected_spend", "naive_expected_spend", "actual_spend"),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -52,17 +53,18 @@ def test_a_question_about_a_snapshot_sees_nothing_later(connection: duckdb.DuckD
     assert value_queries.expected_deciles(connection, date(2031, 1, 1)).empty
 
 
-def test_what_has_not_matured_is_as_far_off_as_what_has() -> None:
+def test_whiskers_are_the_interval_of_the_total() -> None:
     days = pd.to_datetime(["2017-01-01", "2017-02-01", "2017-03-01"])
-    trend = pd.DataFrame({"as_of": days, "expected_spend": [100.0, 100.0, 200.0]})
-    realised = pd.DataFrame(
+    trend = pd.DataFrame(
         {
-            "as_of": days[:2],
-            "expected_spend": [100.0, 100.0],
-            "naive_expected_spend": [90.0, 90.0],
-            "actual_spend": [80.0, 110.0],
+            "as_of": days,
+            "expected_spend": [100.0, 100.0, 200.0],
+            "expected_spend_lower": [np.nan, 80.0, 170.0],
+            "expected_spend_upper": [np.nan, 125.0, 240.0],
         }
     )
+    realised = pd.DataFrame({"as_of": days[:1], "naive_expected_spend": [90.0], "actual_spend": [80.0]})
     whiskers = expected_and_realised_spend(trend, realised, "USD", 28).figure.data[-1].error_y
-    assert (whiskers.array[2], whiskers.arrayminus[2]) == (pytest.approx(20.0), pytest.approx(40.0))
-    assert pd.isna(list(whiskers.array[:2])).all()
+    assert list(whiskers.array[1:]) == [25.0, 40.0]
+    assert list(whiskers.arrayminus[1:]) == [20.0, 30.0]
+    assert pd.isna(whiskers.array[0])

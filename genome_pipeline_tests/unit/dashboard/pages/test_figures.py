@@ -20,6 +20,8 @@ from genome_pipeline.dashboard.kit.outcomes import (
 )
 from genome_pipeline.dashboard.kit.theme import DARK, LIGHT, Theme
 from genome_pipeline.dashboard.kit.trend import confidence_over_time, snapshot_trend
+from genome_pipeline.dashboard.pages.cohorts import figures as cohort_figures
+from genome_pipeline.dashboard.pages.cohorts import queries as cohort_queries
 from genome_pipeline.dashboard.pages.confidence import figures as confidence_figures
 from genome_pipeline.dashboard.pages.confidence import queries as confidence_queries
 from genome_pipeline.dashboard.pages.customer import figures as customer_figures
@@ -45,6 +47,13 @@ def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
     found = project(segment_queries.customer_sample(connection, as_of, MAP_GENES))
     assert found is not None
     return found
+
+
+def _cumulative_spend(connection: duckdb.DuckDBPyConnection, as_of: date, theme: Theme) -> Chart:
+    cohorts = cohort_queries.cohorts_by_age(connection, as_of)
+    forecasts = cohort_queries.cohort_forecasts(connection, as_of)
+    chosen = cohort_figures.first_shown(cohorts)
+    return cohort_figures.cumulative_spend(cohorts, forecasts, chosen, "month", "USD", theme=theme)
 
 
 Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], Chart]
@@ -153,6 +162,10 @@ FIGURES: Mapping[str, Draw] = {
         tickformat=",~s",
         theme=t,
     ),
+    "retention_triangle": lambda c, d, t: cohort_figures.retention_triangle(
+        cohort_queries.cohorts_by_age(c, d), "month", theme=t
+    ),
+    "cumulative_spend": _cumulative_spend,
     "quarantine_by_period": lambda c, d, t: quality_figures.quarantine_by_period(
         quality_queries.quarantine_by_period(c), theme=t
     ),

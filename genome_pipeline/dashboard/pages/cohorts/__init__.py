@@ -1,0 +1,1 @@
+"""Cohorts: what customers who began together did, and will do."""

@@ -1,0 +1,151 @@
+"""The figures of the Cohorts page."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from genome_pipeline.dashboard.kit.chart import Chart, new_chart
+from genome_pipeline.dashboard.kit.drawing import add_band, add_line
+from genome_pipeline.dashboard.kit.formats import currency_prefix, day, integer, percent
+from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
+
+COHORTS_SHOWN = 24
+"""The latest cohorts are shown, at most so many, and as many months of each."""
+
+_TEXT_COLUMNS = 14
+_MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0}
+
+
+def cohort_name(start: date, step: str) -> str:
+    """``"Mar 2024"``, or of a week its first day."""
+    return day(start) if step == "week" else f"{start:%b %Y}"
+
+
+def first_shown(cohorts: pd.DataFrame) -> pd.Timestamp:
+    """The cohort whose spend is shown where none is chosen: the latest but one, which has some time behind it."""
+    starts = sorted(cohorts["cohort_start_date"].unique(), reverse=True)
+    return pd.Timestamp(starts[min(1, len(starts) - 1)])
+
+
+def retention_triangle(cohorts: pd.DataFrame, step: str, *, theme: Theme = LIGHT) -> Chart:
+    """Share of each cohort who bought, by months since the first."""
+    starts = sorted(cohorts["cohort_start_date"].unique())[-COHORTS_SHOWN:]
+    rows = cohorts[cohorts["cohort_start_date"].isin(starts) & (cohorts["cohort_age_count"] < COHORTS_SHOWN)]
+    chart = new_chart(
+        f"Who came back: customers of each cohort who bought, by {step}",
+        f"A row is the customers who first bought in that {step}. Numbers are the share of them who bought so many"
+        f" {step}s later; at 0 all did. The latest {COHORTS_SHOWN} cohorts are shown.",
+        theme,
+        height=130 + 26 * len(starts),
+    )
+    shares = rows.pivot_table(index="cohort_start_date", columns="cohort_age_count", values="retention_share").iloc[
+        ::-1
+    ]
+    sizes = rows.groupby("cohort_start_date")["cohort_customer_count"].max()
+    later = shares.drop(columns=0, errors="ignore").to_numpy()
+    most = float(np.nanmax(later)) if later.size and np.isfinite(later).any() else 1.0
+    is_roomy = len(shares.columns) <= _TEXT_COLUMNS
+    chart.figure.add_heatmap(
+        x=[str(age) for age in shares.columns],
+        y=[f"{cohort_name(start, step)} ({integer(sizes[start])})" for start in shares.index],
+        z=shares.clip(upper=most).to_numpy(),
+        zmin=0,
+        zmax=most or 1.0,
+        colorscale=[(0.0, theme.neutral), (1.0, theme.model)],
+        opacity=0.75,
+        customdata=shares.to_numpy(),
+        text=[["" if pd.isna(share) else percent(share, 0) for share in row] for row in shares.to_numpy()],
+        texttemplate="%{text}" if is_roomy else None,
+        textfont={"color": theme.ink, "size": 11},
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate=f"%{{y}}<br>{step} %{{x}}: %{{customdata:.1%}} bought<extra></extra>",
+    )
+    chart.figure.update_xaxes(
+        side="top", showgrid=False, type="category", title=f"{step.capitalize()}s since the first"
+    )
+    chart.figure.update_yaxes(type="category", showgrid=False, tickfont={"color": theme.ink})
+    return chart
+
+
+def cumulative_spend(
+    cohorts: pd.DataFrame,
+    forecasts: pd.DataFrame,
+    chosen: pd.Timestamp,
+    step: str,
+    currency: str | None,
+    *,
+    theme: Theme = LIGHT,
+) -> Chart:
+    """Spend per customer since the first order: one cohort with what is expected of it, and the others."""
+    name = cohort_name(chosen, step)
+    chart = new_chart(
+        f"Spend per customer of the cohort of {name}",
+        "Purchases less returns since the first order, over the cohort's customers. The dashed line is expected, its"
+        " band the interval of the cohort's total. Thin lines are the other cohorts.",
+        theme,
+        height=340,
+    )
+    figure, prefix = chart.figure, currency_prefix(currency)
+    curves = cohorts.assign(
+        age=_age(cohorts["known_at"], cohorts["cohort_start_date"], step),
+        per_customer=cohorts["cumulative_spend_amount"] / cohorts["cohort_customer_count"],
+    )
+    hover = f"%{{x:.1f}} {step}s: {prefix}%{{y:,.2f}} a customer"
+    others = curves[curves["cohort_start_date"] != chosen]
+    latest = sorted(others["cohort_start_date"].unique())[-COHORTS_SHOWN:]
+    for position, start in enumerate(latest):
+        rows = others[others["cohort_start_date"] == start]
+        figure.add_scatter(
+            x=rows["age"],
+            y=rows["per_customer"],
+            name="Other cohorts",
+            legendgroup="others",
+            showlegend=position == 0,
+            mode="lines",
+            line={"color": theme.naive, "width": 1},
+            opacity=0.55,
+            hovertemplate=f"{hover}<extra>{cohort_name(start, step)}</extra>",
+        )
+    own = curves[curves["cohort_start_date"] == chosen]
+    ahead = _ahead(own.iloc[-1], forecasts[forecasts["cohort_start_date"] == chosen], step)
+    if ahead["upper"].notna().sum() > 1:
+        add_band(figure, ahead["age"], ahead["lower"], ahead["upper"], theme.model, "Interval of the total")
+    add_line(figure, own["age"], own["per_customer"], name=name, color=theme.actual, hover=hover)
+    if len(ahead) > 1:
+        add_line(
+            figure,
+            ahead["age"],
+            ahead["expected"],
+            name="Expected",
+            color=theme.model,
+            hover=hover,
+            dash="dash",
+            marker="diamond",
+        )
+    figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend per customer")
+    figure.update_xaxes(rangemode="tozero", title=f"{step.capitalize()}s since the cohort began")
+    return chart
+
+
+def _ahead(now: pd.Series, forecasts: pd.DataFrame, step: str) -> pd.DataFrame:
+    """Age, expected spend per customer and its bounds, from the snapshot over every horizon."""
+    spent, customers = now["cumulative_spend_amount"], now["cohort_customer_count"]
+    known = forecasts[forecasts["expected_spend_amount"].notna()]
+    columns = {"expected": "expected_spend_amount"} | {
+        end: f"expected_spend_amount_{end}" for end in ("lower", "upper")
+    }
+    found = pd.DataFrame({to: (spent + known[name].astype(float)) / customers for to, name in columns.items()})
+    found["age"] = now["age"] + known["horizon_days"] / _MEAN_DAYS[step]
+    start = {**dict.fromkeys(columns, spent / customers), "age": now["age"]}
+    return pd.concat([pd.DataFrame([start]), found], ignore_index=True)
+
+
+def _age(at: pd.Series, start: pd.Series, step: str) -> pd.Series:
+    found: pd.Series = (pd.to_datetime(at) - pd.to_datetime(start)).dt.days / _MEAN_DAYS[step]
+    return found
