@@ -38,10 +38,10 @@ def paybacks(database: Backend, data: Data) -> Iterator[dict[str, Any]]:
         for part in PARTS:
             missing = part * row["total"]
             reached = np.flatnonzero(spent >= missing)
-            earliest, expected, latest = (
-                days * missing / row[bound] if row[bound] >= missing else np.inf
-                for bound in ("upper", "total", "lower")
-            )
+            total, above, below = row["total"], row["upper"] - row["total"], row["total"] - row["lower"]
+            # As in the view cohort_payback: distances of bounds grow as square roots.
+            earliest, expected = days * _root(total, missing, above, -1), days * missing / total
+            latest = days * _root(total, missing, below, 1) if row["lower"] >= missing else np.inf
             actual = float(reached[0] + 1) if len(reached) else np.inf
             yield {
                 "log": data.row.log,
@@ -55,6 +55,11 @@ def paybacks(database: Backend, data: Data) -> Iterator[dict[str, Any]]:
                 "has_end": bool(np.isfinite(latest)),
                 "days_missed": float(abs(min(actual, days) - expected)),
             }
+
+
+def _root(total: float, missing: float, distance: float, sign: int) -> float:
+    """Part f of the horizon at which f total - sign sqrt(f) distance is ``missing``."""
+    return float(((sign * distance + np.sqrt(distance**2 + 4 * total * missing)) / (2 * total)) ** 2)
 
 
 def _spent_by_day(database: Backend, data: Data, cohort: str) -> np.ndarray[Any, np.dtype[np.float64]]:

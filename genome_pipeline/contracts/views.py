@@ -43,36 +43,48 @@ WITH known AS (
 ),
 told AS (
     SELECT as_of, group_key::DATE AS cohort_start_date, horizon_days, expected_spend_amount AS expected,
-        expected_spend_amount_lower AS lower_bound, expected_spend_amount_upper AS upper_bound, abstain_reason
+        expected_spend_amount_upper - expected_spend_amount AS above,
+        expected_spend_amount - expected_spend_amount_lower AS below, abstain_reason
     FROM forecast_totals_history WHERE group_kind = 'cohort'
 ),
--- Three curves from the snapshot on: the expected spend still to come, and its bounds.
-points AS (
-    SELECT as_of, cohort_start_date, curve, horizon_days, spent + further AS reached
-    FROM known JOIN (
-        UNPIVOT (FROM told) ON expected, lower_bound, upper_bound INTO NAME curve VALUE further
-    ) USING (as_of, cohort_start_date)
-),
 steps AS (
-    SELECT *, lag(horizon_days, 1, 0) OVER curves AS from_days, lag(reached, 1, spent) OVER curves AS from_reached
-    FROM points JOIN known USING (as_of, cohort_start_date)
-    WINDOW curves AS (PARTITION BY as_of, cohort_start_date, curve ORDER BY horizon_days)
+    SELECT *, lag(horizon_days, 1, 0) OVER curve AS from_days, lag(expected, 1, 0) OVER curve AS from_expected,
+        lag(above, 1, 0) OVER curve AS from_above, lag(below, 1, 0) OVER curve AS from_below
+    FROM told WINDOW curve AS (PARTITION BY as_of, cohort_start_date ORDER BY horizon_days)
 ),
--- The last day on which less was spent than it cost, and one more.
-crossed AS (
-    SELECT as_of, cohort_start_date, curve,
-        min(as_of + ceil(from_days + (cost - from_reached) / (reached - from_reached)
-            * (horizon_days - from_days))::INTEGER) AS day
-    FROM steps WHERE spent < cost AND from_reached < cost AND reached >= cost GROUP BY ALL
+-- Between two horizons the expected spend grows evenly, and so does the square of each bound's distance from it: what
+-- customers spend by chance adds up as its square. Where a bound is passed is then the root of a quadratic equation
+-- a f^2 - b f + c = 0 in the part f of the step.
+parts AS (
+    SELECT as_of, cohort_start_date, from_days, horizon_days, cost - spent AS missing, from_expected, expected,
+        from_above, above, from_below, below, (expected - from_expected) ** 2 AS a,
+        2 * (missing - from_expected) * (expected - from_expected) AS b, (missing - from_expected) ** 2 AS c
+    FROM steps JOIN known USING (as_of, cohort_start_date) WHERE spent < cost
+),
+passed AS (
+    SELECT as_of, cohort_start_date, from_days, horizon_days,
+        CASE WHEN from_expected < missing AND expected >= missing
+            THEN (missing - from_expected) / (expected - from_expected) END AS expected,
+        CASE WHEN from_expected + from_above < missing AND expected + above >= missing
+            THEN 2 * (c - from_above ** 2) / (b + above ** 2 - from_above ** 2
+                + sqrt(greatest((b + above ** 2 - from_above ** 2) ** 2 - 4 * a * (c - from_above ** 2), 0)))
+        END AS earliest,
+        CASE WHEN from_expected - from_below < missing AND expected - below >= missing
+            THEN (b + below ** 2 - from_below ** 2
+                + sqrt(greatest((b + below ** 2 - from_below ** 2) ** 2 - 4 * a * (c - from_below ** 2), 0))) / (2 * a)
+        END AS latest
+    FROM parts
 ),
 days AS (
-    SELECT as_of, cohort_start_date, min(day) FILTER (curve = 'expected') AS expected,
-        min(day) FILTER (curve = 'upper_bound') AS earliest, min(day) FILTER (curve = 'lower_bound') AS latest
-    FROM crossed GROUP BY ALL
+    SELECT as_of, cohort_start_date,
+        min(as_of + ceil(from_days + expected * (horizon_days - from_days) - 1e-9)::INTEGER) AS expected,
+        min(as_of + ceil(from_days + earliest * (horizon_days - from_days) - 1e-9)::INTEGER) AS earliest,
+        min(as_of + ceil(from_days + latest * (horizon_days - from_days) - 1e-9)::INTEGER) AS latest
+    FROM passed GROUP BY ALL
 ),
 reasons AS (
     SELECT as_of, cohort_start_date, max(horizon_days) AS longest, count(expected) > 0 AS is_predicted,
-        count(lower_bound) > 0 AS has_bounds, max(abstain_reason) AS abstain_reason
+        count(below) > 0 AS has_bounds, max(abstain_reason) AS abstain_reason
     FROM told GROUP BY ALL
 ),
 -- A cohort has paid back at the first snapshot by which it had spent enough, by the costs of today.
@@ -174,8 +186,8 @@ _ALL = (
         "cohort_payback",
         "cohort x snapshot",
         "When had, or will, a cohort have spent what it cost to win its customers? Spend is not margin. After the"
-        " snapshot its total grows evenly from horizon to horizon of forecast_totals; the earliest and the latest day"
-        " follow from the bounds of that total.",
+        " snapshot its total grows evenly from horizon to horizon of forecast_totals, and so do the squares of the"
+        " distances of its bounds; the earliest and the latest day follow from these.",
         (
             "as_of",
             "cohort_start_date",

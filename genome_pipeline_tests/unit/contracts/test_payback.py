@@ -63,11 +63,14 @@ def test_returns_do_not_take_back_that_it_has_paid_back() -> None:
     assert dates(payback(cost=20.0, spent=(100.0, 200.0, 190.0)))[1] == date(2024, 3, 1)
 
 
-def test_between_horizons_spend_grows_evenly_and_bounds_give_the_earliest_and_the_latest_day() -> None:
-    """50 are missing: half of the first horizon's 100, a quarter of its upper bound, all of its lower bound."""
+def test_between_horizons_spend_grows_evenly_and_distances_of_bounds_as_square_roots() -> None:
+    """50 are missing: half of the first horizon's 100, and all of its lower bound.
+
+    The upper bound passes it after f = 0.134 of 28 days, where 100 f + sqrt(f) 100 = 50.
+    """
     found = payback(cost=35.0)
     assert (found["is_paid_back"], found["payback_reason"]) == (False, None)
-    assert dates(found) == [date(2024, 4, 8), date(2024, 4, 15), date(2024, 4, 29)]
+    assert dates(found) == [date(2024, 4, 5), date(2024, 4, 15), date(2024, 4, 29)]
     # 200 are missing: by the total half way between the horizons; by the lower bound never.
     found = payback(cost=50.0)
     assert dates(found) == [date(2024, 4, 29), date(2024, 5, 27), None]
@@ -76,7 +79,7 @@ def test_between_horizons_spend_grows_evenly_and_bounds_give_the_earliest_and_th
 
 def test_what_does_not_pay_back_within_the_horizons_says_so() -> None:
     found = payback(cost=75.0)
-    assert dates(found) == [date(2024, 6, 3), None, None]
+    assert dates(found) == [date(2024, 5, 31), None, None]
     assert found["payback_reason"] == "not within the 84 days of the longest horizon"
 
 

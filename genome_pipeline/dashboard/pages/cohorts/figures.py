@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +13,15 @@ from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import add_band, add_line
 from genome_pipeline.dashboard.kit.formats import currency_prefix, day, integer, percent
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
+from genome_pipeline.models.genes import numbers
 
 COHORTS_SHOWN = 24
 """The latest cohorts are shown, at most so many, and as many months of each."""
 
 _TEXT_COLUMNS = 14
+_POINTS = 9
+"""Points of a band between two horizons."""
+
 _MEAN_DAYS = {"month": 365.2425 / 12, "week": 7.0}
 
 
@@ -120,8 +126,8 @@ def cumulative_spend(
     if len(ahead) > 1:
         add_line(
             figure,
-            ahead["age"],
-            ahead["expected"],
+            ahead.loc[ahead["is_horizon"], "age"],
+            ahead.loc[ahead["is_horizon"], "expected"],
             name="Expected",
             color=theme.model,
             hover=hover,
@@ -133,19 +139,29 @@ def cumulative_spend(
     return chart
 
 
-def _ahead(now: pd.Series, forecasts: pd.DataFrame, step: str) -> pd.DataFrame:
-    """Age, expected spend per customer and its bounds, from the snapshot over every horizon."""
-    spent, customers = now["cumulative_spend_amount"], now["cohort_customer_count"]
+def _ahead(now: pd.Series[Any], forecasts: pd.DataFrame, step: str) -> pd.DataFrame:
+    """Age, expected spend per customer and its bounds, from the snapshot over every horizon.
+
+    ``is_horizon`` tells the snapshot and the ends of horizons from what lies between, where the expected spend grows
+    evenly and the distances of the bounds as square roots, as the view ``cohort_payback`` has it.
+    """
     known = forecasts[forecasts["expected_spend_amount"].notna()]
-    columns = {"expected": "expected_spend_amount"} | {
-        end: f"expected_spend_amount_{end}" for end in ("lower", "upper")
-    }
-    found = pd.DataFrame({to: (spent + known[name].astype(float)) / customers for to, name in columns.items()})
-    found["age"] = now["age"] + known["horizon_days"] / _MEAN_DAYS[step]
-    start = {**dict.fromkeys(columns, spent / customers), "age": now["age"]}
-    return pd.concat([pd.DataFrame([start]), found], ignore_index=True)
+    columns = ("expected_spend_amount", "expected_spend_amount_lower", "expected_spend_amount_upper")
+    expected, lower, upper = (np.append(0.0, numbers(known[name])) for name in columns)
+    days = np.append(0.0, numbers(known["horizon_days"]))
+    at = np.unique(np.concatenate([days, *(np.linspace(*ends, _POINTS) for ends in pairwise(days))]))
+    middle = np.interp(at, days, expected)
+    below, above = (np.sqrt(np.interp(at, days, (bound - expected) ** 2)) for bound in (lower, upper))
+    spent, customers = now["cumulative_spend_amount"], now["cohort_customer_count"]
+    found = pd.DataFrame(
+        {
+            name: (spent + values) / customers
+            for name, values in (("expected", middle), ("lower", middle - below), ("upper", middle + above))
+        }
+    )
+    return found.assign(age=now["age"] + at / _MEAN_DAYS[step], is_horizon=np.isin(at, days))
 
 
-def _age(at: pd.Series, start: pd.Series, step: str) -> pd.Series:
-    found: pd.Series = (pd.to_datetime(at) - pd.to_datetime(start)).dt.days / _MEAN_DAYS[step]
+def _age(at: pd.Series[Any], start: pd.Series[Any], step: str) -> pd.Series[Any]:
+    found: pd.Series[Any] = (pd.to_datetime(at) - pd.to_datetime(start)).dt.days / _MEAN_DAYS[step]
     return found
