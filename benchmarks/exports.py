@@ -125,6 +125,8 @@ class _Trial:
                 else:
                     self.counts[f"{kind} exports, whole"] += 1
                     self.counts["megabytes exported"] += round(size / 1e6)
+                # Whoever has just been served is not first in line again.
+                time.sleep(_RETRY_SECONDS)
             except (OSError, HTTPException) as error:
                 self.problems.append(f"export {number}: {type(error).__name__} {error}")
 

@@ -41,7 +41,7 @@ from genome_pipeline.dashboard.pages.similar import callbacks as similar_callbac
 from genome_pipeline.dashboard.pages.similar import page as similar
 from genome_pipeline.dashboard.pages.value import page as value
 from genome_pipeline.dashboard.security import Access, Visits, protect
-from genome_pipeline.dashboard.server import Server
+from genome_pipeline.dashboard.server import Server, return_freed_memory
 from genome_pipeline.dashboard.shell import callbacks as shell_callbacks
 from genome_pipeline.dashboard.shell.first_paint import as_html
 from genome_pipeline.dashboard.shell.frame import brand, chosen_color_scheme, frame
@@ -123,6 +123,7 @@ def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port
 
     Raises :class:`~genome_pipeline.errors.ConfigError` where the port is taken.
     """
+    return_freed_memory()
     app = create_app(published_path, access, audit)
     server = Server(app.server, host, port)
     stopped = threading.Event()

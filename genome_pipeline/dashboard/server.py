@@ -5,7 +5,9 @@ Its main thread reads requests and sends answers, so that a slow visitor holds n
 
 from __future__ import annotations
 
+import ctypes
 import logging
+from contextlib import suppress
 from typing import Any
 
 import flask
@@ -25,6 +27,20 @@ _REQUEST_SECONDS = 30
 
 _CLEANUP_SECONDS = 5
 _THREADS = 16  # more than exports can wait in: see exports.HELD_AT_ONCE
+
+
+_M_MMAP_THRESHOLD = -3
+_BLOCK_BYTES = 131_072
+
+
+def return_freed_memory() -> None:
+    """Have memory that DuckDB frees returned to the system at once, for this process.
+
+    DuckDB allocates blocks of 256 kB. Once one was freed, glibc takes further ones from heaps that it keeps: the peak of
+    an export and of the pages beside it was 100 MB higher. Elsewhere than on glibc this does nothing.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES)
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]

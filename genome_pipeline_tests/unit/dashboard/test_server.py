@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import socket
 import subprocess
@@ -127,3 +128,33 @@ def test_a_request_that_never_ends_is_closed_and_others_are_served(published_pat
         assert silent.recv(1) == b""
         silent.close()
         dripping.close()
+
+
+_FREEING = """
+import os
+import sys
+from pathlib import Path
+from genome_pipeline.dashboard.server import return_freed_memory
+
+def resident_megabytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+if sys.argv[1] == "returned":
+    return_freed_memory()
+bytearray(16_000_000)  # freed at once, which has glibc take later blocks from its heap
+before = resident_megabytes()
+blocks = [bytearray(b"x") * 262_144 for _ in range(800)]
+last = bytearray(b"x") * 262_144  # at the heap's end, where it keeps the rest from being returned
+del blocks
+print(resident_megabytes() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed")
+def test_memory_that_was_freed_is_returned_to_the_system() -> None:
+    kept, returned = (
+        float(subprocess.run([sys.executable, "-c", _FREEING, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("kept", "returned")
+    )
+    assert kept > 150
+    assert returned < 50
