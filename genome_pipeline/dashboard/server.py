@@ -36,7 +36,7 @@ _BLOCK_BYTES = 131_072
 def return_freed_memory() -> None:
     """Have memory that DuckDB frees returned to the system at once, for this process.
 
-    DuckDB allocates blocks of 256 kB. Once one was freed, glibc takes further ones from heaps that it keeps: the peak of
+    DuckDB allocates blocks of 256 kB. Once one was freed, glibc takes more from heaps that it keeps: the peak of
     an export and of the pages beside it was 100 MB higher. Elsewhere than on glibc this does nothing.
     """
     with suppress(AttributeError, OSError, TypeError):
