@@ -129,6 +129,13 @@ ARRANGEMENTS = (
         " max(neighbor_rank) OVER (PARTITION BY as_of) AS wanted FROM {batch}) WHERE found <> wanted",
     ),
     Check(
+        "shares_sum_to_one",
+        "the shares of spend of every customer sum to 1, within 1e-9",
+        ("as_of", "customer_id", "category_rank", "category_spend_share"),
+        broken_rows="SELECT as_of, customer_id, 0 AS category_rank FROM {batch}"
+        " GROUP BY ALL HAVING NOT abs(sum(category_spend_share) - 1) <= 1e-9",
+    ),
+    Check(
         "outlook_rises_with_horizon",
         "of no customer a longer horizon promises less: churn_probability falls, and expected_orders and expected_spend"
         " rise, or stay",

@@ -53,6 +53,10 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_segments": genome,
         "customer_value": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
+        "customer_categories": _categories(genome),
+        "customer_taste": genome.assign(
+            category_concentration=0.625, top_category="GROCERY", top_category_share=0.75, taste_shift_share=0.1
+        ),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
         "customer_next_order": _next_order(genome),
@@ -145,6 +149,17 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
         },
     )
     return pd.concat([main, long], ignore_index=True)
+
+
+def _categories(genome: pd.DataFrame) -> pd.DataFrame:
+    """Three quarters in one category, a quarter in another whose name must never run."""
+    parts = [
+        genome.assign(
+            category_rank=rank, category=name, net_amount=genome["spend_amount"] * part, category_spend_share=part
+        )
+        for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25))
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ _LABELS = {
     "validation": "Validating transactions",
     "customer_activity": "Summing up activity",
     "customer_features": "Measuring genomes",
+    "taste": "Measuring taste",
     "gene_drift": "Measuring drift",
     "segment_model": "Finding segments",
     "segments": "Assigning segments",

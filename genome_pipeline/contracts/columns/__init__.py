@@ -18,6 +18,7 @@ from genome_pipeline.contracts.columns import (
     segments,
     similarity,
     source,
+    taste,
 )
 from genome_pipeline.contracts.columns.segments import SPREAD
 from genome_pipeline.contracts.genes import GENES
@@ -30,6 +31,7 @@ _DICTIONARY = (
     *activity.COLUMNS,
     *segments.COLUMNS,
     *predictions.COLUMNS,
+    *taste.COLUMNS,
     *similarity.COLUMNS,
     *drift.COLUMNS,
     *actions.COLUMNS,

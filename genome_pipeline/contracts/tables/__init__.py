@@ -22,6 +22,7 @@ from genome_pipeline.contracts.tables import (
     risk,
     segments,
     similarity,
+    taste,
     validation,
     value,
 )
@@ -36,6 +37,7 @@ _IN_ORDER = (
     *ingestion.TABLES,
     *validation.TABLES,
     *features.TABLES,
+    *taste.TABLES,
     *drift.TABLES,
     *segments.TABLES,
     *value.TABLES,

@@ -16,6 +16,7 @@ from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
 from genome_pipeline.orchestration.assets.segments import segment_model, segment_profiles, segments
 from genome_pipeline.orchestration.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
 from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.taste import taste
 from genome_pipeline.orchestration.assets.validation import validation
 from genome_pipeline.orchestration.assets.value import customer_value, value_model
 
@@ -24,6 +25,7 @@ LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
 
 SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_features,
+    taste,
     gene_drift,
     segment_model,
     segments,

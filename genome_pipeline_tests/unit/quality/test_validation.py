@@ -54,6 +54,8 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         "customer_segments": {"segment_id": "i + 1"},
         "customer_value": {"expected_orders": "NULL", "expected_spend": "NULL"},
         "customer_outlook": each_customer | {"expected_orders": "NULL", "expected_spend": "NULL"},
+        # Each customer with a taste spends all on one category.
+        "customer_categories": each_customer | {"category_rank": "1", "category_spend_share": "1"},
         # All have churned.
         "customer_next_order": {"next_order_date": "NULL"},
     }
@@ -351,6 +353,30 @@ def test_contributions_add_up(file: Path, changes: dict[str, str], is_broken: bo
     table = TABLES["customer_drivers"]
     write(file, table, changes=drivers | {"contribution": "0.5"} | changes)
     assert failed(validate_table(file, table)) == ({"contributions_add_up"} if is_broken else set())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_broken"),
+    [
+        ({}, False),
+        ({"category_spend_share": "0.25 + i % 2 * 0.5 + 1e-10"}, False),
+        ({"category_spend_share": "0.25 + i % 2 * 0.5 + 1e-9"}, True),
+        ({"category_spend_share": "CASE WHEN i = 7 THEN 0.5 ELSE 0.25 + i % 2 * 0.5 END"}, True),
+        ({"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"}, True),
+    ],
+)
+def test_shares_of_taste_sum_to_one(file: Path, changes: dict[str, str], is_broken: bool) -> None:
+    """Ten customers, each with a quarter of their spend in one category and the rest in another."""
+    shares = {
+        "customer_id": "'k' || lpad(CAST(i // 2 AS VARCHAR), 6, '0')",
+        "category_rank": "1 + i % 2",
+        "category_spend_share": "0.25 + i % 2 * 0.5",
+    }
+    table = TABLES["customer_categories"]
+    write(file, TABLES["customer_taste"], row_count=10)
+    write(file, table, changes=shares | changes)
+    found = failed(validate_table(file, table))
+    assert ("shares_sum_to_one" in found) == is_broken
 
 
 @pytest.mark.parametrize(
