@@ -16,6 +16,10 @@ _FACTOR = "decimal(19,2)"
 """Amounts that are multiplied: of up to 18 digits DuckDB would fit the product into 18, too."""
 
 
+MOST_CATEGORIES = 100
+"""The next categories are found from at most this many of a customer, those bought most often."""
+
+
 def category_activity(lines: ir.Table) -> ir.Table:
     """Table ``category_activity`` from ``validated_transactions`` of any number of periods; all sums are exact."""
     keys = ["period_start_date", "customer_id", "category"]
@@ -50,6 +54,51 @@ def category_sums(activity: ir.Table, calendar: Calendar, as_of: date, horizon_d
         last_order_date=known.last_order_date.max(),
         net_amount=known.net_amount.sum().cast(_MONEY),
         recent_net_amount=known.net_amount.sum(where=is_recent).cast(_MONEY),
+    )
+
+
+def category_histories(sums: ir.Table, customers: ir.Table, as_of: date) -> ir.Table:
+    """What each customer bought of which category, as lists, from :func:`category_sums`.
+
+    ``customers`` have a ``customer_id``, and columns that are kept. Added are ``categories``, at most
+    :data:`MOST_CATEGORIES` of each customer, those with the most purchase days first, of equal ones the latest bought,
+    then by name; and in the same order ``counts``, ``recent_counts`` and ``previous_counts`` of purchase days,
+    ``first_days`` and ``last_days`` before ``as_of``. They are null for a customer who bought nothing with a category.
+    """
+    bought = sums.filter(sums.purchase_day_count > 0).semi_join(customers, "customer_id")
+    by_count = ibis.window(
+        group_by="customer_id",
+        order_by=[bought.purchase_day_count.desc(), bought.last_order_date.desc(), bought.category],
+    )
+    placed = bought.mutate(place=ibis.row_number().over(by_count))
+    placed = placed.filter(placed.place < MOST_CATEGORIES)
+    lists = {
+        "categories": placed.category,
+        "counts": placed.purchase_day_count,
+        "recent_counts": placed.recent_purchase_day_count,
+        "previous_counts": placed.previous_purchase_day_count,
+        "first_days": ibis.date(as_of).delta(placed.first_order_date, unit="day"),
+        "last_days": ibis.date(as_of).delta(placed.last_order_date, unit="day"),
+    }
+    of_customer = placed.group_by("customer_id").agg(
+        **{name: values.collect(order_by=placed.place) for name, values in lists.items()}
+    )
+    return customers.left_join(of_customer, "customer_id").drop("customer_id_right")
+
+
+def bought_categories(lines: ir.Table, customers: ir.Table, as_of: date, horizon_days: int) -> ir.Table:
+    """The categories that ``customers`` (``customer_id``) buy within the horizon, for those who buy anything.
+
+    Columns: ``customer_id`` and ``categories``, a sorted list; null for purchases of which none has a category.
+    """
+    begins = ibis.literal(as_of).cast("timestamp")
+    within = lines.filter(
+        ~lines.is_return,
+        lines.ordered_at >= begins,
+        lines.ordered_at < begins + ibis.interval(days=horizon_days),
+    ).semi_join(customers, "customer_id")
+    return within.group_by("customer_id").agg(
+        categories=within.category.collect(where=within.category.notnull(), distinct=True).sort()
     )
 
 

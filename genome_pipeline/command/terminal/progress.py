@@ -26,6 +26,7 @@ _LABELS = {
     "outlook_model": "Training further horizons",
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
+    "next_category": "Finding next categories",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

@@ -11,6 +11,9 @@ KEPT_CATEGORIES = 12
 OTHER_CATEGORIES = "all other categories"
 """What the others are called. A category of the log may be called so too: ``category_rank`` tells them apart."""
 
+NEXT_CATEGORIES = 10
+"""So many categories of each customer are listed as the next ones."""
+
 _PERIOD_CUSTOMER = ("period_start_date", "customer_id")
 
 TABLES = (
@@ -63,6 +66,48 @@ TABLES = (
         SNAPSHOT_CUSTOMER,
         "as_of",
         never_null=("category_count",),
+        is_published=True,
+        references=(Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUSTOMER),),
+    ),
+    Table(
+        "next_category_model",
+        "taste",
+        "snapshot",
+        "What the next categories rest on: the snapshots learned from, and on the latest of them how much of what was"
+        " bought would have been listed, beside the customer's own most frequent categories.",
+        (
+            "as_of",
+            "selection_as_of",
+            "training_snapshot_count",
+            "training_row_count",
+            "recall_at_ten_share",
+            "own_recall_at_ten_share",
+            "abstain_reason",
+            "artifact_file",
+        ),
+        ("as_of",),
+        "as_of",
+        never_null=("artifact_file",),
+        is_published=True,
+    ),
+    Table(
+        "customer_next_category",
+        "taste",
+        "customer x rank x snapshot",
+        f"The {NEXT_CATEGORIES} categories that each customer is most likely to buy within the main horizon, with the"
+        " probability, which is never above that of a purchase in customer_risk.",
+        (
+            *SNAPSHOT_CUSTOMER,
+            "next_category_rank",
+            "category",
+            "category_probability",
+            "last_order_date",
+            "reorder_date",
+            "abstain_reason",
+        ),
+        (*SNAPSHOT_CUSTOMER, "next_category_rank"),
+        "as_of",
+        never_null=("category",),
         is_published=True,
         references=(Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUSTOMER),),
     ),

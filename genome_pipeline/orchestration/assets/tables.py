@@ -10,6 +10,7 @@ from genome_pipeline.orchestration.assets.drivers import customer_drivers
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
+from genome_pipeline.orchestration.assets.next_category import next_category
 from genome_pipeline.orchestration.assets.outcomes import model_performance, prediction_outcomes
 from genome_pipeline.orchestration.assets.outlook import customer_next_order, customer_outlook, outlook_model
 from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
@@ -36,6 +37,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     outlook_model,
     customer_outlook,
     customer_next_order,
+    next_category,
     customer_drivers,
     similarity_index,
     customer_neighbors,
