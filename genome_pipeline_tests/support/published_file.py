@@ -57,6 +57,19 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_taste": genome.assign(
             category_concentration=0.625, top_category="GROCERY", top_category_share=0.75, taste_shift_share=0.1
         ),
+        "next_category_model": pd.DataFrame(
+            {
+                "as_of": snapshots,
+                "selection_as_of": snapshots[0],
+                "training_snapshot_count": 2,
+                "training_row_count": 4_000,
+                "recall_at_ten_share": 0.9,
+                "own_recall_at_ten_share": 0.8,
+                "abstain_reason": None,
+                "artifact_file": "next_category.json",
+            }
+        ),
+        "customer_next_category": _next_categories(genome),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
         "customer_next_order": _next_order(genome),
@@ -160,6 +173,25 @@ def _categories(genome: pd.DataFrame) -> pd.DataFrame:
         for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25))
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _next_categories(genome: pd.DataFrame) -> pd.DataFrame:
+    """One with a rhythm, and one never bought; no probability of whoever has no forecast."""
+    buys = 1 - genome["churn_probability"]
+    own = genome.assign(
+        next_category_rank=1,
+        category="GROCERY",
+        category_probability=buys * 0.9,
+        reorder_date=pd.to_datetime(genome["as_of"]) + pd.Timedelta(days=6),
+    )
+    new = genome.assign(
+        next_category_rank=2,
+        category="<b>PASTRY</b>",
+        category_probability=buys * 0.3,
+        last_order_date=pd.NaT,
+        reorder_date=pd.NaT,
+    )
+    return pd.concat([own, new], ignore_index=True).assign(abstain_reason=lambda rows: rows["risk_abstain_reason"])
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

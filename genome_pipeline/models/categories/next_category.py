@@ -47,7 +47,7 @@ _PRIOR_EVENTS, _PRIOR_ROWS = 0.1, 10.0
 """Where all ended alike, the share of events is smoothed with these."""
 
 _DECIMALS = 9
-"""Log-odds are rounded so before they rank, as processors differ in the last bits."""
+"""Log-odds are rounded so before they rank, and q, as processors differ in the last bits."""
 
 _LEAST_RHYTHM = 3
 _LOST_GAPS = 2.0
@@ -76,7 +76,8 @@ class Calibration:
         """From tenths of candidates whose outcome is known, both shape (candidates,); there must be some."""
         parts = np.array_split(np.argsort(log_odds, kind="stable"), min(_TENTHS, len(log_odds)))
         told = np.array([log_odds[part].mean() for part in parts])
-        shares = np.array([(is_event[part].sum() + 0.5) / (len(part) + 1) for part in parts])
+        overall = (is_event.sum() + 0.5) / (len(is_event) + 1)
+        shares = np.array([(is_event[part].sum() + overall) / (len(part) + 1) for part in parts])
         told, first = np.unique(told.round(_DECIMALS), return_index=True)
         return cls(tuple(told.tolist()), tuple(np.maximum.accumulate(logit(shares))[first].tolist()))
 
@@ -136,9 +137,9 @@ class NextCategoryModel:
             probability = np.full(len(rows), np.nan)
             reason = pd.Series([self.abstain_reason] * len(rows), dtype=object)
         else:
-            probability = (1 - numbers(customers["churn_probability"])) * expit(
-                self.calibration.apply(log_odds[best.chosen])
-            )
+            # Rounded, as the last bits need not fall with the log-odds.
+            given = expit(self.calibration.apply(log_odds[best.chosen])).round(_DECIMALS)
+            probability = (1 - numbers(customers["churn_probability"])) * given
         last, reorder = _days(histories, found, best)
         as_of = pd.to_datetime(customers["as_of"])
         return pd.DataFrame(
