@@ -28,16 +28,19 @@ from genome_pipeline.models.categories.market import Market
 from genome_pipeline.models.forecast.regression import LogRegression, fit_log_regression
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
-from genome_pipeline.models.snapshots import KEPT_FITS, MINIMUM_CUSTOMERS
+from genome_pipeline.models.snapshots import MINIMUM_CUSTOMERS
 
 NO_CATEGORIES = "no customer has bought anything with a category"
 NOTHING_MATURED = "no snapshot with enough customers has matured: categories are ranked by the customer's own frequency"
 
-_BUYERS = 3_000
+_BUYERS = 2_000
 """At most this many buyers of a matured snapshot are learned from."""
 
 _ROWS = 20_000
 """At most this many candidates of a matured snapshot train a regression."""
+
+_KEPT = 4
+"""Snapshots learned from that are kept for the next snapshot: each may have two million candidates."""
 
 _TENTHS = 10
 _TOGETHER = 5_000
@@ -308,7 +311,7 @@ class _Learned:
         return float((hits[has_bought] / self.bought_counts[has_bought]).mean()) if has_bought.any() else None
 
 
-@lru_cache(maxsize=KEPT_FITS)
+@lru_cache(maxsize=_KEPT)
 def _learned(snapshot: LabelledHistories, seed: int) -> _Learned:
     """As :meth:`_Learned.of`: consecutive snapshots learn from the same ones."""
     return _Learned.of(snapshot, seed)

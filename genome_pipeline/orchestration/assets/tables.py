@@ -26,7 +26,6 @@ LINE_STAGES: tuple[Stage, ...] = (validation, customer_activity)
 
 SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_features,
-    taste,
     gene_drift,
     segment_model,
     segments,
@@ -37,6 +36,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     outlook_model,
     customer_outlook,
     customer_next_order,
+    taste,
     next_category,
     customer_drivers,
     similarity_index,
