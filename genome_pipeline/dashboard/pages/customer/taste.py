@@ -1,9 +1,8 @@
-"""What a customer buys, and which categories are likely to be next."""
+"""What a customer buys, and which categories are likely to be next, beside one another."""
 
 from __future__ import annotations
 
 import pandas as pd
-from dash import html
 from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats
@@ -12,7 +11,7 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table
 from genome_pipeline.dashboard.pages.customer import queries
 
-_TITLE = "What they buy, and what next"
+_TITLE = "What they buy"
 
 
 def taste(request: PageRequest, customer_id: str) -> Component:
@@ -36,7 +35,7 @@ def taste(request: PageRequest, customer_id: str) -> Component:
         ),
         panel(
             _following(following),
-            title=f"Next categories, within {days} days",
+            title=f"What they buy next, within {days} days",
             reading=_why(following),
             columns=("category_probability", "reorder_date"),
             name="next-categories",
@@ -65,10 +64,11 @@ def _in_words(taste: pd.DataFrame) -> str:
     return words
 
 
-def _following(following: pd.DataFrame) -> Component:
+def _following(following: pd.DataFrame) -> Component | None:
+    if following.empty:
+        return None
     rows = [
         [
-            formats.integer(row["next_category_rank"]),
             row["category"],
             formats.percent(row["category_probability"]),
             "never" if formats.is_missing(row["last_order_date"]) else formats.day(row["last_order_date"]),
@@ -76,10 +76,12 @@ def _following(following: pd.DataFrame) -> Component:
         ]
         for _, row in following.iterrows()
     ]
-    return html.Div(table(("Rank", "Category", "Probability", "Last bought", "Due"), rows, numeric=(0, 2)))
+    return table(("Category", "Probability", "Last bought", "Due"), rows, numeric=(1,))
 
 
 def _why(following: pd.DataFrame) -> str:
+    if following.empty:
+        return "No purchase of this customer has a category."
     reason = following["abstain_reason"].iloc[0]
     if not formats.is_missing(reason):
         return f"No probability: {reason}."
