@@ -39,7 +39,7 @@ COLUMNS = (
         "The same of the ten categories that the customer had bought most often.",
         is_nullable=True,
     ),
-    Column("next_category_rank", "INTEGER", "1 is the category that the customer is most likely to buy.", None, 1, 10),
+    Column("next_category_rank", "INTEGER", "1 is the category that the customer is most likely to buy.", None, 1),
     probability(
         "category_probability",
         "Probability that the customer buys the category within the main horizon.",
