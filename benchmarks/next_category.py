@@ -219,8 +219,13 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
         )
         calendar, as_of, days = Calendar(Period.MONTH, date(2020, 1, 1)), date(2021, 1, 1), 28
         activity, everyone = database.table("category_activity"), database.table("customers")
-        begun = time.perf_counter()
+        begun = since = time.perf_counter()
         taken: dict[str, float] = {"customers": customers}
+
+        def note(what: str) -> None:
+            nonlocal since
+            taken[what], since = time.perf_counter() - since, time.perf_counter()
+            print(f"{what}: {taken[what]:.1f} s", flush=True)
 
         def frame(rows: ibis.Table) -> pd.DataFrame:
             found: pd.DataFrame = connection.execute(ibis.to_sql(rows, dialect="duckdb")).df()
@@ -243,21 +248,21 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
             ).df()
             labelled.append(LabelledHistories(day, Histories.of(histories), bought))
         current = sampled(as_of)
-        taken["reading to learn"] = time.perf_counter() - begun
+        note("reading to learn")
         model = fit_next_category(current, labelled, SEED)
-        taken["fit"] = time.perf_counter() - begun - sum(list(taken.values())[1:])
+        note("fit")
         with local_exchange(Path(folder)) as exchange:
             lot = exchange.put(
                 database, category_histories(category_sums(activity, calendar, as_of, days), everyone, as_of)
             )
-            taken["histories"] = time.perf_counter() - begun - sum(list(taken.values())[1:])
+            note("histories")
             table = TABLES["customer_next_category"]
             made = exchange.map_customers(
                 lot, model.to_bytes(), NextCategoryModel.from_bytes, NextCategoryModel.predict, table.fields
             )
-            taken["prediction"] = time.perf_counter() - begun - sum(list(taken.values())[1:])
+            note("prediction")
             connection.execute(f"CREATE TABLE made AS SELECT * FROM read_parquet('{made}/*.parquet')")
-            taken["storing"] = time.perf_counter() - begun - sum(list(taken.values())[1:])
+            note("storing")
     taken["seconds in all"] = time.perf_counter() - begun
     taken["peak memory in GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return taken
