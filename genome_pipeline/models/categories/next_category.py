@@ -161,13 +161,11 @@ class NextCategoryModel:
 
     def _log_odds(self, found: Candidates) -> Floats:
         """Log-odds of q before calibration; -inf for what is not listed, shape (candidates,)."""
-        log_odds = np.empty(len(found.rows))
-        if self.own is None or self.new is None:
-            log_odds[found.is_own], log_odds[~found.is_own] = -found.places, -np.inf
-        else:
-            log_odds[found.is_own] = self.own.linear(found.own)
-            log_odds[~found.is_own] = self.new.linear(found.new)
-        return log_odds.round(_DECIMALS)
+        if self.own is not None and self.new is not None:
+            return found.log_odds(self.own, self.new).round(_DECIMALS)
+        log_odds = np.full(len(found.rows), -np.inf)
+        log_odds[found.is_own] = -found.places
+        return log_odds
 
     def to_bytes(self) -> bytes:
         """The model as bytes; :meth:`from_bytes` restores a model with identical predictions."""
@@ -281,28 +279,26 @@ class _Learned:
         return self._only(is_first), self._only(~is_first)
 
     def _only(self, is_kept: NDArray[np.bool_]) -> _Learned:
-        of_rows = is_kept[self.found.rows]
-        of_own = of_rows[self.found.is_own]
-        rows = (np.cumsum(is_kept) - 1)[self.found.rows[of_rows]]
-        found = Candidates(
-            rows,
-            self.found.codes[of_rows],
-            self.found.names,
-            self.found.is_own[of_rows],
-            self.found.own[of_own],
-            self.found.new[of_rows[~self.found.is_own]],
-            self.found.places[of_own],
+        found = self.found
+        of_rows = is_kept[found.rows]
+        of_own = of_rows[found.is_own]
+        kept = found._replace(
+            rows=(np.cumsum(is_kept) - 1)[found.rows[of_rows]],
+            codes=found.codes[of_rows],
+            is_own=found.is_own[of_rows],
+            places=found.places[of_own],
+            own=found.own[of_own],
+            near=found.near[of_rows],
+            of_customer=found.of_customer[is_kept],
         )
-        return _Learned(self.as_of, found, self.is_bought[of_rows], self.bought_counts[is_kept])
+        return _Learned(self.as_of, kept, self.is_bought[of_rows], self.bought_counts[is_kept])
 
     def sample(self, is_own: bool, seed: int) -> tuple[Floats, NDArray[np.bool_]]:
         """Facts of at most :data:`_ROWS` candidates of one kind, and which were bought."""
-        facts = self.found.own if is_own else self.found.new
-        is_bought = self.is_bought[self.found.is_own == is_own]
-        if len(facts) > _ROWS:
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(facts))[:_ROWS])
-            return facts[chosen], is_bought[chosen]
-        return facts, is_bought
+        chosen = np.flatnonzero(self.found.is_own == is_own)
+        if len(chosen) > _ROWS:
+            chosen = chosen[np.sort(np.random.default_rng(seed).permutation(len(chosen))[:_ROWS])]
+        return self.found.facts(chosen, are_own=is_own), self.is_bought[chosen]
 
     def recall(self, best: Best) -> float | None:
         """Mean share of what a buyer bought that is listed; None where nobody bought a category."""
