@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -41,15 +40,15 @@ class Histories:
     def of(cls, frame: pd.DataFrame) -> Histories:
         """From rows of :func:`genome_pipeline.transforms.taste.category_histories`."""
         customers = by_customer(frame)
-        sizes = np.array([_size(each) for each in customers["categories"]], dtype=np.int64)
+        sizes = _sizes(customers["categories"])
         rows = np.repeat(np.arange(len(customers)), sizes)
         starts = np.cumsum(sizes) - sizes
         return cls(
             customers.drop(columns=["categories", *_FACTS]),
             rows,
             np.arange(len(rows)) - starts[rows],
-            _flat(customers["categories"], np.object_),
-            {name: _flat(customers[name], np.float64) for name in _FACTS},
+            _flat(customers["categories"], sizes, np.object_),
+            {name: _flat(customers[name], sizes, np.float64) for name in _FACTS},
         )
 
     def part(self, start: int, stop: int) -> Histories:
@@ -98,18 +97,20 @@ class LabelledHistories:
         """Those who bought; the categories that they bought, and the position of the buyer of each, which rises."""
         bought = by_customer(self.bought)
         positions = pd.Index(self.histories.customers["customer_id"]).get_indexer(pd.Index(bought["customer_id"]))
-        sizes = [_size(each) for each in bought["categories"]]
+        sizes = _sizes(bought["categories"])
         return (
             self.histories.only(positions.astype(np.int64)),
-            _flat(bought["categories"], np.object_),
+            _flat(bought["categories"], sizes, np.object_),
             np.repeat(np.arange(len(bought)), sizes),
         )
 
 
-def _size(values: Sequence[Any] | float | None) -> int:
-    return 0 if values is None or isinstance(values, float) else len(values)
+def _sizes(lists: pd.Series[Any]) -> Ints:
+    """The length of each list; 0 for a null."""
+    return np.array([0 if each is None or isinstance(each, float) else len(each) for each in lists], dtype=np.int64)
 
 
-def _flat(lists: pd.Series[Any], dtype: type[Any]) -> NDArray[Any]:
-    parts = [np.asarray(each, dtype=dtype) for each in lists if _size(each)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+def _flat(lists: pd.Series[Any], sizes: Ints, dtype: type[Any]) -> NDArray[Any]:
+    """The values of all lists, one list after the other."""
+    parts = lists.to_numpy(object)[sizes > 0].tolist()
+    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype=dtype)
