@@ -123,7 +123,7 @@ def measured(task: str, dates: dict[str, tuple[str, ...]]) -> Iterator[dict[str,
             histories = Histories.of(ours.histories(known[earlier], earlier, days))
             labelled.append(LabelledHistories(earlier, histories, ours.bought(earlier, days)))
         current = ours.histories(data.features, as_of, days)
-        model = fit_next_category(current, labelled, SEED)
+        model = fit_next_category(Histories.of(current), labelled, SEED)
         told = model.predict(by_customer(current).assign(**churn[["churn_probability", "abstain_reason"]]))
         seconds = time.perf_counter() - after_risk
         actual = ours.bought(as_of, days).explode("categories").dropna()
@@ -249,7 +249,7 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
             labelled.append(LabelledHistories(day, Histories.of(histories), bought))
         current = sampled(as_of)
         note("reading to learn")
-        model = fit_next_category(current, labelled, SEED)
+        model = fit_next_category(Histories.of(current), labelled, SEED)
         note("fit")
         with local_exchange(Path(folder)) as exchange:
             lot = exchange.put(

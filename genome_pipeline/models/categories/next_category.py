@@ -36,7 +36,7 @@ NOTHING_MATURED = "no snapshot with enough customers has matured: categories are
 _BUYERS = 2_000
 """At most this many buyers of a matured snapshot are learned from."""
 
-_ROWS = 20_000
+_ROWS = 10_000
 """At most this many candidates of a matured snapshot train a regression."""
 
 _KEPT = 4
@@ -193,7 +193,7 @@ class NextCategoryModel:
         )
 
 
-def fit_next_category(current: pd.DataFrame, labelled: Sequence[LabelledHistories], seed: int) -> NextCategoryModel:
+def fit_next_category(current: Histories, labelled: Sequence[LabelledHistories], seed: int) -> NextCategoryModel:
     """Fit the model of a snapshot.
 
     Args:
@@ -202,7 +202,7 @@ def fit_next_category(current: pd.DataFrame, labelled: Sequence[LabelledHistorie
             the buyers do each.
         seed: seed of the samples.
     """
-    market = Market.of(Histories.of(current))
+    market = Market.of(current)
     learned = [_learned(snapshot, seed) for snapshot in labelled]
     learned = [each for each in learned if each.buyers >= MINIMUM_CUSTOMERS and len(each.found.rows)]
     facts: dict[str, Any] = {"selection_as_of": None, "training_snapshot_count": 0, "training_row_count": 0}

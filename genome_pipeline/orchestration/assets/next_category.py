@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -22,6 +22,7 @@ from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.transforms.taste import bought_categories, category_histories, category_sums
+from genome_pipeline.warehouse.exchange import Exchange
 
 LEARNED_SNAPSHOTS = 4
 """Matured snapshots that a model learns from, a month apart."""
@@ -30,6 +31,7 @@ MARKET_CUSTOMERS = 10_000
 """At most this many customers of a snapshot say how categories go together, and are learned from."""
 
 _KNOWN = ("purchase_day_count", "recent_purchase_day_count", "t_days", "days_since_last_order")
+_CUSTOMERS = "customers_learned_from"
 _MODEL, _TABLE = TABLES["next_category_model"], TABLES["customer_next_category"]
 
 
@@ -47,53 +49,62 @@ _MODEL, _TABLE = TABLES["next_category_model"], TABLES["customer_next_category"]
 )
 def next_category(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Learn which categories customers buy next, and list the likeliest ones of each, at each snapshot of the run."""
-    warehouse, known = pipeline.warehouse, _Known(pipeline)
-    for batch, inputs in in_batches(pipeline, snapshots(context, pipeline), known.read):
-        models, found = [], []
+    warehouse, known, seed = pipeline.warehouse, _Known(pipeline), pipeline.settings.predict.seed
+    for batch, wanted in in_batches(pipeline, snapshots(context, pipeline), known.learned_dates):
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
-                lots = [exchange.put(database, known.with_risk(database, as_of)) for as_of in batch]
-            for as_of, (current, labelled), lot in zip(batch, inputs, lots, strict=True):
-                model = fit_next_category(current, labelled, pipeline.settings.predict.seed)
+                lots = {as_of: exchange.put(database, known.with_risk(database, as_of)) for as_of in batch}
+                known.read(database, exchange, lots, wanted)
+            models, found = [], []
+            for as_of, days in zip(batch, wanted, strict=True):
+                model = fit_next_category(known.histories[as_of], [known.labelled[day] for day in days], seed)
                 stored = model.to_bytes()
                 file = pipeline.artifacts.write(_MODEL.name, as_of, ".json", stored)
                 models.append(model.candidates(as_of).assign(artifact_file=file))
-                found.append(
-                    exchange.map_customers(
-                        lot, stored, NextCategoryModel.from_bytes, NextCategoryModel.predict, _TABLE.fields
-                    )
+                made = exchange.map_customers(
+                    lots[as_of], stored, NextCategoryModel.from_bytes, NextCategoryModel.predict, _TABLE.fields
                 )
+                found.append(made)
             with warehouse.open() as database:
                 for table, rows in ((_MODEL, pd.concat(models)), (_TABLE, exchange.get(database, found))):
-                    report_rows(
-                        context,
-                        pipeline,
-                        warehouse.replace_slices(database, table, batch, rows, context.run_id),
-                    )
+                    written = warehouse.replace_slices(database, table, batch, rows, context.run_id)
+                    report_rows(context, pipeline, written)
 
 
 class _Known:
-    """What is known of customers' categories. Snapshots to learn from are kept while models of the run need them."""
+    """What is known of customers' categories; what later snapshots of the run learn from is kept for them.
+
+    Attributes:
+        histories: of a snapshot's customers, or of a sample of them.
+        labelled: the same, with what was bought next.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._settings = pipeline.settings
         self._pipeline = pipeline
-        self._labelled: dict[date, LabelledHistories] = {}
+        self.histories: dict[date, Histories] = {}
+        self.labelled: dict[date, LabelledHistories] = {}
 
-    def read(self, database: Backend, dates: Sequence[date]) -> list[tuple[pd.DataFrame, list[LabelledHistories]]]:
-        """Histories of some customers of each snapshot, and the matured snapshots to learn from, oldest first."""
+    def learned_dates(self, database: Backend, dates: Sequence[date]) -> list[list[date]]:
+        """The matured snapshots that each snapshot learns from, oldest first."""
         days = self._settings.predict.horizon_days
         before, observed = snapshots_before(database, max(dates)), observed_at(database, self._settings, dates)
-        wanted = [
+        return [
             latest_matured_dates([day for day in before if day < as_of], until, days, LEARNED_SNAPSHOTS)
             for as_of, until in zip(dates, observed, strict=True)
         ]
-        needed = sorted({day for each in wanted for day in each})
-        self._labelled = {day: self._labelled.get(day) or self._label(database, day) for day in needed}
-        return [
-            (self._frame(database, self._sample(database, as_of), as_of), [self._labelled[day] for day in each])
-            for as_of, each in zip(dates, wanted, strict=True)
-        ]
+
+    def read(
+        self, database: Backend, exchange: Exchange, lots: Mapping[date, str], wanted: Sequence[Sequence[date]]
+    ) -> None:
+        """Read what the snapshots in ``lots`` need, from the lots where these hold few customers."""
+        needed = {day for days in wanted for day in days}
+        # A snapshot is learned from as long after it was made as the horizon is, or as a month.
+        kept = max(LEARNED_SNAPSHOTS, len(lots)) + LEARNED_SNAPSHOTS
+        self.histories = dict(sorted(self.histories.items())[-kept:])
+        for day in sorted({*lots, *needed} - self.histories.keys()):
+            self.histories[day] = Histories.of(self._frame(database, exchange, lots.get(day), day))
+        self.labelled = {day: self.labelled.get(day) or self._label(database, day) for day in sorted(needed)}
 
     def with_risk(self, database: Backend, as_of: date) -> ir.Table:
         """Histories of all customers of a snapshot, with their churn probability beside them."""
@@ -102,19 +113,26 @@ class _Known:
         customers = customers_at(database, as_of, *_KNOWN).inner_join(risk, ["as_of", "customer_id"])
         return self._histories(database, customers, as_of)
 
-    def _sample(self, database: Backend, as_of: date) -> ir.Table:
+    def _frame(self, database: Backend, exchange: Exchange, lot: str | None, as_of: date) -> pd.DataFrame:
         features = customers_at(database, as_of)
-        chosen = stratified_sample(features, MARKET_CUSTOMERS, self._settings.predict.seed)
-        return features.select("as_of", "customer_id", *_KNOWN).semi_join(chosen, ["as_of", "customer_id"])
+        ((count,),) = database.con.execute("SELECT count(*) FROM customer_features WHERE as_of = ?", [as_of]).fetchall()
+        if lot is not None and count <= MARKET_CUSTOMERS:
+            return exchange.frame(lot)
+        chosen = features.select("as_of", "customer_id", *_KNOWN)
+        if count > MARKET_CUSTOMERS:
+            sample = stratified_sample(features, MARKET_CUSTOMERS, self._settings.predict.seed)
+            chosen = chosen.semi_join(sample, ["as_of", "customer_id"])
+        return _read(database, self._histories(database, chosen, as_of))
 
     def _label(self, database: Backend, as_of: date) -> LabelledHistories:
-        customers, lines = self._sample(database, as_of), database.table("validated_transactions")
-        bought = bought_categories(lines, customers, as_of, self._settings.predict.horizon_days)
-        histories = Histories.of(self._frame(database, customers, as_of))
-        return LabelledHistories(as_of, histories, _read(database, bought))
-
-    def _frame(self, database: Backend, customers: ir.Table, as_of: date) -> pd.DataFrame:
-        return _read(database, self._histories(database, customers, as_of))
+        histories, days = self.histories[as_of], self._settings.predict.horizon_days
+        database.con.register(_CUSTOMERS, histories.customers[["customer_id"]])
+        try:
+            lines = database.table("validated_transactions")
+            bought = _read(database, bought_categories(lines, database.table(_CUSTOMERS), as_of, days))
+        finally:
+            database.con.unregister(_CUSTOMERS)
+        return LabelledHistories(as_of, histories, bought)
 
     def _histories(self, database: Backend, customers: ir.Table, as_of: date) -> ir.Table:
         calendar, days = self._settings.time, self._settings.predict.horizon_days

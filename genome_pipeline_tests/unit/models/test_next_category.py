@@ -84,7 +84,7 @@ def labelled(*dates: date, count: int = 300) -> list[LabelledHistories]:
 @pytest.fixture(scope="module")
 def fitted() -> tuple[NextCategoryModel, pd.DataFrame]:
     current, _ = shoppers(400, 9, AS_OF)
-    return fit_next_category(current, labelled(date(2020, 3, 1), date(2020, 4, 1)), 1), current
+    return fit_next_category(Histories.of(current), labelled(date(2020, 3, 1), date(2020, 4, 1)), 1), current
 
 
 def listed(rows: pd.DataFrame, customer: str) -> list[str]:
@@ -144,7 +144,7 @@ def test_the_model_says_what_it_rests_on(fitted: tuple[NextCategoryModel, pd.Dat
 
 def test_a_single_matured_snapshot_trains_and_calibrates_by_halves() -> None:
     current, _ = shoppers(50, 9, AS_OF)
-    model = fit_next_category(current, labelled(date(2020, 4, 1)), 1)
+    model = fit_next_category(Histories.of(current), labelled(date(2020, 4, 1)), 1)
     bread = model.predict(current).query("category == 'bread'")["category_probability"]
     assert bread.to_numpy(float) == pytest.approx(0.5, abs=0.03)
 
@@ -153,7 +153,7 @@ def test_without_a_matured_snapshot_the_customers_own_frequency_ranks() -> None:
     current = frame({"ann": {"tea": (2, 50, 9), "bread": (2, 50, 9), "jam": (2, 50, 4), "oil": (5, 50, 30)}})
     few = labelled(date(2020, 4, 1), count=29)
     for known in ([], few):
-        rows = fit_next_category(current, known, 1).predict(current)
+        rows = fit_next_category(Histories.of(current), known, 1).predict(current)
         assert rows["category"].tolist() == ["oil", "jam", "bread", "tea"]
         assert rows["category_probability"].isna().all()
         assert set(rows["abstain_reason"]) == {NOTHING_MATURED}
@@ -172,7 +172,7 @@ def test_where_the_forecast_is_withheld_so_is_the_probability_with_its_reason(
 def test_the_reorder_date_follows_the_mean_gap_while_the_rhythm_lasts() -> None:
     own = {"weekly": (11, 75, 5), "due": (4, 40, 10), "late": (3, 40, 14), "lost": (3, 70, 60), "twice": (2, 20, 10)}
     current = frame({"ann": own})
-    rows = fit_next_category(current, [], 1).predict(current).set_index("category")
+    rows = fit_next_category(Histories.of(current), [], 1).predict(current).set_index("category")
     assert rows["last_order_date"].dt.date["weekly"] == date(2020, 5, 27)
     assert rows["reorder_date"].dt.date["weekly"] == date(2020, 6, 3)  # 70 days, ten gaps, five days ago
     assert rows["reorder_date"].dt.date["due"] == AS_OF
@@ -185,7 +185,7 @@ def test_one_category_alone_is_a_single_row_and_its_probability_that_of_a_purcha
     customers: dict[str, Own] = {f"c{number:02d}": {"all": (2, 40, 20)} for number in range(60)}
     bought = pd.DataFrame({"customer_id": [*customers][:40], "categories": [["all"]] * 40})
     known = [LabelledHistories(day, Histories.of(frame(customers, day)), bought)]
-    rows = fit_next_category(frame(customers), known, 1).predict(frame(customers))
+    rows = fit_next_category(Histories.of(frame(customers)), known, 1).predict(frame(customers))
     assert len(rows) == 60
     assert rows["category_probability"].to_numpy(float) == pytest.approx(0.5, abs=0.02)
 
@@ -195,7 +195,7 @@ def test_without_categories_there_are_no_rows() -> None:
     customers: dict[str, Own] = {f"c{number:02d}": {} for number in range(60)}
     bought = pd.DataFrame({"customer_id": [*customers], "categories": [None] * 60})
     known = [LabelledHistories(day, Histories.of(frame(customers, day)), bought)]
-    model = fit_next_category(frame(customers), known, 1)
+    model = fit_next_category(Histories.of(frame(customers)), known, 1)
     assert model.abstain_reason == NO_CATEGORIES
     assert model.predict(frame(customers)).empty
 
@@ -218,7 +218,7 @@ def test_of_many_categories_ten_are_listed_and_the_first_by_name_of_equal_ones()
     customers: dict[str, Own] = {
         f"c{number:03d}": dict.fromkeys(names[number * 30 : number * 30 + 30], (1, 9, 9)) for number in range(100)
     }
-    model = fit_next_category(frame(customers), [], 1)
+    model = fit_next_category(Histories.of(frame(customers)), [], 1)
     rows = model.predict(frame(customers))
     assert len(rows) == 100 * NEXT_CATEGORIES
     assert listed(rows, "c001") == names[30:40]
