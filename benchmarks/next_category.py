@@ -54,11 +54,13 @@ TASKS = {
 }
 """Log, column that takes the place of the category, and horizon."""
 
-_DATES = {
+_Dates = dict[str, tuple[str, ...]]
+
+_DATES: _Dates = {
     "complete_journey": ("2017-08-01", "2017-10-01", "2017-11-01", "2017-12-01"),
     "online_retail_ii": ("2010-09-01", "2011-03-01", "2011-06-10", "2011-09-10"),
 }
-_DATES_TO_CHOOSE = {
+_DATES_TO_CHOOSE: _Dates = {
     "complete_journey": ("2017-07-15", "2017-09-15"),
     "online_retail_ii": ("2010-11-01", "2011-05-01"),
 }
@@ -106,7 +108,7 @@ def _lines(database: Backend, column: str) -> ibis.Table:
     return lines.mutate(category=lines[column])
 
 
-def measured(task: str, dates: dict[str, tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+def measured(task: str, dates: _Dates) -> Iterator[dict[str, Any]]:
     """Scores of a task at each date. Raises :class:`LogAbsent`."""
     log, column, days = TASKS[task]
     for day in dates[log]:

@@ -184,9 +184,11 @@ class NextCategoryModel:
         """Inverse of :meth:`to_bytes`."""
         plain = json.loads(data)
         day = plain["facts"]["selection_as_of"]
+        own, new = (LogRegression.from_dict(plain[name]) if plain[name] else None for name in ("own", "new"))
         return cls(
             Market.from_dict(plain["market"]),
-            *(LogRegression.from_dict(plain[name]) if plain[name] else None for name in ("own", "new")),
+            own,
+            new,
             Calibration(*map(tuple, plain["calibration"].values())) if plain["calibration"] else None,
             plain["facts"] | {"selection_as_of": date.fromisoformat(day) if day else None},
             plain["abstain_reason"],
