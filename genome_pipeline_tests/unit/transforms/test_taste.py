@@ -12,7 +12,14 @@ import pytest
 
 from genome_pipeline.contracts.rules import active_rules
 from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES
-from genome_pipeline.transforms.taste import category_activity, category_sums, customer_categories, customer_taste
+from genome_pipeline.transforms.taste import (
+    bought_categories,
+    category_activity,
+    category_histories,
+    category_sums,
+    customer_categories,
+    customer_taste,
+)
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.support.logs import CALENDAR, engine, raw, typed
 
@@ -32,13 +39,17 @@ ANN: Sequence[Row] = (
 )
 
 
-def activity_of(rows: Sequence[Row]) -> ir.Table:
+def lines_of(rows: Sequence[Row]) -> ir.Table:
     names = ("customer_id", "ordered_at", "category", "amount")
     mapped = names if any(row[3] for row in rows) else names[:3]
     database = engine()
     given = [{name: value or None for name, value in zip(names, row, strict=True)} for row in rows]
     lines = typed(raw(database, given), mapped)
-    return category_activity(valid_lines(lines, rejections(judged_lines(lines, active_rules(mapped, [])))))
+    return valid_lines(lines, rejections(judged_lines(lines, active_rules(mapped, []))))
+
+
+def activity_of(rows: Sequence[Row]) -> ir.Table:
+    return category_activity(lines_of(rows))
 
 
 def listed(rows: ir.Table, *by: str) -> list[dict[str, Any]]:
@@ -164,3 +175,43 @@ def test_large_amounts_are_exact() -> None:
     large = "999999999.99"
     _, (ann,) = taste_of([("ann", f"2020-0{month}-04 09:00", name, large) for month in (1, 3) for name in ("a", "b")])
     assert (ann["category_concentration"], ann["taste_shift_share"]) == (pytest.approx(0.5), 0.0)
+
+
+def test_histories_list_a_customers_categories_the_most_frequent_first() -> None:
+    rows = [*ANN, ("ann", "2020-02-09 09:00", "jam", "1.00"), ("ann", "2020-02-10 09:00", "oil", "1.00")]
+    sums = category_sums(activity_of(rows), CALENDAR, AS_OF, HORIZON_DAYS)
+    database = sums.get_backend()
+    database.con.execute("CREATE TABLE customers AS SELECT unnest(['ann', 'nobody']) AS customer_id, 7 AS kept")
+    found = category_histories(sums, database.table("customers"), AS_OF)
+    ann, nobody = listed(found, "customer_id")
+    assert ann == {
+        "customer_id": "ann",
+        "kept": 7,
+        # Two days each of fruit and bread, the first of which was bought later; of one day each, oil.
+        "categories": ["fruit", "bread", "oil", "jam"],
+        "counts": [2, 2, 1, 1],
+        "recent_counts": [1, 1, 0, 0],
+        "previous_counts": [0, 0, 1, 1],
+        "first_days": [88, 87, 51, 52],
+        "last_days": [26, 28, 51, 52],
+    }
+    assert nobody == dict.fromkeys(ann) | {"customer_id": "nobody", "kept": 7}
+
+
+def test_what_is_bought_within_the_horizon_is_that_of_buyers_without_returns() -> None:
+    lines = lines_of(
+        [
+            ("ann", "2020-04-01 00:00", "fruit", "1.00"),
+            ("ann", "2020-05-01 23:59", "bread", "1.00"),
+            ("ann", "2020-05-02 00:00", "jam", "1.00"),
+            ("bob", "2020-04-02 09:00", "", "1.00"),
+            ("cay", "2020-04-02 09:00", "fruit", "-1.00"),
+            ("dan", "2020-04-02 09:00", "fruit", "1.00"),
+        ]
+    )
+    customers = lines.select("customer_id").distinct().filter(lambda t: t.customer_id != "dan")
+    found = listed(bought_categories(lines, customers, AS_OF, HORIZON_DAYS), "customer_id")
+    assert found == [
+        {"customer_id": "ann", "categories": ["bread", "fruit"]},
+        {"customer_id": "bob", "categories": None},
+    ]
