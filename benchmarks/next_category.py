@@ -42,7 +42,7 @@ from genome_pipeline.models.categories.next_category import NextCategoryModel, f
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.genes import by_customer
 from genome_pipeline.models.snapshots import latest_matured_dates
-from genome_pipeline.orchestration.assets.next_category import LEARNED_SNAPSHOTS, MARKET_CUSTOMERS
+from genome_pipeline.orchestration.assets.next_category import LEARNED_SNAPSHOTS, MARKET_CUSTOMERS, TOGETHER_CUSTOMERS
 from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.transforms.taste import bought_categories, category_activity, category_histories, category_sums
 from genome_pipeline.warehouse.exchange import local_exchange
@@ -200,7 +200,7 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
     connection = connect()
     database = ibis.duckdb.from_connection(connection)
     with TemporaryDirectory(prefix="genome-benchmark-") as folder:
-        connection.execute("SET memory_limit = '2GB'")
+        connection.execute("SET memory_limit = '2.5GB'")
         connection.execute(f"SET temp_directory = '{folder}/spill'")
         connection.execute("SELECT setseed(0.5)")
         # Each customer likes some categories, popular ones more often, and buys two of them a month.
@@ -233,10 +233,14 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
             found: pd.DataFrame = connection.execute(ibis.to_sql(rows, dialect="duckdb")).df()
             return found
 
+        def histories_of(chosen: ibis.Table, day: date) -> ibis.Table:
+            own = activity.semi_join(chosen, "customer_id")
+            return category_histories(category_sums(own, calendar, day, days), chosen, day)
+
         def sampled(day: date) -> pd.DataFrame:
             chosen = everyone.mutate(as_of=ibis.date(day))
             chosen = chosen.semi_join(stratified_sample(chosen, MARKET_CUSTOMERS, SEED), "customer_id")
-            return frame(category_histories(category_sums(activity, calendar, day, days), chosen, day))
+            return frame(histories_of(chosen, day))
 
         labelled = []
         for month in (9, 10, 11, 12)[-LEARNED_SNAPSHOTS:]:
@@ -254,16 +258,18 @@ def synthetic_seconds(customers: int, categories: int = 100, months: int = 12) -
         model = fit_next_category(Histories.of(current), labelled, SEED)
         note("fit")
         with local_exchange(Path(folder)) as exchange:
-            lot = exchange.put(
-                database, category_histories(category_sums(activity, calendar, as_of, days), everyone, as_of)
-            )
+            parts = customers // TOGETHER_CUSTOMERS + 1
+            lots = []
+            for part in range(parts):
+                chosen = everyone.filter(everyone.customer_id.hash().abs() % parts == part)
+                lots.append(exchange.put(database, histories_of(chosen, as_of)))
             note("histories")
             table = TABLES["customer_next_category"]
-            made = exchange.map_customers(
-                lot, model.to_bytes(), NextCategoryModel.from_bytes, NextCategoryModel.predict, table.fields
-            )
+            stored, load, apply = model.to_bytes(), NextCategoryModel.from_bytes, NextCategoryModel.predict
+            made = [exchange.map_customers(lot, stored, load, apply, table.fields) for lot in lots]
             note("prediction")
-            connection.execute(f"CREATE TABLE made AS SELECT * FROM read_parquet('{made}/*.parquet')")
+            files = [f"{each}/*.parquet" for each in made]
+            connection.execute("CREATE TABLE made AS SELECT * FROM read_parquet(?)", [files])
             note("storing")
     taken["seconds in all"] = time.perf_counter() - begun
     taken["peak memory in GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

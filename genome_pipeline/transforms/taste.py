@@ -65,7 +65,7 @@ def category_histories(sums: ir.Table, customers: ir.Table, as_of: date) -> ir.T
     then by name; and in the same order ``counts``, ``recent_counts`` and ``previous_counts`` of purchase days,
     ``first_days`` and ``last_days`` before ``as_of``. They are null for a customer who bought nothing with a category.
     """
-    bought = sums.filter(sums.purchase_day_count > 0).semi_join(customers, "customer_id")
+    bought = sums.filter(sums.purchase_day_count > 0)
     by_count = ibis.window(
         group_by="customer_id",
         order_by=[bought.purchase_day_count.desc(), bought.last_order_date.desc(), bought.category],

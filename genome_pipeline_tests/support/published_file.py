@@ -188,8 +188,8 @@ def _next_categories(genome: pd.DataFrame) -> pd.DataFrame:
         next_category_rank=2,
         category="<b>PASTRY</b>",
         category_probability=buys * 0.3,
-        last_order_date=pd.NaT,
-        reorder_date=pd.NaT,
+        last_order_date=None,
+        reorder_date=None,
     )
     return pd.concat([own, new], ignore_index=True).assign(abstain_reason=lambda rows: rows["risk_abstain_reason"])
 

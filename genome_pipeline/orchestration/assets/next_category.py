@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -31,6 +31,9 @@ MARKET_CUSTOMERS = 10_000
 """At most this many customers of a snapshot say how categories go together, and are learned from."""
 
 _KNOWN = ("purchase_day_count", "recent_purchase_day_count", "t_days", "days_since_last_order")
+TOGETHER_CUSTOMERS = 200_000
+"""At most about this many customers' categories are put into lists together, which DuckDB does in memory."""
+
 _CUSTOMERS = "customers_learned_from"
 _MODEL, _TABLE = TABLES["next_category_model"], TABLES["customer_next_category"]
 
@@ -53,7 +56,10 @@ def next_category(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
     for batch, wanted in in_batches(pipeline, snapshots(context, pipeline), known.learned_dates):
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
-                lots = {as_of: exchange.put(database, known.with_risk(database, as_of)) for as_of in batch}
+                lots = {
+                    as_of: [exchange.put(database, rows) for rows in known.with_risk(database, as_of)]
+                    for as_of in batch
+                }
                 known.read(database, exchange, lots, wanted)
             models, found = [], []
             for as_of, days in zip(batch, wanted, strict=True):
@@ -61,10 +67,8 @@ def next_category(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
                 stored = model.to_bytes()
                 file = pipeline.artifacts.write(_MODEL.name, as_of, ".json", stored)
                 models.append(model.candidates(as_of).assign(artifact_file=file))
-                made = exchange.map_customers(
-                    lots[as_of], stored, NextCategoryModel.from_bytes, NextCategoryModel.predict, _TABLE.fields
-                )
-                found.append(made)
+                load, apply = NextCategoryModel.from_bytes, NextCategoryModel.predict
+                found += [exchange.map_customers(lot, stored, load, apply, _TABLE.fields) for lot in lots[as_of]]
             with warehouse.open() as database:
                 for table, rows in ((_MODEL, pd.concat(models)), (_TABLE, exchange.get(database, found))):
                     written = warehouse.replace_slices(database, table, batch, rows, context.run_id)
@@ -95,7 +99,7 @@ class _Known:
         ]
 
     def read(
-        self, database: Backend, exchange: Exchange, lots: Mapping[date, str], wanted: Sequence[Sequence[date]]
+        self, database: Backend, exchange: Exchange, lots: Mapping[date, list[str]], wanted: Sequence[Sequence[date]]
     ) -> None:
         """Read what the snapshots in ``lots`` need, from the lots where these hold few customers."""
         needed = {day for days in wanted for day in days}
@@ -103,21 +107,23 @@ class _Known:
         kept = max(LEARNED_SNAPSHOTS, len(lots)) + LEARNED_SNAPSHOTS
         self.histories = dict(sorted(self.histories.items())[-kept:])
         for day in sorted({*lots, *needed} - self.histories.keys()):
-            self.histories[day] = Histories.of(self._frame(database, exchange, lots.get(day), day))
+            self.histories[day] = Histories.of(self._frame(database, exchange, lots.get(day, []), day))
         self.labelled = {day: self.labelled.get(day) or self._label(database, day) for day in sorted(needed)}
 
-    def with_risk(self, database: Backend, as_of: date) -> ir.Table:
-        """Histories of all customers of a snapshot, with their churn probability beside them."""
+    def with_risk(self, database: Backend, as_of: date) -> Iterator[ir.Table]:
+        """Histories of all customers of a snapshot, with their churn probability beside them, in parts."""
         check_written(database, self._pipeline, "customer_risk", [as_of])
         risk = database.table("customer_risk").select("as_of", "customer_id", "churn_probability", "abstain_reason")
         customers = customers_at(database, as_of, *_KNOWN).inner_join(risk, ["as_of", "customer_id"])
-        return self._histories(database, customers, as_of)
+        parts = _count(database, as_of) // TOGETHER_CUSTOMERS + 1
+        for part in range(parts):
+            in_part = customers.filter(customers.customer_id.hash().abs() % parts == part) if parts > 1 else customers
+            yield self._histories(database, in_part, as_of)
 
-    def _frame(self, database: Backend, exchange: Exchange, lot: str | None, as_of: date) -> pd.DataFrame:
-        features = customers_at(database, as_of)
-        ((count,),) = database.con.execute("SELECT count(*) FROM customer_features WHERE as_of = ?", [as_of]).fetchall()
-        if lot is not None and count <= MARKET_CUSTOMERS:
-            return exchange.frame(lot)
+    def _frame(self, database: Backend, exchange: Exchange, lots: Sequence[str], as_of: date) -> pd.DataFrame:
+        features, count = customers_at(database, as_of), _count(database, as_of)
+        if lots and count <= MARKET_CUSTOMERS:
+            return exchange.frame(lots[0])
         chosen = features.select("as_of", "customer_id", *_KNOWN)
         if count > MARKET_CUSTOMERS:
             sample = stratified_sample(features, MARKET_CUSTOMERS, self._settings.predict.seed)
@@ -136,8 +142,14 @@ class _Known:
 
     def _histories(self, database: Backend, customers: ir.Table, as_of: date) -> ir.Table:
         calendar, days = self._settings.time, self._settings.predict.horizon_days
-        sums = category_sums(database.table("category_activity"), calendar, as_of, days)
+        activity = database.table("category_activity").semi_join(customers, "customer_id")
+        sums = category_sums(activity, calendar, as_of, days)
         return category_histories(sums, customers, as_of)
+
+
+def _count(database: Backend, as_of: date) -> int:
+    ((count,),) = database.con.execute("SELECT count(*) FROM customer_features WHERE as_of = ?", [as_of]).fetchall()
+    return int(count)
 
 
 def _read(database: Backend, rows: ir.Table) -> pd.DataFrame:
