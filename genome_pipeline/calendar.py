@@ -104,6 +104,16 @@ class Calendar:
         """
         return max(1, round(days / _MEAN_DAYS[self.period]))
 
+    def window_start(self, as_of: date, days: int, back: int = 0) -> date:
+        """Start of the window of :meth:`window_periods` that ends at ``as_of``, or ``back`` such windows before.
+
+        Raises ``ValueError`` when ``as_of`` is not the end of a period.
+
+        >>> str(Calendar(Period.MONTH, date(2024, 1, 1)).window_start(date(2024, 7, 1), 90))
+        '2024-04-01'
+        """
+        return self.period.shift(self.period_start(as_of), 1 - (back + 1) * self.window_periods(days))
+
 
 def observed_until(as_of: date, order_dates: list[date]) -> date:
     """Day (exclusive) up to which the log can be taken as complete at ``as_of``.

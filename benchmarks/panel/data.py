@@ -71,6 +71,12 @@ def labelled_data(row: Row) -> Data:
     return _data(*_read(row.log), row)
 
 
+def beside_lines(row: Row) -> tuple[Backend, Data]:
+    """The data of one row, beside the database of all lines of its log. Raises :class:`LogAbsent`."""
+    database, start = _read(row.log)
+    return database, _data(database, start, row)
+
+
 def over_horizons(row: Row, horizons_days: Sequence[int]) -> Iterator[Data]:
     """The data of a row for each horizon, all with the features of the row's own. Raises :class:`LogAbsent`."""
     database, start = _read(row.log)

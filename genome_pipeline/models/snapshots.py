@@ -164,6 +164,16 @@ def _origins(dates: Iterable[date], as_of: date, horizon_days: int) -> list[date
     return sorted({*chosen, *([] if season is None else [season])})
 
 
+def latest_matured_dates(dates: Sequence[date], observed_until: date, horizon_days: int, count: int) -> list[date]:
+    """The latest snapshot whose horizon had passed, and up to ``count - 1`` before it a month apart, oldest first.
+
+    ``observed_until`` is the day up to which the log is complete.
+    """
+    known = [day for day in dates if day + timedelta(days=horizon_days) <= observed_until]
+    targets = [max(known) - timedelta(days=MONTH_DAYS * step) for step in range(count)] if known else []
+    return sorted(_nearest(known, targets))
+
+
 def _nearest(known: Sequence[date], targets: Sequence[date]) -> list[date]:
     """The known date nearest to each target, if one is within half a month.
 

@@ -76,7 +76,7 @@ def summarise(settings: Settings) -> dict[str, Any]:
 def customer_card(settings: Settings, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """All published facts about one customer at the latest snapshot (or at ``as_of``).
 
-    They are the genome, the outlook, the lifetime value, the drivers and the neighbours.
+    They are the genome, the outlook, the lifetime value, what they buy and will buy, the drivers and the neighbours.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
@@ -103,12 +103,24 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
             " WHERE as_of = ? AND customer_id = ?",
             [day, customer_id],
         )
+        categories = published.rows(
+            "SELECT category, category_spend_share FROM customer_categories_history"
+            " WHERE as_of = ? AND customer_id = ? ORDER BY category_spend_share DESC, category_rank",
+            [day, customer_id],
+        )
+        next_categories = published.rows(
+            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
+            " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
+            [day, customer_id],
+        )
         run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     parameters = json.loads(run["parameters"])
     facts = {
         "genome": genome,
         "outlook": outlook,
         "lifetime_value": lifetime_value,
+        "categories": categories,
+        "next_categories": next_categories,
         "drivers": drivers,
         "neighbors": neighbors,
     }

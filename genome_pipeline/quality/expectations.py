@@ -130,6 +130,29 @@ ARRANGEMENTS = (
         " max(neighbor_rank) OVER (PARTITION BY as_of) AS wanted FROM {batch}) WHERE found <> wanted",
     ),
     Check(
+        "shares_sum_to_one",
+        "the shares of spend of every customer sum to 1, within 1e-9",
+        ("as_of", "customer_id", "category_rank", "category_spend_share"),
+        broken_rows="SELECT as_of, customer_id, 0 AS category_rank FROM {batch}"
+        " GROUP BY ALL HAVING NOT abs(sum(category_spend_share) - 1) <= 1e-9",
+    ),
+    Check(
+        "next_categories_sorted",
+        "category_probability does not rise with next_category_rank",
+        ("customer_id", "next_category_rank", "category_probability"),
+        broken_rows="SELECT * FROM (SELECT *, lag(category_probability) OVER (PARTITION BY as_of, customer_id"
+        " ORDER BY next_category_rank) AS before FROM {batch}) WHERE category_probability > before + 1e-9",
+    ),
+    Check(
+        "category_within_purchase",
+        "no category is likelier to be bought within the horizon than anything: category_probability is at most"
+        " 1 - churn_probability of customer_risk",
+        ("as_of", "customer_id", "next_category_rank", "category_probability"),
+        broken_rows="SELECT own.* FROM {batch} AS own LEFT JOIN"
+        " (SELECT as_of, customer_id, churn_probability FROM customer_risk WHERE {within}) USING (as_of, customer_id)"
+        " WHERE category_probability > coalesce(1 - churn_probability, 0)",
+    ),
+    Check(
         "outlook_rises_with_horizon",
         "of no customer a longer horizon promises less: churn_probability falls, and expected_orders and expected_spend"
         " rise, or stay",

@@ -54,8 +54,8 @@ class _Windows(NamedTuple):
         last, length = calendar.period_start(as_of), calendar.window_periods(horizon_days)
         return cls(
             last,
-            calendar.period.shift(last, 1 - length),
-            calendar.period.shift(last, 1 - 2 * length),
+            calendar.window_start(as_of, horizon_days),
+            calendar.window_start(as_of, horizon_days, back=1),
             {name: _season(calendar, last, length, years) for name, years in _YEARS_AGO.items()},
         )
 

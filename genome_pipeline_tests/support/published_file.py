@@ -60,6 +60,23 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_segments": genome,
         "customer_value": genome.assign(abstain_reason=genome["value_abstain_reason"]),
         "customer_risk": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
+        "customer_categories": _categories(genome),
+        "customer_taste": genome.assign(
+            category_concentration=0.625, top_category="GROCERY", top_category_share=0.75, taste_shift_share=0.1
+        ),
+        "next_category_model": pd.DataFrame(
+            {
+                "as_of": snapshots,
+                "selection_as_of": snapshots[0],
+                "training_snapshot_count": 2,
+                "training_row_count": 4_000,
+                "recall_at_ten_share": 0.9,
+                "own_recall_at_ten_share": 0.8,
+                "abstain_reason": None,
+                "artifact_file": "next_category.json",
+            }
+        ),
+        "customer_next_category": _next_categories(genome),
         "outlook_model": _outlook_model(snapshots),
         "customer_outlook": _outlook(genome),
         "customer_lifetime_value": genome.assign(
@@ -198,6 +215,36 @@ def _totals(genome: pd.DataFrame) -> pd.DataFrame:
 def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = cohorts(ibis.memtable(genome), ibis.memtable(activity), Period.MONTH).execute()
     return found
+
+
+def _categories(genome: pd.DataFrame) -> pd.DataFrame:
+    """Three quarters in one category, a quarter in another whose name must never run."""
+    parts = [
+        genome.assign(
+            category_rank=rank, category=name, net_amount=genome["spend_amount"] * part, category_spend_share=part
+        )
+        for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _next_categories(genome: pd.DataFrame) -> pd.DataFrame:
+    """One with a rhythm, and one never bought; no probability of whoever has no forecast."""
+    buys = 1 - genome["churn_probability"]
+    own = genome.assign(
+        next_category_rank=1,
+        category="GROCERY",
+        category_probability=buys * 0.9,
+        reorder_date=pd.to_datetime(genome["as_of"]) + pd.Timedelta(days=6),
+    )
+    new = genome.assign(
+        next_category_rank=2,
+        category="<b>PASTRY</b>",
+        category_probability=buys * 0.3,
+        last_order_date=None,
+        reorder_date=None,
+    )
+    return pd.concat([own, new], ignore_index=True).assign(abstain_reason=lambda rows: rows["risk_abstain_reason"])
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from rich.table import Table
 from genome_pipeline.command.terminal.cells import amount, new_grid, number, percent
 from genome_pipeline.command.terminal.summary import PREDICTIONS
 
+_SHOWN_SHARES = 5
+
 
 def print_card(console: Console, card: dict[str, Any]) -> None:
     """One customer's genome, from :func:`genome_pipeline.published.summary.customer_card`."""
@@ -48,9 +50,13 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     rows.add_row("Days between orders", number(genome["order_gap_mean_days"]))
     rows.add_row("Spend so far", amount(genome["spend_amount"], currency))
     rows.add_row("Average order", amount(genome["average_order_value_amount"], currency))
+    if card["categories"]:
+        rows.add_row("Spends on", _shares(card["categories"]))
     console.print(rows)
     if len(card["outlook"]) > 1:
         console.print(_outlook(card["outlook"], currency))
+    if card["next_categories"]:
+        console.print(_next_categories(card["next_categories"], horizon))
     for prediction, name in PREDICTIONS.items():
         drivers = [row for row in card["drivers"] if row["prediction"] == prediction]
         if drivers:
@@ -91,6 +97,25 @@ def _outlook(horizons: Sequence[dict[str, Any]], currency: str) -> Table:
             _interval(row, "expected_spend", lambda v: amount(v, currency)),
             escape(row["abstain_reason"] or "earlier outcomes"),
         )
+    return table
+
+
+def _shares(categories: Sequence[dict[str, Any]]) -> str:
+    """The largest shares of spend, and how many more there are."""
+    shown = [f"{escape(row['category'])} {percent(row['category_spend_share'])}" for row in categories[:_SHOWN_SHARES]]
+    more = len(categories) - _SHOWN_SHARES
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _next_categories(following: Sequence[dict[str, Any]], horizon: str) -> Table:
+    """The categories that the customer is most likely to buy next, or by which they are ranked instead."""
+    table = Table("Category", "Probability", "Last bought", "Due", box=None, title_justify="left")
+    reason = following[0]["abstain_reason"]
+    table.title = f"Next categories, {horizon}" + (f": {escape(reason)}" if reason else "")
+    for row in following:
+        last = row["last_order_date"] or "never"
+        due = row["reorder_date"] or "-"
+        table.add_row(escape(row["category"]), percent(row["category_probability"]), str(last), str(due))
     return table
 
 

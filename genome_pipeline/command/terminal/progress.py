@@ -28,6 +28,8 @@ _LABELS = {
     "customer_lifetime_value": "Valuing all later years",
     "forecast_totals": "Adding up forecasts",
     "cohorts": "Following cohorts",
+    "taste": "Measuring taste",
+    "next_category": "Finding next categories",
     "customer_drivers": "Explaining predictions",
     "similarity_index": "Indexing similarity",
     "customer_neighbors": "Finding similar customers",

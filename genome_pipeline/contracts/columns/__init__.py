@@ -18,6 +18,7 @@ from genome_pipeline.contracts.columns import (
     segments,
     similarity,
     source,
+    taste,
     totals,
 )
 from genome_pipeline.contracts.columns.segments import SPREAD
@@ -31,6 +32,7 @@ _DICTIONARY = (
     *activity.COLUMNS,
     *segments.COLUMNS,
     *predictions.COLUMNS,
+    *taste.COLUMNS,
     *similarity.COLUMNS,
     *drift.COLUMNS,
     *actions.COLUMNS,

@@ -46,6 +46,14 @@ class LogRegression:
         """Log-odds of rows of genes, shape (rows,)."""
         return np.asarray(self.contributions(matrix).sum(axis=1))
 
+    def part(self, start: int, stop: int) -> LogRegression:
+        """The regression over the genes from position ``start`` to ``stop``, exclusive, without the intercept.
+
+        What the parts say of some genes each, and the intercept, add up to what the whole says.
+        """
+        genes = (each[start:stop] for each in (self.slope, self.centre, self.low, self.high))
+        return LogRegression(0.0, *genes)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary that JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}

@@ -145,12 +145,13 @@ def matured_dates(
     database: Backend, settings: Settings, dates: Sequence[date], horizon_days: int | None = None
 ) -> list[list[date]]:
     """For each date, the earlier snapshots whose horizon had passed by then, oldest first; by default the main one."""
-    known = _snapshots_before(database, max(dates))
+    known = snapshots_before(database, max(dates))
     horizon = timedelta(days=settings.predict.horizon_days if horizon_days is None else horizon_days)
     return [[day for day in known if day + horizon <= seen] for seen in observed_at(database, settings, dates)]
 
 
-def _snapshots_before(database: Backend, as_of: date) -> list[date]:
+def snapshots_before(database: Backend, as_of: date) -> list[date]:
+    """The snapshots with customers before a date, oldest first."""
     rows = database.con.execute("SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? ORDER BY 1", [as_of])
     return [day for (day,) in rows.fetchall()]
 
@@ -197,7 +198,7 @@ class LabelledSnapshots:
 
         Snapshots needed by none are dropped.
         """
-        known, observed = _snapshots_before(database, max(dates)), observed_at(database, self._settings, dates)
+        known, observed = snapshots_before(database, max(dates)), observed_at(database, self._settings, dates)
         wanted = [
             {
                 days: snapshots_to_learn_from([day for day in known if day < as_of], as_of, until, days)

@@ -11,6 +11,7 @@ from genome_pipeline.orchestration.assets.drivers import customer_drivers
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
+from genome_pipeline.orchestration.assets.next_category import next_category
 from genome_pipeline.orchestration.assets.outcomes import model_performance, outlook_performance, prediction_outcomes
 from genome_pipeline.orchestration.assets.outlook import (
     customer_lifetime_value,
@@ -22,6 +23,7 @@ from genome_pipeline.orchestration.assets.risk import customer_risk, risk_model
 from genome_pipeline.orchestration.assets.segments import segment_model, segment_profiles, segments
 from genome_pipeline.orchestration.assets.similarity import customer_neighbors, neighbor_outcomes, similarity_index
 from genome_pipeline.orchestration.assets.stage import Stage
+from genome_pipeline.orchestration.assets.taste import taste
 from genome_pipeline.orchestration.assets.totals import totals
 from genome_pipeline.orchestration.assets.validation import validation
 from genome_pipeline.orchestration.assets.value import customer_value, value_model
@@ -44,6 +46,8 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     customer_lifetime_value,
     totals,
     cohorts,
+    taste,
+    next_category,
     customer_drivers,
     similarity_index,
     customer_neighbors,

@@ -70,7 +70,10 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
         },
         # Each cohort is one customer, who spent 1.
         "cohorts": {"cohort_customer_count": "1"},
+        # Each customer with a taste spends all on one category.
+        "customer_categories": each_customer | {"category_rank": "1", "category_spend_share": "1"},
         # All have churned.
+        "customer_next_category": {"category_probability": "NULL"},
         "customer_next_order": {"next_order_date": "NULL"},
     }
     for table in TABLES.values():
@@ -368,6 +371,57 @@ def test_contributions_add_up(file: Path, changes: dict[str, str], is_broken: bo
     table = TABLES["customer_drivers"]
     write(file, table, changes=drivers | {"contribution": "0.5"} | changes)
     assert failed(validate_table(file, table)) == ({"contributions_add_up"} if is_broken else set())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_broken"),
+    [
+        ({}, False),
+        ({"category_spend_share": "0.25 + i % 2 * 0.5 + 1e-10"}, False),
+        ({"category_spend_share": "0.25 + i % 2 * 0.5 + 1e-9"}, True),
+        ({"category_spend_share": "CASE WHEN i = 7 THEN 0.5 ELSE 0.25 + i % 2 * 0.5 END"}, True),
+        ({"customer_id": "'k' || lpad(CAST(i AS VARCHAR), 6, '0')"}, True),
+    ],
+)
+def test_shares_of_taste_sum_to_one(file: Path, changes: dict[str, str], is_broken: bool) -> None:
+    """Ten customers, each with a quarter of their spend in one category and the rest in another."""
+    shares = {
+        "customer_id": "'k' || lpad(CAST(i // 2 AS VARCHAR), 6, '0')",
+        "category_rank": "1 + i % 2",
+        "category_spend_share": "0.25 + i % 2 * 0.5",
+    }
+    table = TABLES["customer_categories"]
+    write(file, TABLES["customer_taste"], row_count=10)
+    write(file, table, changes=shares | changes)
+    found = failed(validate_table(file, table))
+    assert ("shares_sum_to_one" in found) == is_broken
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, set()),
+        ({"category_probability": "NULL"}, set()),
+        ({"category_probability": "0.4 + i % 2 * 1e-10"}, set()),
+        ({"category_probability": "0.4 + i % 2 * 0.01"}, {"next_categories_sorted"}),
+        ({"category_probability": "CASE i WHEN 6 THEN 0.5 + 1e-12 ELSE 0.1 END"}, {"category_within_purchase"}),
+        ({"as_of": "DATE '2020-03-01'"}, {"category_within_purchase"}),
+    ],
+)
+def test_next_categories_fall_and_are_within_the_forecast(
+    file: Path, changes: dict[str, str], broken: set[str]
+) -> None:
+    """Ten customers who buy with probability 0.5, with two categories each; nothing is known of another snapshot."""
+    write(file, RISK, row_count=10, changes={"churn_probability": "0.5"})
+    following = {
+        "customer_id": "'k' || lpad(CAST(i // 2 AS VARCHAR), 6, '0')",
+        "next_category_rank": "1 + i % 2",
+        "category_probability": "0.5 - i % 2 * 0.1",
+    }
+    table = TABLES["customer_next_category"]
+    write(file, table, changes=following | changes)
+    found = failed(validate_table(file, table))
+    assert found & {"next_categories_sorted", "category_within_purchase"} == broken
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from genome_pipeline.dashboard.kit.theme import Theme
 from genome_pipeline.dashboard.pages.customer import figures, queries
 from genome_pipeline.dashboard.pages.customer.explanation import changes, drivers
 from genome_pipeline.dashboard.pages.customer.outlook import outlook
+from genome_pipeline.dashboard.pages.customer.taste import taste
 from genome_pipeline.dashboard.pages.customer.timeline import NextOrder, activity_timeline
 
 PATH = paths.CUSTOMER
@@ -88,6 +89,7 @@ def _card(request: PageRequest, customer_id: str, genome: pd.Series) -> list[Com
         _action(genome, run.currency),
         html.Div(_predictions(request, genome), className="predictions"),
         outlook(request, customer_id),
+        taste(request, customer_id),
         *drivers(request, customer_id),
         changes(request, customer_id, genome),
         columns_of(

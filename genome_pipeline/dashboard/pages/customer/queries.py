@@ -8,6 +8,7 @@ import duckdb
 import pandas as pd
 
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES
 from genome_pipeline.dashboard.kit.fingerprint import gene_levels, percentile
 
 _PERIOD_STEPS = {"month": "1 month", "week": "7 days", "day": "1 day"}
@@ -69,6 +70,32 @@ def lifetime_value(connection: duckdb.DuckDBPyConnection, as_of: date, customer_
         .df()
         .iloc[0]
     )
+
+
+def customer_categories(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customer's shares of spend, the largest first; all other categories last."""
+    return connection.execute(
+        "SELECT category, category_rank, net_amount::DOUBLE AS net_amount, category_spend_share"
+        " FROM customer_categories_history WHERE as_of = ? AND customer_id = ?"
+        " ORDER BY category_rank > ?, category_spend_share DESC, category_rank",
+        [as_of, customer_id, KEPT_CATEGORIES],
+    ).df()
+
+
+def customer_taste(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The customer's row of ``customer_taste``; none without spend in a category."""
+    return connection.execute(
+        "SELECT * FROM customer_taste_history WHERE as_of = ? AND customer_id = ?", [as_of, customer_id]
+    ).df()
+
+
+def customer_next_categories(connection: duckdb.DuckDBPyConnection, as_of: date, customer_id: str) -> pd.DataFrame:
+    """The categories that the customer is most likely to buy next, by rank."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
+        [as_of, customer_id],
+    ).df()
 
 
 def customer_activity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,6 +67,27 @@ def test_the_outlook_shows_every_horizon_and_what_it_rests_on(published_path: Pa
     assert "Outlook: spend within each horizon" in page
     assert "Open marks: no snapshot has matured over this horizon" in page
     assert "Outlook" not in show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")[0]
+
+
+def test_the_card_shows_what_they_buy_and_what_next(published_path: Path) -> None:
+    page, _ = show(published_path, "/customer", "?customer_id=C0010")
+    assert '"What they buy"' in page
+    assert "as concentrated as 1.6 even ones. In the recent window 10% of the spend moved." in page
+    assert "What they buy next, within 28 days" in page
+    assert "7 Jan 2018" in page
+    assert "never" in page
+    without, _ = show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")
+    assert "No probability: fewer than two purchase days." in without
+
+
+def test_a_card_without_categories_says_what_to_map(published_path: Path, tmp_path: Path) -> None:
+    file = shutil.copy(published_path, tmp_path / "without.duckdb")
+    with duckdb.connect(str(file)) as connection:
+        for table in ("customer_categories", "customer_taste", "customer_next_category"):
+            connection.execute(f"DELETE FROM {table}_history")
+    page, _ = show(Path(file), "/customer", "?customer_id=C0010")
+    assert "map one as source.columns.category" in page
+    assert "What they buy next" not in page
 
 
 def test_an_unknown_customer_is_a_friendly_page_with_somewhere_to_go(published_path: Path) -> None:
