@@ -106,8 +106,8 @@ class LabelledHistories:
 
 
 def _sizes(lists: pd.Series[Any]) -> Ints:
-    """The length of each list; 0 for a null."""
-    return np.array([0 if each is None or isinstance(each, float) else len(each) for each in lists], dtype=np.int64)
+    """The length of each list; 0 for a null, which DuckDB gives as one of several values."""
+    return np.array([len(each) if hasattr(each, "__len__") else 0 for each in lists], dtype=np.int64)
 
 
 def _flat(lists: pd.Series[Any], sizes: Ints, dtype: type[Any]) -> NDArray[Any]:

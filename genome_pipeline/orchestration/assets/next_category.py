@@ -16,7 +16,7 @@ from genome_pipeline.models.categories.histories import Histories, LabelledHisto
 from genome_pipeline.models.categories.next_category import NextCategoryModel, fit_next_category
 from genome_pipeline.models.snapshots import latest_matured_dates
 from genome_pipeline.orchestration.assets.frames import check_written, customers_at, observed_at, snapshots_before
-from genome_pipeline.orchestration.assets.snapshots import in_batches
+from genome_pipeline.orchestration.assets.snapshots import in_batches, in_threads
 from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
@@ -52,7 +52,7 @@ _MODEL, _TABLE = TABLES["next_category_model"], TABLES["customer_next_category"]
 )
 def next_category(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Learn which categories customers buy next, and list the likeliest ones of each, at each snapshot of the run."""
-    warehouse, known, seed = pipeline.warehouse, _Known(pipeline), pipeline.settings.predict.seed
+    warehouse, known = pipeline.warehouse, _Known(pipeline)
     for batch, wanted in in_batches(pipeline, snapshots(context, pipeline), known.learned_dates):
         with pipeline.engine.exchange() as exchange:
             with warehouse.open() as database:
@@ -61,17 +61,17 @@ def next_category(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None
                     for as_of in batch
                 }
                 known.read(database, exchange, lots, wanted)
-            models, found = [], []
-            for as_of, days in zip(batch, wanted, strict=True):
-                model = fit_next_category(known.histories[as_of], [known.labelled[day] for day in days], seed)
+            models = in_threads(known.fit, batch, wanted)
+            rows, found = [], []
+            for as_of, model in zip(batch, models, strict=True):
                 stored = model.to_bytes()
                 file = pipeline.artifacts.write(_MODEL.name, as_of, ".json", stored)
-                models.append(model.candidates(as_of).assign(artifact_file=file))
+                rows.append(model.candidates(as_of).assign(artifact_file=file))
                 load, apply = NextCategoryModel.from_bytes, NextCategoryModel.predict
                 found += [exchange.map_customers(lot, stored, load, apply, _TABLE.fields) for lot in lots[as_of]]
             with warehouse.open() as database:
-                for table, rows in ((_MODEL, pd.concat(models)), (_TABLE, exchange.get(database, found))):
-                    written = warehouse.replace_slices(database, table, batch, rows, context.run_id)
+                for table, made in ((_MODEL, pd.concat(rows)), (_TABLE, exchange.get(database, found))):
+                    written = warehouse.replace_slices(database, table, batch, made, context.run_id)
                     report_rows(context, pipeline, written)
 
 
@@ -109,6 +109,11 @@ class _Known:
         for day in sorted({*lots, *needed} - self.histories.keys()):
             self.histories[day] = Histories.of(self._frame(database, exchange, lots.get(day, []), day))
         self.labelled = {day: self.labelled.get(day) or self._label(database, day) for day in sorted(needed)}
+
+    def fit(self, as_of: date, learned: Sequence[date]) -> NextCategoryModel:
+        """The model of a snapshot that :meth:`read` has read."""
+        known = [self.labelled[day] for day in learned]
+        return fit_next_category(self.histories[as_of], known, self._settings.predict.seed)
 
     def with_risk(self, database: Backend, as_of: date) -> Iterator[ir.Table]:
         """Histories of all customers of a snapshot, with their churn probability beside them, in parts."""

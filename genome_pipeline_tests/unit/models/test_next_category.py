@@ -191,14 +191,16 @@ def test_one_category_alone_is_a_single_row_and_its_probability_that_of_a_purcha
     assert rows["category_probability"].to_numpy(float) == pytest.approx(0.5, abs=0.02)
 
 
-def test_without_categories_there_are_no_rows() -> None:
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA])
+def test_without_categories_there_are_no_rows(nothing: Any) -> None:
     day = date(2020, 4, 1)
     customers: dict[str, Own] = {f"c{number:02d}": {} for number in range(60)}
-    bought = pd.DataFrame({"customer_id": [*customers], "categories": [None] * 60})
-    known = [LabelledHistories(day, Histories.of(frame(customers, day)), bought)]
-    model = fit_next_category(Histories.of(frame(customers)), known, 1)
+    bought = pd.DataFrame({"customer_id": [*customers], "categories": [nothing] * 60})
+    lists = dict.fromkeys(LISTS, pd.Series([nothing] * 60, dtype=object))
+    earlier, current = frame(customers, day).assign(**lists), frame(customers).assign(**lists)
+    model = fit_next_category(Histories.of(current), [LabelledHistories(day, Histories.of(earlier), bought)], 1)
     assert model.abstain_reason == NO_CATEGORIES
-    assert model.predict(frame(customers)).empty
+    assert model.predict(current).empty
 
 
 def test_a_customer_without_categories_gets_what_is_popular(fitted: tuple[NextCategoryModel, pd.DataFrame]) -> None:
