@@ -340,6 +340,7 @@ PARAMETERS = (
     "target",
     "reason",
     "baseline",
+    "cohort",
     "where=customer_id:eq:",
     "where=segment_name:in:",
     "where=confidence:ge:",
@@ -368,7 +369,18 @@ def test_every_parameter_that_a_page_reads_is_attacked(client: FlaskClient, monk
     monkeypatch.setattr(app, "parameters_of", lambda search: _Recorded(parameters_of(search)))
     for pathname in PAGES:
         assert _page_request(client, pathname, "?customer_id=C0010").status_code == 200
-    assert {"as_of", "customer_id", "since", "gene", "cutoff", "by", "target", "reason", "baseline"} <= _Recorded.asked
+    assert {
+        "as_of",
+        "customer_id",
+        "since",
+        "gene",
+        "cutoff",
+        "by",
+        "target",
+        "reason",
+        "baseline",
+        "cohort",
+    } <= _Recorded.asked
     # Pages that read the whole query string themselves: Similar its ids, Audience its selection.
     assert _Recorded.asked | {"id", *_SELECTION_PARAMETERS} <= set(PARAMETERS)
 
