@@ -1,6 +1,7 @@
 """Views of the published file that answer common questions, so that BI tools need not work the answers out again.
 
-They are SQL on the published tables at the latest snapshot, and as much a part of the published schema as these.
+They are SQL on the published tables, at the latest snapshot where they do not say otherwise, and as much a part of the
+published schema as these.
 """
 
 from __future__ import annotations
@@ -70,10 +71,14 @@ passed AS (
                 + sqrt(greatest((b + above ** 2 - from_above ** 2) ** 2 - 4 * a * (c - from_above ** 2), 0)))
         END AS earliest,
         CASE WHEN from_expected - from_below < missing AND expected - below >= missing
-            THEN (b + below ** 2 - from_below ** 2
-                + sqrt(greatest((b + below ** 2 - from_below ** 2) ** 2 - 4 * a * (c - from_below ** 2), 0))) / (2 * a)
+            THEN CASE WHEN d < 0 THEN 2 * (c - from_below ** 2) / (d - root) ELSE (d + root) / nullif(2 * a, 0) END
         END AS latest
-    FROM parts
+    FROM (
+        -- Of the two forms of a root, the one in which nothing cancels, and that holds where the total does not grow.
+        SELECT *, b + below ** 2 - from_below ** 2 AS d,
+            sqrt(greatest((b + below ** 2 - from_below ** 2) ** 2 - 4 * a * (c - from_below ** 2), 0)) AS root
+        FROM parts
+    )
 ),
 days AS (
     SELECT as_of, cohort_start_date,
@@ -83,8 +88,8 @@ days AS (
     FROM passed GROUP BY ALL
 ),
 reasons AS (
-    SELECT as_of, cohort_start_date, max(horizon_days) AS longest, count(expected) > 0 AS is_predicted,
-        count(below) > 0 AS has_bounds, max(abstain_reason) AS abstain_reason
+    SELECT as_of, cohort_start_date, max(horizon_days) FILTER (expected IS NOT NULL) AS longest,
+        max(horizon_days) FILTER (below IS NOT NULL) AS bounded, max(abstain_reason) AS abstain_reason
     FROM told GROUP BY ALL
 ),
 -- A cohort has paid back at the first snapshot by which it had spent enough, by the costs of today.
@@ -101,13 +106,17 @@ SELECT known.as_of, known.cohort_start_date, cohort_customer_count, cost_per_cus
     coalesce(realised.day, days.earliest) AS payback_date_lower,
     coalesce(realised.day, days.latest) AS payback_date_upper,
     CASE
-        WHEN cost IS NULL THEN 'no acquisition cost of this cohort is known: set [acquisition] in genome.toml'
+        WHEN cost IS NULL
+            THEN 'no acquisition cost of this cohort is known: set or complete [acquisition] in genome.toml'
         WHEN spent IS NULL THEN 'no amounts in the source: spend is not known'
         WHEN realised.day IS NOT NULL THEN NULL
-        WHEN NOT coalesce(is_predicted, false) THEN coalesce(abstain_reason, 'no spend is predicted')
-        WHEN days.expected IS NULL THEN 'not within the ' || longest || ' days of the longest horizon'
-        WHEN NOT has_bounds THEN coalesce(abstain_reason, 'the total has no bounds')
-        WHEN days.latest IS NULL THEN 'at the latest it is beyond the ' || longest || ' days of the longest horizon'
+        WHEN longest IS NULL THEN coalesce(abstain_reason, 'no spend is predicted')
+        WHEN days.expected IS NULL THEN 'not within the ' || longest || ' days that spend is predicted for'
+        WHEN bounded IS NULL THEN coalesce(abstain_reason, 'the total has no bounds')
+        WHEN days.latest IS NULL AND bounded < longest THEN 'the total has bounds for ' || bounded || ' days only'
+            || coalesce(': ' || abstain_reason, '')
+        WHEN days.latest IS NULL
+            THEN 'at the latest it is beyond the ' || longest || ' days that spend is predicted for'
     END AS payback_reason
 FROM known
 LEFT JOIN realised ON realised.as_of = known.as_of AND realised.cohort_start_date = known.cohort_start_date

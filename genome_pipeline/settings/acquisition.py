@@ -14,6 +14,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings.section import Section, expanded
 
 _COLUMNS = ("cohort", "cost")
+_A_MONTH = "2024-01"
 
 
 class AcquisitionSettings(Section):
@@ -70,6 +71,10 @@ def _read(path: Path, period: Period) -> dict[date, float]:
             raise ConfigError(
                 f"{place} must have two fields, a cohort and the cost of one customer, and has {len(row)}"
             )
+        if step is Period.WEEK and len(row[0].strip()) == len(_A_MONTH):
+            raise ConfigError(
+                f"{place}: {row[0].strip()} is a month, and cohorts are weeks here: write a day of the week"
+            )
         cohort = step.start_of(_day(row[0].strip(), place))
         if cohort in costs:
             raise ConfigError(f"{place} names the cohort of {cohort} again: keep one line of each {step}")
@@ -79,7 +84,7 @@ def _read(path: Path, period: Period) -> dict[date, float]:
 
 def _day(text: str, place: str) -> date:
     try:
-        day = date.fromisoformat(f"{text}-01" if len(text) == len("2024-01") else text)
+        day = date.fromisoformat(f"{text}-01" if len(text) == len(_A_MONTH) else text)
     except ValueError:
         raise ConfigError(f"{place}: {text!r} is no cohort; write it as 2024-01, or as a day, 2024-01-31") from None
     if not FIRST_DAY <= day <= LAST_DAY:

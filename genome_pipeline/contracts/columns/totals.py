@@ -37,7 +37,11 @@ COLUMNS = (
     ),
     currency("cost_per_customer_amount", "Cost of winning one customer of the cohort.", 0, is_nullable=True),
     currency("acquisition_cost_amount", "cost_per_customer_amount times the cohort's customers.", 0, is_nullable=True),
-    flag("is_paid_back", "cumulative_spend_amount has reached acquisition_cost_amount.", is_nullable=True),
+    flag(
+        "is_paid_back",
+        "cumulative_spend_amount has reached acquisition_cost_amount, at this snapshot or an earlier one.",
+        is_nullable=True,
+    ),
     date(
         "payback_date",
         "First snapshot by which the cohort's spend had reached its cost, or the day on which it is expected to; null"
@@ -47,7 +51,7 @@ COLUMNS = (
     date("payback_date_lower", "Earliest day of it: by the upper bound of the cohort's total.", is_nullable=True),
     date(
         "payback_date_upper",
-        "Latest day of it: by the lower bound of the cohort's total; null where it lies beyond the longest horizon.",
+        "Latest day of it: by the lower bound of the cohort's total; null beyond the last horizon with bounds.",
         is_nullable=True,
     ),
     text("payback_reason", "Why a day or its interval is missing; null where it is not.", is_nullable=True),

@@ -216,7 +216,7 @@ def fit_next_category(current: Histories, labelled: Sequence[LabelledHistories],
     facts |= {
         "selection_as_of": last.as_of,
         "training_snapshot_count": len(training),
-        "training_row_count": sum(len(each.found.rows) for each in training),
+        "training_row_count": sum(each.buyers for each in training),
     }
     plain = NextCategoryModel(market, None, None, None, facts, None)
     model = NextCategoryModel(market, own, new, None, facts, None)

@@ -41,14 +41,12 @@ def predict_lifetime_value(model: RiskModel, features: pd.DataFrame, discount_ra
     btyd = model.experts.get("btyd")
     reasons = features["outlook_abstain_reason"].astype(object)
     if isinstance(btyd, BtydActivity) and is_known.any():
-        days = features["lifetime_horizon_days"]
+        days = numbers(features["lifetime_horizon_days"])
         longer = np.full(len(features), np.nan)
-        for horizon in days[is_known].unique():
-            mine = is_known & (days == horizon).to_numpy()
-            longer[mine] = lifetime_ratio(
-                btyd.purchases, numbers(features["t_days"])[mine], float(horizon), discount_rate
-            )
-        found["lifetime_horizon_days"] = days
+        for horizon in np.unique(days[is_known]).tolist():
+            mine = is_known & (days == horizon)
+            longer[mine] = lifetime_ratio(btyd.purchases, numbers(features["t_days"])[mine], horizon, discount_rate)
+        found["lifetime_horizon_days"] = features["lifetime_horizon_days"]
         found |= {f"lifetime_value_amount{end}": numbers(features[f"expected_spend{end}"]) * longer for end in _BOUNDS}
     else:
         is_known[:] = False

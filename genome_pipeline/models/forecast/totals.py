@@ -7,10 +7,10 @@ them miss together does not. The error of the total T of a group therefore has t
 - *group*: what the customers of one group miss beyond that;
 - *own*: the outcome of each customer about what is expected of that customer, independent of the others.
 
-The level is measured in logarithms of actual over forecast totals, for buyers in log-odds of their share, as the share
-of those who nearly all buy cannot be far off. So are groups, for orders and spend as parts of the total, each group
-with the weight of its total. They are learned at the origins, where the forecast was made again,
-less what the customers' own variation explains, and joined with what other logs showed by credibility (as the level in
+The level is measured in logarithms of actual over forecast totals, for buyers in log-odds of their share, as the
+share of those who nearly all buy cannot be far off. So are groups, for orders and spend as parts of the total, each
+group with the weight of its total. They are learned at the origins, where the forecast was made again, groups less
+what the customers' own variation explains, and joined with what other logs showed by credibility (as the level in
 :mod:`.level`): few origins prove little, and overlapping horizons count as little as they overlap. Groups at the
 origins are thirds of the days since the last order by thirds of the number of purchases.
 
@@ -182,9 +182,10 @@ class Groups(NamedTuple):
 def total_bounds(
     target: str, groups: Groups, spread: Spread, level: float, priors: Priors = PRIORS
 ) -> tuple[Floats, Floats]:
-    """Bounds of the totals, shape (groups,) each, made to hold ``level`` of them; whole numbers for counts.
+    """Bounds of the totals, shape (groups,) each, made to hold ``level`` of them.
 
-    Where a group is likely to buy nothing the lower bound is 0, and a bound never excludes the total itself.
+    Bounds of counts are whole numbers, or the total itself. Where a group is likely to buy nothing the lower bound
+    is 0, and a bound never excludes the total itself.
     """
     total = groups.total
     of_group = np.where(groups.is_all, 0.0, spread.group_variance(target, priors))
@@ -247,10 +248,12 @@ def added_up_again(before: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
     found = sums.set_index(key)
     for name in TOTALS:
         for end in ("lower", "upper"):
-            part = (known[f"{name}_{end}"] / known[name]).reindex(found.index)
-            part = part.map(lambda value: float(f"{value:.1e}"))
-            lowest, highest = (None, 1.0) if end == "lower" else (1.0, None)
-            found[f"{name}_{end}"] = found[name] * part.clip(lowest, highest)
+            distance = (known[f"{name}_{end}"] / known[name] - 1).reindex(found.index)
+            bound = found[name] * (1 + distance.map(lambda value: float(f"{value:.1e}")))
+            if name != TOTALS[-1]:
+                bound = np.floor(bound.round(_DIGITS) + 0.5)
+            bound = bound.clip(upper=found[name]) if end == "lower" else bound.clip(lower=found[name])
+            found[f"{name}_{end}"] = bound
     buyers = "expected_buyer_count_upper"
     found[buyers] = np.minimum(found[buyers], found["customer_count"])
     is_small = found["customer_count"] < LEAST_CUSTOMERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import duckdb
@@ -74,19 +74,19 @@ def test_between_horizons_spend_grows_evenly_and_distances_of_bounds_as_square_r
     # 200 are missing: by the total half way between the horizons; by the lower bound never.
     found = payback(cost=50.0)
     assert dates(found) == [date(2024, 4, 29), date(2024, 5, 27), None]
-    assert found["payback_reason"] == "at the latest it is beyond the 84 days of the longest horizon"
+    assert found["payback_reason"] == "at the latest it is beyond the 84 days that spend is predicted for"
 
 
 def test_what_does_not_pay_back_within_the_horizons_says_so() -> None:
     found = payback(cost=75.0)
     assert dates(found) == [date(2024, 5, 31), None, None]
-    assert found["payback_reason"] == "not within the 84 days of the longest horizon"
+    assert found["payback_reason"] == "not within the 84 days that spend is predicted for"
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"cost": None}, "no acquisition cost of this cohort is known: set [acquisition] in genome.toml"),
+        ({"cost": None}, "no acquisition cost of this cohort is known: set or complete [acquisition] in genome.toml"),
         ({"spent": (None, None, None)}, "no amounts in the source: spend is not known"),
         ({"totals": [(28, None, None, None)], "reason": "only 12 customers"}, "only 12 customers"),
         ({"totals": []}, "no spend is predicted"),
@@ -97,6 +97,22 @@ def test_what_is_not_known_is_told_with_its_reason(changes: dict[str, Any], reas
     assert dates(found) == [None] * 3
     assert found["payback_reason"] == reason
     assert found["is_paid_back"] is (False if "totals" in changes else None)
+
+
+def test_bounds_over_the_first_horizon_alone_are_told_as_such() -> None:
+    """A year ahead nothing has matured yet, so that nothing is known of the latest day."""
+    found = payback(cost=36.0, totals=[(28, 50.0, 40.0, 100.0), (365, 300.0, None, None)], reason="not matured")
+    assert dates(found)[2] is None
+    assert found["payback_reason"] == "the total has bounds for 28 days only: not matured"
+    found = payback(cost=75.0, totals=[(28, 100.0, 50.0, 200.0), (365, None, None, None)])
+    assert found["payback_reason"] == "not within the 28 days that spend is predicted for"
+
+
+def test_a_total_that_does_not_grow_pays_back_by_its_lower_bound() -> None:
+    """90 are missing of 100, which no longer grow, while the square of the distance below falls from 50 to 5."""
+    found = payback(cost=39.0, totals=[(28, 100.0, 50.0, 200.0), (84, 100.0, 95.0, 200.0)])
+    # (90 - 100)^2 = 50^2 - f (50^2 - 5^2) at f = 0.9697 of 56 days
+    assert dates(found)[2] == AS_OF + timedelta(days=28 + 55)
 
 
 def test_a_total_without_bounds_gives_a_day_without_an_interval() -> None:

@@ -26,7 +26,13 @@ def test_one_number_is_of_every_cohort_and_nothing_is_nothing() -> None:
 def test_a_file_gives_each_cohort_its_cost(tmp_path: Path) -> None:
     text = "\ufeffCohort, cost\n2024-01,12.50\n\n2024-02-29,0\n"
     assert costs(tmp_path, text) == {date(2024, 1, 1): 12.5, date(2024, 2, 1): 0.0}
-    assert costs(tmp_path, text, Period.WEEK) == {date(2024, 1, 1): 12.5, date(2024, 2, 26): 0.0}
+    days = text.replace("2024-01,", "2024-01-03,")
+    assert costs(tmp_path, days, Period.WEEK) == {date(2024, 1, 1): 12.5, date(2024, 2, 26): 0.0}
+
+
+def test_a_month_is_no_week(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2: 2024-01 is a month, and cohorts are weeks here: write a day"):
+        costs(tmp_path, "cohort,cost\n2024-01,12.50\n", Period.WEEK)
 
 
 @pytest.mark.parametrize(

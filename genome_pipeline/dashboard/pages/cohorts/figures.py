@@ -36,14 +36,30 @@ def first_shown(cohorts: pd.DataFrame) -> pd.Timestamp:
     return pd.Timestamp(starts[min(1, len(starts) - 1)])
 
 
+def of_whole_steps(cohorts: pd.DataFrame, step: str) -> pd.DataFrame:
+    """The rows whose month or week had ended when it was last counted; fewer have come back in a running one."""
+    start, steps = pd.to_datetime(cohorts["cohort_start_date"]), cohorts["cohort_age_count"] + 1
+    if step == "week":
+        end = start + pd.to_timedelta(7 * steps, unit="D")
+    else:
+        end = pd.Series(
+            [day + pd.DateOffset(months=int(count)) for day, count in zip(start, steps, strict=True)],
+            index=cohorts.index,
+            dtype="datetime64[ns]",
+        )
+    return cohorts[pd.to_datetime(cohorts["known_at"]) >= end]
+
+
 def retention_triangle(cohorts: pd.DataFrame, step: str, *, theme: Theme = LIGHT) -> Chart:
     """Share of each cohort who bought, by months since the first."""
+    cohorts = of_whole_steps(cohorts, step)
     starts = sorted(cohorts["cohort_start_date"].unique())[-COHORTS_SHOWN:]
     rows = cohorts[cohorts["cohort_start_date"].isin(starts) & (cohorts["cohort_age_count"] < COHORTS_SHOWN)]
     chart = new_chart(
         f"Who came back: customers of each cohort who bought, by {step}",
         f"A row is the customers who first bought in that {step}. Numbers are the share of them who bought so many"
-        f" {step}s later; at 0 all did. The latest {COHORTS_SHOWN} cohorts are shown.",
+        f" {step}s later; at 0 all did. The log's first cohort also holds those who had bought before the log begins."
+        f" The latest {COHORTS_SHOWN} cohorts are shown.",
         theme,
         height=130 + 26 * len(starts),
     )

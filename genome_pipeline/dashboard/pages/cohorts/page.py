@@ -57,7 +57,8 @@ def _step(request: PageRequest) -> str:
 def _kpis(cohorts: pd.DataFrame, paid: pd.DataFrame, request: PageRequest) -> list[Component]:
     step = _step(request)
     latest = cohorts[cohorts["cohort_start_date"] == cohorts["cohort_start_date"].max()].iloc[-1]
-    after = cohorts[cohorts["cohort_age_count"] == 1]
+    whole = figures.of_whole_steps(cohorts, step)
+    after = whole[whole["cohort_age_count"] == 1]
     customers = after["cohort_customer_count"].sum()
     is_known = paid["is_paid_back"].notna()
     return [
@@ -181,6 +182,6 @@ def _when(row: Any) -> Any:
         return badge(f"✓ by {day}", "good")
     if formats.is_missing(row["payback_date_lower"]) and formats.is_missing(row["payback_date"]):
         return formats.NOTHING
-    latest = formats.day(row["payback_date_upper"]) if not formats.is_missing(row["payback_date_upper"]) else "later"
+    latest = formats.day(row["payback_date_upper"]) if not formats.is_missing(row["payback_date_upper"]) else "?"
     interval = f" ({formats.day(row['payback_date_lower'])} to {latest})"
     return f"{day}{'' if formats.is_missing(row['payback_date_lower']) else interval}"

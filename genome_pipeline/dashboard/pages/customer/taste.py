@@ -22,7 +22,8 @@ def taste(request: PageRequest, customer_id: str) -> Component:
     if shares.empty and following.empty:
         return panel(
             title=_TITLE,
-            reading="No purchase of this log has a category at this snapshot: map one as source.columns.category.",
+            reading="No purchase of this customer has a category. If none of the log has, map one as"
+            " source.columns.category.",
         )
     days = request.run.horizon_days
     return columns_of(

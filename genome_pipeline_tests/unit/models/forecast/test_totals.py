@@ -201,8 +201,28 @@ def test_totals_made_again_tell_nothing_of_who_was_left_out() -> None:
     assert after["expected_spend_amount"].tolist() == [10.0, 300.0, 450.0]
     company = after[after["group_kind"] == "company"]
     was = before[before["group_kind"] == "company"]
-    parts = (frame["expected_spend_amount_lower"] / frame["expected_spend_amount"] for frame in (was, company))
-    assert [f"{part:.1e}" for part in next(parts)] == [f"{part:.1e}" for part in next(parts)]
+    for end in ("lower", "upper"):
+        told, tells = (
+            frame[f"expected_spend_amount_{end}"] / frame["expected_spend_amount"] - 1 for frame in (was, company)
+        )
+        assert [f"{part:.1e}" for part in told] == [f"{part:.1e}" for part in tells]
+
+
+def test_narrow_bounds_made_again_stay_apart_from_the_total() -> None:
+    before = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
+    for name in ("expected_buyer_count", "expected_spend_amount"):
+        before[f"{name}_lower"], before[f"{name}_upper"] = before[name] * 0.965, before[name] * 1.04
+    after = added_up_again(before, sums())
+    company = after[after["group_kind"] == "company"]
+    assert (company["expected_spend_amount_upper"] / company["expected_spend_amount"]).round(9).tolist() == [1.04] * 2
+    assert (company["expected_spend_amount_lower"] / company["expected_spend_amount"]).round(9).tolist() == [0.965] * 2
+    assert (company["expected_buyer_count_upper"] >= company["expected_buyer_count"]).all()
+
+
+def test_totals_made_again_are_within_their_bounds() -> None:
+    before = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
+    after = added_up_again(before, sums().iloc[:3])
+    company = after[after["group_kind"] == "company"]
     assert (company["expected_buyer_count_upper"] <= company["customer_count"]).all()
     for name in ("expected_buyer_count", "expected_order_count", "expected_spend_amount"):
         assert (company[f"{name}_lower"] <= company[name]).all()

@@ -63,7 +63,7 @@ def test_the_page_tells_what_a_cohort_will_bring_and_when_it_pays_back(published
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("DELETE FROM acquisition_costs", "no acquisition cost of this cohort is known: set [acquisition]"),
+        ("DELETE FROM acquisition_costs", "no acquisition cost of this cohort is known: set or complete"),
         ("UPDATE cohorts_history SET cumulative_spend_amount = NULL", "The source has no amounts."),
         ("DELETE FROM forecast_totals_history WHERE group_kind = 'cohort'", "Spend per customer of the cohort of"),
         (
