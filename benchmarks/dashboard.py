@@ -33,6 +33,7 @@ from genome_pipeline.contracts.column import Unit
 from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.genes import FINGERPRINT_GENES
 from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.dashboard.app import PAGES
 from genome_pipeline_tests.support.published_file import SNAPSHOTS, build_published_file
 
@@ -67,6 +68,8 @@ def build(path: Path, customers: int) -> None:
             for table in TABLES.values():
                 if table.is_published:
                     _copy(connection, table, -(-customers // _BASE_CUSTOMERS))
+            for view in VIEWS.values():
+                connection.execute(view.ddl("main"))
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, table: Table, copies: int) -> None:
