@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import resource
 import time
 from collections.abc import Iterator
@@ -31,8 +30,8 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import SEED
 from benchmarks.panel.data import beside_lines
-from benchmarks.panel.logs import LogAbsent, Row
-from benchmarks.panel.run import RESULTS
+from benchmarks.panel.logs import Row
+from benchmarks.panel.run import measure_each
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.duckdb_connection import connect
@@ -286,22 +285,9 @@ def main() -> None:
     if asked.customers:
         print(pd.Series(synthetic_seconds(asked.customers)).to_markdown(floatfmt=",.1f"))
         return
-    found: list[dict[str, Any]] = []
-    for task in asked.tasks:
-        try:
-            for one in measured(task, _DATES_TO_CHOOSE if asked.choose else _DATES):
-                found.append(one)
-                print(one, flush=True)
-        except LogAbsent as reason:
-            print(f"{task} skipped. {reason}", flush=True)
-    if not found:
-        return
-    text = summary(found)
-    print(text)
-    if asked.tasks == list(TASKS) and not asked.choose:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "next_category.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "next_category.md").write_text(text + "\n", encoding="utf-8")
+    # Dates to choose constants by are no result.
+    dates, known = (_DATES_TO_CHOOSE, []) if asked.choose else (_DATES, list(TASKS))
+    measure_each("next_category", asked.tasks, known, lambda task: measured(task, dates), summary)
 
 
 if __name__ == "__main__":

@@ -23,20 +23,30 @@ def run(
     logs = list(dict.fromkeys(row.log for row in ROWS))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", nargs="+", choices=logs, default=logs)
-    asked = parser.parse_args().logs
+    measure_each(name, parser.parse_args().logs, logs, measure, summary)
+
+
+def measure_each(
+    name: str,
+    asked: list[str],
+    known: list[str],
+    measure: Callable[[str], Iterable[dict[str, Any]]],
+    summary: Callable[[list[dict[str, Any]]], str],
+) -> None:
+    """Print what is found on each of ``asked``, and the summary; store both if these are all ``known``."""
     found: list[dict[str, Any]] = []
-    for log in asked:
+    for one in asked:
         try:
-            for one in measure(log):
-                found.append(one)
-                print(one, flush=True)
+            for row in measure(one):
+                found.append(row)
+                print(row, flush=True)
         except LogAbsent as reason:
-            print(f"{log} skipped. {reason}", flush=True)
+            print(f"{one} skipped. {reason}", flush=True)
     if not found:
         return
     text = summary(found)
     print(text)
-    if asked == logs:
+    if asked == known:
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")

@@ -168,5 +168,5 @@ def test_where_the_c_library_cannot_be_told_nothing_happens(monkeypatch: pytest.
     class WithoutMallopt:
         """A C library of which nothing is known."""
 
-    monkeypatch.setattr(server.ctypes, "CDLL", lambda _: WithoutMallopt())
+    monkeypatch.setattr("ctypes.CDLL", lambda _: WithoutMallopt())
     server.return_freed_memory()
