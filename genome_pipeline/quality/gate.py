@@ -45,7 +45,8 @@ class Obstacle:
         slices = {self.first, self.last} - {WHOLE}
         of = f"{self.table_name}{' of ' if slices else ''}{' to '.join(sorted(slices))}"
         if self.check_name is None:
-            others = f", nor were {self.other_tables} other tables" if self.other_tables else ""
+            many = f", nor were {self.other_tables} other tables"
+            others = {0: "", 1: ", nor was 1 other table"}.get(self.other_tables, many)
             return f"{of} was not made again after {self.upstream}{others}"
         if self.observed is None:
             return f"check {self.check_name} of {of} was not made since that was written"

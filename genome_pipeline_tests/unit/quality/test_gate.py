@@ -10,7 +10,7 @@ import pytest
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.quality.gate import Gate, obstacles_in_words
+from genome_pipeline.quality.gate import Gate, Obstacle, obstacles_in_words
 
 MONTHS = Calendar(Period.MONTH, date(2020, 1, 1))
 GATE = Gate(
@@ -110,6 +110,14 @@ def test_a_period_summed_up_again_without_its_snapshot_does(records: duckdb.Duck
     write(records, "customer_features", "2020-03-01", 5)
     check_slice(records, "customer_features", "2020-03-01", "contract", 6)
     assert in_the_way(records) == ["gene_drift of 2020-02-01 was not made again after customer_features"]
+
+
+@pytest.mark.parametrize(
+    ("others", "end"), [(0, "customer_features"), (1, "nor was 1 other table"), (2, "nor were 2 other tables")]
+)
+def test_the_other_tables_are_counted(others: int, end: str) -> None:
+    obstacle = Obstacle("gene_drift", "2020-02-01", "2020-02-01", None, None, "customer_features", others)
+    assert str(obstacle).endswith(end)
 
 
 def test_a_source_read_since_is_checked_first(records: duckdb.DuckDBPyConnection) -> None:
