@@ -49,7 +49,7 @@ class Obstacle:
             others = {0: "", 1: ", nor was 1 other table"}.get(self.other_tables, many)
             return f"{of} was not made again after {self.upstream}{others}"
         if self.observed is None:
-            return f"check {self.check_name} of {of} was not made since that was written"
+            return f"check {self.check_name} of {of} has not run since it was written"
         return f"check {self.check_name} of {of} failed: {self.observed}"
 
 

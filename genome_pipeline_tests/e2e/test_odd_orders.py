@@ -244,7 +244,7 @@ def test_a_run_waits_for_a_command_and_can_be_stopped_meanwhile(person: Person) 
 def test_checks_left_out_made_alone_and_forgotten_by_dagster(person: Person) -> None:
     february = "2020-02-01"
     assert person.outcome(person.launch("refresh", ["customer_features"], [], february))[0] == "SUCCESS"
-    missing = "check contract of customer_features of 2020-02-01 was not made since that was written"
+    missing = "check contract of customer_features of 2020-02-01 has not run since it was written"
     assert person.publish().startswith(missing)
     nodes = person.server.ask(_ASSETS)["assetNodes"]
     wiped = person.server.ask(_WIPE, assets=[{"assetKey": {"path": node["assetKey"]["path"]}} for node in nodes])

@@ -66,8 +66,8 @@ def test_nothing_stands_in_the_way_of_what_was_published(records: duckdb.DuckDBP
 def test_a_slice_written_since_and_not_checked_does(records: duckdb.DuckDBPyConnection) -> None:
     write(records, "gene_drift", "2020-03-01", 4)
     assert in_the_way(records) == [
-        "check contract of gene_drift of 2020-02-01 was not made since that was written",
-        "check drift of gene_drift of 2020-02-01 was not made since that was written",
+        "check contract of gene_drift of 2020-02-01 has not run since it was written",
+        "check drift of gene_drift of 2020-02-01 has not run since it was written",
     ]
     check_slice(records, "gene_drift", "2020-03-01", "contract", 5)
     check_slice(records, "gene_drift", "2020-03-01", "drift", 5)
@@ -91,7 +91,7 @@ def test_a_check_of_before_the_slice_was_written_again_does_not_count(records: d
     write(records, "gene_drift", "2020-02-01", 6)
     write(records, "gene_drift", "2020-03-01", 6)
     assert in_the_way(records)[0] == (
-        "check contract of gene_drift of 2020-01-01 to 2020-02-01 was not made since that was written"
+        "check contract of gene_drift of 2020-01-01 to 2020-02-01 has not run since it was written"
     )
 
 
@@ -127,7 +127,7 @@ def test_a_source_read_since_is_checked_first(records: duckdb.DuckDBPyConnection
         " ? AS ingested_at",
         [at(4)],
     )
-    assert in_the_way(records) == ["check rows_counted of raw_transactions was not made since that was written"]
+    assert in_the_way(records) == ["check rows_counted of raw_transactions has not run since it was written"]
     check_slice(records, "raw_transactions", "all", "rows_counted", 5)
     assert in_the_way(records) == []
 
