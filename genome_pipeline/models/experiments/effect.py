@@ -61,7 +61,7 @@ class Effects(NamedTuple):
     def correlation(self) -> Floats:
         """Correlation of the estimates, shape (looks, looks)."""
         deviation = np.where(self.deviation > 0, self.deviation, 1.0)
-        found = self.covariance / np.outer(deviation, deviation)
+        found: Floats = self.covariance / np.outer(deviation, deviation)
         np.fill_diagonal(found, 1.0)
         return found
 

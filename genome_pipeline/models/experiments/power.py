@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.assignment import LEAST_ARM, check_audience, check_control_share
 from genome_pipeline.models.experiments.sequential import LARGEST_SKEWNESS, POWER, final_critical_value
@@ -165,6 +166,8 @@ def plan(
         NotEnoughData: the audience is too small, or did nothing before, as :func:`spread_of` says.
     """
     rows = []
+    if lift is not None and not 0 < lift <= LARGEST_LIFT:
+        raise ConfigError(f"a lift of {lift:.0%}: choose one above 0 and up to {LARGEST_LIFT:.0%}, such as 10%")
     for share in control_shares:
         check_control_share(share)
         check_audience(customer_count, share)
