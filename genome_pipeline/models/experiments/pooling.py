@@ -18,8 +18,8 @@ Sequences", Annals of Statistics 52(6), with Robbins' normal mixture): with V th
 with r such that it is narrowest, for its variance, at four runs like the first (Howard et al. 2021, eq. 14). A run
 enters once its end has passed, with its last estimate.
 
-**Groups.** The effect in a group of customers is the mean of its own estimate and that of all, by the share of the
-variance between groups in its own (empirical Bayes: Efron and Morris 1975).
+**Groups.** The effect in a group of customers is its own estimate drawn towards that of all groups, the more so the
+less of the differences between groups is beyond chance (empirical Bayes: Efron and Morris 1975).
 """
 
 from __future__ import annotations
@@ -188,15 +188,17 @@ def _shrunk(estimates: Floats, variances: Floats) -> tuple[Floats, Floats]:
     """Estimates drawn to their mean, and standard errors: of the group's own part, the mean, and the variance between.
 
     The last is Morris's (1983, "Parametric Empirical Bayes Inference", JASA 78, eq. 5.2) for a variance between groups
-    that is estimated.
+    that is estimated. Below four groups it cannot be estimated, and each keeps its own estimate.
     """
+    if estimates.size < 4:
+        return estimates, np.sqrt(variances)
     between = between_variance(estimates, variances)
     weights = 1 / (variances + between)
     mean = float(weights @ estimates / weights.sum())
     count = estimates.size
     # Morris's factor keeps a little of the group's own estimate also where no variance between groups was seen.
-    toward = (count - 3) / (count - 1) * variances * weights if count > 3 else variances * weights
+    toward = (count - 3) / (count - 1) * variances * weights
     own = (1 - toward) * variances
     of_mean = toward**2 / float(weights.sum())
-    of_between = 2 / max(count - 3, 1) * toward**2 * (estimates - mean) ** 2
+    of_between = 2 / (count - 3) * toward**2 * (estimates - mean) ** 2
     return mean + (1 - toward) * (estimates - mean), np.sqrt(own + of_mean + of_between)

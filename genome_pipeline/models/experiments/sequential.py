@@ -47,7 +47,7 @@ skewness: at .25, of 4.6% on one side and .4% on the other, 5% together.
 """
 
 _POINTS = 2**17  # of the normal distribution
-_CORRELATION_STEP = 0.05
+_CORRELATION_STEP = 0.02
 _DIGITS = 9  # bounds are rounded before they are compared with 0
 
 
@@ -106,7 +106,7 @@ def critical_values(correlation: Floats, elapsed_share: Floats, alpha: float = A
     """Bounds in standard errors at each look, shape (looks,).
 
     Args:
-        correlation: of the estimates, shape (looks, looks). It is rounded down to steps of .05: the less looks agree,
+        correlation: of the estimates, shape (looks, looks). It is rounded down to steps of .02: the less looks agree,
             the higher the bounds.
         elapsed_share: part of the run passed at each look, rising, in (0, 1], shape (looks,).
         alpha: error of the whole run, on both sides together.
