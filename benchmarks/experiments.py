@@ -108,18 +108,20 @@ def audience(log: str, as_of: date) -> Audience:
     return Audience(customers.iloc[::step].reset_index(drop=True), orders[::step], spend[::step])
 
 
-def draws(customers: pd.DataFrame, count: int) -> Iterator[tuple[np.random.Generator, Flags]]:
-    """Who is treated in each of ``count`` experiments, and a generator for what else chance does in it."""
-    for draw in range(count):
-        yield np.random.default_rng(draw), assign(customers, CONTROL_SHARE, f"{draw:064x}")["is_treated"].to_numpy(bool)
+def draws(customers: pd.DataFrame) -> Flags:
+    """Who is treated in each of the experiments, shape (draws, customers)."""
+    return np.array(
+        [assign(customers, CONTROL_SHARE, f"{draw:064x}")["is_treated"].to_numpy(bool) for draw in range(NULL_DRAWS)]
+    )
 
 
-def without_effect(customers: Audience) -> dict[str, Any]:
+def without_effect(customers: Audience, drawn: Flags) -> dict[str, Any]:
     """How often chance alone shows an effect, at any look, and how often a sample ratio raises an alarm."""
     verdicts: dict[str, list[VerdictName]] = {name: [] for name in OUTCOMES}
     ratios: dict[str, list[float]] = {name: [] for name in OUTCOMES}
     alarms = withheld = 0
-    for generator, is_treated in draws(customers.customers, NULL_DRAWS):
+    generator = np.random.default_rng(SEED)
+    for is_treated in drawn:
         for name in OUTCOMES:
             effects = adjusted_effects(customers.outcome(name), customers.expected(name), is_treated)
             verdict = judge(effects, SHARES.tolist())
@@ -148,12 +150,13 @@ def changed(customers: Audience, kind: str, lift: float, generator: np.random.Ge
     return np.cumsum(orders + further, axis=1), np.cumsum(spend + of_spend, axis=1)
 
 
-def with_effect(customers: Audience, kind: str, lift: float) -> dict[str, Any]:
+def with_effect(customers: Audience, drawn: Flags, kind: str, lift: float) -> dict[str, Any]:
     """Coverage of the last look's intervals, and how often the effect is shown, by outcome."""
     covered = dict.fromkeys(OUTCOMES, 0)
     shown = dict.fromkeys(OUTCOMES, 0)
     name_of_effect = VerdictName.HARMFUL if kind == "thinning" else VerdictName.PROVEN
-    for generator, is_treated in draws(customers.customers, EFFECT_DRAWS):
+    generator = np.random.default_rng(SEED)
+    for is_treated in drawn[:EFFECT_DRAWS]:
         treated = dict(zip(OUTCOMES, changed(customers, kind, lift, generator), strict=True))
         for name in OUTCOMES:
             alone = customers.outcome(name)
@@ -171,7 +174,8 @@ def with_effect(customers: Audience, kind: str, lift: float) -> dict[str, Any]:
 
 def measured(log: str, before: Audience, now: Audience) -> Iterator[dict[str, Any]]:
     """A row without an effect, and one for each kind and size of a known one."""
-    yield {"log": log, "part": "none"} | without_effect(now)
+    drawn = draws(now.customers)
+    yield {"log": log, "part": "none"} | without_effect(now, drawn)
     controls = round(len(now.customers) * CONTROL_SHARE)
     arms = len(now.customers) - controls, controls
     for kind, power in product(("adding", "thinning", "shifting"), POWERS):
@@ -179,7 +183,7 @@ def measured(log: str, before: Audience, now: Audience) -> Iterator[dict[str, An
         spread = planned(before, now, name)
         lift = visible_lift(spread, *arms, LOOKS, power)
         promised = power_of(spread, lift, *arms, LOOKS) if lift <= LARGEST_LIFT else None
-        row = with_effect(now, kind, min(lift, LARGEST_LIFT))
+        row = with_effect(now, drawn, kind, min(lift, LARGEST_LIFT))
         if kind != "shifting":
             row["spend promised"] = None
         row[f"{name} promised"] = promised

@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genome_pipeline.models.arrays import Floats
-from genome_pipeline.models.experiments.assignment import LEAST_ARM
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
 Flags = NDArray[np.bool_]
+
+LEAST_LEFT = 30
+"""Least customers treated, and least left alone, that must be left of those drawn: some are lost, or forgotten."""
 
 _NEGLIGIBLE = 1e-12
 
@@ -40,6 +42,7 @@ class Effects(NamedTuple):
         estimate: effect per customer, shape (looks,).
         covariance: of the estimates, shape (looks, looks); 0 where nobody has done anything yet.
         control_mean: what the same customers would have done without being treated, per customer, shape (looks,).
+        control_variance: of ``control_mean``, shape (looks,).
         skewness: of the estimate's distribution at each look, shape (looks,); 0 where it is symmetrical.
         treated_count: customers treated.
         control_count: customers left alone.
@@ -48,6 +51,7 @@ class Effects(NamedTuple):
     estimate: Floats
     covariance: Floats
     control_mean: Floats
+    control_variance: Floats
     skewness: Floats
     treated_count: int
     control_count: int
@@ -56,6 +60,21 @@ class Effects(NamedTuple):
     def deviation(self) -> Floats:
         """Standard error of each estimate, shape (looks,)."""
         return np.asarray(np.sqrt(np.diag(self.covariance)))
+
+    @property
+    def lift_share(self) -> Floats:
+        """The effect as a share of ``control_mean``, shape (looks,); NaN where that is not well above 0."""
+        is_known = self.control_mean > 4 * np.sqrt(self.control_variance)
+        return np.where(is_known, self.estimate / np.where(is_known, self.control_mean, 1.0), np.nan)
+
+    @property
+    def lift_deviation(self) -> Floats:
+        """Standard error of ``lift_share``, that of the mean below the line included (delta method), shape (looks,)."""
+        of_treated = np.diag(self.covariance) - self.control_variance
+        ratio = 1 + self.lift_share
+        return np.sqrt(of_treated + ratio**2 * self.control_variance) / np.where(
+            np.isfinite(ratio), self.control_mean, np.nan
+        )
 
     @property
     def correlation(self) -> Floats:
@@ -77,13 +96,13 @@ def adjusted_effects(outcomes: Floats, expected: Floats | None, is_treated: Flag
         is_treated: whether each was drawn to be treated, shape (customers,).
 
     Raises:
-        NotEnoughData: fewer than 50 customers (:data:`.assignment.LEAST_ARM`) treated, or left alone.
+        NotEnoughData: fewer than 30 customers (:data:`LEAST_LEFT`) treated, or left alone.
     """
     treated_count, control_count = int(is_treated.sum()), int((~is_treated).sum())
-    if min(treated_count, control_count) < LEAST_ARM:
+    if min(treated_count, control_count) < LEAST_LEFT:
         raise NotEnoughData(
-            f"{treated_count:,} customers were treated and {control_count:,} left alone: an effect needs {LEAST_ARM} of"
-            " each"
+            f"{treated_count:,} customers were treated and {control_count:,} left alone: an effect needs"
+            f" {LEAST_LEFT} of each"
         )
     x = np.zeros(is_treated.size) if expected is None else _filled(expected)
     center = float(x.mean())
@@ -98,6 +117,7 @@ def adjusted_effects(outcomes: Floats, expected: Floats | None, is_treated: Flag
         means[1.0] - means[-1.0],
         covariance,
         means[-1.0],
+        (contributions[~is_treated] ** 2).sum(axis=0),
         np.divide(third, variance**1.5, out=np.zeros_like(third), where=variance > 0),
         treated_count,
         control_count,

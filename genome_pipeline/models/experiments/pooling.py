@@ -42,11 +42,12 @@ _DIGITS = 9
 
 
 class Run(NamedTuple):
-    """A run that has ended: customers treated, effect per customer and its variance."""
+    """A run that has ended: customers treated, effect per customer, its variance, and what a control did on average."""
 
     treated_count: int
     estimate: float
     variance: float
+    control_mean: float
 
 
 class Pooled(NamedTuple):
@@ -56,6 +57,7 @@ class Pooled(NamedTuple):
         run_count: runs that ended.
         treated_count: customers treated in all of them; who was treated twice counts twice.
         estimate, lower, upper: effect per treated customer; the interval holds after any number of runs (95%).
+        lift_share: the effect as a share of what the treated would have done otherwise; None if that is nothing.
         between_deviation: standard deviation of the effect between runs.
         next_lower, next_upper: interval of the effect in the next run (95%); None below three runs.
         verdict: of all runs together.
@@ -66,6 +68,7 @@ class Pooled(NamedTuple):
     estimate: float
     lower: float
     upper: float
+    lift_share: float | None
     between_deviation: float
     next_lower: float | None
     next_upper: float | None
@@ -80,7 +83,7 @@ def pooled(runs: Sequence[Run]) -> Pooled:
     """
     if not runs:
         raise NotEnoughData("no run of this rule has ended")
-    counts, estimates, variances = (np.array(each, dtype=np.float64) for each in zip(*runs, strict=True))
+    counts, estimates, variances, controls = (np.array(each, dtype=np.float64) for each in zip(*runs, strict=True))
     treated = float(counts.sum())
     estimate, variance = float(counts @ estimates) / treated, float(counts**2 @ variances)
     width = confidence_sequence(variance, _TUNED_TO_RUNS * float(counts[0] ** 2 * variances[0])) / treated
@@ -99,6 +102,7 @@ def pooled(runs: Sequence[Run]) -> Pooled:
         estimate,
         lower,
         upper,
+        estimate / alone if (alone := float(counts @ controls) / treated) > 0 else None,
         math.sqrt(between),
         next_lower,
         next_upper,
@@ -145,7 +149,7 @@ class Group(NamedTuple):
 
 
 def effects_by_group(outcome: Floats, expected: Floats, is_treated: Flags, groups: NDArray[np.object_]) -> list[Group]:
-    """The effect in each group that has 50 customers of each kind, in order of its name; empty below two such groups.
+    """The effect in each group that has 30 customers of each kind, in order of its name; empty below two such groups.
 
     Where the groups differ no more than chance makes them, all get nearly the same.
 

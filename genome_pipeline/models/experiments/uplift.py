@@ -42,7 +42,7 @@ _DIGITS = 9
 
 
 class Sample(NamedTuple):
-    """Customers of one experiment or of several alike.
+    """Customers of one experiment or of several alike, in order of their ids, so that the same are drawn into halves.
 
     Attributes:
         known: what was known of each at the start, shape (customers, covariates); NaN where it is missing.

@@ -20,7 +20,9 @@ def test_losses_from_both_arms_alike_pass_and_from_one_fail() -> None:
 
 
 def test_its_probability_is_fishers_with_what_was_seen_counted_by_half() -> None:
-    exact = min(float(fisher_exact([[90, 10], [80, 20]], alternative=side).pvalue) for side in ("less", "greater"))
+    exact = min(
+        float(fisher_exact(np.array([[90, 10], [80, 20]]), alternative=side).pvalue) for side in ("less", "greater")
+    )
     found = sample_ratio(100, 100, 90, 80).numbers["p_value"]
     assert exact < found < 2 * exact
 

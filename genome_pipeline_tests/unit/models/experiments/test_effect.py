@@ -58,6 +58,20 @@ def test_a_forecast_that_was_withheld_counts_as_the_mean() -> None:
     )
 
 
+def test_the_lift_is_over_what_controls_did_and_its_error_holds_theirs() -> None:
+    generator = np.random.default_rng(8)
+    share = np.arange(600) % 4 > 0
+    found = []
+    for _ in range(1_000):
+        orders = generator.poisson(np.where(share, 2.4, 2.0)).astype(float)
+        found.append(adjusted_effects(orders[:, None], None, share))
+    lifts = np.array([each.lift_share[0] for each in found])
+    assert lifts.mean() == pytest.approx(0.2, abs=0.01)
+    assert np.mean([each.lift_deviation[0] for each in found]) == pytest.approx(lifts.std(), rel=0.07)
+    nothing = adjusted_effects(np.zeros((600, 1)), None, share)
+    assert np.isnan([nothing.lift_share[0], nothing.lift_deviation[0]]).all()
+
+
 def test_looks_share_their_customers() -> None:
     effects = adjusted_effects(*shop())
     assert effects.correlation[0, 2] == pytest.approx(np.sqrt(1 / 3), abs=0.1)
@@ -94,8 +108,8 @@ def test_the_skewness_is_that_of_the_estimate_over_draws() -> None:
 
 def test_too_few_controls_are_no_experiment() -> None:
     orders, x, _ = shop()
-    with pytest.raises(NotEnoughData, match="551 customers were treated and 49 left alone: an effect needs 50 of each"):
-        adjusted_effects(orders, x, np.arange(x.size) >= 49)
+    with pytest.raises(NotEnoughData, match="571 customers were treated and 29 left alone: an effect needs 30 of each"):
+        adjusted_effects(orders, x, np.arange(x.size) >= 29)
 
 
 def test_who_was_reached_is_told_apart() -> None:

@@ -15,20 +15,21 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 
 
 def test_the_pooled_effect_is_what_the_runs_brought_over_whom_they_treated() -> None:
-    found = pooled([Run(100, 0.5, 0.01), Run(300, 0.1, 0.01)])
+    found = pooled([Run(100, 0.5, 0.01, 1.0), Run(300, 0.1, 0.01, 3.0)])
     assert found.estimate == pytest.approx((100 * 0.5 + 300 * 0.1) / 400)
     assert (found.run_count, found.treated_count) == (2, 400)
+    assert found.lift_share == pytest.approx(found.estimate / 2.5)
     assert found.next_lower is None
 
 
 def test_more_runs_prove_what_one_does_not() -> None:
-    one = Run(800, 0.02, 0.01**2)
+    one = Run(800, 0.02, 0.01**2, 1.0)
     assert [pooled([one] * count).verdict for count in (1, 2, 3)] == [
         VerdictName.NOT_PROVEN_YET,
         VerdictName.NOT_PROVEN_YET,
         VerdictName.PROVEN,
     ]
-    assert pooled([Run(800, -0.02, 0.01**2)] * 3).verdict is VerdictName.HARMFUL
+    assert pooled([Run(800, -0.02, 0.01**2, 0.0)] * 3).verdict is VerdictName.HARMFUL
 
 
 def test_the_interval_holds_at_every_run_of_two_hundred() -> None:
@@ -59,7 +60,7 @@ def test_the_variance_between_runs_is_that_of_dersimonian_and_laird() -> None:
 
 
 def test_the_next_run_is_less_sure_than_the_mean_of_those_so_far() -> None:
-    found = pooled([Run(500, value, 0.001) for value in (0.1, 0.3, 0.6, 0.2)])
+    found = pooled([Run(500, value, 0.001, 1.0) for value in (0.1, 0.3, 0.6, 0.2)])
     assert found.next_lower is not None
     assert found.next_upper is not None
     assert found.next_lower < found.lower < found.upper < found.next_upper
@@ -90,10 +91,10 @@ def test_groups_that_differ_by_chance_are_drawn_together_and_others_stay_apart()
 
 
 def test_groups_with_too_few_customers_say_nothing() -> None:
-    groups = np.array(["few"] * 60 + ["many"] * 400, dtype=object)
+    groups = np.array(["few"] * 40 + ["many"] * 420, dtype=object)
     is_treated = np.arange(460) % 2 == 0
     outcome = np.random.default_rng(0).poisson(2.0, 460).astype(float)
     assert effects_by_group(outcome, np.ones(460), is_treated, groups) == []
-    groups[60:200] = "others"
+    groups[40:200] = "others"
     found = effects_by_group(outcome, np.ones(460), is_treated, groups)
     assert [each.name for each in found] == ["many", "others"]

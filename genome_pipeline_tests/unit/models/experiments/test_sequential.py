@@ -23,7 +23,7 @@ def independent_increments(looks: int) -> np.ndarray:
 def effects(estimates: list[float], deviation: float, skewness: float = 0.0) -> Effects:
     looks = len(estimates)
     covariance = deviation**2 * independent_increments(3)[:looks, :looks]
-    return Effects(np.array(estimates), covariance, np.ones(looks), np.full(looks, skewness), 800, 200)
+    return Effects(np.array(estimates), covariance, np.ones(looks), np.zeros(looks), np.full(looks, skewness), 800, 200)
 
 
 def test_bounds_are_those_of_lan_and_demets() -> None:
