@@ -14,6 +14,7 @@ from scipy.stats import hypergeom
 
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 SAMPLE_RATIO_ALPHA = 0.001
 """A mismatch spoils every number of the experiment, so that a false alarm is to be rare (Fabijan et al. 2019)."""
@@ -118,7 +119,12 @@ def contamination(
         is_reached: contacted for this action while the experiment ran, shape (customers,).
         most_controls: share of controls who may have been contacted.
         most_unreached: share of treated who may not have been.
+
+    Raises:
+        NotEnoughData: nobody treated, or nobody left alone, is left.
     """
+    if is_treated.all() or not is_treated.any():
+        raise NotEnoughData("nobody of one arm is left: there is nothing to compare")
     contacted, missed = float(is_reached[~is_treated].mean()), float((~is_reached[is_treated]).mean())
     numbers = {"contacted_control_share": contacted, "unreached_treated_share": missed}
     said = f"{contacted:.1%} of the controls were contacted and {missed:.1%} of the treated were not"

@@ -82,7 +82,7 @@ class Verdict(NamedTuple):
         name: of the verdict.
         decided_at: index of the look that decided; None while nothing is proven.
         looks: all looks, oldest first.
-        more_customers: customers that a further run needs besides these to show the wished effect at 80% power; None
+        more_customers: customers that a run as long needs besides these to show the wished effect at 80% power; None
             where it is proven or harmful, or where this run is large enough.
         remaining_share: part of the run that is still to come.
         reason: why there is no verdict although the run is over, in one sentence; empty otherwise.
@@ -174,15 +174,21 @@ def final_critical_value(looks: int, alpha: float = ALPHA) -> float:
     return float(critical_values(correlation, elapsed, alpha)[-1])
 
 
-def judge(effects: Effects, elapsed_share: Sequence[float], wished_effect: float | None = None) -> Verdict:
+def judge(
+    effects: Effects, elapsed_share: Sequence[float], wished_effect: float | None = None, is_stopped: bool = False
+) -> Verdict:
     """The verdict of one run on one outcome, after its looks so far.
 
     Args:
         effects: at the looks, oldest first.
         elapsed_share: part of the run that had passed at each look, rising, in (0, 1].
         wished_effect: effect per customer over the whole run that the plan was made for, above 0; None if none was.
+        is_stopped: whether the run was ended before its time, so that no look follows. What it had not spent by then
+            is lost, as stopping may have been decided by what was seen.
     """
     shares = np.asarray(elapsed_share, dtype=np.float64)
+    elapsed = float(shares[-1])
+    remaining = 0.0 if is_stopped else 1 - elapsed
     bounds = critical_values(effects.correlation, shares)
     width = bounds * effects.deviation
     looks = tuple(
@@ -200,21 +206,19 @@ def judge(effects: Effects, elapsed_share: Sequence[float], wished_effect: float
         is_even = abs(effects.skewness[place]) <= LARGEST_SKEWNESS
         if effects.deviation[place] > 0 and is_even and (look.lower > 0 or look.upper < 0):
             name = VerdictName.PROVEN if look.lower > 0 else VerdictName.HARMFUL
-            return Verdict(name, place, looks, None, 1 - float(shares[-1]), "")
+            return Verdict(name, place, looks, None, remaining, "")
     return Verdict(
         VerdictName.NOT_PROVEN_YET,
         None,
         looks,
-        more_customers(effects, float(bounds[-1]), wished_effect) if shares[-1] >= 1 else None,
-        1 - float(shares[-1]),
-        skewed(effects) if shares[-1] >= 1 else "",
+        None if remaining or wished_effect is None else more_customers(effects, bounds[-1], wished_effect * elapsed),
+        remaining,
+        "" if remaining else skewed(effects),
     )
 
 
-def more_customers(effects: Effects, critical_value: float, wished_effect: float | None) -> int | None:
-    """Customers that a further run needs besides these for 80% power; None if no more, or if no effect is wished."""
-    if wished_effect is None:
-        return None
+def more_customers(effects: Effects, critical_value: float, wished_effect: float) -> int | None:
+    """Customers that a run as long needs besides these to show the effect at 80% power; None if no more."""
     count = effects.treated_count + effects.control_count
     of_wished = float(effects.deviation[-1]) * (critical_value + float(ndtri(POWER))) / wished_effect
     return max(math.ceil(round(count * of_wished**2, 6)) - count, 0) or None

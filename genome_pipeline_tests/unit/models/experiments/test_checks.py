@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from genome_pipeline.models.experiments.checks import balance, contamination, sample_ratio
+from genome_pipeline.models.not_enough_data import NotEnoughData
 
 
 def test_losses_from_both_arms_alike_pass_and_from_one_fail() -> None:
@@ -71,3 +72,9 @@ def test_controls_who_were_contacted_and_treated_who_were_not_fail(controls: int
     assert found.passed is passed
     assert found.numbers["contacted_control_share"] == controls / 100
     assert ("diluted" in found.sentence) is not passed
+
+
+def test_an_arm_without_anybody_is_no_comparison() -> None:
+    with pytest.raises(NotEnoughData, match="nobody of one arm is left"):
+        contamination(np.ones(10, dtype=bool), np.ones(10, dtype=bool))
+    assert not sample_ratio(100, 100, 100, 0).passed

@@ -86,6 +86,13 @@ def test_while_it_runs_the_rest_is_said_and_at_its_end_how_many_more() -> None:
     assert judge(effects([0.1, 0.1, 0.1], 0.1), THIRDS, 0.5).more_customers is None
 
 
+def test_a_run_that_was_stopped_is_over_with_what_it_had_spent() -> None:
+    verdict = judge(effects([0.1], 0.1), THIRDS[:1], 0.6, is_stopped=True)
+    assert verdict.remaining_share == 0
+    # A third of the wished effect was to be seen by then, by a bound of nearly four standard errors.
+    assert verdict.more_customers == pytest.approx(1_000 * (0.1 / 0.2 * (3.71 + 0.84)) ** 2 - 1_000, rel=0.05)
+
+
 def test_where_a_few_customers_weigh_too_much_there_is_no_verdict_and_it_says_so() -> None:
     verdict = judge(effects([0.0, 0.2, 0.4], 0.1, skewness=0.5), THIRDS)
     assert verdict.name is VerdictName.NOT_PROVEN_YET
