@@ -112,7 +112,7 @@ def _hash(secret: bytes, customer_id: str) -> bytes:
 
 def _hashes(secret: bytes, customer_ids: pd.Series) -> NDArray[np.bytes_]:
     # As hex digits: NumPy drops trailing NULs of raw bytes.
-    return np.array([_hash(secret, one).hex().encode() for one in customer_ids])
+    return np.array([_hash(secret, one).hex() for one in customer_ids.tolist()], dtype="S")
 
 
 def _strata(expected_spend: Floats, churn: Floats) -> NDArray[np.int64]:

@@ -46,8 +46,8 @@ By the first term of Edgeworth's expansion (Hall 1992, "The Bootstrap and Edgewo
 skewness: at .25, of 4.6% on one side and .4% on the other, 5% together.
 """
 
-_POINTS = 2**17  # of the normal distribution
-_CORRELATION_STEP = 0.02
+_POINTS = 2**16  # of the normal distribution
+_CORRELATION_STEP = 0.01
 _DIGITS = 9  # bounds are rounded before they are compared with 0
 
 
@@ -106,12 +106,12 @@ def critical_values(correlation: Floats, elapsed_share: Floats, alpha: float = A
     """Bounds in standard errors at each look, shape (looks,).
 
     Args:
-        correlation: of the estimates, shape (looks, looks). It is rounded down to steps of .02: the less looks agree,
-            the higher the bounds.
+        correlation: of the estimates, shape (looks, looks). It is rounded to hundredths, so that no bound hangs on
+            the last bits of a sum.
         elapsed_share: part of the run passed at each look, rising, in (0, 1], shape (looks,).
         alpha: error of the whole run, on both sides together.
     """
-    rounded = np.floor(np.round(correlation / _CORRELATION_STEP, 6)) * _CORRELATION_STEP
+    rounded = np.round(np.round(np.round(correlation, _DIGITS) / _CORRELATION_STEP) * _CORRELATION_STEP, 2)
     np.fill_diagonal(rounded, 1.0)
     return np.array(_critical_values(tuple(map(tuple, rounded.tolist())), tuple(elapsed_share.tolist()), alpha))
 
@@ -127,16 +127,16 @@ def _critical_values(
     """
     total = spent(np.array(elapsed_share), alpha)
     root = _root(np.array(correlation))
-    points = np.column_stack([_normal_points(look) for look in range(len(root))])
-    heights = np.abs(points @ root.T)
+    heights = np.abs(_normal_points(len(root)) @ root.T)
     found: list[float] = []
     before = 0.0
     left = np.ones(len(heights), dtype=bool)
     for look, until in enumerate(total):
         lowest, highest = -float(ndtri(until / 2)), -float(ndtri((until - before) / 2))
         leaving = round((until - before) * _POINTS)
-        of_left = np.sort(heights[left, look])
-        bound = float(of_left[-1 - leaving]) if 0 < leaving < of_left.size else highest
+        of_left = heights[left, look]
+        place = of_left.size - 1 - leaving
+        bound = float(np.partition(of_left, place)[place]) if leaving and place >= 0 else highest
         found.append(round(min(max(bound, lowest), highest), 3))
         left &= heights[:, look] <= found[-1]
         before = float(until)
@@ -157,14 +157,15 @@ def _root(correlation: Floats) -> Floats:
     return root
 
 
-@lru_cache(maxsize=400)
-def _normal_points(look: int) -> Floats:
-    """The look's own part of the points: the middles of equal parts of the normal distribution, in an order of its own.
+@lru_cache(maxsize=4)
+def _normal_points(looks: int) -> Floats:
+    """Points of as many independent normal variables, shape (points, looks).
 
-    They are a Latin hypercube (McKay, Beckman and Conover 1979), of which no look changes what earlier ones have.
+    Each look has the middles of equal parts of the normal distribution, in an order of its own: a Latin hypercube
+    (McKay, Beckman and Conover 1979), in which no look changes what earlier ones have.
     """
-    middles = (np.arange(_POINTS) + 0.5) / _POINTS
-    return np.asarray(ndtri(np.random.default_rng(look).permutation(middles)))
+    middles = ndtri((np.arange(_POINTS) + 0.5) / _POINTS)
+    return np.column_stack([np.random.default_rng(look).permutation(middles) for look in range(looks)])
 
 
 def final_critical_value(looks: int, alpha: float = ALPHA) -> float:
