@@ -47,7 +47,8 @@ skewness: at .25, of 4.6% on one side and .4% on the other, 5% together.
 """
 
 _POINTS = 2**16  # of the normal distribution
-_CORRELATION_STEP = 0.01
+_LEAST_SPENT = 1e-300  # a look so early that it spends less has a bound of 37 standard errors, not an infinite one
+_CORRELATION_DIGITS = 2
 _DIGITS = 9  # bounds are rounded before they are compared with 0
 
 
@@ -106,12 +107,12 @@ def critical_values(correlation: Floats, elapsed_share: Floats, alpha: float = A
     """Bounds in standard errors at each look, shape (looks,).
 
     Args:
-        correlation: of the estimates, shape (looks, looks). It is rounded to hundredths, so that no bound hangs on
-            the last bits of a sum.
+        correlation: of the estimates, shape (looks, looks). It is rounded to hundredths, so that hardly a bound hangs
+            on the last bits of a sum, and experiments that are alike share theirs.
         elapsed_share: part of the run passed at each look, rising, in (0, 1], shape (looks,).
         alpha: error of the whole run, on both sides together.
     """
-    rounded = np.round(np.round(np.round(correlation, _DIGITS) / _CORRELATION_STEP) * _CORRELATION_STEP, 2)
+    rounded = np.round(correlation, _CORRELATION_DIGITS)
     np.fill_diagonal(rounded, 1.0)
     return np.array(_critical_values(tuple(map(tuple, rounded.tolist())), tuple(elapsed_share.tolist()), alpha))
 
@@ -132,7 +133,7 @@ def _critical_values(
     before = 0.0
     left = np.ones(len(heights), dtype=bool)
     for look, until in enumerate(total):
-        lowest, highest = -float(ndtri(until / 2)), -float(ndtri((until - before) / 2))
+        lowest, highest = (-float(ndtri(max(each, _LEAST_SPENT) / 2)) for each in (until, until - before))
         leaving = round((until - before) * _POINTS)
         of_left = heights[left, look]
         place = of_left.size - 1 - leaving

@@ -52,6 +52,12 @@ def test_a_later_look_changes_no_earlier_bound() -> None:
     assert part.tolist() == whole[:4].tolist()
 
 
+def test_a_look_on_the_first_days_of_a_year_has_a_bound() -> None:
+    bounds = critical_values(independent_increments(3), np.array([1 / 365, 2 / 365, 1.0]))
+    assert np.isfinite(bounds).all()
+    assert bounds[0] > 30
+
+
 def test_looks_that_are_all_but_the_same_need_no_further_error() -> None:
     bounds = critical_values(np.full((3, 3), 0.9999), np.array(THIRDS))
     assert bounds[-1] == pytest.approx(1.96, abs=0.02)
