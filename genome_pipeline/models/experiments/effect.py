@@ -104,7 +104,7 @@ def adjusted_effects(outcomes: Floats, expected: Floats | None, is_treated: Flag
             f"{treated_count:,} customers were treated and {control_count:,} left alone: an effect needs"
             f" {LEAST_LEFT} of each"
         )
-    x = np.zeros(is_treated.size) if expected is None else _filled(expected)
+    x = np.zeros(is_treated.size) if expected is None else filled(expected)
     center = float(x.mean())
     contributions = np.zeros_like(outcomes, dtype=np.float64)
     means = {}
@@ -124,7 +124,8 @@ def adjusted_effects(outcomes: Floats, expected: Floats | None, is_treated: Flag
     )
 
 
-def _filled(expected: Floats) -> Floats:
+def filled(expected: Floats) -> Floats:
+    """The forecasts, with the mean of those that are known for those that are not; 0 where none is."""
     known = np.isfinite(expected)
     return np.where(known, expected, expected[known].mean() if known.any() else 0.0)
 

@@ -24,11 +24,14 @@ from scipy.special import ndtr, ndtri
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.assignment import LEAST_ARM, check_audience, check_control_share
+from genome_pipeline.models.experiments.effect import filled
 from genome_pipeline.models.experiments.sequential import LARGEST_SKEWNESS, POWER, final_critical_value
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
 LARGEST_LIFT = 0.5
 """A plan promises nothing about lifts above this: no message makes an audience buy half as much again."""
+
+_NEGLIGIBLE = 1e-9
 
 
 class Before(NamedTuple):
@@ -95,7 +98,8 @@ def spread_of(before: Before) -> Spread:
     """The spread of today's audience over the horizon.
 
     Raises:
-        NotEnoughData: fewer than 100 customers were in the audience then, they did nothing, or nothing is expected now.
+        NotEnoughData: fewer than 100 customers were in the audience then, they did nothing or all the same, or nothing is
+            expected now.
     """
     count = before.actual.size
     if count < 2 * LEAST_ARM:
@@ -105,13 +109,15 @@ def spread_of(before: Before) -> Spread:
     mean = float(before.actual.mean())
     if mean <= 0 or before.expected_now <= 0:
         raise NotEnoughData(f"nothing is bought by this audience within {before.horizon_days} days")
-    x = np.where(np.isfinite(before.expected), before.expected, np.nanmean(before.expected))
+    x = filled(before.expected)
     off, beyond = x - x.mean(), before.actual - mean
     slope = float(off @ beyond) / float(off @ off) if np.ptp(x) > 0 else 0.0
     residual = beyond - slope * off
     deviation = math.sqrt(float(residual @ residual) / (count - 2))
+    if deviation <= _NEGLIGIBLE * mean:
+        raise NotEnoughData("all customers of this audience did the same: there is no spread to plan by")
     scale = math.sqrt(before.expected_now / mean)
-    skewness = float((residual**3).mean()) / deviation**3 if deviation > 0 else 0.0
+    skewness = float((residual**3).mean()) / deviation**3
     return Spread(before.expected_now, deviation * scale, float(before.actual.std(ddof=1)) * scale, skewness)
 
 

@@ -99,6 +99,10 @@ def test_what_no_experiment_can_be_made_of_has_no_plan(count: int, share: float,
     ("known", "message"),
     [
         (before(99), "the rule matched 99 customers at the snapshot that has matured: a plan needs 100"),
+        (
+            Before(90, np.full(200, np.nan), np.ones(200), 1.0),
+            "all customers of this audience did the same: there is no spread to plan by",
+        ),
         (Before(90, np.ones(200), np.zeros(200), 1.0), "nothing is bought by this audience within 90 days"),
     ],
 )
