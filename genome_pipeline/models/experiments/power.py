@@ -98,8 +98,8 @@ def spread_of(before: Before) -> Spread:
     """The spread of today's audience over the horizon.
 
     Raises:
-        NotEnoughData: fewer than 100 customers were in the audience then, they did nothing or all the same, or nothing is
-            expected now.
+        NotEnoughData: fewer than 100 customers were in the audience then, they did nothing or all the same, or nothing
+            is expected now.
     """
     count = before.actual.size
     if count < 2 * LEAST_ARM:
