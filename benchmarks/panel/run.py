@@ -32,6 +32,7 @@ def measure_each(
     known: list[str],
     measure: Callable[[str], Iterable[dict[str, Any]]],
     summary: Callable[[list[dict[str, Any]]], str],
+    results: Path = RESULTS,
 ) -> None:
     """Print what is found on each of ``asked``, and the summary; store both if these are all ``known``."""
     found: list[dict[str, Any]] = []
@@ -47,6 +48,6 @@ def measure_each(
     text = summary(found)
     print(text)
     if asked == known:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+        results.mkdir(parents=True, exist_ok=True)
+        (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (results / f"{name}.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Experiments: who is left alone, how much can be seen, and what acting on the others brought."""
