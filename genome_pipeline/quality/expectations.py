@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.column import Column
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.contracts.tables import Reference, Table
-from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.sql import identifier, literal
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
-from genome_pipeline.models.forecast.totals import TARGETS, Spread, forecast_totals, own_variances
+from genome_pipeline.models.forecast.totals import TARGETS, TotalError, error_rows, forecast_totals, own_variances
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
 from genome_pipeline.transforms.cohorts import cohorts
 from genome_pipeline.transforms.totals import group_sums
@@ -40,6 +40,7 @@ _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
 _ACTIONS = {1: "Reward", 2: "Cross-sell", 3: "Activate", 4: "Win back"}
 _NOT_MATURED = "no snapshot that carries a forecast has matured yet"
+_TOTAL_ERRORS = {HORIZON_DAYS: dict.fromkeys(TARGETS, TotalError(0.007, 0.01, 1.0))}
 _NOW = datetime(2018, 1, 2, 6, 30)
 
 
@@ -86,6 +87,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         ),
         "customer_next_order": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "forecast_totals": _totals(genome),
+        "forecast_total_errors": pd.concat([error_rows(as_of, _TOTAL_ERRORS) for as_of in snapshots]),
         "cohorts": _cohorts(genome, activity),
         "acquisition_costs": pd.DataFrame(
             {"cohort_start_date": _PERIODS, "cost_per_customer_amount": [COST_PER_CUSTOMER] * len(_PERIODS)}
@@ -208,8 +210,10 @@ def _totals(genome: pd.DataFrame) -> pd.DataFrame:
     """The outlook added up; over the main horizon with bounds."""
     outlook, customers = ibis.memtable(_outlook(genome)), ibis.memtable(genome)
     sums = group_sums(outlook, customers, customers, Period.MONTH, own_variances).execute()
-    spreads = {HORIZON_DAYS: dict.fromkeys(TARGETS, Spread(0.01, 0.01, 5.0, 0.01, 9.0, 1.0))}
-    return pd.concat([forecast_totals(rows, spreads, 0.8) for _, rows in sums.groupby("as_of")], ignore_index=True)
+    return pd.concat(
+        [forecast_totals(rows, _TOTAL_ERRORS, 0.8, HORIZON_DAYS) for _, rows in sums.groupby("as_of")],
+        ignore_index=True,
+    )
 
 
 def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:

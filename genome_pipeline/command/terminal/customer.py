@@ -170,8 +170,9 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     """The playbook's audiences, from :func:`genome_pipeline.published.audience.audience_summary`."""
     table = Table(box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("Rule", no_wrap=True)
-    stake = f"At stake, {facts['currency']}"
-    for name in ("Customers", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
+    currency, level = facts["currency"], percent(facts["interval_level"])
+    stake, expected = f"At stake, {currency}", f"Expected spend, {currency}"
+    for name in ("Customers", "To review", stake, expected, level, "Confidence", "Left before", "Lift", "That season"):
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in facts["audiences"]:
         stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
@@ -180,6 +181,8 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
             f"{row['customer_count']:,}",
             f"{row['review_customer_count']:,}",
             "-" if stake is None else f"{stake:,.0f}",
+            "-" if row["expected_spend_amount"] is None else f"{row['expected_spend_amount']:,.0f}",
+            _ends(row, "expected_spend_amount"),
             percent(row["mean_confidence"]),
             percent(row["actual_churn_share"]),
             "-" if lift is None else f"{lift:.2f}",
@@ -188,11 +191,17 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     console.print(table)
     average = next((row["average_churn_share"] for row in facts["audiences"] if row["average_churn_share"]), None)
     console.print(
-        "Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
+        f"Expected spend: of the audience in {facts['horizon_days']} days, beside the {level} interval of that sum."
+        " Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
         f" nothing in the horizon. Lift: that over the average of all customers, {percent(average)}. That season: the"
         " average, weighted by when the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
+
+
+def _ends(row: dict[str, Any], name: str) -> str:
+    lower, upper = row[f"{name}_lower"], row[f"{name}_upper"]
+    return "-" if lower is None else f"{lower:,.0f} to {upper:,.0f}"
 
 
 def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:

@@ -26,7 +26,7 @@ _LABELS = {
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
     "customer_lifetime_value": "Valuing all later years",
-    "forecast_totals": "Adding up forecasts",
+    "totals": "Adding up forecasts",
     "cohorts": "Following cohorts",
     "taste": "Measuring taste",
     "next_category": "Finding next categories",

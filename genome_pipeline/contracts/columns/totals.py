@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.column import Column, Unit, count, currency, date, flag, money, text
+from genome_pipeline.contracts.column import Column, Unit, count, currency, date, flag, money, score, text
+
+TOTALS = ("expected_buyer_count", "expected_order_count", "expected_spend_amount")
+"""What is added up over a group; each has bounds."""
 
 GROUP_KINDS = ("company", "segment", "cohort")
 
@@ -30,6 +33,15 @@ COLUMNS = (
         )
         for end, words in (("lower", "Lower"), ("upper", "Upper"))
     ),
+    text("total_column", "The total that the row is about: a column of forecast_totals.", TOTALS),
+    score(
+        "level_variance",
+        "Variance of what all customers miss alike: of buyers in squared log-odds of their share, else in squared"
+        " logarithms of the total.",
+        maximum=None,
+    ),
+    score("group_variance", "Variance of what a group misses beyond that, in the same unit.", maximum=None),
+    score("own_factor", "Variance of customers' outcomes over what their forecasts imply.", maximum=None),
     # Cohorts
     count("cohort_age_count", "Months, or weeks of a calendar by weeks, begun since the cohort's own; 0 for its own."),
     money(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.contracts.table import Table
-
-TOTALS = ("expected_buyer_count", "expected_order_count", "expected_spend_amount")
-"""What is added up over a group; each has bounds."""
-
 
 TABLES = (
     Table(
@@ -27,6 +24,19 @@ TABLES = (
             "abstain_reason",
         ),
         ("as_of", "group_kind", "group_key", "horizon_days"),
+        "as_of",
+        is_published=True,
+    ),
+    Table(
+        "forecast_total_errors",
+        "outlook",
+        "total x horizon x snapshot",
+        "What the intervals in forecast_totals rest on, by which the total of any other group of customers has its own:"
+        " variance = total^2 (exp(level_variance + (1 - share) group_variance) - 1) + own_factor v. Share is the"
+        " group's part of the total of all customers, v the sum of its customers' own variances. No rows where no"
+        " snapshot has matured over a horizon.",
+        ("as_of", "horizon_days", "total_column", "level_variance", "group_variance", "own_factor"),
+        ("as_of", "horizon_days", "total_column"),
         "as_of",
         is_published=True,
     ),

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.quality import expectations, validation
 from genome_pipeline.quality.expectations import Check, checks_of
 from genome_pipeline.quality.validation import CheckResult, validate_table, validate_tables
