@@ -46,8 +46,9 @@ def layout(request: PageRequest) -> Component:
             empty_state("No segments at this snapshot", "There were too few customers to form stable groups."),
         )
     sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
-    has_value = profiles["expected_spend"].notna().any()
-    value = profiles[["segment_name", *(f"expected_spend_{level}" for level in _VALUE_LEVELS), "expected_spend"]]
+    has_value = profiles["expected_spend_amount"].notna().any()
+    totals = [f"expected_spend_amount{end}" for end in ("", "_lower", "_upper")]
+    value = profiles[["segment_name", *(f"expected_spend_{level}" for level in _VALUE_LEVELS), *totals]]
     return page(
         TITLE,
         QUESTION,
@@ -55,13 +56,13 @@ def layout(request: PageRequest) -> Component:
             _segment_table(profiles, currency),
             title=f"{len(profiles)} segment{'s' if len(profiles) > 1 else ''} at {formats.day(as_of)}",
             reading=_READING,
-            columns=("segment_name", "spend_share", "expected_spend", "churn_probability", "confidence"),
+            columns=("segment_name", "spend_share", "expected_spend_amount", "churn_probability", "confidence"),
             name="segment-table",
         ),
         columns_of(
             chart_panel(figures.segment_sizes(profiles, theme=theme), sizes, ("customer_share", "spend_share")),
             chart_panel(
-                figures.segment_value(profiles, currency, horizon_days, theme=theme), value, ("expected_spend",)
+                figures.segment_value(profiles, currency, horizon_days, theme=theme), value, ("expected_spend_amount",)
             )
             if has_value
             else panel(
