@@ -186,13 +186,11 @@ ARRANGEMENTS = (
     ),
     Check(
         "lifetime_value_holds_the_outlook",
-        "lifetime_value_amount is at least the discounted spend expected over its horizon",
-        ("as_of", "customer_id", "lifetime_value_amount", "lifetime_horizon_days", "discount_rate_share"),
-        broken_rows="SELECT own.* FROM {batch} AS own JOIN (SELECT as_of, customer_id, horizon_days, expected_spend"
-        " FROM customer_outlook WHERE {within}) AS outlook ON own.as_of = outlook.as_of"
-        " AND own.customer_id = outlook.customer_id AND lifetime_horizon_days = horizon_days"
-        " WHERE lifetime_value_amount < (1 - 1e-9) * expected_spend"
-        " * (1 + discount_rate_share) ** (-horizon_days / 365.25)",
+        "lifetime_value_amount is at least the spend expected over every horizon",
+        ("as_of", "customer_id", "lifetime_value_amount", "lifetime_horizon_days"),
+        broken_rows="SELECT own.* FROM {batch} AS own JOIN (SELECT as_of, customer_id, max(expected_spend) AS spend"
+        " FROM customer_outlook WHERE {within} GROUP BY ALL) AS outlook USING (as_of, customer_id)"
+        " WHERE lifetime_value_amount < (1 - 1e-9) * spend",
     ),
     Check(
         "totals_add_up",

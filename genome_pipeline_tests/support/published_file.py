@@ -82,6 +82,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_outlook": _outlook(genome),
         "customer_lifetime_value": genome.assign(
             lifetime_horizon_days=LONG_HORIZON_DAYS,
+            lifetime_year_count=3,
             discount_rate_share=0.1,
             abstain_reason=genome["value_abstain_reason"],
         ),

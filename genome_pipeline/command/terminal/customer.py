@@ -33,11 +33,11 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     if genome["risk_abstain_reason"]:
         rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
     rows.add_row("Next order", _next_order(genome))
-    years = f"{percent(card['lifetime_value']['discount_rate_share'])} a year"
+    lifetime = card["lifetime_value"]
+    years, rate = lifetime["lifetime_year_count"], percent(lifetime["discount_rate_share"])
     rows.add_row(
-        f"Lifetime value, discounted by {years}",
-        _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency))
-        + _extrapolated(card["lifetime_value"]),
+        f"Lifetime value, {years} year{'' if years == 1 else 's'} on, discounted by {rate} a year",
+        _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency)) + _extrapolated(lifetime),
     )
     parts = ", ".join(f"{name} {number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))
     rows.add_row("Confidence", f"{number(genome['confidence'])} ({parts})")

@@ -25,7 +25,7 @@ _LABELS = {
     "outlook_model": "Training further horizons",
     "customer_outlook": "Predicting every horizon",
     "customer_next_order": "Predicting next orders",
-    "customer_lifetime_value": "Valuing all later years",
+    "customer_lifetime_value": "Valuing later years",
     "totals": "Adding up forecasts",
     "cohorts": "Following cohorts",
     "taste": "Measuring taste",
