@@ -101,7 +101,11 @@ def _sums(
     first = pd.DataFrame({**keys, "first_order_date": pd.to_datetime(features["first_order_date"]).dt.date})
     of = segments[["customer_id", "segment_id", "segment_name"]].assign(as_of=keys["as_of"])
     told, customers, segmented = (ibis.memtable(frame) for frame in (outlook, first, of))
-    found: pd.DataFrame = group_sums(told, customers, segmented, Period.MONTH, own_variances).execute()
+    nobody = ibis.memtable(
+        pd.DataFrame(columns=["as_of", "customer_id", "cohort_kind", "cohort"], dtype="string").head(0)
+    )
+    nobody = nobody.cast({"as_of": "date"})
+    found: pd.DataFrame = group_sums(told, customers, segmented, nobody, Period.MONTH, own_variances).execute()
     columns = ["customer_count", *TOTALS, *(f"{target}_variance" for target in TARGETS)]
     return found.set_index(_KEY).sort_index()[columns].astype(float)
 

@@ -23,7 +23,7 @@ from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.totals import TARGETS, TotalError, error_rows, forecast_totals, own_variances
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
-from genome_pipeline.transforms.cohorts import cohorts
+from genome_pipeline.transforms.cohorts import cohorts, first_purchase_cohorts
 from genome_pipeline.transforms.totals import group_sums
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
@@ -90,6 +90,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "forecast_totals": _totals(genome),
         "forecast_total_errors": pd.concat([error_rows(as_of, _TOTAL_ERRORS) for as_of in snapshots]),
         "cohorts": _cohorts(genome, activity),
+        "first_purchase_cohorts": _first_purchase_cohorts(genome, activity),
         "acquisition_costs": pd.DataFrame(
             {"cohort_start_date": _PERIODS, "cost_per_customer_amount": [COST_PER_CUSTOMER] * len(_PERIODS)}
         ),
@@ -210,7 +211,8 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
 def _totals(genome: pd.DataFrame) -> pd.DataFrame:
     """The outlook added up; over the main horizon with bounds."""
     outlook, customers = ibis.memtable(_outlook(genome)), ibis.memtable(genome)
-    sums = group_sums(outlook, customers, customers, Period.MONTH, own_variances).execute()
+    firsts = ibis.memtable(_firsts(genome))
+    sums = group_sums(outlook, customers, customers, firsts, Period.MONTH, own_variances).execute()
     return pd.concat(
         [forecast_totals(rows, _TOTAL_ERRORS, 0.8, HORIZON_DAYS) for _, rows in sums.groupby("as_of")],
         ignore_index=True,
@@ -219,6 +221,18 @@ def _totals(genome: pd.DataFrame) -> pd.DataFrame:
 
 def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = cohorts(ibis.memtable(genome), ibis.memtable(activity), Period.MONTH).execute()
+    return found
+
+
+def _firsts(genome: pd.DataFrame) -> pd.DataFrame:
+    """All began in one of two categories, or nothing is known of it."""
+    values = np.array(["GROCERY", "<b>DAIRY</b>", "not known"])[genome["purchase_day_count"].to_numpy() % 3]
+    return genome[["as_of", "customer_id"]].assign(cohort_kind="first_category", cohort=values)
+
+
+def _first_purchase_cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
+    tables = (ibis.memtable(frame) for frame in (genome, activity, _firsts(genome)))
+    found: pd.DataFrame = first_purchase_cohorts(*tables, Period.MONTH).execute()
     return found
 
 

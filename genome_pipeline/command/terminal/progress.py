@@ -27,7 +27,7 @@ _LABELS = {
     "customer_next_order": "Predicting next orders",
     "customer_lifetime_value": "Valuing later years",
     "totals": "Adding up forecasts",
-    "cohorts": "Following cohorts",
+    "cohorts_so_far": "Following cohorts",
     "taste": "Measuring taste",
     "next_category": "Finding next categories",
     "customer_drivers": "Explaining predictions",

@@ -60,6 +60,26 @@ TABLES = (
         "as_of",
         is_published=True,
     ),
+    Table(
+        "first_purchase_cohorts",
+        "outlook",
+        "kind x cohort x snapshot",
+        "The customers whose first purchase was of the same category, or in the same country, where the log says it:"
+        " how many bought in the latest month (week, of a calendar by weeks), and what all of them spent since their"
+        " first order. What is still to come is in forecast_totals.",
+        (
+            "as_of",
+            "cohort_kind",
+            "cohort",
+            "cohort_customer_count",
+            "active_customer_count",
+            "retention_share",
+            "cumulative_spend_amount",
+        ),
+        ("as_of", "cohort_kind", "cohort"),
+        "as_of",
+        is_published=True,
+    ),
 )
 
 MADE_AT_PUBLISHING = (

@@ -12,6 +12,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.models.forecast.outlook import stored_errors
 from genome_pipeline.models.forecast.totals import error_rows, forecast_totals, own_variances
+from genome_pipeline.orchestration.assets.cohorts import firsts_at
 from genome_pipeline.orchestration.assets.frames import check_written, model_files
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
 from genome_pipeline.orchestration.assets.stage import table_stage
@@ -30,7 +31,11 @@ _Inputs = tuple[pd.DataFrame, str, str | None]
 @table_stage(
     "forecast_totals",
     "forecast_total_errors",
-    reads=dict.fromkeys((*_ADDED_UP, "value_model", "outlook_model"), Reads.SAME),
+    reads={
+        **dict.fromkeys((*_ADDED_UP, "value_model", "outlook_model"), Reads.SAME),
+        "customer_activity": Reads.UP_TO_THIS,
+        "category_activity": Reads.UP_TO_THIS,
+    },
     kinds={"ibis"},
     name="totals",
 )
@@ -66,7 +71,9 @@ def sums_at(database: Backend, settings: Settings, dates: Sequence[date]) -> dic
     outlook, features, segments = (
         table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in map(database.table, _ADDED_UP)
     )
-    rows = group_sums(outlook, features, segments, settings.time.period, own_variances)
+    period = settings.time.period
+    firsts = firsts_at(database, dates, period)
+    rows = group_sums(outlook, features, segments, firsts, period, own_variances)
     found = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
     days = pd.to_datetime(found["as_of"]).dt.date
     return {as_of: found[days == as_of] for as_of in dates}

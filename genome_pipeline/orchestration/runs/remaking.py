@@ -21,7 +21,7 @@ from genome_pipeline.models.performance import measure
 from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.models.similarity.matured import matured_neighbors
-from genome_pipeline.orchestration.assets.cohorts import cohorts_at
+from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
 from genome_pipeline.orchestration.assets.totals import sums_at
@@ -130,6 +130,11 @@ def _cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame
     return found
 
 
+def _first_purchase_cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = first_purchase_cohorts_at(database, [as_of], settings.time.period).execute()
+    return found
+
+
 def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
     outcomes = database.con.execute(
         "SELECT * FROM prediction_outcomes WHERE as_of = ? ORDER BY customer_id", [as_of]
@@ -153,6 +158,7 @@ _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.Data
     "gene_drift": _drift,
     "forecast_totals": _totals,
     "cohorts": _cohorts,
+    "first_purchase_cohorts": _first_purchase_cohorts,
     "segment_profiles": _profiles,
     "segment_migrations": _migrations,
     "action_audiences": _audiences,

@@ -495,6 +495,9 @@ def test_the_lifetime_value_holds_the_outlook(file: Path, amount: str, is_broken
         ({"expected_order_count": "NULL"}, {"totals_add_up"}),
         ({"customer_count": "own.customer_count + 1"}, {"totals_add_up"}),
         ({"group_key": "CASE WHEN own.group_kind = 'segment' THEN '7' ELSE own.group_key END"}, {"totals_add_up"}),
+        # Cohorts by country hold every customer once, whichever they are.
+        ({"customer_count": "own.customer_count - (own.group_key = 'PT')::INTEGER"}, {"totals_add_up"}),
+        ({"expected_spend_amount": "own.expected_spend_amount + if(own.group_key = 'PT', 1, 0)"}, {"totals_add_up"}),
         # Customers of January are then of no cohort, as if theirs were missing.
         ({"group_key": "replace(own.group_key, '01-01', '01-15')"}, {"totals_add_up"}),
         ({"expected_order_count_lower": "own.expected_order_count + 0.1"}, {"interval_expected_order_count"}),
@@ -513,20 +516,20 @@ def test_totals_are_the_sums_of_their_customers_and_within_their_bounds(
     write(file, TABLES["customer_outlook"], row_count=10, changes=customer | outlook)
     table = TABLES["forecast_totals"]
     groups = {
-        "group_kind": "['company', 'segment', 'segment', 'cohort', 'cohort'][i + 1]",
-        "group_key": "['all', '1', '2', '2019-01-01', '2019-02-01'][i + 1]",
+        "group_kind": "['company', 'segment', 'segment', 'cohort', 'cohort', 'first_country', 'first_country'][i + 1]",
+        "group_key": "['all', '1', '2', '2019-01-01', '2019-02-01', 'PT', 'not known'][i + 1]",
         "horizon_days": "28",
-        "customer_count": "[10, 5, 5, 5, 5][i + 1]",
-        "expected_buyer_count": "[5, 2.5, 2.5, 2.5, 2.5][i + 1]",
-        "expected_order_count": "[45, 20, 25, 20, 25][i + 1]",
-        "expected_spend_amount": "[450, 200, 250, 200, 250][i + 1]",
+        "customer_count": "[10, 5, 5, 5, 5, 4, 6][i + 1]",
+        "expected_buyer_count": "[5, 2.5, 2.5, 2.5, 2.5, 2, 3][i + 1]",
+        "expected_order_count": "[45, 20, 25, 20, 25, 6, 39][i + 1]",
+        "expected_spend_amount": "[450, 200, 250, 200, 250, 60, 390][i + 1]",
     }
     bounds = {
         f"{name}_{end}": f"({groups[name]}) {step}"
         for name in TOTALS
         for end, step in (("lower", "- 1"), ("upper", "+ 1"))
     }
-    write(file, table, row_count=5, changes=groups | bounds)
+    write(file, table, row_count=7, changes=groups | bounds)
     if changes:
         with duckdb.connect(str(file)) as connection:
             ((name, value),) = changes.items()
