@@ -31,7 +31,11 @@ _READING = (
     "The number stays with a segment from one snapshot to the next; why it has its name is said below. Expected spend"
     " has the interval of the segment's total in brackets."
 )
-_VALUE_LEVELS = ("first_decile", "median", "last_decile")
+_VALUE = (
+    "segment_name",
+    *(f"expected_spend_{level}" for level in ("first_decile", "median", "last_decile")),
+    *(f"expected_spend_amount{end}" for end in ("", "_lower", "_upper")),
+)
 
 
 def layout(request: PageRequest) -> Component:
@@ -47,8 +51,6 @@ def layout(request: PageRequest) -> Component:
         )
     sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
     has_value = profiles["expected_spend_amount"].notna().any()
-    totals = [f"expected_spend_amount{end}" for end in ("", "_lower", "_upper")]
-    value = profiles[["segment_name", *(f"expected_spend_{level}" for level in _VALUE_LEVELS), *totals]]
     return page(
         TITLE,
         QUESTION,
@@ -62,7 +64,9 @@ def layout(request: PageRequest) -> Component:
         columns_of(
             chart_panel(figures.segment_sizes(profiles, theme=theme), sizes, ("customer_share", "spend_share")),
             chart_panel(
-                figures.segment_value(profiles, currency, horizon_days, theme=theme), value, ("expected_spend_amount",)
+                figures.segment_value(profiles, currency, horizon_days, theme=theme),
+                profiles[[*_VALUE]],
+                ("expected_spend_amount",),
             )
             if has_value
             else panel(
