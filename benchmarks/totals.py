@@ -236,7 +236,7 @@ def summary(found: list[dict[str, Any]]) -> str:
         f" {of_all['left_out'].mean():.1%} with priors of the other logs. All logs together choose {_best(scores)}.",
         _table(ours, ["kind", "target"]),
         _table(of_all, ["log"]),
-        _table(audiences.assign(key=audiences["key"].str.rstrip("0123456789 ")), ["key"]),
+        _table(audiences.assign(key=audiences["key"].str.replace(r" \d$", "", regex=True)), ["key"]),
         _table(audiences, ["log"]),
     ]
     company = ours[(ours["kind"] == "company") & ours["sum_of_widths"].notna()]

@@ -32,7 +32,7 @@ TABLES = (
         "outlook",
         "total x horizon x snapshot",
         "What the intervals in forecast_totals rest on, by which the total of any other group of customers has its own:"
-        " variance = total^2 (exp(level_variance + (1 - share) group_variance) - 1) + own_factor v. Share is the"
+        " variance = total^2 (exp(level_variance + (1 - share^2) group_variance) - 1) + own_factor v. Share is the"
         " group's part of the total of all customers, v the sum of its customers' own variances. No rows where no"
         " snapshot has matured over a horizon.",
         ("as_of", "horizon_days", "total_column", "level_variance", "group_variance", "own_factor"),

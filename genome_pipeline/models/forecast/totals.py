@@ -14,9 +14,10 @@ what the customers' own variation explains, and joined with what other logs show
 :mod:`.level`): few origins prove little, and overlapping horizons count as little as they overlap. Groups at the
 origins are thirds of the days since the last order by thirds of the number of purchases.
 
-A total is taken as gamma distributed with mean T and variance T^2 (exp(level + (1 - share) group) - 1) + own, which
+A total is taken as gamma distributed with mean T and variance T^2 (exp(level + (1 - share^2) group) - 1) + own, which
 cannot be negative and is skewed where the group is small. The share of a group is its part of the total of all
-customers, who miss nothing beyond what all miss: so a group that grows to be all of them has their bounds.
+customers. What they miss together holds what each group misses by its share, so that share^2 of the group's variance is
+in the level already; a group that grows to be all of them has their bounds.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ def total_bounds(target: str, groups: Groups, error: TotalError, level: float) -
     is 0, and a bound never excludes the total itself.
     """
     total = groups.total
-    variance = error.level_variance + (1 - groups.share) * error.group_variance
+    variance = error.level_variance + (1 - groups.share**2) * error.group_variance
     if target == "buyers":
         variance = variance * (1 - total / groups.customers) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
