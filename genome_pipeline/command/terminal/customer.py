@@ -170,9 +170,8 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     """The playbook's audiences, from :func:`genome_pipeline.published.audience.audience_summary`."""
     table = Table(box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("Rule", no_wrap=True)
-    currency, level = facts["currency"], percent(facts["interval_level"])
-    stake, expected = f"At stake, {currency}", f"Expected spend, {currency}"
-    for name in ("Customers", "To review", stake, expected, level, "Confidence", "Left before", "Lift", "That season"):
+    stake = f"At stake, {facts['currency']}"
+    for name in ("Customers", "To review", stake, "Confidence", "Left before", "Lift", "That season"):
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in facts["audiences"]:
         stake, lift = row["revenue_at_stake_amount"], row["churn_lift_ratio"]
@@ -181,8 +180,6 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
             f"{row['customer_count']:,}",
             f"{row['review_customer_count']:,}",
             "-" if stake is None else f"{stake:,.0f}",
-            "-" if row["expected_spend_amount"] is None else f"{row['expected_spend_amount']:,.0f}",
-            _ends(row, "expected_spend_amount"),
             percent(row["mean_confidence"]),
             percent(row["actual_churn_share"]),
             "-" if lift is None else f"{lift:.2f}",
@@ -191,17 +188,35 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     console.print(table)
     average = next((row["average_churn_share"] for row in facts["audiences"] if row["average_churn_share"]), None)
     console.print(
-        f"Expected spend: of the audience in {facts['horizon_days']} days, beside the {level} interval of that sum."
-        " Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
+        "Left before: of the customers whom the rule picked at the snapshots that have matured, those who bought"
         f" nothing in the horizon. Lift: that over the average of all customers, {percent(average)}. That season: the"
         " average, weighted by when the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
+    console.print(_expected(facts))
 
 
-def _ends(row: dict[str, Any], name: str) -> str:
-    lower, upper = row[f"{name}_lower"], row[f"{name}_upper"]
-    return "-" if lower is None else f"{lower:,.0f} to {upper:,.0f}"
+def _expected(facts: dict[str, Any]) -> Table:
+    """What each audience is expected to do together, with the interval of the sum or why there is none."""
+    level, days = f"{facts['interval_level']:.0%}", facts["horizon_days"]
+    table = Table(
+        box=None, title=f"\nExpected of them together in {days} days", title_justify="left", padding=(0, 1, 0, 0)
+    )
+    table.add_column("Rule", no_wrap=True)
+    for name in ("Purchase days", level, f"Spend, {facts['currency']}", level):
+        table.add_column(name, justify="right")
+    for row in facts["audiences"]:
+        if row["customer_count"]:
+            cells = [_sum(row, name) for name in ("expected_order_count", "expected_spend_amount")]
+            table.add_row(row["action_rule"], *(text for pair in cells for text in pair))
+            if row["abstain_reason"]:
+                table.add_row("", f"[yellow]{escape(row['abstain_reason'])}[/]")
+    return table
+
+
+def _sum(row: dict[str, Any], name: str) -> tuple[str, str]:
+    total, lower, upper = (row[f"{name}{end}"] for end in ("", "_lower", "_upper"))
+    return "-" if total is None else f"{total:,.0f}", "-" if lower is None else f"{lower:,.0f} to {upper:,.0f}"
 
 
 def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:
