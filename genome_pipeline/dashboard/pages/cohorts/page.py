@@ -73,13 +73,12 @@ def _by_first_purchase(request: PageRequest, kind: str, tools: Component | None)
     by_key = {key: of.set_index("horizon_days") for key, of in totals.groupby("group_key")}
     rows = [
         [
-            html.Strong(row["cohort"]),
+            html.Div([html.Strong(row["cohort"]), *_notes(by_key[row["cohort"]])]),
             formats.integer(row["cohort_customer_count"]),
             formats.percent(row["retention_share"]),
             formats.compact_money(row["cumulative_spend_amount"], currency),
             formats.money(row["cumulative_spend_amount"] / row["cohort_customer_count"], currency),
             *(total_cell(by_key[row["cohort"]].loc[days], "expected_spend_amount", currency) for days in horizons),
-            next((reason for reason in by_key[row["cohort"]]["abstain_reason"] if reason), ""),
         ]
         for _, row in cohorts.iterrows()
     ]
@@ -90,7 +89,6 @@ def _by_first_purchase(request: PageRequest, kind: str, tools: Component | None)
         "Spent so far",
         "Per customer",
         *(f"Next {days} days" for days in horizons),
-        "Why something is missing",
     )
     name = _KIND_NAMES[kind]
     content = panel(
@@ -210,6 +208,11 @@ def _spend(cohorts: pd.DataFrame, request: PageRequest) -> Component:
         className="columns",
         style={"--columns": "2fr 1fr"},
     )
+
+
+def _notes(totals: pd.DataFrame) -> list[Component]:
+    """Why a total or a bound is missing, each reason once."""
+    return [html.Div(reason, className="kpi-note") for reason in totals["abstain_reason"].unique() if reason]
 
 
 _SPEND = ("expected_spend_amount", "expected_spend_amount_lower", "expected_spend_amount_upper")
