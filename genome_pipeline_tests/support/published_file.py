@@ -231,8 +231,8 @@ def _firsts(genome: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_purchase_cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
-    tables = (ibis.memtable(frame) for frame in (genome, activity, _firsts(genome)))
-    found: pd.DataFrame = first_purchase_cohorts(*tables, Period.MONTH).execute()
+    customers, months, firsts = map(ibis.memtable, (genome, activity, _firsts(genome)))
+    found: pd.DataFrame = first_purchase_cohorts(customers, months, firsts, Period.MONTH).execute()
     return found
 
 

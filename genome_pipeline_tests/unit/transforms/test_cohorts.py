@@ -81,7 +81,8 @@ def test_cohorts_of_a_calendar_by_weeks_are_weeks() -> None:
 
 def groups(activity: pd.DataFrame, categories: pd.DataFrame, period: Period = Period.MONTH) -> list[tuple[str, ...]]:
     features = FEATURES.assign(as_of=date(2020, 4, 1))
-    found = first_purchase_groups(*(ibis.memtable(frame) for frame in (features, activity, categories)), period)
+    first, second, third = map(ibis.memtable, (features, activity, categories))
+    found = first_purchase_groups(first, second, third, period)
     return sorted(found[["cohort_kind", "cohort", "customer_id"]].execute().itertuples(index=False, name=None))
 
 

@@ -34,8 +34,8 @@ def sums(period: Period = Period.MONTH, **changes: list[float]) -> Any:
     features = pd.DataFrame({**KEYS, "first_order_date": [date(2020, 1, 31), date(2020, 1, 6), date(2020, 3, 1)]})
     segments = pd.DataFrame({**KEYS, "segment_id": [1, 2, 2], "segment_name": ["Loyal", "Rare", "Rare"]})
     firsts = pd.DataFrame({**KEYS, "cohort_kind": "first_country", "cohort": ["PT", "PT", "not known"]})
-    tables = (ibis.memtable(frame) for frame in (outlook, features, segments, firsts))
-    found = group_sums(*tables, period, own_variances).execute()
+    first, second, third, fourth = map(ibis.memtable, (outlook, features, segments, firsts))
+    found = group_sums(first, second, third, fourth, period, own_variances).execute()
     return found.set_index(["group_kind", "group_key"]).sort_index()
 
 
