@@ -1,8 +1,10 @@
 """How often the intervals of totals hold, on the logs of the panel, and how much narrower they are than sums of bounds.
 
 ``python -m benchmarks.totals [--logs cdnow ...]`` takes every row of the panel: the total buyers, purchase days and
-spend expected of all customers, of each behavioural segment, and of each cohort of a month, beside what happened. Their
-share within the interval is to be 80%. Cohorts of fewer than four customers have no interval.
+spend expected of all customers, of each behavioural segment, of each cohort of a month, and of audiences as a user
+might filter them, beside what happened. Their share within the interval is to be 80%. Groups of fewer than four
+customers have no interval. Audiences are chosen by what the forecast says (top tenth of expected spend, churn above and
+below .5), by genes (bought lately, once, or long ago) and by chance (tenths and hundredths).
 
 Beside it stands the coverage with priors that were chosen on the other logs (*left out*): of the priors in
 :func:`grid`, those with the least interval score (Gneiting and Raftery 2007) over the expected total, of all customers
@@ -26,7 +28,7 @@ from benchmarks.accuracy import INTERVAL_LEVEL, SEED
 from benchmarks.panel.data import Data, rows_of_log
 from benchmarks.panel.run import run
 from genome_pipeline.calendar import Period
-from genome_pipeline.contracts.tables.totals import TOTALS
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.totals import (
     LEAST_CUSTOMERS,
@@ -59,7 +61,14 @@ def measure(data: Data) -> dict[str, Any]:
     happened = _sums(
         features, segments, actual["has_churned"].astype(float), actual["actual_orders"], actual["actual_spend"]
     )
-    groups = told.join(happened[[*TOTALS]].add_prefix("actual_"))
+    groups = told.join(happened[[*TOTALS]].add_prefix("actual_")).reset_index()
+    predicted = pd.DataFrame(
+        {"buys": 1 - risk["churn_probability"], "orders": value["expected_orders"], "spend": value["expected_spend"]}
+    ).astype(float)
+    outcomes = pd.DataFrame(
+        {"buys": 1.0 - actual["has_churned"], "orders": actual["actual_orders"], "spend": actual["actual_spend"]}
+    ).astype(float)
+    groups = pd.concat([groups, _audiences(features, predicted, outcomes)], ignore_index=True)
     widths = {
         name: float((numbers(value[f"{name}_upper"]) - numbers(value[f"{name}_lower"])).sum())
         for name in ("expected_orders", "expected_spend")
@@ -70,7 +79,7 @@ def measure(data: Data) -> dict[str, Any]:
         "horizon_days": data.row.horizon_days,
         "spreads": {target: spread._asdict() for target, spread in model.spreads.items()},
         "sums_of_widths": widths,
-        "groups": groups.reset_index().to_dict("records"),
+        "groups": groups.to_dict("records"),
     }
 
 
@@ -92,14 +101,59 @@ def _sums(
     first = pd.DataFrame({**keys, "first_order_date": pd.to_datetime(features["first_order_date"]).dt.date})
     of = segments[["customer_id", "segment_id", "segment_name"]].assign(as_of=keys["as_of"])
     told, customers, segmented = (ibis.memtable(frame) for frame in (outlook, first, of))
-    found: pd.DataFrame = group_sums(told, customers, segmented, Period.MONTH, own_variances).execute()
+    nobody = ibis.memtable(
+        pd.DataFrame(columns=["as_of", "customer_id", "cohort_kind", "cohort"], dtype="string").head(0)
+    )
+    nobody = nobody.cast({"as_of": "date"})
+    found: pd.DataFrame = group_sums(told, customers, segmented, nobody, Period.MONTH, own_variances).execute()
     columns = ["customer_count", *TOTALS, *(f"{target}_variance" for target in TARGETS)]
     return found.set_index(_KEY).sort_index()[columns].astype(float)
+
+
+def _audiences(features: pd.DataFrame, predicted: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Audiences in the columns of :func:`_sums`; both other frames have buys, orders and spend of customers."""
+    rng = np.random.default_rng(SEED)
+    spend = predicted["spend"].fillna(predicted["orders"])
+    silent = features["days_since_last_order"]
+    chosen = {
+        "top tenth of expected spend": spend >= spend.quantile(0.9),
+        "churn above .5": predicted["buys"] < 0.5,
+        "churn below .5": predicted["buys"] > 0.5,
+        "silent for less than most": silent < silent.median(),
+        "silent for long": silent > silent.quantile(0.8),
+        "bought once": features["frequency_count"] == 0,
+        **{f"a tenth by chance {n}": pd.Series(rng.random(len(features)) < 0.1) for n in range(3)},
+        **{f"a hundredth by chance {n}": pd.Series(rng.random(len(features)) < 0.01) for n in range(3)},
+    }
+    variances = own_variances(
+        predicted["buys"].replace(0.0, np.nan), predicted["orders"].replace(0.0, np.nan), predicted["spend"]
+    )
+    rows = []
+    for name, is_in in chosen.items():
+        of = np.flatnonzero(is_in)
+        rows.append(
+            {
+                "group_kind": "audience by chance" if "by chance" in name else "audience",
+                "group_key": name,
+                "customer_count": float(len(of)),
+                **{
+                    f"{prefix}{total}": float(frame[column].iloc[of].sum(min_count=1))
+                    for prefix, frame in (("", predicted), ("actual_", outcomes))
+                    for total, column in zip(TOTALS, predicted, strict=True)
+                },
+                **{
+                    f"{target}_variance": float(np.nansum(values.iloc[of]))
+                    for target, values in zip(TARGETS, variances, strict=True)
+                },
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def judged(one: dict[str, Any], priors: Priors) -> pd.DataFrame:
     """One row for each total with an interval: whether it held, its width and its score over the expected total."""
     groups = pd.DataFrame(one["groups"])
+    (company,) = groups[groups["group_kind"] == "company"].to_dict("records")
     groups = groups[groups["customer_count"] >= LEAST_CUSTOMERS]
     parts = []
     for target, name in zip(TARGETS, TOTALS, strict=True):
@@ -113,11 +167,10 @@ def judged(one: dict[str, Any], priors: Priors) -> pd.DataFrame:
                 numbers(of["customer_count"]),
                 total,
                 np.nan_to_num(numbers(of[f"{target}_variance"])),
-                (of["group_kind"] == "company").to_numpy(),
+                np.minimum(total / company[name], 1.0),
             ),
-            Spread(**one["spreads"][target]),
+            Spread(**one["spreads"][target]).error(target, priors),
             INTERVAL_LEVEL,
-            priors,
         )
         missed = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
         parts.append(
@@ -164,7 +217,8 @@ def summary(found: list[dict[str, Any]]) -> str:
     logs = list(dict.fromkeys(ours["log"]))
     tried = {}
     without_cohorts = [
-        one | {"groups": [group for group in one["groups"] if group["group_kind"] != "cohort"]} for one in found
+        one | {"groups": [group for group in one["groups"] if group["group_kind"] in ("company", "segment")]}
+        for one in found
     ]
     for place, priors in enumerate(grid()):
         of = pd.concat([judged(one, priors) for one in without_cohorts], ignore_index=True)
@@ -175,12 +229,15 @@ def summary(found: list[dict[str, Any]]) -> str:
         others = scores.drop(index=log) if len(logs) > 1 else scores
         left_out += [judged(one, _best(others)) for one in found if one["log"] == log]
     ours["left_out"] = pd.concat(left_out, ignore_index=True)["covered"]
-    of_all = ours[ours["kind"] != "cohort"]
+    of_all = ours[ours["kind"].isin(["company", "segment"])]
+    audiences = ours[ours["kind"].str.startswith("audience")]
     parts = [
         f"All customers and segments: {len(of_all)} totals, {of_all['covered'].mean():.1%} covered,"
         f" {of_all['left_out'].mean():.1%} with priors of the other logs. All logs together choose {_best(scores)}.",
         _table(ours, ["kind", "target"]),
         _table(of_all, ["log"]),
+        _table(audiences.assign(key=audiences["key"].str.replace(r" \d$", "", regex=True)), ["key"]),
+        _table(audiences, ["log"]),
     ]
     company = ours[(ours["kind"] == "company") & ours["sum_of_widths"].notna()]
     narrower = (company["sum_of_widths"] / company["width"]).replace(np.inf, np.nan).groupby(company["target"]).median()

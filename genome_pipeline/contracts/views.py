@@ -124,6 +124,12 @@ LEFT JOIN days ON days.as_of = known.as_of AND days.cohort_start_date = known.co
 LEFT JOIN reasons ON reasons.as_of = known.as_of AND reasons.cohort_start_date = known.cohort_start_date
 """
 
+_MAIN_HORIZON = (
+    # Without the extension for JSON, which not every reader has.
+    "SELECT regexp_extract(parameters, '\"horizon_days\": ([0-9]+)', 1)::BIGINT FROM pipeline_runs"
+    " ORDER BY published_at DESC LIMIT 1"
+)
+
 _ALL = (
     View(
         "segment_summary",
@@ -141,10 +147,15 @@ _ALL = (
             "revenue_at_stake_amount",
             "mean_churn_probability",
             "mean_confidence_score",
+            "expected_spend_amount_lower",
+            "expected_spend_amount_upper",
         ),
         ("segment_id",),
         "SELECT * FROM segment_profiles LEFT JOIN (SELECT segment_id, sum(revenue_at_stake_amount) AS"
-        " revenue_at_stake_amount FROM customer_genome GROUP BY segment_id) AS stake USING (segment_id)",
+        " revenue_at_stake_amount FROM customer_genome GROUP BY segment_id) AS stake USING (segment_id)"
+        " LEFT JOIN (SELECT try_cast(group_key AS INTEGER) AS segment_id, expected_spend_amount_lower,"
+        " expected_spend_amount_upper FROM forecast_totals WHERE group_kind = 'segment' AND horizon_days ="
+        f" ({_MAIN_HORIZON})) AS total USING (segment_id)",
     ),
     View(
         "value_at_risk",

@@ -14,7 +14,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.contracts.tables.totals import TOTALS
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.checks import check_summary

@@ -6,9 +6,11 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
+from genome_pipeline.published.totals import total_sums, with_bounds
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.source import check_is_no_source
 
@@ -29,14 +31,32 @@ _COLUMNS = (
 )
 
 
+_TOTALS = [*(f"{name}{end}" for name in TOTALS for end in ("", "_lower", "_upper")), "abstain_reason"]
+
+
 def audience_summary(settings: Settings) -> dict[str, Any]:
     """Every rule at the latest snapshot: its audience, and the outcomes of customers it picked before.
 
-    Raises :class:`ConfigError` when nothing was published yet.
+    Beside each stand the totals that its customers are expected to reach over the main horizon, with their intervals,
+    null for an audience of nobody. Raises :class:`ConfigError` when nothing was published yet.
     """
     with Published(settings.published_path) as published:
         rows = published.rows("SELECT * FROM action_audiences ORDER BY rule_position")
-        return {"as_of": published.latest(), "currency": settings.source.currency, "audiences": rows}
+        as_of, parameters = published.latest(), published.parameters()
+        sums = published.connection.execute(
+            f"SELECT action_rule, {total_sums()} FROM customer_genome GROUP BY action_rule"
+        ).df()
+        days, level = parameters["horizon_days"], parameters["interval_level"]
+        totals = with_bounds(published.connection, as_of, days, level, sums).set_index("action_rule")[_TOTALS]
+        known = totals.astype(object).where(totals.notna(), None).to_dict("index")
+        nobody = dict.fromkeys(_TOTALS)
+        return {
+            "as_of": as_of,
+            "currency": parameters["currency"],
+            "horizon_days": days,
+            "interval_level": level,
+            "audiences": [{**row, **known.get(row["action_rule"], nobody)} for row in rows],
+        }
 
 
 def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:

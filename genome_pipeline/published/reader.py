@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -112,6 +113,13 @@ class Published:
     def latest(self) -> date:
         """The latest snapshot."""
         found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
+        return found
+
+    def parameters(self) -> dict[str, Any]:
+        """What the run that made the file was given: horizon, interval level, currency and more."""
+        found: dict[str, Any] = json.loads(
+            self.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")["parameters"]
+        )
         return found
 
     def names(self) -> list[str]:

@@ -113,8 +113,7 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
             " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
             [day, customer_id],
         )
-        run = published.row("SELECT parameters FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
-    parameters = json.loads(run["parameters"])
+        parameters = published.parameters()
     facts = {
         "genome": genome,
         "outlook": outlook,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.column import Column
+from genome_pipeline.contracts.columns.totals import FIRST_KINDS, TOTALS
 from genome_pipeline.contracts.tables import Reference, Table
-from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -186,13 +186,11 @@ ARRANGEMENTS = (
     ),
     Check(
         "lifetime_value_holds_the_outlook",
-        "lifetime_value_amount is at least the discounted spend expected over its horizon",
-        ("as_of", "customer_id", "lifetime_value_amount", "lifetime_horizon_days", "discount_rate_share"),
-        broken_rows="SELECT own.* FROM {batch} AS own JOIN (SELECT as_of, customer_id, horizon_days, expected_spend"
-        " FROM customer_outlook WHERE {within}) AS outlook ON own.as_of = outlook.as_of"
-        " AND own.customer_id = outlook.customer_id AND lifetime_horizon_days = horizon_days"
-        " WHERE lifetime_value_amount < (1 - 1e-9) * expected_spend"
-        " * (1 + discount_rate_share) ** (-horizon_days / 365.25)",
+        "lifetime_value_amount is at least the spend expected over every horizon",
+        ("as_of", "customer_id", "lifetime_value_amount", "lifetime_horizon_days"),
+        broken_rows="SELECT own.* FROM {batch} AS own JOIN (SELECT as_of, customer_id, max(expected_spend) AS spend"
+        " FROM customer_outlook WHERE {within} GROUP BY ALL) AS outlook USING (as_of, customer_id)"
+        " WHERE lifetime_value_amount < (1 - 1e-9) * spend",
     ),
     Check(
         "totals_add_up",
@@ -210,9 +208,19 @@ ARRANGEMENTS = (
         " summed AS (SELECT as_of, group_kind, group_key, horizon_days, count(*) AS customers, sum(buys) AS buyers,"
         " sum(expected_orders) AS orders, sum(expected_spend) AS spend FROM (SELECT *, unnest(['company', 'segment',"
         " 'cohort']) AS group_kind, unnest(['all', segment_id::VARCHAR, first_day::VARCHAR]) AS group_key FROM grouped)"
-        " GROUP BY ALL)"
-        " SELECT as_of, group_kind, group_key, horizon_days FROM summed"
-        " FULL JOIN own USING (as_of, group_kind, group_key, horizon_days)"
+        " GROUP BY ALL),"
+        # Which customers are of a cohort by category or country is not known here, but that each is of one is.
+        " together AS (SELECT as_of, group_kind, 'any' AS group_key, horizon_days, sum(customer_count)::BIGINT AS"
+        f" customer_count, {', '.join(f'sum({total}) AS {total}' for total in TOTALS)} FROM own WHERE group_kind IN"
+        f" ({', '.join(map(literal, FIRST_KINDS))}) GROUP BY ALL),"
+        " judged AS (SELECT as_of, group_kind, group_key, horizon_days, customer_count,"
+        f" {', '.join(TOTALS)} FROM own WHERE group_kind IN ('company', 'segment', 'cohort')"
+        " UNION ALL BY NAME FROM together),"
+        " wanted AS (FROM summed UNION ALL BY NAME SELECT summed.* REPLACE (together.group_kind AS group_kind,"
+        " 'any' AS group_key) FROM together JOIN summed ON summed.as_of = together.as_of"
+        " AND summed.horizon_days = together.horizon_days AND summed.group_kind = 'company')"
+        " SELECT as_of, group_kind, group_key, horizon_days FROM wanted"
+        " FULL JOIN judged USING (as_of, group_kind, group_key, horizon_days)"
         " WHERE customers IS DISTINCT FROM customer_count OR NOT ("
         + " AND ".join(
             f"coalesce(abs({total} - {added}) <= 1e-6 * greatest(1, abs({added})), {total} IS NULL AND {added} IS NULL)"
@@ -228,6 +236,15 @@ ARRANGEMENTS = (
         " sum(cumulative_spend_amount) AS spent FROM {batch} GROUP BY as_of) FULL JOIN (SELECT as_of,"
         " count(*) AS customers, sum(spend_amount) AS spend FROM customer_features WHERE {within} GROUP BY as_of)"
         " USING (as_of) WHERE found IS DISTINCT FROM customers OR spent IS DISTINCT FROM spend",
+    ),
+    Check(
+        "first_purchase_cohorts_hold_every_customer",
+        "the cohorts of each kind have the customers of the snapshot and their spend, to the cent, and nobody twice",
+        ("as_of", "cohort_kind", "cohort", "cohort_customer_count", "cumulative_spend_amount"),
+        broken_rows="SELECT as_of, cohort_kind, NULL AS cohort FROM (SELECT as_of, cohort_kind,"
+        " sum(cohort_customer_count) AS found, sum(cumulative_spend_amount) AS spent FROM {batch} GROUP BY ALL) JOIN"
+        " (SELECT as_of, count(*) AS customers, sum(spend_amount) AS spend FROM customer_features WHERE {within}"
+        " GROUP BY as_of) USING (as_of) WHERE found IS DISTINCT FROM customers OR spent IS DISTINCT FROM spend",
     ),
     Check(
         "contributions_add_up",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date
 from typing import Annotated, Any
@@ -75,6 +76,9 @@ class PredictSettings(Section):
     discount_rate: float = Field(
         default=0.1, ge=0.001, le=1, description="By how much a year's delay lowers the lifetime value."
     )
+    lifetime_years: int = Field(
+        default=3, ge=1, le=50, description="The years from now on that a lifetime value is of."
+    )
     seed: int = Field(default=0, ge=0)
 
     @property
@@ -88,6 +92,16 @@ class PredictSettings(Section):
         if len(set(horizons)) < len(horizons):
             raise ValueError("a horizon is named twice; name each once")
         return horizons
+
+    @model_validator(mode="after")
+    def _lifetime_holds_every_horizon(self) -> PredictSettings:
+        longest = max(self.horizon_days, *self.horizons_days, 0)
+        if longest > self.lifetime_years * 365.25:
+            raise ValueError(
+                f"a horizon of {longest} days is longer than lifetime_years = {self.lifetime_years}; give at least"
+                f" {math.ceil(longest / 365.25)}, or a shorter horizon"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_main_horizon(self) -> PredictSettings:

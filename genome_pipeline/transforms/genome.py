@@ -23,7 +23,7 @@ def customer_genome(parts: Sequence[ir.Table], provisional: Sequence[date]) -> i
         value.rename(value_abstain_reason="abstain_reason"),
         risk.rename(risk_abstain_reason="abstain_reason"),
         next_order.drop("abstain_reason"),
-        lifetime_value.drop("abstain_reason", "lifetime_horizon_days", "discount_rate_share"),
+        lifetime_value.drop("abstain_reason", "lifetime_horizon_days", "lifetime_year_count", "discount_rate_share"),
         estimates.drop("abstain_reason"),
         confidence.drop("abstain_reason"),
         actions,

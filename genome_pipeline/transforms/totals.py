@@ -1,4 +1,4 @@
-"""Customers' forecasts added up over groups: all customers, segments, and cohorts of first purchases."""
+"""Customers' forecasts added up over groups: all customers, segments, and cohorts by their first purchases."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def group_sums(
     outlook: ir.Table,
     features: ir.Table,
     segments: ir.Table,
+    firsts: ir.Table,
     period: Period,
     own_variances: Callable[[Any, Any, Any], tuple[Any, Any, Any]],
 ) -> ir.Table:
@@ -31,7 +32,8 @@ def group_sums(
 
     Beside them stand ``buyers_variance``, ``orders_variance`` and ``spend_variance``, the sums over the group of
     ``own_variances`` of the probability to buy, the orders and the spend expected of each customer. Sums leave out
-    customers without a prediction, and are null where none has one. Cohorts are named by their first day.
+    customers without a prediction, and are null where none has one. Cohorts are named by their first day; ``firsts``
+    has the others (:func:`genome_pipeline.transforms.cohorts.first_purchase_groups`).
     """
     rows = (
         outlook.inner_join(features.select(*_KEYS, "first_order_date"), _KEYS)
@@ -47,11 +49,16 @@ def group_sums(
         "segment": (rows.segment_id.cast("string"), rows.segment_name),
         "cohort": (rows.cohort, rows.cohort),
     }
-    return reduce(ir.Table.union, (_added_up(rows, kind, key, name, names) for kind, (key, name) in groups.items()))
+    keyed = [
+        rows.mutate(group_kind=ibis.literal(kind), group_key=key, group_name=name)
+        for kind, (key, name) in groups.items()
+    ]
+    began = rows.drop("cohort").inner_join(firsts, _KEYS)
+    keyed.append(began.mutate(group_kind=began.cohort_kind, group_key=began.cohort, group_name=began.cohort))
+    return reduce(ir.Table.union, (_added_up(one, names) for one in keyed))
 
 
-def _added_up(rows: ir.Table, kind: str, key: ir.Value, name: ir.Value, variances: tuple[str, ...]) -> ir.Table:
-    keyed = rows.mutate(group_kind=ibis.literal(kind), group_key=key, group_name=name)
+def _added_up(keyed: ir.Table, variances: tuple[str, ...]) -> ir.Table:
     return keyed.group_by("as_of", "group_kind", "group_key", "group_name", "horizon_days").agg(
         customer_count=keyed.count(),
         expected_buyer_count=keyed.buys.sum(),

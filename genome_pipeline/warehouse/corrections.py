@@ -98,6 +98,11 @@ def fill_published(database: Backend, warehouse: Path, left_out: LeftOut) -> Non
         )
     if left_out.since is not None:
         take_estimates(database, "_history", left_out.since)
+    # A cohort whose last customer is gone has no row, and what it cost to win them would name its month still.
+    connection.execute(
+        "DELETE FROM acquisition_costs WHERE cohort_start_date NOT IN (SELECT cohort_start_date FROM cohorts_history"
+        " WHERE as_of = (SELECT max(as_of) FROM cohorts_history))"
+    )
     rejected = rejected_by_reason(database.table("quarantined_transactions", database=("warehouse", "main")))
     connection.execute("DELETE FROM quarantine_reasons")
     connection.execute(f"INSERT INTO quarantine_reasons BY NAME FROM ({ibis.to_sql(rejected, dialect='duckdb')})")

@@ -31,6 +31,8 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.runs.rebuild import rebuild
 from genome_pipeline.orchestration.runs.remaking import _MADE_AGAIN, coarse
 from genome_pipeline.published.export import export_tables
+from genome_pipeline.published.reader import Published
+from genome_pipeline.published.totals import total_sums, with_bounds
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
@@ -218,10 +220,25 @@ def test_nothing_of_a_forgotten_customer_is_computed_by_subtraction(early: Setti
     files = ((early.warehouse_path, ""), (early.published_path, "_history"))
     assert [subtracted(*file) for file in files] == [[], []], "both sides say the same while all are there"
     before = {name: frame for name, frame in tables(early.warehouse_path).items() if name in (*SUMS, *NEIGHBORS)}
+    with duckdb.connect(early.published_path) as connection:
+        connection.execute(
+            "INSERT INTO acquisition_costs SELECT DISTINCT cohort_start_date, 5 FROM cohorts"
+            " UNION ALL SELECT DATE '2019-01-01', 5"
+        )
 
     forget(early, [GONE])
 
     assert [subtracted(*file) for file in files] == [[], []]
+    with Published(early.published_path) as shown_file:
+        costs = shown_file.rows("SELECT cohort_start_date FROM acquisition_costs ORDER BY 1")
+        assert costs == shown_file.rows("SELECT DISTINCT cohort_start_date FROM cohorts ORDER BY 1"), "none of nobody"
+        sums = shown_file.connection.execute(f"SELECT {total_sums()} FROM customer_genome").df()
+        told = with_bounds(shown_file.connection, shown_file.latest(), early.predict.horizon_days, 0.8, sums).iloc[0]
+        company = shown_file.row("SELECT * FROM forecast_totals WHERE group_kind = 'company'")
+    for name in (
+        f"expected_{what}{end}" for what in ("order_count", "spend_amount") for end in ("", "_lower", "_upper")
+    ):
+        assert told[name] == pytest.approx(company[name], rel=1e-9), "no two totals contradict each other"
     after, shown = tables(early.warehouse_path), published(early)
     for name in (*SUMS, *NEIGHBORS):
         assert len(after[name]) == len(shown[TABLES[name].published_name]), name

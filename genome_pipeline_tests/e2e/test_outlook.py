@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from datetime import date
 from itertools import pairwise
@@ -12,11 +13,17 @@ import pytest
 from rich.console import Console
 
 from genome_pipeline.command.terminal.customer import print_card
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.assets.totals import totals
+from genome_pipeline.orchestration.failures import first_cause
+from genome_pipeline.published.audience import audience_summary
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.summary import customer_card
+from genome_pipeline.published.totals import total_sums, with_bounds
 from genome_pipeline.settings import Settings
-from genome_pipeline_tests.support.pipelines import make, shop
+from genome_pipeline.warehouse.artifacts import Artifacts
+from genome_pipeline_tests.support.pipelines import make, materialise, shop
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +136,53 @@ def test_totals_of_all_of_segments_and_of_cohorts_agree_and_have_bounds_over_eve
     assert next(row for row in found if row["horizon_days"] == 28)["spend"] == pytest.approx(shown, rel=1e-9)
     for row, summed in zip([row for row in found if row["group_kind"] == "company"][:3], bounds, strict=False):
         assert 0 < row["width"] < summed["width"]
+
+
+def test_any_customers_have_a_total_with_an_interval_and_none_contradicts_a_group_s_own(several: Settings) -> None:
+    with Published(several.published_path) as published:
+        connection, parameters = published.connection, published.parameters()
+        days, level = parameters["horizon_days"], parameters["interval_level"]
+        sums = connection.execute(
+            f"SELECT 'all' AS group_key, {total_sums()} FROM customer_genome UNION ALL BY NAME SELECT"
+            f" segment_id::VARCHAR AS group_key, {total_sums()} FROM customer_genome GROUP BY segment_id"
+        ).df()
+        found = with_bounds(connection, published.latest(), days, level, sums).set_index("group_key").sort_index()
+        groups = connection.execute(
+            "SELECT * FROM forecast_totals WHERE group_kind <> 'cohort' AND horizon_days = ?", [days]
+        ).df()
+        rows = audience_summary(several)["audiences"]
+    groups = groups.set_index("group_key").sort_index()
+    assert len(groups) > 2
+    for name in TOTALS:
+        for end in ("", "_lower", "_upper"):
+            assert found[f"{name}{end}"].tolist() == pytest.approx(groups[f"{name}{end}"].tolist(), rel=1e-9)
+    assert groups["expected_spend_amount_upper"].notna().all()
+    somebody = [row for row in rows if row["customer_count"] >= 4]
+    assert somebody
+    assert all(
+        row["expected_spend_amount_lower"] <= row["expected_spend_amount"] <= row["expected_spend_amount_upper"]
+        for row in somebody
+    )
+    assert {row["expected_spend_amount"] for row in rows if not row["customer_count"]} <= {None}
+
+
+def test_totals_over_models_of_before_they_were_learned_of_say_what_to_make_again(
+    several: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_spreads(store: Artifacts, name: str) -> bytes:
+        model = json.loads(read(store, name))
+        model.pop("spreads", None)
+        return json.dumps(model).encode()
+
+    read = Artifacts.read
+    monkeypatch.setattr(Artifacts, "read", without_spreads)
+    stopped = materialise(several, [totals], date(2020, 7, 1), date(2020, 7, 1))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert not stopped.success
+    assert str(first_cause(stopped.all_events)) == (
+        "the models of 2020-08-01 were made by an earlier version and do not say how far totals were off: materialise"
+        " value_model and outlook_model of that period first, or use `genome run`"
+    )
 
 
 def test_a_changed_cost_is_published_without_making_a_snapshot_again(

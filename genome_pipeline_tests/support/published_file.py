@@ -21,9 +21,9 @@ from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
-from genome_pipeline.models.forecast.totals import TARGETS, Spread, forecast_totals, own_variances
+from genome_pipeline.models.forecast.totals import TARGETS, TotalError, error_rows, forecast_totals, own_variances
 from genome_pipeline.models.forecast.value import CANDIDATES as VALUE_CANDIDATES
-from genome_pipeline.transforms.cohorts import cohorts
+from genome_pipeline.transforms.cohorts import cohorts, first_purchase_cohorts
 from genome_pipeline.transforms.totals import group_sums
 
 SNAPSHOTS = (date(2017, 10, 1), date(2017, 11, 1), date(2017, 12, 1), date(2018, 1, 1))
@@ -40,6 +40,7 @@ _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
 _ACTIONS = {1: "Reward", 2: "Cross-sell", 3: "Activate", 4: "Win back"}
 _NOT_MATURED = "no snapshot that carries a forecast has matured yet"
+_TOTAL_ERRORS = {HORIZON_DAYS: dict.fromkeys(TARGETS, TotalError(0.007, 0.01, 1.0))}
 _NOW = datetime(2018, 1, 2, 6, 30)
 
 
@@ -81,12 +82,15 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "customer_outlook": _outlook(genome),
         "customer_lifetime_value": genome.assign(
             lifetime_horizon_days=LONG_HORIZON_DAYS,
+            lifetime_year_count=3,
             discount_rate_share=0.1,
             abstain_reason=genome["value_abstain_reason"],
         ),
         "customer_next_order": genome.assign(abstain_reason=genome["risk_abstain_reason"]),
         "forecast_totals": _totals(genome),
+        "forecast_total_errors": pd.concat([error_rows(as_of, _TOTAL_ERRORS) for as_of in snapshots]),
         "cohorts": _cohorts(genome, activity),
+        "first_purchase_cohorts": _first_purchase_cohorts(genome, activity),
         "acquisition_costs": pd.DataFrame(
             {"cohort_start_date": _PERIODS, "cost_per_customer_amount": [COST_PER_CUSTOMER] * len(_PERIODS)}
         ),
@@ -207,13 +211,28 @@ def _outlook(genome: pd.DataFrame) -> pd.DataFrame:
 def _totals(genome: pd.DataFrame) -> pd.DataFrame:
     """The outlook added up; over the main horizon with bounds."""
     outlook, customers = ibis.memtable(_outlook(genome)), ibis.memtable(genome)
-    sums = group_sums(outlook, customers, customers, Period.MONTH, own_variances).execute()
-    spreads = {HORIZON_DAYS: dict.fromkeys(TARGETS, Spread(0.01, 0.01, 5.0, 0.01, 9.0, 1.0))}
-    return pd.concat([forecast_totals(rows, spreads, 0.8) for _, rows in sums.groupby("as_of")], ignore_index=True)
+    firsts = ibis.memtable(_firsts(genome))
+    sums = group_sums(outlook, customers, customers, firsts, Period.MONTH, own_variances).execute()
+    return pd.concat(
+        [forecast_totals(rows, _TOTAL_ERRORS, 0.8, HORIZON_DAYS) for _, rows in sums.groupby("as_of")],
+        ignore_index=True,
+    )
 
 
 def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = cohorts(ibis.memtable(genome), ibis.memtable(activity), Period.MONTH).execute()
+    return found
+
+
+def _firsts(genome: pd.DataFrame) -> pd.DataFrame:
+    """All began in one of two categories, or nothing is known of it."""
+    values = np.array(["GROCERY", "<b>DAIRY</b>", "not known"])[genome["purchase_day_count"].to_numpy() % 3]
+    return genome[["as_of", "customer_id"]].assign(cohort_kind="first_category", cohort=values)
+
+
+def _first_purchase_cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
+    customers, months, firsts = map(ibis.memtable, (genome, activity, _firsts(genome)))
+    found: pd.DataFrame = first_purchase_cohorts(customers, months, firsts, Period.MONTH).execute()
     return found
 
 

@@ -33,11 +33,11 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     if genome["risk_abstain_reason"]:
         rows.add_row("", f"[yellow]{escape(genome['risk_abstain_reason'])}[/]")
     rows.add_row("Next order", _next_order(genome))
-    years = f"{percent(card['lifetime_value']['discount_rate_share'])} a year"
+    lifetime = card["lifetime_value"]
+    years, rate = lifetime["lifetime_year_count"], percent(lifetime["discount_rate_share"])
     rows.add_row(
-        f"Lifetime value, discounted by {years}",
-        _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency))
-        + _extrapolated(card["lifetime_value"]),
+        f"Lifetime value, {years} year{'' if years == 1 else 's'} on, discounted by {rate} a year",
+        _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency)) + _extrapolated(lifetime),
     )
     parts = ", ".join(f"{name} {number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))
     rows.add_row("Confidence", f"{number(genome['confidence'])} ({parts})")
@@ -193,6 +193,30 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
         " average, weighted by when the rule picked. `genome audience RULE --to FILE` writes an audience out.",
         highlight=False,
     )
+    console.print(_expected(facts))
+
+
+def _expected(facts: dict[str, Any]) -> Table:
+    """What each audience is expected to do together, with the interval of the sum or why there is none."""
+    level, days = f"{facts['interval_level']:.0%}", facts["horizon_days"]
+    table = Table(
+        box=None, title=f"\nExpected of them together in {days} days", title_justify="left", padding=(0, 1, 0, 0)
+    )
+    table.add_column("Rule", no_wrap=True)
+    for name in ("Purchase days", level, f"Spend, {facts['currency']}", level):
+        table.add_column(name, justify="right")
+    for row in facts["audiences"]:
+        if row["customer_count"]:
+            cells = [_sum(row, name) for name in ("expected_order_count", "expected_spend_amount")]
+            table.add_row(row["action_rule"], *(text for pair in cells for text in pair))
+            if row["abstain_reason"]:
+                table.add_row("", f"[yellow]{escape(row['abstain_reason'])}[/]")
+    return table
+
+
+def _sum(row: dict[str, Any], name: str) -> tuple[str, str]:
+    total, lower, upper = (row[f"{name}{end}"] for end in ("", "_lower", "_upper"))
+    return "-" if total is None else f"{total:,.0f}", "-" if lower is None else f"{lower:,.0f} to {upper:,.0f}"
 
 
 def _reasons(title: str, drivers: Sequence[dict[str, Any]], unit: str) -> Table:

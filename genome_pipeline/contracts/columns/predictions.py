@@ -165,8 +165,10 @@ COLUMNS = (
     # Lifetime value
     currency(
         "lifetime_value_amount",
-        "Expected spend of all later days, discounted by discount_rate_share a year. Always an extrapolation: the"
-        " forecast over the longest horizon, continued in the shape of Pareto/NBD.",
+        "Expected spend of the years after the snapshot that predict.lifetime_years declares (3, where nothing else is"
+        " set), what comes after the longest horizon discounted by discount_rate_share a year. Never below the spend"
+        " expected over a horizon. Always an extrapolation: the forecast over the longest horizon, continued in the"
+        " shape of Pareto/NBD.",
         0,
         is_nullable=True,
     ),
@@ -189,6 +191,7 @@ COLUMNS = (
         1,
         is_nullable=True,
     ),
+    count("lifetime_year_count", "Years that lifetime_value_amount ends after.", 1),
     share("discount_rate_share", "By how much a year's delay lowers the value of money."),
     # Drivers
     text(

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.column import Column, Unit, count, currency, date, flag, money, text
+from genome_pipeline.contracts.column import Column, Unit, count, currency, date, flag, money, score, text
 
-GROUP_KINDS = ("company", "segment", "cohort")
+TOTALS = ("expected_buyer_count", "expected_order_count", "expected_spend_amount")
+"""What is added up over a group; each has bounds."""
+
+FIRST_KINDS = ("first_category", "first_country")
+"""What cohorts are formed by, beside the month: facts about the first purchase."""
+
+GROUP_KINDS = ("company", "segment", "cohort", *FIRST_KINDS)
+
+KEPT_COHORTS = 12
+"""So many cohorts by a fact of the first purchase, those with the most customers, stand for themselves."""
+
+ALL_OTHERS, NOT_KNOWN = "all others", "not known"
+"""The cohort of the rest, and of the customers of whom the fact is not known."""
 
 
 def _total(name: str, unit: Unit, description: str) -> tuple[Column, Column, Column]:
@@ -16,8 +28,16 @@ def _total(name: str, unit: Unit, description: str) -> tuple[Column, Column, Col
 
 
 COLUMNS = (
-    text("group_kind", "Kind of group: all customers, a segment, or a cohort of first purchases.", GROUP_KINDS),
-    text("group_key", "The group: 'all', the segment's number, or the first day of the cohort."),
+    text(
+        "group_kind",
+        "Kind of group: all customers, a segment, or a cohort by month, category or country of the first purchase.",
+        GROUP_KINDS,
+    ),
+    text(
+        "group_key",
+        "The group: 'all', the segment's number, the first day of the cohort, or its category or country as in"
+        " first_purchase_cohorts.",
+    ),
     text("group_name", "Its name."),
     *_total("expected_buyer_count", Unit.COUNT, "Customers of today who are expected to buy within the horizon."),
     *_total("expected_order_count", Unit.COUNT, "Sum of expected_orders (purchase days) over the group."),
@@ -30,7 +50,22 @@ COLUMNS = (
         )
         for end, words in (("lower", "Lower"), ("upper", "Upper"))
     ),
+    text("total_column", "The total that the row is about: a column of forecast_totals.", TOTALS),
+    score(
+        "level_variance",
+        "Variance of what all customers miss alike: of buyers in squared log-odds of their share, else in squared"
+        " logarithms of the total.",
+        maximum=None,
+    ),
+    score("group_variance", "Variance of what a group misses beyond that, in the same unit.", maximum=None),
+    score("own_factor", "Variance of customers' outcomes over what their forecasts imply.", maximum=None),
     # Cohorts
+    text("cohort_kind", "What the cohort has in common: a fact about the first purchase.", FIRST_KINDS),
+    text(
+        "cohort",
+        f"Its value: the {KEPT_COHORTS} of a kind with the most customers stand for themselves, the rest are"
+        f" '{ALL_OTHERS}', and '{NOT_KNOWN}' are those of whom the log does not say it.",
+    ),
     count("cohort_age_count", "Months, or weeks of a calendar by weeks, begun since the cohort's own; 0 for its own."),
     money(
         "cumulative_spend_amount", "Purchases less returns of the cohort, from its first order on.", is_nullable=True

@@ -80,9 +80,18 @@ TABLES = (
         "customer_lifetime_value",
         "outlook",
         "customer x snapshot",
-        "What each customer will still spend, all later years included and discounted: the forecast over the longest"
-        " horizon, continued in the shape of their Pareto/NBD. Always an extrapolation.",
-        ("as_of", "customer_id", *LIFETIME_VALUE, "lifetime_horizon_days", "discount_rate_share", "abstain_reason"),
+        "What each customer will still spend in the years declared to be a lifetime (predict.lifetime_years): the"
+        " forecast over the longest horizon, continued in the shape of their Pareto/NBD and discounted. Always an"
+        " extrapolation.",
+        (
+            "as_of",
+            "customer_id",
+            *LIFETIME_VALUE,
+            "lifetime_horizon_days",
+            "lifetime_year_count",
+            "discount_rate_share",
+            "abstain_reason",
+        ),
         ("as_of", "customer_id"),
         "as_of",
         is_published=True,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.contracts.table import Table
-
-TOTALS = ("expected_buyer_count", "expected_order_count", "expected_spend_amount")
-"""What is added up over a group; each has bounds."""
-
 
 TABLES = (
     Table(
@@ -31,6 +28,19 @@ TABLES = (
         is_published=True,
     ),
     Table(
+        "forecast_total_errors",
+        "outlook",
+        "total x horizon x snapshot",
+        "What the intervals in forecast_totals rest on, by which the total of any other group of customers has its own:"
+        " variance = total^2 (exp(level_variance + (1 - share^2) group_variance) - 1) + own_factor v. Share is the"
+        " group's part of the total of all customers, v the sum of its customers' own variances. No rows where no"
+        " snapshot has matured over a horizon.",
+        ("as_of", "horizon_days", "total_column", "level_variance", "group_variance", "own_factor"),
+        ("as_of", "horizon_days", "total_column"),
+        "as_of",
+        is_published=True,
+    ),
+    Table(
         "cohorts",
         "outlook",
         "cohort x snapshot",
@@ -47,6 +57,26 @@ TABLES = (
             "cumulative_spend_amount",
         ),
         ("as_of", "cohort_start_date"),
+        "as_of",
+        is_published=True,
+    ),
+    Table(
+        "first_purchase_cohorts",
+        "outlook",
+        "kind x cohort x snapshot",
+        "The customers whose first purchase was of the same category, or in the same country, where the log says it:"
+        " how many bought in the latest month (week, of a calendar by weeks), and what all of them spent since their"
+        " first order. What is still to come is in forecast_totals.",
+        (
+            "as_of",
+            "cohort_kind",
+            "cohort",
+            "cohort_customer_count",
+            "active_customer_count",
+            "retention_share",
+            "cumulative_spend_amount",
+        ),
+        ("as_of", "cohort_kind", "cohort"),
         "as_of",
         is_published=True,
     ),

@@ -32,6 +32,12 @@ def total_cell(row: pd.Series[Any], name: str, currency: str | None) -> str:
     return told[0] if formats.is_missing(row[f"{name}_lower"]) else f"{told[0]} ({told[1]} to {told[2]})"
 
 
+def total_interval(row: pd.Series[Any], name: str, level: str, currency: str | None) -> str:
+    """``" (80%: $1.10k to $1.36k)"``, to stand behind a total; empty where there is no interval."""
+    ends = [_told(row[f"{name}_{end}"], name, currency) for end in ("lower", "upper")]
+    return "" if formats.is_missing(row[f"{name}_lower"]) else f" ({level}: {ends[0]} to {ends[1]})"
+
+
 def spend_interval(lower: float | None, upper: float | None, level: float, currency: str | None) -> str:
     """``"80%: $1.10k to $1.36k"``; empty where there is no interval."""
     if formats.is_missing(lower) or formats.is_missing(upper):

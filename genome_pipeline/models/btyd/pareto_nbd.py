@@ -34,9 +34,6 @@ _NODES, _WEIGHTS = leggauss(24)[0] / 2 + 0.5, leggauss(24)[1] / 2
 
 _LIFETIME_NODES, _LIFETIME_WEIGHTS = leggauss(160)[0] / 2 + 0.5, leggauss(160)[1] / 2
 
-_NEGLIGIBLE = 40.0
-"""Later days, discounted by more than the exponential of it, are left out."""
-
 _BLOCK = 4_096
 """Customers integrated in one batch: few enough for their arrays to fit in the processor's cache."""
 
@@ -83,18 +80,18 @@ class ParetoNbd(Parameters):
         growth = np.log1p(horizon / (self.beta + t))
         return np.asarray((self.beta + t) * growth * exprel((1 - self.s) * growth))
 
-    def discounted_active_days(self, t: Floats, discount_rate: float) -> Floats:
-        """:meth:`active_days` of all later days, that after u days counted ``exp(-discount_rate * u)``.
+    def discounted_active_days(self, t: Floats, start: float, end: float, discount_rate: float) -> Floats:
+        """:meth:`active_days` within ``(T + start, T + end]``, that after u days counted ``exp(-discount_rate * u)``.
 
-        ``discount_rate``, a day, is above 0. Fader, Hardie and Lee (2005), "RFM and CLV: Using Iso-Value Curves for
-        Customer Base Analysis", Journal of Marketing Research 42(4), eq. 4, divided by the rate of purchases. With
-        ``u = (beta + T) * (exp(v) - 1)`` the integrand is smooth, also where customers hardly drop out.
+        ``discount_rate``, a day, is at least 0. Fader, Hardie and Lee (2005), "RFM and CLV: Using Iso-Value Curves for
+        Customer Base Analysis", Journal of Marketing Research 42(4), eq. 4, between two days and divided by the rate of
+        purchases. With ``u = (beta + T) * (exp(v) - 1)`` the integrand is smooth, also where customers hardly drop out.
         """
         scale, place = np.unique(self.beta + np.asarray(t, dtype=np.float64), return_inverse=True)
-        longest = np.log1p(_NEGLIGIBLE / (discount_rate * scale))
-        v = longest * _LIFETIME_NODES[:, None]
+        first, last = np.log1p(start / scale), np.log1p(end / scale)
+        v = first + (last - first) * _LIFETIME_NODES[:, None]
         integrand = np.exp((1 - self.s) * v - discount_rate * scale * np.expm1(v))
-        integral: Floats = scale * longest * (_LIFETIME_WEIGHTS[:, None] * integrand).sum(axis=0)
+        integral: Floats = scale * (last - first) * (_LIFETIME_WEIGHTS[:, None] * integrand).sum(axis=0)
         return integral[place]
 
     def purchase_probability(self, frequency: ArrayLike, recency: ArrayLike, t: ArrayLike, horizon: float) -> Floats:

@@ -21,7 +21,7 @@ from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.value import ORDERS, SPEND
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
-from genome_pipeline.models.forecast.totals import Spread, spreads_from_dict
+from genome_pipeline.models.forecast.totals import TotalError, spreads_from_dict
 from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.snapshots import LabelledSnapshot
@@ -145,13 +145,21 @@ def fit_outlook_model(
     return OutlookModel(main_horizon_days, tuple(risks), tuple(values))
 
 
-def stored_spreads(value: bytes, outlook: bytes | None) -> dict[int, dict[str, Spread]]:
+def stored_errors(value: bytes, outlook: bytes | None) -> dict[int, dict[str, TotalError]] | None:
     """How far totals are off over each horizon in days, from a stored value model and, of several horizons, outlook.
 
-    The experts of the models, which take most of the time, are not loaded.
+    The experts of the models, which take most of the time, are not loaded. None of a model made before totals were
+    learned of.
     """
     models = [json.loads(value), *(json.loads(outlook)["values"] if outlook is not None else ())]
-    return {model["horizon_days"]: spreads_from_dict(model["spreads"]) for model in models}
+    if any("spreads" not in model for model in models):
+        return None
+    return {
+        model["horizon_days"]: {
+            target: spread.error(target) for target, spread in spreads_from_dict(model["spreads"]).items()
+        }
+        for model in models
+    }
 
 
 def coherent(told: Mapping[int, pd.DataFrame], main_horizon_days: int) -> dict[int, pd.DataFrame]:

@@ -14,8 +14,10 @@ what the customers' own variation explains, and joined with what other logs show
 :mod:`.level`): few origins prove little, and overlapping horizons count as little as they overlap. Groups at the
 origins are thirds of the days since the last order by thirds of the number of purchases.
 
-A total is taken as gamma distributed with mean T and variance T^2 (exp(level + group) - 1) + own, which cannot be
-negative and is skewed where the group is small.
+A total is taken as gamma distributed with mean T and variance T^2 (exp(level + (1 - share^2) group) - 1) + own, which
+cannot be negative and is skewed where the group is small. The share of a group is its part of the total of all
+customers. What they miss together holds what each group misses by its share, so that share^2 of the group's variance is
+in the level already; a group that grows to be all of them has their bounds.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, logit
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.contracts.tables.totals import TOTALS
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.forecast.errors import Forecasts
 from genome_pipeline.models.genes import numbers
@@ -82,6 +84,20 @@ class Origin(NamedTuple):
     outcomes: pd.DataFrame
 
 
+class TotalError(NamedTuple):
+    """What the bounds of a total rest on, beside its customers' own variance: a row of ``forecast_total_errors``.
+
+    Attributes:
+        level_variance: of what all customers miss alike; of buyers in squared log-odds, else in squared logarithms.
+        group_variance: of what a group misses beyond that, in the same unit.
+        own_factor: variance of customers' outcomes over that of :func:`own_variances`.
+    """
+
+    level_variance: float
+    group_variance: float
+    own_factor: float
+
+
 class Spread(NamedTuple):
     """How far the totals of one target were off at the origins.
 
@@ -101,14 +117,14 @@ class Spread(NamedTuple):
     group_count: float
     own_factor: float
 
-    def level_variance(self, target: str, priors: Priors = PRIORS) -> float:
-        """Variance of the level, as :class:`Priors` has it."""
-        prior = priors.stated * self.buyers_variance + priors.further_variance.get(target, 0.0)
-        return _joined(prior, priors.origins, self.level_square, self.level_count)
-
-    def group_variance(self, target: str, priors: Priors = PRIORS) -> float:
-        """Variance of a group beyond the level, as :class:`Priors` has it."""
-        return _joined(priors.group_variance[target], priors.groups, self.group_square, self.group_count)
+    def error(self, target: str, priors: Priors = PRIORS) -> TotalError:
+        """What bounds rest on: the variances seen at the origins, joined with those of :class:`Priors`."""
+        level = priors.stated * self.buyers_variance + priors.further_variance.get(target, 0.0)
+        return TotalError(
+            _joined(level, priors.origins, self.level_square, self.level_count),
+            _joined(priors.group_variance[target], priors.groups, self.group_square, self.group_count),
+            self.own_factor,
+        )
 
 
 def _joined(prior: float, weight: float, square: float, count: float) -> float:
@@ -170,30 +186,27 @@ def spreads_from_dict(plain: Mapping[str, Mapping[str, float]]) -> dict[str, Spr
 class Groups(NamedTuple):
     """Groups of customers and the sums over each, shape (groups,): of one target, and of its own variance.
 
-    ``is_all`` says which are all customers, whose total has no error of a group.
+    ``share`` is the part of the total of all customers, in [0, 1].
     """
 
     customers: Floats
     total: Floats
     own_variance: Floats
-    is_all: NDArray[np.bool_]
+    share: Floats
 
 
-def total_bounds(
-    target: str, groups: Groups, spread: Spread, level: float, priors: Priors = PRIORS
-) -> tuple[Floats, Floats]:
+def total_bounds(target: str, groups: Groups, error: TotalError, level: float) -> tuple[Floats, Floats]:
     """Bounds of the totals, shape (groups,) each, made to hold ``level`` of them.
 
     Bounds of counts are whole numbers, or the total itself. Where a group is likely to buy nothing the lower bound
     is 0, and a bound never excludes the total itself.
     """
     total = groups.total
-    of_group = np.where(groups.is_all, 0.0, spread.group_variance(target, priors))
-    variance = spread.level_variance(target, priors) + of_group
+    variance = error.level_variance + (1 - groups.share**2) * error.group_variance
     if target == "buyers":
         variance = variance * (1 - total / groups.customers) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        shape = 1 / (np.expm1(variance) + spread.own_factor * groups.own_variance / total**2)
+        shape = 1 / (np.expm1(variance) + error.own_factor * groups.own_variance / total**2)
         lower, upper = (gammaincinv(shape, share) * total / shape for share in ((1 - level) / 2, (1 + level) / 2))
     # A total of nothing, and one of no variance, are their own bounds.
     lower, upper = (np.where(np.isfinite(bound), bound, total) for bound in (lower, upper))
@@ -204,62 +217,88 @@ def total_bounds(
     return np.minimum(lower, total), np.maximum(upper, total)
 
 
-def forecast_totals(sums: pd.DataFrame, spreads: Mapping[int, Mapping[str, Spread]], level: float) -> pd.DataFrame:
+def forecast_totals(
+    sums: pd.DataFrame, errors: Mapping[int, Mapping[str, TotalError]], level: float, main_horizon_days: int
+) -> pd.DataFrame:
     """Contract ``forecast_totals`` of one snapshot, sorted by its key; a longer horizon's bounds are no lower.
+
+    As in the outlook, the bounds of the main horizon stay, and the others give way from there outwards.
 
     Args:
         sums: what :func:`genome_pipeline.transforms.totals.group_sums` gives.
-        spreads: the variances of each target, for each horizon in days.
+        errors: what the bounds of each target rest on, for each horizon in days.
         level: share of totals that the bounds are to hold, in (0, 1).
+        main_horizon_days: length of the main horizon.
     """
     found = sums.sort_values(["group_kind", "group_key", "horizon_days"], ignore_index=True)
-    is_large = found["customer_count"].to_numpy() >= LEAST_CUSTOMERS
+    days, company = found["horizon_days"], found[found["group_kind"] == "company"].set_index("horizon_days")
     for target, name in zip(TARGETS, TOTALS, strict=True):
         bounds = np.full((2, len(found)), np.nan)
-        for days, by_target in spreads.items():
-            rows = is_large & (found["horizon_days"] == days).to_numpy() & found[name].notna().to_numpy()
+        shares = found[name] / days.map(company[name]).where(lambda of_all: of_all > 0)
+        for horizon, by_target in errors.items():
+            rows = ((days == horizon) & found[name].notna()).to_numpy()
             if target in by_target:
                 of = found[rows]
                 groups = Groups(
                     numbers(of["customer_count"]),
                     numbers(of[name]),
                     np.nan_to_num(numbers(of[f"{target}_variance"])),
-                    (of["group_kind"] == "company").to_numpy(),
+                    numbers(shares[rows].fillna(1.0)),
                 )
-                bounds[:, rows] = total_bounds(target, groups, by_target[target], level)
+                bounds[:, rows] = group_bounds(target, groups, by_target[target], level)
         for end, bound in zip(("lower", "upper"), bounds, strict=True):
-            found[f"{name}_{end}"] = bound
-            # A group buys within a longer horizon what it buys within a shorter one.
-            found[f"{name}_{end}"] = found.groupby(["group_kind", "group_key"])[f"{name}_{end}"].cummax()
+            found[f"{name}_{end}"] = _coherent(found.assign(bound=bound), main_horizon_days)
+        found[f"{name}_lower"] = found[[f"{name}_lower", name]].min(axis=1, skipna=False)
+        found[f"{name}_upper"] = found[[f"{name}_upper", name]].max(axis=1, skipna=False)
     found["abstain_reason"] = _reasons(found)
     return found[list(TABLES["forecast_totals"].columns)]
 
 
-def added_up_again(before: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
-    """Contract ``forecast_totals`` of one snapshot of which customers were left out: their groups' totals, anew.
+def group_bounds(target: str, groups: Groups, error: TotalError, level: float) -> tuple[Floats, Floats]:
+    """:func:`total_bounds`, missing for groups of fewer than :data:`LEAST_CUSTOMERS`."""
+    is_large = groups.customers >= LEAST_CUSTOMERS
+    lower, upper = total_bounds(target, groups, error, level)
+    return np.where(is_large, lower, np.nan), np.where(is_large, upper, np.nan)
 
-    ``before`` are the rows that included them, ``sums`` those of :func:`genome_pipeline.transforms.totals.group_sums`
-    without them. Bounds keep their distance from the total, in two digits of its part, so that they tell nothing of who
-    was left out. A group that lost its last customer has no row.
-    """
-    key = ["group_kind", "group_key", "horizon_days"]
-    ends = [f"{name}_{end}" for name in TOTALS for end in ("lower", "upper")]
-    known = before.set_index(key)
-    found = sums.set_index(key)
-    for name in TOTALS:
-        for end in ("lower", "upper"):
-            distance = (known[f"{name}_{end}"] / known[name] - 1).reindex(found.index)
-            bound = found[name] * (1 + distance.map(lambda value: float(f"{value:.1e}")))
-            if name != TOTALS[-1]:
-                bound = np.floor(bound.round(_DIGITS) + 0.5)
-            bound = bound.clip(upper=found[name]) if end == "lower" else bound.clip(lower=found[name])
-            found[f"{name}_{end}"] = bound
-    buyers = "expected_buyer_count_upper"
-    found[buyers] = np.minimum(found[buyers], found["customer_count"])
-    is_small = found["customer_count"] < LEAST_CUSTOMERS
-    found.loc[is_small, ends] = np.nan
-    found["abstain_reason"] = _reasons(found)
-    return found.reset_index().sort_values(key, ignore_index=True)[list(TABLES["forecast_totals"].columns)]
+
+def why_no_bounds(customer_count: int) -> str | None:
+    """Why the total of so few customers has no bounds; None for enough."""
+    if customer_count >= LEAST_CUSTOMERS:
+        return None
+    return f"{customer_count} customer{'' if customer_count == 1 else 's'}: bounds of a total need {LEAST_CUSTOMERS}"
+
+
+def _coherent(rows: pd.DataFrame, main_horizon_days: int) -> pd.Series[Any]:
+    """Column ``bound``, rows sorted by horizon, with longer horizons raised and shorter ones lowered from the main."""
+    found = rows["bound"].copy()
+    longer, shorter = rows["horizon_days"] >= main_horizon_days, rows["horizon_days"] <= main_horizon_days
+    for part, sweep in ((rows[longer], "cummax"), (rows[shorter][::-1], "cummin")):
+        # A group buys within a longer horizon what it buys within a shorter one.
+        swept = getattr(part.groupby(["group_kind", "group_key"])["bound"], sweep)()
+        found.loc[swept.index] = swept
+    return found
+
+
+def error_rows(as_of: date, errors: Mapping[int, Mapping[str, TotalError]]) -> pd.DataFrame:
+    """Contract ``forecast_total_errors`` of one snapshot; :func:`errors_of_rows` is its inverse."""
+    names = dict(zip(TARGETS, TOTALS, strict=True))
+    records = [
+        {"as_of": as_of, "horizon_days": days, "total_column": names[target], **error._asdict()}
+        for days, by_target in sorted(errors.items())
+        for target, error in by_target.items()
+    ]
+    found = pd.DataFrame(records, columns=list(TABLES["forecast_total_errors"].columns))
+    return found.astype({"horizon_days": "int64", **dict.fromkeys(TotalError._fields, "float64")})
+
+
+def errors_of_rows(rows: pd.DataFrame) -> dict[int, dict[str, TotalError]]:
+    """What the bounds of each target rest on, for each horizon in days, from rows of one snapshot."""
+    names = dict(zip(TOTALS, TARGETS, strict=True))
+    found: dict[int, dict[str, TotalError]] = {}
+    for row in rows.to_dict("records"):
+        error = TotalError(*(float(row[field]) for field in TotalError._fields))
+        found.setdefault(int(row["horizon_days"]), {})[names[row["total_column"]]] = error
+    return found
 
 
 def _reasons(totals: pd.DataFrame) -> list[str | None]:
@@ -270,8 +309,7 @@ def _reasons(totals: pd.DataFrame) -> list[str | None]:
     for reason, count, whole, told in zip(
         totals["abstain_reason"], totals["customer_count"], is_whole, is_told, strict=True
     ):
-        few = told and count < LEAST_CUSTOMERS
-        texts = (reason, f"{count} customers: bounds of a total need {LEAST_CUSTOMERS}" if few else None)
+        texts = (reason, why_no_bounds(count) if told else None)
         known = [text for text in texts if isinstance(text, str)]
         found.append(None if whole else "; ".join(known) or None)
     return found

@@ -1,4 +1,4 @@
-"""``customer_features`` and ``customer_activity`` of the latest month -> ``cohorts``."""
+"""``customer_features``, with activity of the first and the latest month -> ``cohorts``, ``first_purchase_cohorts``."""
 
 from __future__ import annotations
 
@@ -21,22 +21,51 @@ from genome_pipeline.transforms import cohorts as transform
 
 @table_stage(
     "cohorts",
-    reads={"customer_features": Reads.SAME, "customer_activity": Reads.UP_TO_THIS},
+    "first_purchase_cohorts",
+    reads={
+        "customer_features": Reads.SAME,
+        "customer_activity": Reads.UP_TO_THIS,
+        "category_activity": Reads.UP_TO_THIS,
+    },
     kinds={"ibis"},
+    name="cohorts_so_far",
 )
 def cohorts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Count who of each cohort came back in the latest month, and add up what each has spent."""
-    dates = snapshots(context, pipeline)
+    dates, period = snapshots(context, pipeline), pipeline.settings.time.period
     with pipeline.warehouse.open() as database:
         check_written(database, pipeline, "customer_features", dates)
-        check_begun(database, pipeline, "customer_activity")
-        rows = cohorts_at(database, dates, pipeline.settings.time.period)
-        written = pipeline.warehouse.replace_slices(database, TABLES["cohorts"], dates, rows, context.run_id)
-    report_rows(context, pipeline, written)
+        for name in ("customer_activity", "category_activity"):
+            check_begun(database, pipeline, name)
+        rows = {
+            "cohorts": cohorts_at(database, dates, period),
+            "first_purchase_cohorts": first_purchase_cohorts_at(database, dates, period),
+        }
+        written = [
+            pipeline.warehouse.replace_slices(database, TABLES[name], dates, of, context.run_id)
+            for name, of in rows.items()
+        ]
+    for one in written:
+        report_rows(context, pipeline, one)
 
 
 def cohorts_at(database: Backend, dates: Sequence[date], period: Period) -> ir.Table:
-    """Rows of the table at some snapshots."""
+    """Rows of ``cohorts`` at some snapshots."""
+    return transform.cohorts(_features_at(database, dates), database.table("customer_activity"), period)
+
+
+def first_purchase_cohorts_at(database: Backend, dates: Sequence[date], period: Period) -> ir.Table:
+    """Rows of ``first_purchase_cohorts`` at some snapshots."""
+    features, activity = _features_at(database, dates), database.table("customer_activity")
+    return transform.first_purchase_cohorts(features, activity, firsts_at(database, dates, period), period)
+
+
+def firsts_at(database: Backend, dates: Sequence[date], period: Period) -> ir.Table:
+    """Which of those cohorts each customer is of at some snapshots."""
+    activity, categories = database.table("customer_activity"), database.table("category_activity")
+    return transform.first_purchase_groups(_features_at(database, dates), activity, categories, period)
+
+
+def _features_at(database: Backend, dates: Sequence[date]) -> ir.Table:
     features = database.table("customer_features")
-    chosen = features.filter(features.as_of.isin([*map(ibis.date, dates)]))
-    return transform.cohorts(chosen, database.table("customer_activity"), period)
+    return features.filter(features.as_of.isin([*map(ibis.date, dates)]))

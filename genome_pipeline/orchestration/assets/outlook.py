@@ -113,14 +113,15 @@ def customer_next_order(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     kinds={"pandas"},
 )
 def customer_lifetime_value(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Continue the spend over the longest horizon to all later years, discounted."""
+    """Continue the spend over the longest horizon to the years of a lifetime, discounted."""
+    predict = pipeline.settings.predict
     map_each_snapshot(
         context,
         pipeline,
         "risk_model",
         "customer_lifetime_value",
         RiskModel.from_bytes,
-        partial(predict_lifetime_value, discount_rate=pipeline.settings.predict.discount_rate),
+        partial(predict_lifetime_value, years=predict.lifetime_years, discount_rate=predict.discount_rate),
         ("t_days",),
         beside={"customer_outlook": longest_horizon},
     )

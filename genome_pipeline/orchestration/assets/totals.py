@@ -1,4 +1,4 @@
-"""``customer_outlook``, added up over groups of customers -> ``forecast_totals``."""
+"""``customer_outlook``, added up over groups of customers -> ``forecast_totals``, and what its intervals rest on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.models.forecast.outlook import stored_spreads
-from genome_pipeline.models.forecast.totals import forecast_totals, own_variances
+from genome_pipeline.models.forecast.outlook import stored_errors
+from genome_pipeline.models.forecast.totals import error_rows, forecast_totals, own_variances
+from genome_pipeline.orchestration.assets.cohorts import firsts_at
 from genome_pipeline.orchestration.assets.frames import check_written, model_files
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
 from genome_pipeline.orchestration.assets.stage import table_stage
@@ -19,6 +20,7 @@ from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.totals import group_sums
+from genome_pipeline.warehouse.errors import WarehouseError
 
 _ADDED_UP = ("customer_outlook", "customer_features", "customer_segments")
 
@@ -28,9 +30,14 @@ _Inputs = tuple[pd.DataFrame, str, str | None]
 
 @table_stage(
     "forecast_totals",
-    reads=dict.fromkeys((*_ADDED_UP, "value_model", "outlook_model"), Reads.SAME),
+    "forecast_total_errors",
+    reads={
+        **dict.fromkeys((*_ADDED_UP, "value_model", "outlook_model"), Reads.SAME),
+        "customer_activity": Reads.UP_TO_THIS,
+        "category_activity": Reads.UP_TO_THIS,
+    },
     kinds={"ibis"},
-    name="forecast_totals",
+    name="totals",
 )
 def totals(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Add up what is expected of the customers of each group, with bounds of the total."""
@@ -44,13 +51,19 @@ def totals(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
         outlooks = model_files(database, "outlook_model", dates) if predict.further_horizons_days else {}
         return [(sums[as_of], values[as_of], outlooks.get(as_of)) for as_of in dates]
 
-    def make(_: date, inputs: _Inputs) -> list[pd.DataFrame]:
+    def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
         sums, value, outlook = inputs
         read = pipeline.artifacts.read
-        spreads = stored_spreads(read(value), None if outlook is None else read(outlook))
-        return [forecast_totals(sums, spreads, predict.interval_level)]
+        errors = stored_errors(read(value), None if outlook is None else read(outlook))
+        if errors is None:
+            raise WarehouseError(
+                f"the models of {as_of} were made by an earlier version and do not say how far totals were off:"
+                " materialise value_model and outlook_model of that period first, or use `genome run`"
+            )
+        rows = forecast_totals(sums, errors, predict.interval_level, predict.horizon_days)
+        return [rows, error_rows(as_of, errors)]
 
-    make_snapshots(context, pipeline, ["forecast_totals"], read_sums, make)
+    make_snapshots(context, pipeline, ["forecast_totals", "forecast_total_errors"], read_sums, make)
 
 
 def sums_at(database: Backend, settings: Settings, dates: Sequence[date]) -> dict[date, pd.DataFrame]:
@@ -58,7 +71,9 @@ def sums_at(database: Backend, settings: Settings, dates: Sequence[date]) -> dic
     outlook, features, segments = (
         table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in map(database.table, _ADDED_UP)
     )
-    rows = group_sums(outlook, features, segments, settings.time.period, own_variances)
+    period = settings.time.period
+    firsts = firsts_at(database, dates, period)
+    rows = group_sums(outlook, features, segments, firsts, period, own_variances)
     found = database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
     days = pd.to_datetime(found["as_of"]).dt.date
     return {as_of: found[days == as_of] for as_of in dates}

@@ -16,12 +16,12 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences
-from genome_pipeline.models.forecast.totals import added_up_again
+from genome_pipeline.models.forecast.totals import errors_of_rows, forecast_totals
 from genome_pipeline.models.performance import measure
 from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.models.similarity.matured import matured_neighbors
-from genome_pipeline.orchestration.assets.cohorts import cohorts_at
+from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
 from genome_pipeline.orchestration.assets.totals import sums_at
@@ -39,7 +39,8 @@ _COUNTS = ("training_row_count", "customer_count")
 def remake(database: Backend, pipeline: Pipeline, left_out: LeftOut) -> None:
     """Add the left-out tables, computed from the customers that are left, to the copy of a warehouse."""
     settings, append = pipeline.settings, pipeline.warehouse.append
-    for name, before in left_out.sums.items():
+    # What is only rounded comes first, as some of the others are computed from it.
+    for name, before in sorted(left_out.sums.items(), key=lambda item: item[0] in _MADE_AGAIN):
         by_date = pd.to_datetime(before["as_of"]).dt.date
         for as_of in sorted(set(by_date) & snapshots_left(database)):
             rows = before[by_date == as_of]
@@ -116,12 +117,21 @@ def _audiences(database: Backend, settings: Settings, as_of: date, _: pd.DataFra
     return audiences(actions, confidence, picked.to_pandas(), settings.actions.rules, as_of, settings.source.currency)
 
 
-def _totals(database: Backend, settings: Settings, as_of: date, rows: pd.DataFrame) -> pd.DataFrame:
-    return added_up_again(rows, sums_at(database, settings, [as_of])[as_of])
+def _totals(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    errors = errors_of_rows(snapshot_frames(database, "forecast_total_errors", [as_of])[as_of])
+    predict = settings.predict
+    return forecast_totals(
+        sums_at(database, settings, [as_of])[as_of], errors, predict.interval_level, predict.horizon_days
+    )
 
 
 def _cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
     found: pd.DataFrame = cohorts_at(database, [as_of], settings.time.period).execute()
+    return found
+
+
+def _first_purchase_cohorts(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    found: pd.DataFrame = first_purchase_cohorts_at(database, [as_of], settings.time.period).execute()
     return found
 
 
@@ -148,6 +158,7 @@ _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.Data
     "gene_drift": _drift,
     "forecast_totals": _totals,
     "cohorts": _cohorts,
+    "first_purchase_cohorts": _first_purchase_cohorts,
     "segment_profiles": _profiles,
     "segment_migrations": _migrations,
     "action_audiences": _audiences,

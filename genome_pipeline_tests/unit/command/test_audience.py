@@ -46,6 +46,9 @@ def test_the_command_lists_audiences_and_writes_one_out(shop_run: Settings, tmp_
     listed = CliRunner().invoke(app, ["audience", *config], env={"COLUMNS": "200"})
     assert listed.exit_code == 0, listed.output
     assert "keep_in_contact" in listed.output
+    assert "Expected of them together in 28 days" in listed.output
+    (told,) = (row for row in audience_summary(shop_run)["audiences"] if row["action_rule"] == "keep_in_contact")
+    assert f"{told['expected_spend_amount_lower']:,.0f} to {told['expected_spend_amount_upper']:,.0f}" in listed.output
     target = tmp_path / "nudge.csv"
     done = CliRunner().invoke(app, ["audience", "nudge", "--to", str(target), *config], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output

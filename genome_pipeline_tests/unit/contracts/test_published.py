@@ -95,8 +95,19 @@ def shop() -> duckdb.DuckDBPyConnection:
         "INSERT INTO segment_profiles BY NAME FROM (VALUES (DATE '2020-04-01', 1, 'Regulars', 3),"
         " ('2020-04-01', 2, 'New', 1)) AS t(as_of, segment_id, segment_name, customer_count)"
     )
-    for name in ("cohorts", "forecast_totals", "acquisition_costs"):
+    for name in ("cohorts", "forecast_totals", "acquisition_costs", "pipeline_runs"):
         connection.execute(TABLES[name].ddl(TABLES[name].published_name).replace(" NOT NULL", ""))
+    connection.execute("CREATE VIEW forecast_totals AS FROM forecast_totals_history")
+    connection.execute(
+        'INSERT INTO pipeline_runs BY NAME FROM (VALUES (\'{"horizon_days": 28, "period": "month"}\','
+        " TIMESTAMP '2020-04-02')) AS t(parameters, published_at)"
+    )
+    connection.execute(
+        "INSERT INTO forecast_totals_history BY NAME FROM (VALUES (DATE '2020-04-01', 'segment', '1', 28, 80.0, 61.5,"
+        " 99.0), ('2020-04-01', 'segment', '1', 90, 200.0, 150.0, 260.0), ('2020-04-01', 'company', 'all', 28, 80.0,"
+        " 70.0, 90.0)) AS t(as_of, group_kind, group_key, horizon_days, expected_spend_amount,"
+        " expected_spend_amount_lower, expected_spend_amount_upper)"
+    )
     connection.execute(
         "INSERT INTO cohorts_history BY NAME FROM (VALUES (DATE '2020-04-01', DATE '2020-01-01', 2, 110.5),"
         " ('2020-04-01', '2020-02-01', 1, 5.0)) AS t(as_of, cohort_start_date, cohort_customer_count,"
@@ -148,6 +159,11 @@ def test_segment_summary_has_what_is_at_stake(shop: duckdb.DuckDBPyConnection) -
         ("1", "3", "36.0"),
         ("2", "1", "None"),
     ]
+
+
+def test_segment_summary_has_the_interval_of_the_total_over_the_main_horizon(shop: duckdb.DuckDBPyConnection) -> None:
+    columns = "segment_id, expected_spend_amount_lower, expected_spend_amount_upper"
+    assert answer(shop, "segment_summary", columns) == [("1", "61.5", "99.0"), ("2", "None", "None")]
 
 
 def test_the_rfm_grid_gives_customers_alike_the_same_score(shop: duckdb.DuckDBPyConnection) -> None:

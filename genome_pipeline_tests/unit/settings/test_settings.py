@@ -134,7 +134,7 @@ def test_a_byte_order_mark_before_the_config_is_passed_over(tmp_path: Path) -> N
             "GENOME_PREDICT__HORIZON",
             "3",
             "GENOME_PREDICT__HORIZON: unknown key 'predict.horizon' (did you mean 'horizon_days'?); known here:"
-            " horizon_days, horizons_days, interval_level, discount_rate, seed",
+            " horizon_days, horizons_days, interval_level, discount_rate, lifetime_years, seed",
         ),
         (
             "GENOME_CALENDAR__END",
@@ -236,6 +236,11 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
             "[calendar]",
             "[predict]\nhorizon_days = 90\nhorizons_days = [28, 90]\n[calendar]",
             "horizon_days = 90 is not the first of horizons_days; leave horizon_days out",
+        ),
+        (
+            "[calendar]",
+            "[predict]\nhorizons_days = [28, 800]\nlifetime_years = 2\n[calendar]",
+            "a horizon of 800 days is longer than lifetime_years = 2; give at least 3, or a shorter horizon",
         ),
         (
             "[calendar]",

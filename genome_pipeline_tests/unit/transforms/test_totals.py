@@ -33,8 +33,9 @@ def sums(period: Period = Period.MONTH, **changes: list[float]) -> Any:
     )
     features = pd.DataFrame({**KEYS, "first_order_date": [date(2020, 1, 31), date(2020, 1, 6), date(2020, 3, 1)]})
     segments = pd.DataFrame({**KEYS, "segment_id": [1, 2, 2], "segment_name": ["Loyal", "Rare", "Rare"]})
-    first, second, third = (ibis.memtable(frame) for frame in (outlook, features, segments))
-    found = group_sums(first, second, third, period, own_variances).execute()
+    firsts = pd.DataFrame({**KEYS, "cohort_kind": "first_country", "cohort": ["PT", "PT", "not known"]})
+    first, second, third, fourth = map(ibis.memtable, (outlook, features, segments, firsts))
+    found = group_sums(first, second, third, fourth, period, own_variances).execute()
     return found.set_index(["group_kind", "group_key"]).sort_index()
 
 
@@ -46,6 +47,8 @@ def test_each_group_has_the_sum_of_its_customers() -> None:
         ("cohort", "2020-01-01", "2020-01-01", 2, 0.75, 25.0),
         ("cohort", "2020-03-01", "2020-03-01", 1, 0.0, 0.0),
         ("company", "all", "All customers", 3, 0.75, 25.0),
+        ("first_country", "PT", "PT", 2, 0.75, 25.0),
+        ("first_country", "not known", "not known", 1, 0.0, 0.0),
         ("segment", "1", "Loyal", 1, 0.5, 20.0),
         ("segment", "2", "Rare", 2, 0.25, 5.0),
     ]

@@ -18,6 +18,7 @@ from genome_pipeline.dashboard.kit.components import labelled, notice, page, pan
 from genome_pipeline.dashboard.kit.glossary import description, label
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
+from genome_pipeline.dashboard.kit.totals import total_interval
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
 
@@ -233,9 +234,18 @@ def _condition_text(request: PageRequest, condition: Condition) -> str:
 def _customers(request: PageRequest, selection: Selection, totals: queries.AudienceTotals, everyone: int) -> Component:
     currency = request.run.currency
     share = totals.customer_count / everyone if everyone else 0.0
+    expected = totals.expected
+    days, level = f"{request.run.horizon_days} days", f"{formats.percent(request.run.interval_level, 0)}"
     figures = [
         ("at stake", formats.compact_money(totals.revenue_at_stake_amount, currency)),
-        (f"expected in {request.run.horizon_days} days", formats.compact_money(totals.expected_spend, currency)),
+        (
+            f"expected in {days}{total_interval(expected, 'expected_spend_amount', level, currency)}",
+            formats.compact_money(expected["expected_spend_amount"], currency),
+        ),
+        (
+            f"purchase days in {days}{total_interval(expected, 'expected_order_count', level, currency)}",
+            formats.integer(expected["expected_order_count"]),
+        ),
         ("mean churn probability", formats.percent(totals.mean_churn_probability)),
         ("mean confidence", formats.decimal(totals.mean_confidence)),
     ]
@@ -252,6 +262,8 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         className="audience-summary",
         role="status",
     )
+    reason = expected["abstain_reason"]
+    why = html.P(f"No interval of a total: {reason}.", className="kpi-note") if isinstance(reason, str) else None
     query = urlencode([("as_of", request.as_of.isoformat()), *selection.parameters])
     exports = html.Div(
         [
@@ -267,10 +279,12 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
     content = _grid(request, selection) if totals.customer_count else html.P("Nobody is left: take a filter away.")
     return panel(
         html.Div([summary, exports], className="audience-head"),
+        why,
         content,
         title="Customers",
         reading="Click a heading to sort, a customer to see why. 'Top %' and 'No more than' take the first in this"
-        " order. An export holds exactly these rows and columns.",
+        " order. An export holds exactly these rows and columns. The interval of a total is that of the sum, as on the"
+        " pages Overview and Segments; it is not the sum of the customers' intervals.",
     )
 
 

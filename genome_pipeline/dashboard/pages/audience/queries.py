@@ -9,7 +9,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.dashboard.pages.audience.selection import Selection
+from genome_pipeline.published.totals import total_sums, with_bounds
 
 
 def audiences(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
@@ -25,13 +27,14 @@ class AudienceTotals:
 
     ``matching_count`` customers fulfil its conditions; all other numbers are about the ``customer_count`` of them
     within its top percent.
-    Sums and means leave out customers without a value, and are null where nobody has one.
+    Sums and means leave out customers without a value, and are null where nobody has one. ``expected`` has the totals
+    of :mod:`genome_pipeline.published.totals` with their bounds.
     """
 
     matching_count: int
     customer_count: int
     revenue_at_stake_amount: float | None
-    expected_spend: float | None
+    expected: pd.Series[Any]
     mean_churn_probability: float | None
     mean_confidence: float | None
 
@@ -50,14 +53,18 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
     condition, values = selection.where(as_of)
     # An order is needed only where a part of them is chosen.
     part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
-    row = connection.execute(
+    found = connection.execute(
         f"""
-        SELECT sum(revenue_at_stake_amount), sum(expected_spend), avg(churn_probability), avg(confidence)
+        SELECT sum(revenue_at_stake_amount) AS stake, avg(churn_probability) AS churn, avg(confidence) AS confidence,
+            {total_sums()}
         FROM (SELECT * FROM customer_genome_history WHERE {condition} {part})
         """,
         values,
-    ).fetchall()[0]
-    return AudienceTotals(matching, size, *row)
+    ).df()
+    run = Run.of(connection)
+    row = with_bounds(connection, as_of, run.horizon_days, run.interval_level, found).iloc[0]
+    stake, churn, confidence = (None if pd.isna(row[name]) else row[name] for name in ("stake", "churn", "confidence"))
+    return AudienceTotals(matching, size, stake, row, churn, confidence)
 
 
 def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genome_pipeline.contracts.columns.totals import ALL_OTHERS, NOT_KNOWN
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import add_band, add_line
 from genome_pipeline.dashboard.kit.formats import currency_prefix, day, integer, percent
@@ -152,6 +153,43 @@ def cumulative_spend(
         )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend per customer")
     figure.update_xaxes(rangemode="tozero", title=f"{step.capitalize()}s since the cohort began")
+    return chart
+
+
+def spend_of_group(
+    history: pd.DataFrame, forecasts: pd.DataFrame, name: str, step: str, currency: str | None, *, theme: Theme = LIGHT
+) -> Chart:
+    """What the customers of one cohort by a fact of their first purchase have spent, and are expected to spend."""
+    chart = new_chart(
+        f"Spend of the customers who began with {name}" if name not in (ALL_OTHERS, NOT_KNOWN) else f"Spend: {name}",
+        "Purchases less returns so far, of those who were customers by then. The dashed line is what those of the last"
+        " snapshot are expected to add, its band the interval of their total.",
+        theme,
+        height=340,
+    )
+    figure, prefix = chart.figure, currency_prefix(currency)
+    hover = f"%{{x|%-d %b %Y}}: {prefix}%{{y:,.0f}}"
+    now = history.iloc[-1].copy()
+    now["age"], now["cohort_customer_count"] = 0.0, 1
+    ahead = _ahead(now, forecasts, step)
+    at = pd.Timestamp(now["as_of"]) + pd.to_timedelta(ahead["age"] * _MEAN_DAYS[step], unit="D")
+    if ahead["upper"].notna().sum() > 1:
+        add_band(figure, at, ahead["lower"], ahead["upper"], theme.model, "Interval of the total")
+    add_line(
+        figure, history["as_of"], history["cumulative_spend_amount"], name="So far", color=theme.actual, hover=hover
+    )
+    if len(ahead) > 1:
+        add_line(
+            figure,
+            at[ahead["is_horizon"]],
+            ahead.loc[ahead["is_horizon"], "expected"],
+            name="Expected",
+            color=theme.model,
+            hover=hover,
+            dash="dash",
+            marker="diamond",
+        )
+    figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend since the first order")
     return chart
 
 

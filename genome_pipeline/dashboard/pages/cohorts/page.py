@@ -8,13 +8,14 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.columns.totals import KEPT_COHORTS
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import badge, choice, kpi, page, panel
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import table
-from genome_pipeline.dashboard.kit.totals import total_cell
+from genome_pipeline.dashboard.kit.totals import total_cell, totals_of
 from genome_pipeline.dashboard.pages.cohorts import figures, queries
 from genome_pipeline.dashboard.pages.cohorts.figures import COHORTS_SHOWN, cohort_name
 
@@ -23,7 +24,20 @@ TITLE = "Cohorts"
 QUESTION = "What did customers who began together bring, what will they bring, and when do they pay back?"
 
 
+_BY_MONTH = "month"
+_KIND_NAMES = {"first_category": "first category", "first_country": "first country"}
+
+
 def layout(request: PageRequest) -> Component:
+    """Cohorts by month, or by what the URL says of the first purchase."""
+    kinds = queries.first_purchase_kinds(request.connection, request.as_of)
+    options = [(_BY_MONTH, f"{_step(request)} of the first purchase"), *((kind, _KIND_NAMES[kind]) for kind in kinds)]
+    kind = request.chosen("by", dict(options), _BY_MONTH)
+    tools = choice("by", "Cohorts by", options, kind) if kinds else None
+    return _by_month(request, tools) if kind == _BY_MONTH else _by_first_purchase(request, kind, tools)
+
+
+def _by_month(request: PageRequest, tools: Component | None) -> Component:
     """Headlines, the triangle of who came back, one cohort's spend with its forecast, and payback of each."""
     cohorts = queries.cohorts_by_age(request.connection, request.as_of)
     paid = queries.payback(request.connection, request.as_of)
@@ -46,6 +60,62 @@ def layout(request: PageRequest) -> Component:
         ),
         _spend(cohorts, request),
         _payback(paid, request),
+        tools=tools,
+    )
+
+
+def _by_first_purchase(request: PageRequest, kind: str, tools: Component | None) -> Component:
+    """Every cohort of a kind beside its forecast, and one cohort's spend over time."""
+    connection, as_of, currency, step = request.connection, request.as_of, request.run.currency, _step(request)
+    cohorts = queries.first_purchase_cohorts(connection, as_of, kind)
+    totals = totals_of(connection, as_of, kind)
+    horizons = sorted(totals["horizon_days"].unique())
+    by_key = {key: of.set_index("horizon_days") for key, of in totals.groupby("group_key")}
+    rows = [
+        [
+            html.Div([html.Strong(row["cohort"]), *_notes(by_key[row["cohort"]])]),
+            formats.integer(row["cohort_customer_count"]),
+            formats.percent(row["retention_share"]),
+            formats.compact_money(row["cumulative_spend_amount"], currency),
+            formats.money(row["cumulative_spend_amount"] / row["cohort_customer_count"], currency),
+            *(total_cell(by_key[row["cohort"]].loc[days], "expected_spend_amount", currency) for days in horizons),
+        ]
+        for _, row in cohorts.iterrows()
+    ]
+    headings = (
+        "Cohort",
+        "Customers",
+        f"Bought in the last {step}",
+        "Spent so far",
+        "Per customer",
+        *(f"Next {days} days" for days in horizons),
+    )
+    name = _KIND_NAMES[kind]
+    content = panel(
+        table(headings, rows, numeric=range(1, 5 + len(horizons))),
+        title=f"Customers by {name}: what they brought, and what they will bring from {formats.day(as_of)} on",
+        reading=f"By the first purchase in the log. The {KEPT_COHORTS} cohorts with the most customers stand for"
+        f" themselves. Expected spend is the sum of the customers, with the interval of that sum in brackets.",
+        columns=("cohort", "retention_share", "cumulative_spend_amount", *_SPEND),
+        name="first-purchase-cohorts",
+    )
+    if cohorts["cumulative_spend_amount"].isna().all():
+        return page(TITLE, QUESTION, content, tools=tools)
+    names = cohorts["cohort"].tolist()
+    chosen = request.chosen("cohort", names, names[0])
+    history = queries.spend_of_cohort(connection, as_of, kind, chosen)
+    own = totals[totals["group_key"] == chosen]
+    return page(
+        TITLE,
+        QUESTION,
+        content,
+        chart_panel(
+            figures.spend_of_group(history, own, chosen, step, currency, theme=request.theme),
+            own[["horizon_days", "customer_count", *_SPEND, "abstain_reason"]],
+            ("cumulative_spend_amount", *_SPEND),
+            tools=choice("cohort", "Cohort", [(value, value) for value in names], chosen),
+        ),
+        tools=tools,
     )
 
 
@@ -58,7 +128,9 @@ def _kpis(cohorts: pd.DataFrame, paid: pd.DataFrame, request: PageRequest) -> li
     step = _step(request)
     latest = cohorts[cohorts["cohort_start_date"] == cohorts["cohort_start_date"].max()].iloc[-1]
     whole = figures.of_whole_steps(cohorts, step)
-    after = whole[whole["cohort_age_count"] == 1]
+    # The log's first cohort also holds those who had bought before the log begins, and are no newcomers.
+    is_new = whole["cohort_start_date"] > cohorts["cohort_start_date"].min()
+    after = whole[is_new & (whole["cohort_age_count"] == 1)]
     customers = after["cohort_customer_count"].sum()
     is_known = paid["is_paid_back"].notna()
     return [
@@ -73,7 +145,8 @@ def _kpis(cohorts: pd.DataFrame, paid: pd.DataFrame, request: PageRequest) -> li
             f"Bought again one {step} later",
             formats.percent(after["active_customer_count"].sum() / customers if customers else None),
             name="came-back",
-            explanation=f"Of all customers whose second {step} is known, those who bought in it.",
+            explanation=f"Of all customers whose second {step} is known, those who bought in it. The log's first"
+            " cohort is left out, as it also holds those who had bought before the log begins.",
             note=f"of {formats.integer(customers)} customers",
         ),
         kpi(
@@ -135,6 +208,11 @@ def _spend(cohorts: pd.DataFrame, request: PageRequest) -> Component:
         className="columns",
         style={"--columns": "2fr 1fr"},
     )
+
+
+def _notes(totals: pd.DataFrame) -> list[Component]:
+    """Why a total or a bound is missing, each reason once."""
+    return [html.Div(reason, className="kpi-note") for reason in totals["abstain_reason"].unique() if reason]
 
 
 _SPEND = ("expected_spend_amount", "expected_spend_amount_lower", "expected_spend_amount_upper")

@@ -7,6 +7,7 @@ from datetime import date
 import duckdb
 import pandas as pd
 
+from genome_pipeline.contracts.columns.totals import ALL_OTHERS, FIRST_KINDS, NOT_KNOWN
 from genome_pipeline.published.versions import remembered_rows
 
 
@@ -51,6 +52,42 @@ def cohort_forecasts(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         """,
         {"as_of": as_of},
     )
+
+
+def first_purchase_kinds(connection: duckdb.DuckDBPyConnection, as_of: date) -> list[str]:
+    """The kinds of cohorts by a fact of the first purchase that the snapshot has, in the contract's order."""
+    found = connection.execute(
+        "SELECT DISTINCT cohort_kind FROM first_purchase_cohorts_history WHERE as_of = ?", [as_of]
+    ).fetchall()
+    return [kind for kind in FIRST_KINDS if (kind,) in found]
+
+
+def first_purchase_cohorts(connection: duckdb.DuckDBPyConnection, as_of: date, kind: str) -> pd.DataFrame:
+    """One row per cohort of a kind, the largest first, those of the rest and of the unknown last."""
+    return remembered_rows(
+        connection,
+        """
+        SELECT
+            cohort,
+            cohort_customer_count,
+            active_customer_count,
+            retention_share,
+            cumulative_spend_amount::DOUBLE AS cumulative_spend_amount
+        FROM first_purchase_cohorts_history
+        WHERE as_of = $as_of AND cohort_kind = $kind
+        ORDER BY cohort IN ($others, $unknown), cohort = $unknown, cohort_customer_count DESC, cohort
+        """,
+        {"as_of": as_of, "kind": kind, "others": ALL_OTHERS, "unknown": NOT_KNOWN},
+    )
+
+
+def spend_of_cohort(connection: duckdb.DuckDBPyConnection, as_of: date, kind: str, cohort: str) -> pd.DataFrame:
+    """One row per snapshot up to ``as_of``: customers of a cohort of a kind by then, and what they had spent."""
+    return connection.execute(
+        "SELECT as_of, cohort_customer_count, cumulative_spend_amount::DOUBLE AS cumulative_spend_amount"
+        " FROM first_purchase_cohorts_history WHERE as_of <= ? AND cohort_kind = ? AND cohort = ? ORDER BY as_of",
+        [as_of, kind, cohort],
+    ).df()
 
 
 def payback(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:

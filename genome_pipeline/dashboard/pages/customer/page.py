@@ -181,7 +181,7 @@ def _next_order(row: pd.Series, interval_level: float) -> str | None:
 
 
 def _lifetime_value(row: pd.Series, run: Run) -> str | None:
-    """What they will still spend in all later years; None where that is not predicted."""
+    """What they will still spend in the years of a lifetime; None where that is not predicted."""
     if formats.is_missing(row["lifetime_value_amount"]):
         return None
     value, low, high = (
@@ -190,7 +190,11 @@ def _lifetime_value(row: pd.Series, run: Run) -> str | None:
     has_bounds = not formats.is_missing(row["lifetime_value_amount_upper"])
     bounds = f"{formats.percent(run.interval_level, 0)}: {low} to {high}; " if has_bounds else ""
     rate = formats.percent(row["discount_rate_share"], 0)
-    return f"{value} ({bounds}extrapolated from {row['lifetime_horizon_days']:.0f} days, discounted by {rate} a year)"
+    years = int(row["lifetime_year_count"])
+    return (
+        f"{value} in {years} year{'' if years == 1 else 's'} ({bounds}extrapolated from"
+        f" {row['lifetime_horizon_days']:.0f} days, discounted by {rate} a year)"
+    )
 
 
 def _action(genome: pd.Series, currency: str | None) -> Component:

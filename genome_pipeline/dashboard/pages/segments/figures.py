@@ -13,6 +13,7 @@ from genome_pipeline.dashboard.kit.drawing import translucent, wrapped
 from genome_pipeline.dashboard.kit.formats import column_value, currency_prefix, day, integer, is_missing, percent
 from genome_pipeline.dashboard.kit.glossary import label, plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, MARKERS, Theme
+from genome_pipeline.dashboard.kit.totals import total_cell
 from genome_pipeline.dashboard.pages.segments.customer_map import Axis, CustomerMap
 
 PROFILE_COLUMNS = (
@@ -135,10 +136,12 @@ def segment_value(profiles: pd.DataFrame, currency: str | None, horizon_days: in
             "thickness": 3,
             "width": 0,
         },
-        customdata=rows[["expected_spend_first_decile", "expected_spend_last_decile", "expected_spend"]],
+        customdata=rows[["expected_spend_first_decile", "expected_spend_last_decile"]].assign(
+            together=[total_cell(row, "expected_spend_amount", currency) for _, row in rows.iterrows()]
+        ),
         hovertemplate=f"%{{y}}<br>median {prefix}%{{x:,.2f}}"
         f"<br>middle 80% {prefix}%{{customdata[0]:,.2f}} to {prefix}%{{customdata[1]:,.2f}}"
-        f"<br>all together {prefix}%{{customdata[2]:,.0f}}<extra></extra>",
+        "<br>all together %{customdata[2]}<extra></extra>",
     )
     figure.update_xaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Expected spend per customer")
     figure.update_yaxes(type="category", tickfont={"color": theme.ink})

@@ -31,13 +31,17 @@ _READING = (
     "The number stays with a segment from one snapshot to the next; why it has its name is said below. Expected spend"
     " has the interval of the segment's total in brackets."
 )
-_VALUE_LEVELS = ("first_decile", "median", "last_decile")
+_VALUE = (
+    "segment_name",
+    *(f"expected_spend_{level}" for level in ("first_decile", "median", "last_decile")),
+    *(f"expected_spend_amount{end}" for end in ("", "_lower", "_upper")),
+)
 
 
 def layout(request: PageRequest) -> Component:
     """Sizes and value, profiles with their spread, the map, movements since any snapshot, and how they were chosen."""
     connection, as_of, theme = request.connection, request.as_of, request.theme
-    currency, horizon_days = request.run.currency, request.run.horizon_days
+    currency = request.run.currency
     profiles = queries.segment_profiles(connection, as_of)
     if profiles.empty:
         return page(
@@ -46,8 +50,6 @@ def layout(request: PageRequest) -> Component:
             empty_state("No segments at this snapshot", "There were too few customers to form stable groups."),
         )
     sizes = profiles[["segment_name", "customer_count", "customer_share", "recent_spend_amount", "spend_share"]]
-    has_value = profiles["expected_spend"].notna().any()
-    value = profiles[["segment_name", *(f"expected_spend_{level}" for level in _VALUE_LEVELS), "expected_spend"]]
     return page(
         TITLE,
         QUESTION,
@@ -55,20 +57,12 @@ def layout(request: PageRequest) -> Component:
             _segment_table(profiles, currency),
             title=f"{len(profiles)} segment{'s' if len(profiles) > 1 else ''} at {formats.day(as_of)}",
             reading=_READING,
-            columns=("segment_name", "spend_share", "expected_spend", "churn_probability", "confidence"),
+            columns=("segment_name", "spend_share", "expected_spend_amount", "churn_probability", "confidence"),
             name="segment-table",
         ),
         columns_of(
             chart_panel(figures.segment_sizes(profiles, theme=theme), sizes, ("customer_share", "spend_share")),
-            chart_panel(
-                figures.segment_value(profiles, currency, horizon_days, theme=theme), value, ("expected_spend",)
-            )
-            if has_value
-            else panel(
-                html.P("Map amount or unit_price in [source.columns] of genome.toml, and run genome run."),
-                title="No spend is predicted",
-                reading="The source has no amounts, or there are too few customers to learn from.",
-            ),
+            _value(request, profiles),
         ),
         chart_panel(
             figures.segment_profile_heatmap(profiles, currency, theme=theme),
@@ -94,6 +88,18 @@ def layout(request: PageRequest) -> Component:
         _events(request),
         _candidates(request),
     )
+
+
+def _value(request: PageRequest, profiles: pd.DataFrame) -> Component:
+    run = request.run
+    if profiles["expected_spend_amount"].isna().all():
+        return panel(
+            html.P("Map amount or unit_price in [source.columns] of genome.toml, and run genome run."),
+            title="No spend is predicted",
+            reading="The source has no amounts, or there are too few customers to learn from.",
+        )
+    chart = figures.segment_value(profiles, run.currency, run.horizon_days, theme=request.theme)
+    return chart_panel(chart, profiles[[*_VALUE]], ("expected_spend_amount",))
 
 
 def _spread(request: PageRequest, order: list[int]) -> Component:

@@ -21,7 +21,6 @@ def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         WITH prediction AS (
             SELECT
                 segment_id,
-                sum(expected_spend) AS expected_spend,
                 quantile_cont(expected_spend, [0.1, 0.5, 0.9]) AS expected_spend_deciles,
                 avg(churn_probability) AS churn_probability,
                 avg(confidence) AS confidence
@@ -31,7 +30,6 @@ def segment_profiles(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.D
         )
         SELECT
             profile.* EXCLUDE (as_of),
-            prediction.expected_spend,
             prediction.expected_spend_deciles[1] AS expected_spend_first_decile,
             prediction.expected_spend_deciles[2] AS expected_spend_median,
             prediction.expected_spend_deciles[3] AS expected_spend_last_decile,

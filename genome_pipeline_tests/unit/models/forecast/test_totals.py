@@ -14,8 +14,9 @@ from genome_pipeline.models.forecast.errors import Forecasts
 from genome_pipeline.models.forecast.totals import (
     Groups,
     Origin,
-    Spread,
-    added_up_again,
+    TotalError,
+    error_rows,
+    errors_of_rows,
     fit_spreads,
     forecast_totals,
     own_variances,
@@ -25,16 +26,15 @@ from genome_pipeline.models.forecast.totals import (
 AS_OF = date(2020, 4, 1)
 
 
-def known(level: float, group: float) -> Spread:
-    """A spread that is known, as if from very many origins."""
-    return Spread(level, level, 1e12, group, 1e12, 1.0)
+def known(level: float, group: float) -> TotalError:
+    return TotalError(level, group, 1.0)
 
 
 NONE = known(0.0, 0.0)
 
 
 def of_one(customers: int, total: float, own_variance: float) -> Groups:
-    return Groups(np.array([float(customers)]), np.array([total]), np.array([own_variance]), np.array([True]))
+    return Groups(np.array([float(customers)]), np.array([total]), np.array([own_variance]), np.ones(1))
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -70,10 +70,10 @@ def test_what_all_customers_miss_alike_does_not_cancel_out() -> None:
 
 
 def test_a_segment_may_be_further_off_than_the_company_and_loyal_buyers_less() -> None:
-    groups = Groups(np.full(2, 1000.0), np.full(2, 500.0), np.full(2, 250.0), np.array([True, False]))
+    groups = Groups(np.full(2, 1000.0), np.full(2, 500.0), np.full(2, 250.0), np.array([1.0, 0.5]))
     lower, upper = total_bounds("orders", groups, known(0.01, 0.03), 0.8)
     assert lower[1] < lower[0] < 500 < upper[0] < upper[1]
-    loyal = Groups(np.full(2, 1000.0), np.array([500.0, 950.0]), np.array([250.0, 47.5]), np.array([True, True]))
+    loyal = Groups(np.full(2, 1000.0), np.array([500.0, 950.0]), np.array([250.0, 47.5]), np.ones(2))
     lower, upper = total_bounds("buyers", loyal, known(0.04, 0.0), 0.8)
     assert upper[1] <= 1000
     assert (upper - lower)[1] < (upper - lower)[0] / 3
@@ -105,8 +105,8 @@ def test_the_level_is_learned_from_what_totals_missed_before() -> None:
     missed = [origin(age, ratio) for age, ratio in ((330, 0.6), (240, 1.6), (150, 0.7))]
     close, far = (fit_spreads(origins, 90, 0.1) for origins in (exact, missed))
     for target in ("buyers", "orders", "spend"):
-        assert far[target].level_variance(target) > 1.5 * close[target].level_variance(target)
-        assert close[target].group_variance(target) < 0.02
+        assert far[target].error(target).level_variance > 1.5 * close[target].error(target).level_variance
+        assert close[target].error(target).group_variance < 0.02
     # Amounts do not vary here, and theory has them vary as much as their mean.
     assert close["orders"].own_factor == pytest.approx(1, abs=0.15)
     assert close["spend"].own_factor < 0.7
@@ -115,7 +115,7 @@ def test_the_level_is_learned_from_what_totals_missed_before() -> None:
 def test_overlapping_origins_count_as_little_as_they_overlap() -> None:
     apart = fit_spreads([origin(age, 2.0) for age in (330, 240, 150)], 90, 0.1)["orders"]
     overlapping = fit_spreads([origin(age, 2.0) for age in (160, 155, 150)], 90, 0.1)["orders"]
-    assert overlapping.level_variance("orders") < apart.level_variance("orders")
+    assert overlapping.error("orders").level_variance < apart.error("orders").level_variance
 
 
 def test_a_group_that_misses_what_others_do_not_widens_groups_alone() -> None:
@@ -157,12 +157,12 @@ def sums(**changes: Any) -> pd.DataFrame:
     return frame.assign(**changes)
 
 
-def spreads(*targets: str) -> dict[str, Spread]:
+def errors(*targets: str) -> dict[str, TotalError]:
     return dict.fromkeys(targets or ("buyers", "orders", "spend"), known(0.01, 0.01))
 
 
 def test_a_longer_horizon_has_no_lower_bounds_than_a_shorter_one() -> None:
-    found = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
+    found = forecast_totals(sums(), {28: errors(), 90: errors()}, 0.8, 28)
     assert list(found.columns) == list(TABLES["forecast_totals"].columns)
     company = found[found["group_kind"] == "company"]
     assert company["horizon_days"].tolist() == [28, 90]
@@ -171,13 +171,13 @@ def test_a_longer_horizon_has_no_lower_bounds_than_a_shorter_one() -> None:
 
 
 def test_a_reason_of_some_customers_is_none_of_a_total_that_is_whole() -> None:
-    found = forecast_totals(sums(abstain_reason="bought once"), {28: spreads(), 90: spreads()}, 0.8)
+    found = forecast_totals(sums(abstain_reason="bought once"), {28: errors(), 90: errors()}, 0.8, 28)
     of_company = found.loc[found["group_kind"] == "company", "abstain_reason"]
     assert of_company.isna().all()
 
 
 def test_a_cohort_of_three_has_a_total_and_says_why_it_has_no_bounds() -> None:
-    found = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
+    found = forecast_totals(sums(), {28: errors(), 90: errors()}, 0.8, 28)
     cohort = found[found["group_kind"] == "cohort"]
     assert cohort["expected_buyer_count"].tolist() == [1.0, 2.0]
     assert cohort["expected_buyer_count_upper"].isna().all()
@@ -186,7 +186,7 @@ def test_a_cohort_of_three_has_a_total_and_says_why_it_has_no_bounds() -> None:
 
 def test_without_a_matured_snapshot_totals_have_no_bounds_and_the_reason_of_the_forecast() -> None:
     reason = "no snapshot that carries a forecast has matured yet: intervals need one"
-    found = forecast_totals(sums(abstain_reason=reason), {28: {}, 90: spreads("buyers", "orders")}, 0.8)
+    found = forecast_totals(sums(abstain_reason=reason), {28: {}, 90: errors("buyers", "orders")}, 0.8, 28)
     company = found[found["group_kind"] == "company"].set_index("horizon_days")
     assert company.loc[28, ["expected_order_count_lower", "expected_spend_amount_lower"]].isna().all()
     assert company["expected_order_count_lower"].notna().tolist() == [False, True]
@@ -194,36 +194,32 @@ def test_without_a_matured_snapshot_totals_have_no_bounds_and_the_reason_of_the_
     assert company["abstain_reason"].tolist() == [reason] * 2
 
 
-def test_totals_made_again_tell_nothing_of_who_was_left_out() -> None:
-    before = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
-    left = sums(expected_spend_amount=[450.0, 300.0, 10.0, 20.0]).iloc[:3]
-    after = added_up_again(before, left)
-    assert after["expected_spend_amount"].tolist() == [10.0, 300.0, 450.0]
-    company = after[after["group_kind"] == "company"]
-    was = before[before["group_kind"] == "company"]
-    for end in ("lower", "upper"):
-        told, tells = (
-            frame[f"expected_spend_amount_{end}"] / frame["expected_spend_amount"] - 1 for frame in (was, company)
-        )
-        assert [f"{part:.1e}" for part in told] == [f"{part:.1e}" for part in tells]
+def test_a_group_that_grows_to_be_all_customers_has_their_bounds() -> None:
+    """No jump where a filter leaves out the last one."""
+    groups = Groups(np.full(3, 100.0), np.array([50.0, 89.9, 90.0]), np.full(3, 40.0), np.array([0.55, 0.999, 1.0]))
+    lower, upper = total_bounds("spend", groups, known(0.01, 0.2), 0.8)
+    assert upper[1] == pytest.approx(upper[2], rel=2e-3)
+    assert (upper - lower)[0] / 50 > 1.5 * (upper - lower)[2] / 90
 
 
-def test_narrow_bounds_made_again_stay_apart_from_the_total() -> None:
-    before = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
-    for name in ("expected_buyer_count", "expected_spend_amount"):
-        before[f"{name}_lower"], before[f"{name}_upper"] = before[name] * 0.965, before[name] * 1.04
-    after = added_up_again(before, sums())
-    company = after[after["group_kind"] == "company"]
-    assert (company["expected_spend_amount_upper"] / company["expected_spend_amount"]).round(9).tolist() == [1.04] * 2
-    assert (company["expected_spend_amount_lower"] / company["expected_spend_amount"]).round(9).tolist() == [0.965] * 2
-    assert (company["expected_buyer_count_upper"] >= company["expected_buyer_count"]).all()
+def test_the_main_horizon_keeps_its_bounds_and_shorter_and_longer_ones_give_way() -> None:
+    """So that another group's interval over the main horizon needs no other horizon."""
+    wide = {28: dict.fromkeys(("buyers", "orders", "spend"), known(1.0, 0.01)), 90: errors()}
+    main_short, main_long = (forecast_totals(sums(), wide, 0.8, days) for days in (28, 90))
+    alone = forecast_totals(sums(), {90: errors()}, 0.8, 90)
+    bounds = {}
+    for name, frame in (("short", main_short), ("long", main_long), ("alone", alone)):
+        for row in frame[frame["group_kind"] == "company"].to_dict("records"):
+            bounds[name, row["horizon_days"]] = [
+                float(row[f"expected_spend_amount_{end}"]) for end in ("lower", "upper")
+            ]
+    assert bounds["long", 90] == bounds["alone", 90]
+    assert bounds["long", 28][1] <= bounds["long", 90][1] < bounds["short", 28][1] == bounds["short", 90][1]
 
 
-def test_totals_made_again_are_within_their_bounds() -> None:
-    before = forecast_totals(sums(), {28: spreads(), 90: spreads()}, 0.8)
-    after = added_up_again(before, sums().iloc[:3])
-    company = after[after["group_kind"] == "company"]
-    assert (company["expected_buyer_count_upper"] <= company["customer_count"]).all()
-    for name in ("expected_buyer_count", "expected_order_count", "expected_spend_amount"):
-        assert (company[f"{name}_lower"] <= company[name]).all()
-        assert (company[name] <= company[f"{name}_upper"]).all()
+def test_what_bounds_rest_on_is_kept_in_rows() -> None:
+    told = {28: errors("buyers", "orders"), 90: errors()}
+    rows = error_rows(AS_OF, told)
+    assert rows["total_column"].tolist()[:2] == ["expected_buyer_count", "expected_order_count"]
+    assert errors_of_rows(rows) == told
+    assert errors_of_rows(error_rows(AS_OF, {28: {}})) == {}

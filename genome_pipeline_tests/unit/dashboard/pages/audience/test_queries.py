@@ -5,11 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import duckdb
+import pandas as pd
 import pytest
 
+from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, Selection
-from genome_pipeline_tests.support.published_file import HOSTILE_ID, LATEST
+from genome_pipeline_tests.support.published_file import ABSTAINED_ID, HORIZON_DAYS, HOSTILE_ID, LATEST
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, search: str, first: int = 0, last: int = 1_000) -> list[str]:
@@ -51,9 +53,47 @@ def test_totals_are_those_of_the_top_percent(connection: duckdb.DuckDBPyConnecti
     assert row is not None
     assert 0 < totals.customer_count == row[0] == size < totals.matching_count
     assert totals.revenue_at_stake_amount == pytest.approx(row[1])
-    assert totals.expected_spend == pytest.approx(row[2])
+    assert totals.expected["expected_spend_amount"] == pytest.approx(row[2])
     assert totals.mean_churn_probability == pytest.approx(row[3])
     assert totals.mean_confidence == pytest.approx(row[4])
+
+
+@pytest.mark.parametrize(
+    ("search", "kind", "key"), [("", "company", "all"), *(("segment_id", "segment", str(n)) for n in (1, 2, 3, 4))]
+)
+def test_an_audience_has_the_total_and_the_interval_of_the_group_that_it_is(
+    connection: duckdb.DuckDBPyConnection, search: str, kind: str, key: str
+) -> None:
+    selection = Selection.parse(urlencode({"where": f"{search}:eq:{key}"}) if search else "")
+    found = queries.audience_totals(connection, LATEST, selection).expected
+    group = connection.execute(
+        "SELECT * FROM forecast_totals WHERE group_kind = ? AND group_key = ? AND horizon_days = ?",
+        [kind, key, HORIZON_DAYS],
+    ).df()
+    assert len(group) == 1
+    for name in TOTALS:
+        for end in ("", "_lower", "_upper"):
+            assert found[f"{name}{end}"] == pytest.approx(group[f"{name}{end}"][0], rel=1e-9)
+    assert found["expected_spend_amount_lower"] < found["expected_spend_amount"] < found["expected_spend_amount_upper"]
+    assert found["abstain_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("search", "reason"),
+    [
+        ("first=1", "1 customer: bounds of a total need 4"),
+        ("first=3", "3 customers: bounds of a total need 4"),
+        ("first=4", None),
+        (f"where=customer_id:eq:{ABSTAINED_ID}", "none of them has a prediction"),
+        ("where=spend_amount:ge:1e9", None),
+    ],
+)
+def test_the_total_of_few_or_nobody_has_no_interval_and_says_why(
+    connection: duckdb.DuckDBPyConnection, search: str, reason: str | None
+) -> None:
+    found = queries.audience_totals(connection, LATEST, Selection.parse(search)).expected
+    assert found["abstain_reason"] == reason
+    assert pd.notna(found["expected_spend_amount_lower"]) == (search == "first=4")
 
 
 def test_everyone_is_in_without_a_filter(connection: duckdb.DuckDBPyConnection) -> None:

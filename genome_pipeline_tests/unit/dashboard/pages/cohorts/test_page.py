@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
+from genome_pipeline.dashboard.kit.totals import totals_of
 from genome_pipeline.dashboard.pages.cohorts import figures, queries
 from genome_pipeline_tests.support.published_file import LATEST, LONG_HORIZON_DAYS, SNAPSHOTS
 from genome_pipeline_tests.support.shown import show
@@ -91,3 +93,45 @@ def test_overview_tells_the_total_with_its_interval_as_the_table_has_it(publishe
         ).fetchall()[0]
     assert total == pytest.approx(summed, rel=1e-9)
     assert "80%: $" in page
+
+
+def test_the_log_s_first_cohort_does_not_count_among_those_who_came_back(published_path: Path, tmp_path: Path) -> None:
+    """It also holds customers of before the log begins, who are likelier to come back than newcomers."""
+    path = tmp_path / "genome.duckdb"
+    shutil.copy(published_path, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM cohorts_history WHERE cohort_start_date > '2017-07-01'")
+        connection.execute(
+            "INSERT INTO cohorts_history BY NAME SELECT month AS cohort_start_date, 1 AS cohort_age_count,"
+            " month + INTERVAL 2 MONTH AS as_of, 100 AS cohort_customer_count, bought AS active_customer_count,"
+            " bought / 100 AS retention_share"
+            " FROM (VALUES (DATE '2016-06-01', 99), (DATE '2016-08-01', 10)) AS t(month, bought)"
+        )
+    page, _ = show(path, "/cohorts")
+    assert "of 100 customers" in page
+    assert "10.0%" in page
+
+
+def test_cohorts_by_first_category_stand_beside_their_forecasts(published_path: Path) -> None:
+    assert "Cohorts by" in show(published_path, "/cohorts")[0]
+    page, _ = show(published_path, "/cohorts", "?by=first_category&cohort=GROCERY")
+    for text in ("Customers by first category", "GROCERY", "not known", "Next 28 days", "Next 84 days"):
+        assert text in page, text
+    assert "Spend of the customers who began with GROCERY" in page
+    assert "no snapshot that carries a forecast has matured yet" in page
+    assert "Who came back" not in page
+    assert "Who came back" in show(published_path, "/cohorts", "?by=first_country")[0], "the log does not say it"
+
+
+def test_the_band_of_a_cohort_by_category_starts_at_what_it_spent(connection: duckdb.DuckDBPyConnection) -> None:
+    history = queries.spend_of_cohort(connection, LATEST, "first_category", "GROCERY")
+    totals = totals_of(connection, LATEST, "first_category")
+    own = totals[totals["group_key"] == "GROCERY"]
+    drawn = {trace.name: trace for trace in figures.spend_of_group(history, own, "GROCERY", "month", "USD").figure.data}
+    spent = history["cumulative_spend_amount"].iloc[-1]
+    assert len(history) == len(SNAPSHOTS)
+    assert drawn["Interval of the total"].y[0] == drawn["Expected"].y[0] == pytest.approx(spent)
+    band = dict(zip(drawn["Interval of the total"].x, drawn["Interval of the total"].y, strict=True))
+    lower = own["expected_spend_amount_lower"].iloc[0]
+    assert band[drawn["Expected"].x[1]] == pytest.approx(spent + lower)
+    assert pd.Timestamp(drawn["Expected"].x[1]) - pd.Timestamp(LATEST) == pd.Timedelta(days=28)

@@ -14,7 +14,7 @@ def test_segment_profiles_carry_what_is_expected_of_their_customers(connection: 
     profiles = queries.segment_profiles(connection, LATEST).set_index("segment_id")
     assert profiles["customer_count"].sum() == value_of(connection, "SELECT count(*) FROM customer_genome")
     for column, expression in (
-        ("expected_spend", "sum(expected_spend)"),
+        ("expected_spend_amount", "sum(expected_spend)"),
         ("expected_spend_median", "median(expected_spend)"),
         ("churn_probability", "avg(churn_probability)"),
     ):
