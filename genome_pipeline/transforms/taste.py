@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, NEXT_CATEGORIES, OTHER_CATEGORIES
 
 _MONEY = "decimal(18,2)"
 _FACTOR = "decimal(19,2)"
@@ -99,6 +99,27 @@ def bought_categories(lines: ir.Table, customers: ir.Table, as_of: date, horizon
     ).semi_join(customers, "customer_id")
     return within.group_by("customer_id").agg(
         categories=within.category.collect(where=within.category.notnull(), distinct=True).sort()
+    )
+
+
+def leading_categories(listed: ir.Table, features: ir.Table) -> ir.Table:
+    """Of each customer in ``customer_next_category``, the likeliest category, and the one to suggest.
+
+    ``features`` are ``customer_features`` of the same snapshots. Columns: ``as_of``, ``customer_id`` and those of
+    :data:`genome_pipeline.contracts.tables.taste.LEADING`. To suggest is by preference a category that was never bought, else one that was not bought in the
+    recent window, else any; of equal ones the likeliest.
+    """
+    keys = ["as_of", "customer_id"]
+    known = listed.inner_join(features.select(*keys, "recent_window_days"), keys)
+    away = known.as_of.delta(known.last_order_date, unit="day")
+    staleness = ibis.cases((away.isnull(), 0), (away > known.recent_window_days, 1), else_=2)
+    rank = known.next_category_rank
+    preference = staleness * (NEXT_CATEGORIES + 1) + rank
+    return known.group_by(keys).agg(
+        next_category=known.category.argmin(rank),
+        next_category_probability=known.category_probability.argmin(rank),
+        suggested_category=known.category.argmin(preference),
+        suggested_category_probability=known.category_probability.argmin(preference),
     )
 
 

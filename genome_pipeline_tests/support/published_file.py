@@ -51,7 +51,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
     genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True).assign(
         is_provisional=False
     )
-    genome = _next_order(_with_previous_segments(genome, snapshots))
+    genome = _leading(_next_order(_with_previous_segments(genome, snapshots)))
     outcomes = _outcomes(rng, genome, snapshots)
     frames = {
         "customer_activity": activity,
@@ -245,6 +245,17 @@ def _next_categories(genome: pd.DataFrame) -> pd.DataFrame:
         reorder_date=None,
     )
     return pd.concat([own, new], ignore_index=True).assign(abstain_reason=lambda rows: rows["risk_abstain_reason"])
+
+
+def _leading(genome: pd.DataFrame) -> pd.DataFrame:
+    """The likeliest of :func:`_next_categories`, and the one never bought."""
+    buys = 1 - genome["churn_probability"]
+    return genome.assign(
+        next_category="GROCERY",
+        next_category_probability=buys * 0.9,
+        suggested_category="<b>PASTRY</b>",
+        suggested_category_probability=buys * 0.3,
+    )
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,14 @@ OTHER_CATEGORIES = "all other categories"
 NEXT_CATEGORIES = 10
 """So many categories of each customer are listed as the next ones."""
 
+LEADING = (
+    "next_category",
+    "next_category_probability",
+    "suggested_category",
+    "suggested_category_probability",
+)
+"""What stands in ``customer_genome`` of the categories listed."""
+
 _PERIOD_CUSTOMER = ("period_start_date", "customer_id")
 
 TABLES = (

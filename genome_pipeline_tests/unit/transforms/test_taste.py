@@ -19,6 +19,7 @@ from genome_pipeline.transforms.taste import (
     category_sums,
     customer_categories,
     customer_taste,
+    leading_categories,
 )
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.support.logs import CALENDAR, engine, raw, typed
@@ -175,6 +176,42 @@ def test_large_amounts_are_exact() -> None:
     large = "999999999.99"
     _, (ann,) = taste_of([("ann", f"2020-0{month}-04 09:00", name, large) for month in (1, 3) for name in ("a", "b")])
     assert (ann["category_concentration"], ann["taste_shift_share"]) == (pytest.approx(0.5), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("last_order_dates", "suggested"),
+    [
+        ([date(2020, 3, 2), None, date(2020, 1, 1), None], "b"),
+        ([date(2020, 3, 2), date(2020, 3, 2), date(2020, 1, 1), date(2020, 2, 29)], "c"),
+        ([date(2020, 3, 2), date(2020, 3, 1), date(2020, 3, 3), date(2020, 3, 4)], "a"),
+    ],
+    ids=["never bought", "not bought in the recent window", "all bought lately"],
+)
+def test_to_suggest_is_what_is_new_to_the_customer_if_anything_is(
+    last_order_dates: list[date | None], suggested: str
+) -> None:
+    database = engine()
+    database.con.execute(
+        "CREATE TABLE listed (as_of DATE, customer_id VARCHAR, next_category_rank INTEGER, category VARCHAR,"
+        " category_probability DOUBLE, last_order_date DATE)"
+    )
+    rows = [
+        (AS_OF, "ann", place + 1, "abcd"[place], 0.5 - place / 10, day) for place, day in enumerate(last_order_dates)
+    ]
+    database.con.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?)", reversed(rows))
+    database.con.execute(
+        f"CREATE TABLE features AS SELECT DATE '{AS_OF}' AS as_of, unnest(['ann', 'nobody']) AS customer_id,"
+        " 31 AS recent_window_days"
+    )
+    (ann,) = listed(leading_categories(database.table("listed"), database.table("features")), "customer_id")
+    assert ann == {
+        "as_of": AS_OF,
+        "customer_id": "ann",
+        "next_category": "a",
+        "next_category_probability": 0.5,
+        "suggested_category": suggested,
+        "suggested_category_probability": pytest.approx(0.5 - "abcd".index(suggested) / 10),
+    }
 
 
 def test_histories_list_a_customers_categories_the_most_frequent_first() -> None:
