@@ -106,8 +106,8 @@ def leading_categories(listed: ir.Table, features: ir.Table) -> ir.Table:
     """Of each customer in ``customer_next_category``, the likeliest category, and the one to suggest.
 
     ``features`` are ``customer_features`` of the same snapshots. Columns: ``as_of``, ``customer_id`` and those of
-    :data:`genome_pipeline.contracts.tables.taste.LEADING`. To suggest is by preference a category that was never bought, else one that was not bought in the
-    recent window, else any; of equal ones the likeliest.
+    :data:`genome_pipeline.contracts.tables.taste.LEADING`. To suggest is by preference a category that was never
+    bought, else one that was not bought in the recent window, else any; of equal ones the likeliest.
     """
     keys = ["as_of", "customer_id"]
     known = listed.inner_join(features.select(*keys, "recent_window_days"), keys)

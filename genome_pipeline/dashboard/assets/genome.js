@@ -126,6 +126,14 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
                 ? noUpdate()
                 : genomeSearch(search, "first", isNone ? "" : String(value));
         },
+        chooseBuys: function (category, shown, search) {
+            if (!shown || !category || category === shown.buys) {
+                return noUpdate();
+            }
+            /* The likeliest come first, with how likely they are, whatever was shown before. */
+            const begun = shown.buys ? search : genomeSearch(genomeSearch(search, "sort", ""), "columns", "");
+            return genomeSearch(begun, "buys", category);
+        },
         chooseColumns: function (names, shown, search) {
             const isShown = !shown || !names || names.join() === shown.columns.join();
             return isShown ? noUpdate() : genomeSearch(search, "columns", names.join());
