@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, NEXT_CATEGORIES, OTHER_CATEGORIES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, NEXT_CATEGORIES, OTHER_CATEGORIES, TASTE_SHARES
 
 _MONEY = "decimal(18,2)"
 _FACTOR = "decimal(19,2)"
@@ -143,6 +143,18 @@ def customer_categories(sums: ir.Table, as_of: date) -> ir.Table:
         as_of=ibis.date(as_of), category_spend_share=joined.net_amount.cast("float64") / total.cast("float64")
     )
     return shares.select(*TABLES["customer_categories"].columns)
+
+
+def taste_shares(categories: ir.Table) -> ir.Table:
+    """The shares of ``customer_categories`` side by side, a row for each customer; 0 of what they did not buy.
+
+    Columns: ``as_of``, ``customer_id`` and those of :data:`genome_pipeline.contracts.tables.taste.TASTE_SHARES`.
+    """
+    shares = {
+        name: categories.category_spend_share.max(where=categories.category_rank == rank).fill_null(0.0)
+        for rank, name in enumerate(TASTE_SHARES, start=1)
+    }
+    return categories.group_by("as_of", "customer_id").agg(**shares)
 
 
 def customer_taste(sums: ir.Table, as_of: date) -> ir.Table:

@@ -18,6 +18,7 @@ from genome_pipeline.contracts.columns import SPREAD
 from genome_pipeline.contracts.genes import GENES, PROFILE_GENES
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
@@ -112,7 +113,9 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                 "customer_count": customer_count,
                 "gene_count": 16,
                 "recall_share": 1.0,
-                "parameters": "{}",
+                "parameters": json.dumps(
+                    {"categories": ["GROCERY", "<b>DAIRY</b>"], "genes": TASTE_SHARES[:2], "weights": [0.5, 0.5]}
+                ),
                 "artifact_file": "similarity.npz",
             }
         ),
@@ -218,13 +221,15 @@ def _cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
 
 
 def _categories(genome: pd.DataFrame) -> pd.DataFrame:
-    """Three quarters in one category, a quarter in another whose name must never run."""
-    parts = [
-        genome.assign(
-            category_rank=rank, category=name, net_amount=genome["spend_amount"] * part, category_spend_share=part
+    """Three quarters in one category, a quarter in another whose name must never run; of every third all in one."""
+    is_third = genome["customer_id"].rank(method="dense") % 3 == 0
+    parts = []
+    for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25)):
+        share = np.where(is_third, float(rank == 1), part)
+        bought = genome.assign(
+            category_rank=rank, category=name, net_amount=genome["spend_amount"] * share, category_spend_share=share
         )
-        for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25))
-    ]
+        parts.append(bought[share > 0])
     return pd.concat(parts, ignore_index=True)
 
 

@@ -130,9 +130,14 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
             if (!shown || !category || category === shown.buys) {
                 return noUpdate();
             }
-            /* The likeliest come first, with how likely they are, whatever was shown before. */
-            const begun = shown.buys ? search : genomeSearch(genomeSearch(search, "sort", ""), "columns", "");
-            return genomeSearch(begun, "buys", category);
+            const parameters = new URLSearchParams(search || "");
+            if (!shown.buys) {
+                /* The likeliest come first, with how likely they are, whatever was shown before. */
+                parameters.delete("sort");
+                parameters.delete("columns");
+            }
+            parameters.set("buys", category);
+            return "?" + parameters.toString();
         },
         chooseColumns: function (names, shown, search) {
             const isShown = !shown || !names || names.join() === shown.columns.join();

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pytest
 
 from genome_pipeline.contracts.rules import active_rules
-from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES, TASTE_SHARES
 from genome_pipeline.transforms.taste import (
     bought_categories,
     category_activity,
@@ -20,6 +20,7 @@ from genome_pipeline.transforms.taste import (
     customer_categories,
     customer_taste,
     leading_categories,
+    taste_shares,
 )
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.support.logs import CALENDAR, engine, raw, typed
@@ -170,6 +171,16 @@ def test_one_category_is_a_single_row() -> None:
     shares, (ann,) = taste_of([("ann", "2020-01-04 09:00", "fruit", "2.00"), ("ann", "2020-03-04 09:00", "fruit", "1")])
     assert [row["category_spend_share"] for row in shares] == [1.0]
     assert (ann["category_concentration"], ann["top_category_share"], ann["taste_shift_share"]) == (1.0, 1.0, 0.0)
+
+
+def test_shares_stand_side_by_side_with_a_zero_for_what_was_not_bought() -> None:
+    rows = [*ANN, ("bob", "2020-02-09 09:00", "bread", "4.00")]
+    sums = category_sums(activity_of(rows), CALENDAR, AS_OF, HORIZON_DAYS)
+    (ann, bob) = listed(taste_shares(customer_categories(sums, AS_OF)), "customer_id")
+    # Bread, with 15.00, is the first of the log; fruit has 9.00.
+    assert (ann["category_share_1"], ann["category_share_2"]) == (11 / 20, 9 / 20)
+    assert (bob["category_share_1"], bob["category_share_2"]) == (1.0, 0.0)
+    assert [bob[name] for name in TASTE_SHARES[2:]] == [0.0] * (KEPT_CATEGORIES - 1)
 
 
 def test_large_amounts_are_exact() -> None:
