@@ -16,6 +16,9 @@ _FACTOR = "decimal(19,2)"
 """Amounts that are multiplied: of up to 18 digits DuckDB would fit the product into 18, too."""
 
 
+_SHARE = "decimal(18,9)"
+"""Shares that are summed up: a sum of floats would depend on the order of rows."""
+
 MOST_CATEGORIES = 100
 """The next categories are found from at most this many of a customer, those bought most often."""
 
@@ -155,6 +158,25 @@ def taste_shares(categories: ir.Table) -> ir.Table:
         for rank, name in enumerate(TASTE_SHARES, start=1)
     }
     return categories.group_by("as_of", "customer_id").agg(**shares)
+
+
+def segment_tastes(categories: ir.Table, segments: ir.Table) -> ir.Table:
+    """How the customers of each segment share their spend out, from ``customer_categories`` of one snapshot.
+
+    ``segments`` have ``customer_id`` and ``segment_id``. Columns, a row for each segment and category that stands for
+    itself: ``segment_id``, ``category``, ``taster_count`` (members with any taste), ``buyer_count`` (those with spend
+    in the category), ``share_sum`` and ``squared_share_sum`` of their shares. Sums are exact.
+    """
+    known = categories.inner_join(segments.select("customer_id", "segment_id"), "customer_id")
+    tasters = known.group_by("segment_id").agg(taster_count=known.customer_id.nunique())
+    shown = known.filter(known.category_rank <= KEPT_CATEGORIES)
+    share = shown.category_spend_share
+    sums = shown.group_by("segment_id", "category").agg(
+        buyer_count=shown.count(),
+        share_sum=share.cast(_SHARE).sum().cast("float64"),
+        squared_share_sum=(share * share).cast(_SHARE).sum().cast("float64"),
+    )
+    return sums.inner_join(tasters, "segment_id")
 
 
 def customer_taste(sums: ir.Table, as_of: date) -> ir.Table:

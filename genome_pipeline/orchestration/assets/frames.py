@@ -22,7 +22,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.sampling import stratified_sample
-from genome_pipeline.transforms.taste import taste_shares
+from genome_pipeline.transforms.taste import segment_tastes, taste_shares
 from genome_pipeline.warehouse.errors import WarehouseError
 
 SNAPSHOT_ROWS = 50_000
@@ -162,6 +162,15 @@ def with_taste(database: Backend, as_of: date, features: pd.DataFrame) -> tuple[
     names = known.select("category_rank", "category").distinct().order_by("category_rank").to_pandas()
     shares = taste_shares(known).drop("as_of").to_pandas()
     return features.merge(shares, on="customer_id", how="left"), tuple(names["category"])
+
+
+def tastes_of_segments(database: Backend, as_of: date) -> pd.DataFrame:
+    """As :func:`segment_tastes`, of a snapshot."""
+    categories, segments = (
+        table.filter(table.as_of == ibis.date(as_of))
+        for table in (database.table("customer_categories"), database.table("customer_segments"))
+    )
+    return segment_tastes(categories, segments).to_pandas()
 
 
 def snapshots_before(database: Backend, as_of: date) -> list[date]:

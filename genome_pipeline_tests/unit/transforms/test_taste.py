@@ -20,6 +20,7 @@ from genome_pipeline.transforms.taste import (
     customer_categories,
     customer_taste,
     leading_categories,
+    segment_tastes,
     taste_shares,
 )
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
@@ -181,6 +182,25 @@ def test_shares_stand_side_by_side_with_a_zero_for_what_was_not_bought() -> None
     assert (ann["category_share_1"], ann["category_share_2"]) == (11 / 20, 9 / 20)
     assert (bob["category_share_1"], bob["category_share_2"]) == (1.0, 0.0)
     assert [bob[name] for name in TASTE_SHARES[2:]] == [0.0] * (KEPT_CATEGORIES - 1)
+
+
+def test_segments_are_summed_up_over_members_with_any_taste() -> None:
+    rows = [*ANN, ("bob", "2020-02-09 09:00", "bread", "4.00")]
+    sums = category_sums(activity_of(rows), CALENDAR, AS_OF, HORIZON_DAYS)
+    sums.get_backend().con.execute(
+        "CREATE TABLE segments AS SELECT unnest(['ann', 'bob', 'cay']) AS customer_id, 3 AS segment_id"
+    )
+    categories = customer_categories(sums, AS_OF)
+    bread, fruit = listed(segment_tastes(categories, sums.get_backend().table("segments")), "category")
+    assert bread == {
+        "segment_id": 3,
+        "category": "bread",
+        "buyer_count": 2,
+        "share_sum": pytest.approx(1.55),
+        "squared_share_sum": pytest.approx(1 + 0.55**2),
+        "taster_count": 2,
+    }
+    assert (fruit["buyer_count"], fruit["share_sum"], fruit["taster_count"]) == (1, pytest.approx(0.45), 2)
 
 
 def test_large_amounts_are_exact() -> None:
