@@ -45,7 +45,10 @@ def _recommend(
         leading = pd.DataFrame(columns=["as_of", "customer_id", *LEADING])
     frames = features, segments_of(features), value, risk, next_order, leading, estimates_of(features), scores
     read = [frame[[name for name in frame if name in used]] for frame in frames]
-    actions = recommend_actions(*read, playbook, 1 / 3, "EUR")
+    rest, segments, spend, churn, arrivals, listed, estimates, confidences = read
+    actions = recommend_actions(
+        rest, segments, spend, churn, arrivals, listed, estimates, confidences, playbook, 1 / 3, "EUR"
+    )
     assert_keeps_contract("customer_actions", actions)
     return actions
 
