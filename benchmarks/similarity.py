@@ -12,6 +12,13 @@ sample, against the same.
 Signal: at each row of the accuracy benchmark, what the matured neighbours of each customer did is set against what the
 customer did, with AUC for buying nothing and Spearman's rank correlation for spend; and so is what as many random
 customers of the same segment did, and all of that segment. In brackets 95% bootstrap intervals over customers.
+
+Taste: where the log has categories (departments of The Complete Journey, products of Online Retail II), neighbours are
+found with taste and without. The three categories on which customers spend most are compared, too: the mean part of
+them that a customer has in common with each of their ten neighbours, and with those of another customer.
+
+``--choose`` compares weights of taste at other dates and on other logs, whose outcomes were known before the rows above
+begin: the change of AUC and of Spearman's correlation for 25 neighbours, against neighbours without taste.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ import os
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,12 +38,13 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
+from ibis.backends.duckdb import Backend
 from numpy.typing import NDArray
 
 from benchmarks.accuracy import RESAMPLES, SEED
 from benchmarks.customers import drawn_features
-from benchmarks.panel.data import labelled_data
-from benchmarks.panel.logs import FIVE, LogAbsent, Row
+from benchmarks.panel.data import beside_lines
+from benchmarks.panel.logs import FIVE, ROWS, LogAbsent, Row
 from benchmarks.scores import activity_scores, resamples, spend_scores
 from benchmarks.synthetic import write_log
 from genome_pipeline.calendar import Calendar, Period
@@ -44,14 +52,29 @@ from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.segments.model import fit_segments
 from genome_pipeline.models.similarity.index import ESTIMATE_NEIGHBORS, SimilarityIndex
 from genome_pipeline.models.similarity.matured import matured_neighbors
+from genome_pipeline.models.snapshots import LabelledSnapshot
+from genome_pipeline.orchestration.assets.frames import with_taste
+from genome_pipeline.settings import BlockWeights
 from genome_pipeline.transforms.activity import customer_activity
 from genome_pipeline.transforms.features import customer_features
+from genome_pipeline.transforms.taste import category_activity, category_sums, customer_categories
 
 Floats = NDArray[np.float64]
 
 RESULTS = Path(__file__).parent / "results" / "similarity"
 NEIGHBORS = 10
 SAMPLE = 500
+TOP = 3
+WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+_CHOSEN_AT = {
+    "complete_journey-20170701-90",
+    "complete_journey-20170701-28",
+    "online_retail_ii-20100601-90",
+    "online_retail_ii-20101201-90",
+    "online_retail_ii-20110301-90",
+}
+TO_CHOOSE = tuple(row for row in ROWS if row.name in _CHOSEN_AT or row.log == "hardie_edible_grocery")
+"""Rows at which the weight of taste was chosen: their outcomes were known before the rows of :data:`FIVE`."""
 _LOG_CUSTOMERS = 50_000
 _LOG_LINES = 1_000_000
 _AS_OF = date(2025, 1, 1)
@@ -128,18 +151,90 @@ class _Outcomes:
     spend: Floats
 
 
-def signal(row: Row) -> dict[str, Any]:
-    """How well the outcomes of others rank the customers of one row. Raises :class:`LogAbsent`."""
-    data = labelled_data(row)
-    features, actual, matured = by_customer(data.features), by_customer(data.actual), data.matured[-1]
-    pairs, estimates = matured_neighbors(features, matured, row.as_of, NEIGHBORS, seed=SEED)
-    listed = pairs.groupby("customer_id")[["has_churned", "actual_spend"]].mean().reindex(features["customer_id"])
+_Tasted = tuple[pd.DataFrame, tuple[str, ...]]
+"""Customers with the shares of their spend beside, and the categories."""
+
+
+class _Tastes:
+    """What the customers of a log buy, at any date; of a log without categories nothing."""
+
+    def __init__(self, database: Backend, row: Row) -> None:
+        self._database, self._days = database, row.horizon_days
+        lines = database.table("lines")
+        if row.log == "online_retail_ii":
+            lines = lines.mutate(category=lines.product_id)
+        query = ibis.to_sql(category_activity(lines), dialect="duckdb")
+        database.con.execute(f"CREATE OR REPLACE TABLE category_activity AS {query}")
+
+    def beside(self, features: pd.DataFrame, as_of: date) -> _Tasted:
+        """The customers with their taste beside."""
+        calendar = Calendar(Period.DAY, date(1990, 1, 1))
+        sums = category_sums(self._database.table("category_activity"), calendar, as_of, self._days)
+        query = ibis.to_sql(customer_categories(sums, as_of), dialect="duckdb")
+        self._database.con.execute(f"CREATE OR REPLACE TABLE customer_categories AS {query}")
+        return with_taste(self._database, as_of, by_customer(features))
+
+    def top(self, customer_ids: pd.Series[str], as_of: date) -> NDArray[np.int64]:
+        """Numbers of the categories on which each customer spent most before a date, shape (n, 3); -1 for none."""
+        calendar = Calendar(Period.DAY, date(1990, 1, 1))
+        sums = category_sums(self._database.table("category_activity"), calendar, as_of, self._days)
+        query = ibis.to_sql(sums.filter(sums.net_amount > 0), dialect="duckdb")
+        found = self._database.con.execute(
+            "SELECT customer_id, dense_rank() OVER (ORDER BY category) AS category, row_number() OVER (PARTITION BY"
+            f" customer_id ORDER BY net_amount DESC, category) AS place FROM ({query}) QUALIFY place <= {TOP}"
+        ).df()
+        table = found.pivot(index="customer_id", columns="place", values="category")
+        return table.reindex(customer_ids).fillna(-1).to_numpy(np.int64)
+
+
+def _likeness(top: NDArray[np.int64], neighbors: NDArray[np.int64]) -> dict[str, float]:
+    """Mean part of the top categories in common with neighbours (n, k), and with those of another customer."""
+
+    def shared(mine: NDArray[np.int64]) -> float:
+        has_any = mine[:, 0] >= 0
+        theirs = top[neighbors[has_any]]  # (n, k, 3)
+        common = (mine[has_any][:, None, :, None] == theirs[:, :, None, :]) & (mine[has_any] >= 0)[:, None, :, None]
+        return float((common.any(axis=3).sum(axis=2) / (mine[has_any] >= 0).sum(axis=1)[:, None]).mean())
+
+    order = np.random.default_rng(SEED).permutation(len(top))
+    return {"neighbours": shared(top), "permuted customers": shared(top[order])}
+
+
+def _predictors(
+    now: _Tasted, matured: LabelledSnapshot, then: _Tasted, row: Row, taste: float | None
+) -> dict[int, _Outcomes]:
+    """What the nearest matured neighbours did, by their number; ``taste`` is its weight, None for the default."""
+    weights = BlockWeights().model_dump() | ({} if taste is None else {"taste": taste})
+    known = replace(matured, features=then[0])
+    pairs, estimates = matured_neighbors(now[0], known, row.as_of, NEIGHBORS, weights, SEED, now[1], then[1])
+    listed = pairs.groupby("customer_id")[["has_churned", "actual_spend"]].mean().reindex(now[0]["customer_id"])
     estimates = by_customer(estimates)
-    predictors = {
-        f"{NEIGHBORS} neighbours": _Outcomes(numbers(listed["has_churned"]), numbers(listed["actual_spend"])),
-        f"{ESTIMATE_NEIGHBORS} neighbours": _Outcomes(
+    return {
+        NEIGHBORS: _Outcomes(numbers(listed["has_churned"]), numbers(listed["actual_spend"])),
+        ESTIMATE_NEIGHBORS: _Outcomes(
             numbers(estimates["neighbor_churn_probability"]), numbers(estimates["neighbor_expected_spend"])
         ),
+    }
+
+
+def signal(row: Row) -> dict[str, Any]:
+    """How well the outcomes of others rank the customers of one row. Raises :class:`LogAbsent`."""
+    database, data = beside_lines(row)
+    features, actual, matured = by_customer(data.features), by_customer(data.actual), data.matured[-1]
+    tastes = _Tastes(database, row)
+    now, then_tasted = tastes.beside(features, row.as_of), tastes.beside(matured.features, matured.as_of)
+    found = {"": _predictors(now, matured, then_tasted, row, None)}
+    likeness: dict[str, Any] = {}
+    if now[1]:
+        found[" without taste"] = _predictors(now, matured, then_tasted, row, 0.0)
+        top = tastes.top(features["customer_id"], row.as_of)
+        for name, weight in (("with taste", BlockWeights().taste), ("without taste", 0.0)):
+            index = SimilarityIndex.build(
+                now[0], NEIGHBORS, BlockWeights(taste=weight).model_dump(), SEED, categories=now[1]
+            )
+            likeness[name] = _likeness(top, index.nearest_of_all()[0])
+    predictors = {
+        f"{count} neighbours{which}": outcomes for which, of in found.items() for count, outcomes in of.items()
     }
     model = fit_segments(matured.features, None, SEED)
     then, now = (model.assign(frame)["segment_id"].to_numpy(int) for frame in (matured.features, features))
@@ -184,7 +279,36 @@ def signal(row: Row) -> dict[str, Any]:
             }
             for count in (NEIGHBORS, ESTIMATE_NEIGHBORS)
         },
+        "gain_with_taste": {
+            str(count): {
+                metric: _interval(
+                    scores[f"{count} neighbours"][metric] - scores[f"{count} neighbours without taste"][metric]
+                )
+                for metric in ("auc", "spearman")
+            }
+            for count in (NEIGHBORS, ESTIMATE_NEIGHBORS)
+            if now[1]
+        },
+        "shared_top_categories": likeness,
     }
+
+
+def weighed(row: Row) -> dict[str, Any]:
+    """The change of AUC and Spearman's correlation with each weight of taste. Raises :class:`LogAbsent`."""
+    database, data = beside_lines(row)
+    features, actual, matured = by_customer(data.features), by_customer(data.actual), data.matured[-1]
+    tastes = _Tastes(database, row)
+    now, then = tastes.beside(features, row.as_of), tastes.beside(matured.features, matured.as_of)
+    churned, spent = actual["has_churned"].to_numpy(bool), numbers(actual["actual_spend"])
+    weights = np.ones((1, len(actual)))
+    found = {}
+    for weight in (0.0, *WEIGHTS):
+        of = _predictors(now, matured, then, row, weight)[ESTIMATE_NEIGHBORS]
+        auc = activity_scores(churned, of.churned, weights)["auc"][0]
+        found[weight] = (float(auc), float(spend_scores(spent, of.spend, weights)["spearman"][0]))
+    plain = found.pop(0.0)
+    changes = {weight: [one - other for one, other in zip(of, plain, strict=True)] for weight, of in found.items()}
+    return {"row": row.name, "without": plain, "change": changes}
 
 
 def _interval(values: Floats) -> list[float]:
@@ -216,17 +340,64 @@ def _signal_markdown(found: list[dict[str, Any]]) -> str:
     lines = []
     for row in found:
         for metric in ("auc", "spearman"):
-            cells = [_cell(of[metric]) for of in row["scores"].values()]
+            cells = [_cell(of[metric]) for name, of in row["scores"].items() if "without taste" not in name]
             gains = [_cell(of[metric]) for of in row["gain"].values()]
             where = f"{row['log']}, {row['as_of']}, {row['horizon_days']} days"
             lines.append(f"| {where} | {metric} | " + " | ".join([*cells, *gains]) + " |")
-    columns = [*found[0]["scores"], *(f"gain with {count}" for count in found[0]["gain"])] if found else []
+    names = [name for name in found[0]["scores"] if "without taste" not in name] if found else []
+    columns = [*names, *(f"gain with {count}" for count in found[0]["gain"])] if found else []
     return "\n".join(
         [
             "# What matured neighbours did as a prediction of what the customer does\n",
             "| row | metric | " + " | ".join(columns) + " |",
             "| --- | --- |" + " ---: |" * len(columns),
             *lines,
+            "",
+        ]
+    )
+
+
+def _taste_markdown(found: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in (row for row in found if row["shared_top_categories"]):
+        shared = row["shared_top_categories"]
+        cells = [_cell(of[metric]) for of in row["gain_with_taste"].values() for metric in ("auc", "spearman")]
+        cells += [
+            f"{shared[which][of]:.3f}"
+            for which, of in (
+                ("with taste", "neighbours"),
+                ("without taste", "neighbours"),
+                ("with taste", "permuted customers"),
+            )
+        ]
+        lines.append(f"| {row['log']}, {row['as_of']}, {row['horizon_days']} days | " + " | ".join(cells) + " |")
+    columns = [f"{metric}, {count}" for count in (NEIGHBORS, ESTIMATE_NEIGHBORS) for metric in ("AUC", "Spearman")]
+    columns += ["with taste", "without taste", "neighbours of another"]
+    return "\n".join(
+        [
+            f"\n# What taste changes, and the part of the top {TOP} categories shared with the {NEIGHBORS} nearest\n",
+            "| row | " + " | ".join(columns) + " |",
+            "| --- |" + " ---: |" * len(columns),
+            *lines,
+            "",
+        ]
+    )
+
+
+def _weights_markdown(found: list[dict[str, Any]]) -> str:
+    lines = [
+        f"| {row['row']} | " + " | ".join(f"{auc:+.4f}, {rank:+.4f}" for auc, rank in row["change"].values()) + " |"
+        for row in found
+    ]
+    by_log = pd.DataFrame({row["row"]: {w: sum(of) / 2 for w, of in row["change"].items()} for row in found})
+    means = by_log.T.groupby(lambda name: name.split("-")[0]).mean().mean()
+    return "\n".join(
+        [
+            "# Change of AUC and of Spearman's correlation with a weight of taste, against none\n",
+            "| row | " + " | ".join(f"weight {weight:g}" for weight in WEIGHTS) + " |",
+            "| --- |" + " ---: |" * len(WEIGHTS),
+            *lines,
+            "| mean of both over logs | " + " | ".join(f"{mean:+.4f}" for mean in means) + " |",
             "",
         ]
     )
@@ -249,7 +420,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, nargs="*", default=[200_000, 1_000_000])
     parser.add_argument("--rows", nargs="*", choices=list(FIVE), default=list(FIVE))
+    parser.add_argument("--choose", action="store_true")
     arguments = parser.parse_args()
+    if arguments.choose:
+        found = [weighed(row) for row in TO_CHOOSE]
+        _store("taste_weights", found, _weights_markdown(found))
+        return
     if arguments.rows:
         signals = []
         for name in arguments.rows:
@@ -257,7 +433,7 @@ def main() -> None:
                 signals.append(signal(FIVE[name]))
             except LogAbsent as reason:
                 print(f"{name} skipped. {reason}\n", flush=True)
-        _store("signal", signals, _signal_markdown(signals))
+        _store("signal", signals, _signal_markdown(signals) + _taste_markdown(signals))
     if arguments.customers:
         speeds = []
         with tempfile.TemporaryDirectory(prefix="genome-benchmark-") as folder:

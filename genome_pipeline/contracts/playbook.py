@@ -7,12 +7,13 @@ Nothing in a playbook is ever executed.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
@@ -33,6 +34,8 @@ FACTS: tuple[str, ...] = tuple(
 
 _ORDERED = ("at_least", "at_most", "top_share", "bottom_share", "at_least_times_mean")
 
+
+_BRACKETS = re.compile(r"\[(.*?)\]")
 
 _Number = Annotated[float, Strict()]
 
@@ -99,10 +102,23 @@ class Condition(BaseModel):
         return f"{name} {' and '.join(told)}"
 
 
+class ReasonPart(NamedTuple):
+    """A part of a reason; an optional one is left out where a value in it is unknown."""
+
+    template: str
+    is_optional: bool
+
+    @property
+    def columns(self) -> list[str]:
+        """The names in braces. Raises ValueError where the braces do not match."""
+        return [name for _, name, _, _ in Formatter().parse(self.template) if name is not None]
+
+
 class PlaybookRule(BaseModel):
     """One rule: whom it is for (every condition of ``when``; without any, everyone left), the action, and the reason.
 
-    ``reason`` is a template: names in braces are columns, filled with the customer's own values.
+    ``reason`` is a template: names in braces are columns, filled with the customer's own values. What stands in square
+    brackets is left out for a customer of whom a value within them is unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,13 +132,35 @@ class PlaybookRule(BaseModel):
     def _of_known_columns(self) -> PlaybookRule:
         if self.name == WAIT_RULE:
             raise ValueError(f"the name {WAIT_RULE!r} is taken: customers without a prediction wait; use another")
-        try:
-            names = [name for _, name, _, _ in Formatter().parse(self.reason) if name is not None]
-        except ValueError as error:
-            raise ValueError(f"the reason of {self.name} is no template ({error}); write {{column}}") from None
-        for name in names:
-            _known(name)
+        if any(mark in self.action for mark in "{}"):
+            raise ValueError(
+                f"the action of {self.name} has braces, but is the same for all its customers; name columns in its"
+                " reason"
+            )
+        for part in self.parts:
+            try:
+                names = part.columns
+            except ValueError as error:
+                raise ValueError(f"the reason of {self.name} is no template ({error}); write {{column}}") from None
+            if any(mark in part.template for mark in "[]") or (part.is_optional and not names):
+                raise ValueError(
+                    f"the reason of {self.name} has square brackets that do not hold a part with a {{column}}; write"
+                    " [part with a {column}], or no square brackets"
+                )
+            for name in names:
+                _known(name)
         return self
+
+    @property
+    def parts(self) -> list[ReasonPart]:
+        """The reason, cut at its square brackets."""
+        pieces = _BRACKETS.split(self.reason)
+        return [ReasonPart(piece, number % 2 == 1) for number, piece in enumerate(pieces)]
+
+    @property
+    def told_columns(self) -> list[str]:
+        """The columns that the reason names."""
+        return [name for part in self.parts for name in part.columns]
 
     def words(self, currency: str = "") -> str:
         """Whom the rule is for, in plain words, with ``currency`` after amounts."""

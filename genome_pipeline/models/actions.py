@@ -42,7 +42,7 @@ _STAKE_COLUMNS = frozenset(
 def columns_used(playbook: Sequence[PlaybookRule]) -> frozenset[str]:
     """Columns that :func:`recommend_actions` reads from its tables, besides keys."""
     asked = {condition.column for rule in playbook for condition in rule.when}
-    told = {name for rule in playbook for _, name, _, _ in Formatter().parse(rule.reason) if name is not None}
+    told = {name for rule in playbook for name in rule.told_columns}
     return _STAKE_COLUMNS | asked | told | {*_OF_RISK, "confidence", "abstain_reason"}
 
 
@@ -52,6 +52,7 @@ def recommend_actions(
     value: pd.DataFrame,
     risk: pd.DataFrame,
     next_order: pd.DataFrame,
+    leading: pd.DataFrame,
     estimates: pd.DataFrame,
     confidence: pd.DataFrame,
     playbook: Sequence[PlaybookRule],
@@ -70,6 +71,7 @@ def recommend_actions(
         value: contract ``customer_value``.
         risk: contract ``customer_risk``.
         next_order: contract ``customer_next_order``.
+        leading: rows of :func:`genome_pipeline.transforms.taste.leading_categories`, of those who have any.
         estimates: contract ``neighbor_estimates``.
         confidence: contract ``customer_confidence``.
         playbook: the rules in order; the last has no conditions.
@@ -78,7 +80,7 @@ def recommend_actions(
     """
     customers = by_customer(features)
     stake = _revenue_at_stake(customers, value, risk)
-    facts = _facts(customers, [stake, segments, value, risk, next_order, estimates, confidence])
+    facts = _facts(customers, [stake, segments, value, risk, next_order, leading, estimates, confidence])
     why_wait = confidence.set_index("customer_id")["abstain_reason"].reindex(customers["customer_id"])
     waits = why_wait.notna().to_numpy()
     is_calibrated = np.isfinite(numbers(facts["churn_probability_lower"]))
@@ -88,7 +90,7 @@ def recommend_actions(
     reason = np.where(waits, why_wait.to_numpy(object), "")
     for position, one in enumerate(playbook, start=1):
         mine = rule == position
-        reason[mine] = _fill(one.reason, facts[mine], currency)
+        reason[mine] = _reasons(one, facts[mine], currency)
     return pd.DataFrame(
         {
             "as_of": customers["as_of"],
@@ -229,6 +231,17 @@ def _meets(condition: Condition, column: pd.Series[Any]) -> NDArray[np.bool_]:
     if condition.at_least_times_mean is not None:
         meets &= values >= np.round(condition.at_least_times_mean * np.sort(known).mean(), _DECIMALS)
     return meets
+
+
+def _reasons(rule: PlaybookRule, facts: pd.DataFrame, currency: str) -> NDArray[np.object_]:
+    """The rule's reason with each customer's own numbers, without what is unknown of them; shape (customers,)."""
+    texts = np.full(len(facts), "", dtype=object)
+    for part in rule.parts:
+        filled = _fill(part.template, facts, currency)
+        if part.is_optional:
+            filled[facts[part.columns].isna().any(axis=1).to_numpy()] = ""
+        texts = texts + filled
+    return texts
 
 
 def _fill(template: str, facts: pd.DataFrame, currency: str) -> NDArray[np.object_]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from genome_pipeline.contracts.column import Unit
 from genome_pipeline.contracts.genes import GENES, SEGMENTING_GENES, SIMILARITY_GENES
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.models.arrays import Floats
 
 CLIP = 4.0
@@ -35,6 +36,9 @@ class ScaledGene:
 
 SCALED_GENES = tuple(ScaledGene(name, GENES[name].is_skewed) for name in SIMILARITY_GENES)
 """The genes that similarity is computed from."""
+
+TASTE_GENES = tuple(ScaledGene(name, is_skewed=False) for name in TASTE_SHARES)
+"""Shares of spend over categories, in which customers are compared beside their genes; the names are the log's."""
 
 SEGMENT_GENES = tuple(
     ScaledGene(name, GENES[name].is_skewed, _MONTH_DAYS if GENES[name].column.unit is Unit.DAYS else 1.0)
@@ -117,7 +121,7 @@ class GeneScaler:
         Rounded to nine decimals, as processors differ in the last bits of a logarithm.
         """
         raw = [
-            _unskewed(ScaledGene(name, GENES[name].is_skewed, unit), numbers(features[name]))
+            _unskewed(ScaledGene(name, name in GENES and GENES[name].is_skewed, unit), numbers(features[name]))
             for name, unit in zip(self.genes, self.units, strict=True)
         ]
         scaled: Floats = (np.column_stack(raw) - np.array(self.centers)) / np.array(self.scales)

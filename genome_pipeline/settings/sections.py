@@ -125,6 +125,7 @@ class BlockWeights(Section):
     rhythm: float = Field(default=1, ge=0)
     momentum: float = Field(default=1, ge=0)
     returns: float = Field(default=1, ge=0)
+    taste: float = Field(default=1, ge=0, description="Of the shares of spend over categories, all of them together.")
 
     @model_validator(mode="after")
     def _some_count(self) -> BlockWeights:

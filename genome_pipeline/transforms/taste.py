@@ -9,12 +9,15 @@ import ibis.expr.types as ir
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, NEXT_CATEGORIES, OTHER_CATEGORIES, TASTE_SHARES
 
 _MONEY = "decimal(18,2)"
 _FACTOR = "decimal(19,2)"
 """Amounts that are multiplied: of up to 18 digits DuckDB would fit the product into 18, too."""
 
+
+_SHARE = "decimal(18,9)"
+"""Shares that are summed up: a sum of floats would depend on the order of rows."""
 
 MOST_CATEGORIES = 100
 """The next categories are found from at most this many of a customer, those bought most often."""
@@ -102,6 +105,27 @@ def bought_categories(lines: ir.Table, customers: ir.Table, as_of: date, horizon
     )
 
 
+def leading_categories(listed: ir.Table, features: ir.Table) -> ir.Table:
+    """Of each customer in ``customer_next_category``, the likeliest category, and the one to suggest.
+
+    ``features`` are ``customer_features`` of the same snapshots. Columns: ``as_of``, ``customer_id`` and those of
+    :data:`genome_pipeline.contracts.tables.taste.LEADING`. To suggest is by preference a category that was never
+    bought, else one that was not bought in the recent window, else any; of equal ones the likeliest.
+    """
+    keys = ["as_of", "customer_id"]
+    known = listed.inner_join(features.select(*keys, "recent_window_days"), keys)
+    away = known.as_of.delta(known.last_order_date, unit="day")
+    staleness = ibis.cases((away.isnull(), 0), (away > known.recent_window_days, 1), else_=2)
+    rank = known.next_category_rank
+    preference = staleness * (NEXT_CATEGORIES + 1) + rank
+    return known.group_by(keys).agg(
+        next_category=known.category.argmin(rank),
+        next_category_probability=known.category_probability.argmin(rank),
+        suggested_category=known.category.argmin(preference),
+        suggested_category_probability=known.category_probability.argmin(preference),
+    )
+
+
 def customer_categories(sums: ir.Table, as_of: date) -> ir.Table:
     """Table ``customer_categories`` at ``as_of`` from :func:`category_sums`; categories with more back are left out."""
     spent = sums.filter(sums.net_amount > 0).select("customer_id", "category", "net_amount")
@@ -122,6 +146,37 @@ def customer_categories(sums: ir.Table, as_of: date) -> ir.Table:
         as_of=ibis.date(as_of), category_spend_share=joined.net_amount.cast("float64") / total.cast("float64")
     )
     return shares.select(*TABLES["customer_categories"].columns)
+
+
+def taste_shares(categories: ir.Table) -> ir.Table:
+    """The shares of ``customer_categories`` side by side, a row for each customer; 0 of what they did not buy.
+
+    Columns: ``as_of``, ``customer_id`` and those of :data:`genome_pipeline.contracts.tables.taste.TASTE_SHARES`.
+    """
+    shares = {
+        name: categories.category_spend_share.max(where=categories.category_rank == rank).fill_null(0.0)
+        for rank, name in enumerate(TASTE_SHARES, start=1)
+    }
+    return categories.group_by("as_of", "customer_id").agg(**shares)
+
+
+def segment_tastes(categories: ir.Table, segments: ir.Table) -> ir.Table:
+    """How the customers of each segment share their spend out, from ``customer_categories`` of one snapshot.
+
+    ``segments`` have ``customer_id`` and ``segment_id``. Columns, a row for each segment and category that stands for
+    itself: ``segment_id``, ``category``, ``taster_count`` (members with any taste), ``buyer_count`` (those with spend
+    in the category), ``share_sum`` and ``squared_share_sum`` of their shares. Sums are exact.
+    """
+    known = categories.inner_join(segments.select("customer_id", "segment_id"), "customer_id")
+    tasters = known.group_by("segment_id").agg(taster_count=known.customer_id.nunique())
+    shown = known.filter(known.category_rank <= KEPT_CATEGORIES)
+    share = shown.category_spend_share
+    sums = shown.group_by("segment_id", "category").agg(
+        buyer_count=shown.count(),
+        share_sum=share.cast(_SHARE).sum().cast("float64"),
+        squared_share_sum=(share * share).cast(_SHARE).sum().cast("float64"),
+    )
+    return sums.inner_join(tasters, "segment_id")
 
 
 def customer_taste(sums: ir.Table, as_of: date) -> ir.Table:

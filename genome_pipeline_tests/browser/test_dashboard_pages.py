@@ -290,6 +290,25 @@ def _wait_for_first(watched: Watched, customer_id: str) -> None:
     )
 
 
+def test_who_is_about_to_buy_a_category_takes_two_clicks(watched: Watched, published_path: Path) -> None:
+    with duckdb.connect(str(published_path), read_only=True) as connection:
+        expected = connection.execute(
+            "SELECT customer_id, category_probability FROM customer_next_category WHERE category = '<b>PASTRY</b>'"
+            " ORDER BY round(category_probability, 6) DESC NULLS LAST, customer_id"
+        ).fetchall()
+    watched.open("/audience?sort=spend_amount:asc&columns=customer_id,spend_amount")
+    watched.tab.click("#audience-buys")
+    watched.tab.click("[role=option] >> text=PASTRY")
+    watched.tab.wait_for_url("**/audience?buys=%3Cb%3EPASTRY%3C%2Fb%3E")
+    watched.wait_for("n => document.querySelector('#audience-count').innerText === n", arg=str(len(expected)))
+    watched.tab.wait_for_selector("#audience-grid [row-index='0'] [col-id=category_probability] >> text=%")
+    first = watched.text("#audience-grid .ag-pinned-left-cols-container [row-index='0']")
+    assert first == expected[0][0]
+    watched.tab.click("#audience-chips .chip")
+    watched.tab.wait_for_url("**/audience")
+    assert watched.problems == []
+
+
 def test_an_audience_is_chosen_sorted_kept_and_exported(watched: Watched, published_path: Path) -> None:
     with duckdb.connect(str(published_path), read_only=True) as connection:
         risky = "FROM customer_genome WHERE churn_probability >= 0.5"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from genome_pipeline.command.terminal.customer import print_card
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.models.categories.next_category import NO_CATEGORIES
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.summary import customer_card
@@ -60,8 +62,14 @@ def test_without_categories_a_run_succeeds_and_the_tables_are_empty(uncategorise
             assert published.rows(f"SELECT * FROM {table}_history", []) == []
         models = published.rows("SELECT abstain_reason FROM next_category_model_history", [])
         assert models == [{"abstain_reason": NO_CATEGORIES}] * 2
-        assert published.rows("SELECT count(*) > 0 AS has_customers FROM customer_genome", []) == [
-            {"has_customers": True}
+        (told,) = published.rows(
+            "SELECT count(*) > 0 AS has_customers, count(next_category) AS known, count(*) FILTER (contains("
+            "action_reason, '[') OR contains(action_reason, 'suggest')) AS broken FROM customer_genome",
+            [],
+        )
+        assert told == {"has_customers": True, "known": 0, "broken": 0}
+        assert published.rows("SELECT DISTINCT overbought_categories FROM segment_profiles", []) == [
+            {"overbought_categories": None}
         ]
 
 
@@ -81,6 +89,41 @@ def test_next_categories_have_no_probability_until_a_snapshot_has_matured(shop_r
     assert {row["ranks"] for row in found} == {3}
     assert [row["training_snapshot_count"] for row in models] == [0, 0, 1, 1, 2, 3, 3]
     assert models[-1]["recall_at_ten_share"] == 1
+
+
+def test_the_genome_has_the_next_category_and_the_one_to_suggest(shop_run: Settings) -> None:
+    with Published(shop_run.published_path) as published:
+        wrong = published.rows(
+            "SELECT customer_id FROM customer_genome_history AS genome"
+            " LEFT JOIN customer_next_category_history AS first USING (as_of, customer_id)"
+            " WHERE first.next_category_rank = 1 AND (next_category <> first.category"
+            " OR next_category_probability IS DISTINCT FROM first.category_probability"
+            " OR suggested_category NOT IN (SELECT category FROM customer_next_category))",
+            [],
+        )
+        (told,) = published.rows(
+            "SELECT count(*) AS customers, count(next_category) AS known, count(suggested_category) AS suggested,"
+            " count(*) FILTER (contains(action_reason, '[') OR contains(action_reason, 'unknown')) AS broken"
+            " FROM customer_genome",
+            [],
+        )
+    assert wrong == []
+    assert told["customers"] == told["known"] == told["suggested"] > 100
+    assert told["broken"] == 0
+
+
+def test_neighbours_are_compared_by_taste_where_there_are_categories(
+    shop_run: Settings, uncategorised: Settings
+) -> None:
+    compared = []
+    for settings in (shop_run, uncategorised):
+        with Published(settings.published_path) as published:
+            (index,) = published.rows("SELECT parameters FROM similarity_index", [])
+            compared.append(json.loads(index["parameters"]))
+    assert len(compared[0]["categories"]) == 3
+    assert [gene for gene in compared[0]["genes"] if gene.startswith("category_share")] == list(TASTE_SHARES[:3])
+    assert compared[1]["categories"] == []
+    assert not [gene for gene in compared[1]["genes"] if gene.startswith("category_share")]
 
 
 def test_the_reorder_date_follows_from_the_customers_own_rhythm(shop_run: Settings) -> None:

@@ -18,6 +18,7 @@ from genome_pipeline.contracts.columns import SPREAD
 from genome_pipeline.contracts.genes import GENES, PROFILE_GENES
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.contracts.views import VIEWS
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
@@ -52,7 +53,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
     genome = pd.concat([_genome(rng, activity, snapshot) for snapshot in snapshots], ignore_index=True).assign(
         is_provisional=False
     )
-    genome = _next_order(_with_previous_segments(genome, snapshots))
+    genome = _leading(_next_order(_with_previous_segments(genome, snapshots)))
     outcomes = _outcomes(rng, genome, snapshots)
     frames = {
         "customer_activity": activity,
@@ -116,7 +117,9 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
                 "customer_count": customer_count,
                 "gene_count": 16,
                 "recall_share": 1.0,
-                "parameters": "{}",
+                "parameters": json.dumps(
+                    {"categories": ["GROCERY", "<b>DAIRY</b>"], "genes": TASTE_SHARES[:2], "weights": [0.5, 0.5]}
+                ),
                 "artifact_file": "similarity.npz",
             }
         ),
@@ -237,13 +240,15 @@ def _first_purchase_cohorts(genome: pd.DataFrame, activity: pd.DataFrame) -> pd.
 
 
 def _categories(genome: pd.DataFrame) -> pd.DataFrame:
-    """Three quarters in one category, a quarter in another whose name must never run."""
-    parts = [
-        genome.assign(
-            category_rank=rank, category=name, net_amount=genome["spend_amount"] * part, category_spend_share=part
+    """Three quarters in one category, a quarter in another whose name must never run; of every third all in one."""
+    is_third = genome["customer_id"].rank(method="dense") % 3 == 0
+    parts = []
+    for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25)):
+        share = np.where(is_third, float(rank == 1), part)
+        bought = genome.assign(
+            category_rank=rank, category=name, net_amount=genome["spend_amount"] * share, category_spend_share=share
         )
-        for rank, name, part in ((1, "GROCERY", 0.75), (2, "<b>DAIRY</b>", 0.25))
-    ]
+        parts.append(bought[share > 0])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -264,6 +269,17 @@ def _next_categories(genome: pd.DataFrame) -> pd.DataFrame:
         reorder_date=None,
     )
     return pd.concat([own, new], ignore_index=True).assign(abstain_reason=lambda rows: rows["risk_abstain_reason"])
+
+
+def _leading(genome: pd.DataFrame) -> pd.DataFrame:
+    """The likeliest of :func:`_next_categories`, and the one never bought."""
+    buys = 1 - genome["churn_probability"]
+    return genome.assign(
+        next_category="GROCERY",
+        next_category_probability=buys * 0.9,
+        suggested_category="<b>PASTRY</b>",
+        suggested_category_probability=buys * 0.3,
+    )
 
 
 def _next_order(genome: pd.DataFrame) -> pd.DataFrame:
@@ -558,6 +574,9 @@ def _profiles(genome: pd.DataFrame) -> pd.DataFrame:
         naming_rule="highest median spend and shortest days since last order",
         jaccard_score=0.8,
         distinguishing_genes="total spend 900.00 beside 120.00 of all",
+        overbought_categories=np.where(
+            profile["segment_id"] == 1, "<b>DAIRY</b> 40.0% of spend beside 25.0% of all (1.6 times)", None
+        ),
         customer_share=profile["customer_count"] / totals["customer_count"],
         spend_share=profile["recent_spend_amount"] / totals["recent_spend_amount"],
     )

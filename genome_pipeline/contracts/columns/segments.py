@@ -89,6 +89,12 @@ COLUMNS = (
     probability("mean_churn_probability", "Mean of churn_probability over the customers of the row.", is_nullable=True),
     score("mean_confidence_score", "Mean of confidence over the segment.", is_nullable=True),
     text("distinguishing_genes", "Genes in which the segment stands out most from all customers, with both medians."),
+    text(
+        "overbought_categories",
+        "At most two categories on which members spend more of their money than all customers do, with the mean shares"
+        " of both and the lift, one over the other; null where no difference is solid.",
+        is_nullable=True,
+    ),
     *(statistic for gene in PROFILE_GENES for statistic in _spread(GENES[gene])),
     score(
         "silhouette_score", "Mean silhouette of a sample of customers: 1 well apart, 0 touching.", -1, is_nullable=True

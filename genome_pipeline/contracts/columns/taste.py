@@ -45,6 +45,20 @@ COLUMNS = (
         "Probability that the customer buys the category within the main horizon.",
         is_nullable=True,
     ),
+    text(
+        "next_category",
+        "The category that the customer is most likely to buy next, the first in customer_next_category; null where"
+        " none is listed.",
+        is_nullable=True,
+    ),
+    probability("next_category_probability", "category_probability of next_category.", is_nullable=True),
+    text(
+        "suggested_category",
+        "The category to suggest: the likeliest in customer_next_category of those never bought; else of those not"
+        " bought in the recent window; else of all.",
+        is_nullable=True,
+    ),
+    probability("suggested_category_probability", "category_probability of suggested_category.", is_nullable=True),
     date(
         "reorder_date",
         "Day on which the customer buys the category again by the mean gap so far, at the earliest as_of; null where it"

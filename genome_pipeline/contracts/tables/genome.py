@@ -11,6 +11,7 @@ from genome_pipeline.contracts.tables.outlook import LIFETIME_VALUE, NEXT_ORDER
 from genome_pipeline.contracts.tables.risk import CHURN
 from genome_pipeline.contracts.tables.segments import SEGMENT
 from genome_pipeline.contracts.tables.similarity import NEIGHBOR_ESTIMATES
+from genome_pipeline.contracts.tables.taste import LEADING
 from genome_pipeline.contracts.tables.value import IF_RETAINED, NAIVE_VALUE, ORDERS, SPEND
 
 TABLES = (
@@ -18,7 +19,8 @@ TABLES = (
         "customer_genome",
         "genome",
         "customer x snapshot",
-        "The whole genome of a customer in one row: segment, value, risk, next order, action, measured genes.",
+        "The whole genome of a customer in one row: segment, value, risk, next order and category, action,"
+        " measured genes.",
         (
             "as_of",
             "is_provisional",
@@ -36,6 +38,7 @@ TABLES = (
             "risk_abstain_reason",
             *NEXT_ORDER,
             *LIFETIME_VALUE,
+            *LEADING,
             *NEIGHBOR_ESTIMATES,
             *CONFIDENCE,
             "confidence_band",

@@ -96,6 +96,7 @@ TABLES = (
             "mean_churn_probability",
             "mean_confidence_score",
             "distinguishing_genes",
+            "overbought_categories",
             *_PROFILE,
         ),
         ("as_of", "segment_id"),

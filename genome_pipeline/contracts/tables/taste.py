@@ -11,8 +11,19 @@ KEPT_CATEGORIES = 12
 OTHER_CATEGORIES = "all other categories"
 """What the others are called. A category of the log may be called so too: ``category_rank`` tells them apart."""
 
+TASTE_SHARES = tuple(f"category_share_{rank}" for rank in range(1, KEPT_CATEGORIES + 2))
+"""What a customer's shares are called side by side, by ``category_rank``; the last is that of all other categories."""
+
 NEXT_CATEGORIES = 10
 """So many categories of each customer are listed as the next ones."""
+
+LEADING = (
+    "next_category",
+    "next_category_probability",
+    "suggested_category",
+    "suggested_category_probability",
+)
+"""What stands in ``customer_genome`` of the categories listed."""
 
 _PERIOD_CUSTOMER = ("period_start_date", "customer_id")
 

@@ -126,6 +126,19 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
                 ? noUpdate()
                 : genomeSearch(search, "first", isNone ? "" : String(value));
         },
+        chooseBuys: function (category, shown, search) {
+            if (!shown || !category || category === shown.buys) {
+                return noUpdate();
+            }
+            const parameters = new URLSearchParams(search || "");
+            if (!shown.buys) {
+                /* The likeliest come first, with how likely they are, whatever was shown before. */
+                parameters.delete("sort");
+                parameters.delete("columns");
+            }
+            parameters.set("buys", category);
+            return "?" + parameters.toString();
+        },
         chooseColumns: function (names, shown, search) {
             const isShown = !shown || !names || names.join() === shown.columns.join();
             return isShown ? noUpdate() : genomeSearch(search, "columns", names.join());

@@ -24,11 +24,22 @@ USED_COLUMNS = frozenset(
 """Columns of ``customer_genome``, besides keys, that :func:`profile_segments` reads."""
 
 TOP_GENES = 3
+TOP_CATEGORIES = 2
+
+_LEAST_BUYERS = 30
+"""A segment of which fewer members bought a category says nothing of it."""
+
+_LEAST_BEYOND, _LEAST_LIFT, _STANDARD_ERRORS = 0.01, 1.2, 3.0
+"""What a segment spends on a category beyond all customers tells something from here on: a hundredth of its spend, a
+fifth of what all spend on it, and three standard errors of its mean, as many segments and categories are looked at."""
+
 _TELLING = 0.1
 """Least distance of a segment's mean percentile from the middle, 0.5, for a gene to distinguish it."""
 
 
-def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: str) -> pd.DataFrame:
+def profile_segments(
+    genome: pd.DataFrame, described: pd.DataFrame, currency: str, tastes: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Contract ``segment_profiles``: one row for each segment with customers.
 
     Medians and quartiles leave out missing values; means and sums leave out customers without a prediction. A segment
@@ -38,6 +49,7 @@ def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: st
         genome: contract ``customer_genome`` of one snapshot.
         described: :attr:`~genome_pipeline.models.segments.model.SegmentModel.described` of that snapshot's segments.
         currency: code to write after amounts; may be empty.
+        tastes: rows of :func:`genome_pipeline.transforms.taste.segment_tastes`; None without categories.
     """
     customers = by_customer(genome)
     segment = customers["segment_id"]
@@ -61,12 +73,36 @@ def profile_segments(genome: pd.DataFrame, described: pd.DataFrame, currency: st
     profiles["mean_churn_probability"] = grouped("churn_probability").mean().to_numpy()
     profiles["mean_confidence_score"] = grouped("confidence").mean().to_numpy()
     profiles["distinguishing_genes"] = _distinguishing(customers, segment, currency)
+    overbought = {} if tastes is None else _overbought(tastes)
+    profiles["overbought_categories"] = [overbought.get(one) for one in size.index]
     by_segment = pd.DataFrame({gene: numbers(customers[gene]) for gene in PROFILE_GENES}).groupby(segment)
     for statistic, share in zip(SPREAD, (0.25, 0.5, 0.75), strict=True):
         quantiles = by_segment.quantile(share)
         for gene in PROFILE_GENES:
             profiles[f"{statistic}_{gene}"] = quantiles[gene].to_numpy()
     return profiles[list(TABLES["segment_profiles"].columns)]
+
+
+def _overbought(tastes: pd.DataFrame) -> dict[int, str]:
+    """Sentences on the categories on which each segment spends most beyond all customers, where that is solid."""
+    tasters = tastes.groupby("segment_id")["taster_count"].first()
+    found: dict[int, list[tuple[float, str, str]]] = {}
+    for category, rows in tastes.groupby("category"):
+        everyone = rows["share_sum"].sum() / tasters.sum()
+        mean = rows["share_sum"] / rows["taster_count"]
+        variance = (rows["squared_share_sum"] / rows["taster_count"] - mean**2).clip(lower=0)
+        beyond = (mean - everyone).round(6)
+        is_solid = (
+            (rows["buyer_count"] >= _LEAST_BUYERS)
+            & (beyond >= np.maximum(_LEAST_BEYOND, _STANDARD_ERRORS * np.sqrt(variance / rows["taster_count"])))
+            & (mean >= _LEAST_LIFT * everyone)
+        )
+        for segment, share, distance in zip(
+            rows["segment_id"][is_solid], mean[is_solid], beyond[is_solid], strict=True
+        ):
+            words = f"{category} {share:.1%} of spend beside {everyone:.1%} of all ({share / everyone:.1f} times)"
+            found.setdefault(segment, []).append((-distance, str(category), words))
+    return {one: "; ".join(words for *_, words in sorted(told)[:TOP_CATEGORIES]) for one, told in found.items()}
 
 
 def _distinguishing(customers: pd.DataFrame, segment: pd.Series[Any], currency: str) -> list[str]:

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.genes import GENES
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.models.arrays import Floats
-from genome_pipeline.models.genes import GENE_LABELS, GeneScaler, by_customer
+from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, TASTE_GENES, GeneScaler, by_customer
 from genome_pipeline.models.similarity.nearest import (
     Doubles,
     Rows,
@@ -47,7 +48,7 @@ WANTED_RECALL = 0.993
 """Recall on the sample at which the search stops adding cells; the aim is 0.99, and a sample may flatter a little."""
 
 SHARD_CUSTOMERS = 2_000_000
-"""An index of twice as many is searched in parts. A worker holds one part at a time: some 500 bytes per customer."""
+"""An index of twice as many is searched in parts. A worker holds one part at a time: some 700 bytes per customer."""
 
 RECALL_SAMPLE = 1_000
 """Sample of customers whose neighbours are also found among all others, to measure recall."""
@@ -85,7 +86,8 @@ class SimilarityIndex:
     """Scaled genes of every customer of one snapshot, in a form that finds nearest neighbours.
 
     ``customer_ids`` has shape (n,), sorted. ``vectors`` (n, g) are scaled genes in [-4, 4]. ``weights`` (g,), at least
-    0, are the weights of genes in the cosine. ``cells`` is the faiss index, None where all are compared; ``probes`` is
+    0, are the weights of genes in the cosine. ``categories`` are named by the genes of taste, the first by the first of
+    them. ``cells`` is the faiss index, None where all are compared; ``probes`` is
     the number of its cells to search; ``recall`` is the share of true neighbours found for the sample.
     """
 
@@ -95,6 +97,7 @@ class SimilarityIndex:
     weights: Floats
     neighbor_count: int
     seed: int
+    categories: tuple[str, ...] = ()
     cells: Any = None
     probes: int = 0
     recall: float = 1.0
@@ -107,15 +110,19 @@ class SimilarityIndex:
         block_weights: Mapping[str, float] | None = None,
         seed: int = 0,
         exact_customers: int = EXACT_CUSTOMERS,
+        categories: Sequence[str] = (),
     ) -> SimilarityIndex:
         """Scale the genes of contract ``customer_features`` of one snapshot.
 
         Args:
-            features: the customers.
+            features: the customers, with their taste beside (:func:`genome_pipeline.transforms.taste.taste_shares`)
+                where there are categories.
             neighbor_count: neighbours of each customer.
-            block_weights: weight, at least 0, of the genes of a block in the cosine; 1 for blocks that are not named.
+            block_weights: weight, at least 0, of each gene of a block in the cosine; 1 for blocks that are not named.
+                That of ``taste`` is shared out over the categories.
             seed: seed of the cells' starting points.
             exact_customers: up to this many customers, each is compared with all others.
+            categories: by which taste is compared, in the order of their rank; without them it does not count.
 
         Raises:
             ValueError: ``neighbor_count`` is below 1.
@@ -123,11 +130,16 @@ class SimilarityIndex:
         if neighbor_count < 1:
             raise ValueError(f"neighbor_count must be at least 1, not {neighbor_count}")
         customers = by_customer(features)
-        scaler = GeneScaler.fit(customers)
+        scaler = GeneScaler.fit(customers, [*SCALED_GENES, *TASTE_GENES[: len(categories)]])
         ids = customers["customer_id"].to_numpy(dtype=np.str_)
-        weights = np.array([(block_weights or {}).get(GENES[gene].block, 1.0) for gene in scaler.genes])
-        index = cls(ids, scaler.transform(customers), scaler, weights, neighbor_count, seed)
+        weights = gene_weights(scaler.genes, block_weights or {})
+        index = cls(ids, scaler.transform(customers), scaler, weights, neighbor_count, seed, tuple(categories))
         return index if len(ids) <= exact_customers else index._with_cells()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Plain words for each gene, in the order of the columns of ``vectors``."""
+        return gene_labels(self.scaler.genes, self.categories)
 
     @cached_property
     def unit(self) -> Floats:
@@ -177,7 +189,7 @@ class SimilarityIndex:
         is_other = ~np.isin(rows[0], members)
         found, alike = rows[0][is_other][:count], similarity[0][is_other][:count]
         group = np.repeat(self.vectors[members].mean(axis=0, keepdims=True), len(found), axis=0)
-        shared, different = _traits(group, self.vectors[found])
+        shared, different = _traits(group, self.vectors[found], self.weights)
         ids = self.customer_ids[found].astype(object)
         return pd.DataFrame(
             {
@@ -253,6 +265,7 @@ class SimilarityIndex:
                 arrays["weights"],
                 parameters["neighbors"],
                 parameters["seed"],
+                tuple(parameters.get("categories", ())),
                 cells,
                 parameters["probed_cells"],
                 parameters["recall"],
@@ -264,6 +277,7 @@ class SimilarityIndex:
             "weights": self.weights.tolist(),
             "neighbors": self.neighbor_count,
             "seed": self.seed,
+            "categories": list(self.categories),
             "cells": 0 if self.cells is None else int(self.cells.nlist),
             "probed_cells": self.probes,
             "recall": self.recall,
@@ -406,7 +420,7 @@ class SimilarityIndex:
         shared, different = (np.empty(len(own), dtype=np.int64) for _ in range(2))
         for start in range(0, len(own), _CHUNK_PAIRS):
             part = slice(start, start + _CHUNK_PAIRS)
-            shared[part], different[part] = _traits(vectors[own[part]], self.vectors[other[part]])
+            shared[part], different[part] = _traits(vectors[own[part]], self.vectors[other[part]], self.weights)
         # Texts are made once per customer, not once per pair.
         return pd.DataFrame(
             {
@@ -422,7 +436,7 @@ class SimilarityIndex:
 
     def _words(self, traits: Rows, ways: tuple[str, str], nothing: str) -> pd.Categorical[str]:
         """Traits in words, from their numbers in :func:`_traits`; each text is made once, not once per pair."""
-        names = ["", *(f"{way} {GENE_LABELS[gene]}" for gene in self.scaler.genes for way in ways)]
+        names = ["", *(f"{way} {label}" for label in self.labels for way in ways)]
         found, code = np.unique(traits, return_inverse=True)
         digits = found[:, None] // len(names) ** np.arange(_TRAIT_COUNT)[::-1] % len(names)
         texts = ["; ".join(names[digit] for digit in row if digit) or nothing for row in digits.tolist()]
@@ -450,6 +464,19 @@ def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
     yield from (index._only(part == number).to_bytes() for number in range(count))
 
 
+def gene_weights(genes: Sequence[str], block_weights: Mapping[str, float]) -> Floats:
+    """The weight of each gene in the cosine, shape (genes,): that of its block; the genes of taste share theirs."""
+    tastes = sum(gene not in GENES for gene in genes)
+    of_taste = block_weights.get("taste", 1.0) / max(tastes, 1)
+    return np.array([block_weights.get(GENES[gene].block, 1.0) if gene in GENES else of_taste for gene in genes])
+
+
+def gene_labels(genes: Sequence[str], categories: Sequence[str]) -> tuple[str, ...]:
+    """Plain words for each gene; those of taste are named by the categories, the first by the first."""
+    of_taste = {name: f"share of spend on {category}" for name, category in zip(TASTE_SHARES, categories, strict=False)}
+    return tuple(GENE_LABELS.get(gene) or of_taste[gene] for gene in genes)
+
+
 def unit_vectors(vectors: Floats, weights: Floats) -> Floats:
     """Vectors of shape (n, genes), weighted and scaled to length 1; zero vectors stay 0."""
     weighted = vectors * np.sqrt(weights)
@@ -466,18 +493,19 @@ def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
     return np.where(is_there, position, -1)
 
 
-def _traits(mine: Floats, theirs: Floats) -> tuple[Rows, Rows]:
+def _traits(mine: Floats, theirs: Floats, weights: Floats) -> tuple[Rows, Rows]:
     """The genes in which each pair is most alike, and most different, as numbers; vectors have shape (pairs, g).
 
     Pairs are alike in genes that stand out the same way, by the product of their scaled values. They differ by the
-    distance of these values, described from the second customer. At most three genes each;
-    :meth:`SimilarityIndex._words` puts the numbers into words.
+    distance of these values, described from the second customer. Both count as much as the gene weighs, shape (g,). At
+    most three genes each; :meth:`SimilarityIndex._words` puts the numbers into words.
     """
     product, distance = mine * theirs, theirs - mine
     is_shared = (product > 0) & (np.minimum(np.abs(mine), np.abs(theirs)) >= STANDS_OUT)
     size = np.abs(distance)
     size[size < DIFFERS] = 0.0
-    return _largest(np.where(is_shared, product, 0.0), mine > 0), _largest(size, distance > 0)
+    shared = np.where(is_shared, product, 0.0) * weights
+    return _largest(shared, mine > 0), _largest(size * np.sqrt(weights), distance > 0)
 
 
 def _largest(size: Floats, is_high: NDArray[np.bool_]) -> Rows:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.genes import GeneScaler, by_customer, numbers
+from genome_pipeline.models.genes import SCALED_GENES, TASTE_GENES, GeneScaler, by_customer, numbers
 from genome_pipeline.models.similarity.index import (
     ESTIMATE_NEIGHBORS,
     NOTHING_MATURED,
     SimilarityIndex,
+    gene_labels,
     positions,
     unit_vectors,
 )
@@ -27,6 +28,8 @@ def matured_neighbors(
     neighbor_count: int = 10,
     block_weights: Mapping[str, float] | None = None,
     seed: int = 0,
+    categories: Sequence[str] = (),
+    matured_categories: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Contracts ``matured_neighbors`` and ``neighbor_estimates``: similar customers of the past and their outcomes.
 
@@ -34,6 +37,7 @@ def matured_neighbors(
     that their outcomes are known at ``as_of``. Their own earlier self is left out. Genes are scaled at each snapshot
     separately: two customers are alike if they compare in the same way with everyone else at their own time. On the
     earlier scale all customers of a young log would look old today, and alike for that reason alone.
+    Taste is compared by those categories of then that stand for themselves today, too.
 
     Args:
         features: contract ``customer_features`` at ``as_of``.
@@ -42,6 +46,8 @@ def matured_neighbors(
         neighbor_count: number of matured neighbours listed per customer; estimates are means over 25.
         block_weights: as in :meth:`SimilarityIndex.build`.
         seed: as in :meth:`SimilarityIndex.build`.
+        categories: as in :meth:`SimilarityIndex.build`, of ``features``.
+        matured_categories: the same of ``matured``.
     """
     customers = by_customer(features)
     estimates = pd.DataFrame(
@@ -49,10 +55,11 @@ def matured_neighbors(
     ).assign(neighbor_count=0, abstain_reason=NOTHING_MATURED)
     if matured is None or len(matured.features) < 2:
         return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
-    index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed)
+    index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed, categories=matured_categories)
     ids = customers["customer_id"].to_numpy(dtype=np.str_)
-    scaled = dict(zip((scaler := GeneScaler.fit(customers)).genes, scaler.transform(customers).T, strict=True))
-    vectors = np.column_stack([scaled.get(gene, np.zeros(len(customers))) for gene in index.scaler.genes])
+    scaler = GeneScaler.fit(customers, [*SCALED_GENES, *TASTE_GENES[: len(categories)]])
+    scaled = dict(zip(gene_labels(scaler.genes, categories), scaler.transform(customers).T, strict=True))
+    vectors = np.column_stack([scaled.get(label, np.zeros(len(customers))) for label in index.labels])
     count = index._count(ESTIMATE_NEIGHBORS)
     own = positions(index.customer_ids, ids)
     rows, similarity = index.nearest(unit_vectors(vectors, index.weights), own, count)

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 import dagster as dg
+import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences, columns_used, recommend_actions
+from genome_pipeline.orchestration.assets.frames import check_written, customers_at
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.transforms.outcomes import picked_outcomes
+from genome_pipeline.transforms.taste import leading_categories
 
 _INPUTS = (
     "customer_features",
@@ -27,13 +30,26 @@ _INPUTS = (
 )
 
 
-@table_stage("customer_actions", reads=dict.fromkeys(_INPUTS, Reads.SAME), kinds={"pandas"})
+@table_stage(
+    "customer_actions", reads=dict.fromkeys((*_INPUTS, "customer_next_category"), Reads.SAME), kinds={"pandas"}
+)
 def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Recommend one action for every customer at each snapshot."""
     settings, currency = pipeline.settings.actions, pipeline.settings.source.currency
+    read_facts = read_frames(*_INPUTS, columns=columns_used(settings.rules))
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        check_written(database, pipeline, "customer_next_category", dates)
+        listed = database.table("customer_next_category")
+        leading = [
+            leading_categories(listed.filter(listed.as_of == ibis.date(as_of)), customers_at(database, as_of))
+            for as_of in dates
+        ]
+        facts = read_facts(database, dates)
+        return ([*frames, found.to_pandas()] for frames, found in zip(facts, leading, strict=True))
 
     def make(_: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        features, segments, value, risk, next_order, estimates, confidence = inputs
+        features, segments, value, risk, next_order, estimates, confidence, leading = inputs
         return [
             recommend_actions(
                 features,
@@ -41,6 +57,7 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
                 value,
                 risk,
                 next_order,
+                leading,
                 estimates,
                 confidence,
                 settings.rules,
@@ -49,9 +66,7 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             )
         ]
 
-    make_snapshots(
-        context, pipeline, ["customer_actions"], read_frames(*_INPUTS, columns=columns_used(settings.rules)), make
-    )
+    make_snapshots(context, pipeline, ["customer_actions"], read, make)
 
 
 @table_stage(

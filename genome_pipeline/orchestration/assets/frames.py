@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import ibis
@@ -21,6 +22,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.sampling import stratified_sample
+from genome_pipeline.transforms.taste import segment_tastes, taste_shares
 from genome_pipeline.warehouse.errors import WarehouseError
 
 SNAPSHOT_ROWS = 50_000
@@ -150,6 +152,27 @@ def matured_dates(
     return [[day for day in known if day + horizon <= seen] for seen in observed_at(database, settings, dates)]
 
 
+def with_taste(database: Backend, as_of: date, features: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Customers of a snapshot with the shares of what they spend on beside, and the categories, the largest first.
+
+    The shares are null of a customer without taste.
+    """
+    categories = database.table("customer_categories")
+    known = categories.filter(categories.as_of == ibis.date(as_of))
+    names = known.select("category_rank", "category").distinct().order_by("category_rank").to_pandas()
+    shares = taste_shares(known).drop("as_of").to_pandas()
+    return features.merge(shares, on="customer_id", how="left"), tuple(names["category"])
+
+
+def tastes_of_segments(database: Backend, as_of: date) -> pd.DataFrame:
+    """As :func:`segment_tastes`, of a snapshot."""
+    categories, segments = (
+        table.filter(table.as_of == ibis.date(as_of))
+        for table in (database.table("customer_categories"), database.table("customer_segments"))
+    )
+    return segment_tastes(categories, segments).to_pandas()
+
+
 def snapshots_before(database: Backend, as_of: date) -> list[date]:
     """The snapshots with customers before a date, oldest first."""
     rows = database.con.execute("SELECT DISTINCT as_of FROM customer_features WHERE as_of < ? ORDER BY 1", [as_of])
@@ -181,6 +204,19 @@ def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int)
     rows = _by_snapshot(database, _to_learn_from(database, [day], seed).inner_join(known, ["as_of", "customer_id"]))
     frame = rows[day]
     return LabelledSnapshot(day, horizon_days, frame.drop(columns=outcomes), frame[["customer_id", *outcomes]])
+
+
+Matured = tuple[LabelledSnapshot | None, tuple[str, ...]]
+"""A matured snapshot, if there is one, and the categories that tastes were compared by."""
+
+
+def matured_with_taste(database: Backend, as_of: date, horizon_days: int, seed: int) -> Matured:
+    """As :func:`latest_matured`, with taste beside the features."""
+    matured = latest_matured(database, as_of, horizon_days, seed)
+    if matured is None:
+        return None, ()
+    features, categories = with_taste(database, matured.as_of, matured.features)
+    return replace(matured, features=features), categories
 
 
 class LabelledSnapshots:

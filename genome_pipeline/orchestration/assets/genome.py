@@ -22,6 +22,7 @@ _INPUTS = (
     "neighbor_estimates",
     "customer_confidence",
     "customer_actions",
+    "customer_next_category",
 )
 
 

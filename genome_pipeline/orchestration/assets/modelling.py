@@ -7,6 +7,7 @@ from datetime import date
 from typing import Protocol, TypeVar
 
 import dagster as dg
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
@@ -89,8 +90,8 @@ def map_each_snapshot(
 
     ``load`` makes the model from its bytes. ``apply`` computes rows of the table from some customers' features: all of
     them, or those named in ``columns``. ``beside`` adds columns of other tables, from their rows made into one for each
-    customer (:func:`renamed`). ``divide`` splits a large stored model into parts; ``merge`` combines the rows from all
-    parts into rows of the table.
+    customer (:func:`renamed`), null of one without. ``divide`` splits a large stored model into parts; ``merge``
+    combines the rows from all parts into rows of the table.
     """
     table, warehouse = TABLES[table_name], pipeline.warehouse
 
@@ -103,8 +104,11 @@ def map_each_snapshot(
                 rows = {as_of: customers_at(database, as_of, *columns) for as_of in batch}
                 for other, wanted in (beside or {}).items():
                     check_written(database, pipeline, other, batch)
-                    known = wanted(database.table(other))
-                    rows = {as_of: frame.inner_join(known, ["as_of", "customer_id"]) for as_of, frame in rows.items()}
+                    table_beside = database.table(other)
+                    for as_of in batch:
+                        known = wanted(table_beside.filter(table_beside.as_of == ibis.date(as_of)))
+                        joined = rows[as_of].left_join(known, ["as_of", "customer_id"], rname="{name}_beside")
+                        rows[as_of] = joined.drop("as_of_beside", "customer_id_beside")
                 customers = {as_of: exchange.put(database, frame) for as_of, frame in rows.items()}
             found: list[str] = []
             for as_of in batch:

@@ -6,7 +6,7 @@ into one run per period, although a run makes its periods in order, and those of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import dagster as dg
@@ -18,10 +18,12 @@ from genome_pipeline.models.genes import SEGMENT_GENES
 from genome_pipeline.models.segments.model import SegmentModel, compare_segments, fit_segments
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.orchestration.assets.frames import (
+    check_written,
     customers_at,
     model_files,
     sampled_frames,
     snapshot_frames,
+    tastes_of_segments,
     was_written,
 )
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
@@ -126,20 +128,29 @@ class _Assignments:
 
 
 @table_stage(
-    "segment_profiles", reads={"customer_genome": Reads.SAME, "segment_model": Reads.SAME}, kinds={"scikitlearn"}
+    "segment_profiles",
+    reads={
+        "customer_genome": Reads.SAME,
+        "segment_model": Reads.SAME,
+        "customer_segments": Reads.SAME,
+        "customer_categories": Reads.SAME,
+    },
+    kinds={"scikitlearn"},
 )
 def segment_profiles(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Describe the segments of each snapshot, with what is expected of their customers."""
+    """Describe the segments of each snapshot, with what is expected of their customers, and what these buy."""
     read_genome = read_frames("customer_genome", columns=USED_COLUMNS)
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, str]]:
+    def read(database: Backend, dates: Sequence[date]) -> Iterator[tuple[pd.DataFrame, str, pd.DataFrame]]:
+        check_written(database, pipeline, "customer_categories", dates)
         models = model_files(database, "segment_model", dates)
-        return ((genome, models[as_of]) for as_of, (genome,) in zip(dates, read_genome(database, dates), strict=True))
+        for as_of, (genome,) in zip(dates, read_genome(database, dates), strict=True):
+            yield genome, models[as_of], tastes_of_segments(database, as_of)
 
-    def make(_: date, inputs: tuple[pd.DataFrame, str]) -> list[pd.DataFrame]:
-        genome, stored = inputs
+    def make(_: date, inputs: tuple[pd.DataFrame, str, pd.DataFrame]) -> list[pd.DataFrame]:
+        genome, stored, tastes = inputs
         model = SegmentModel.from_bytes(pipeline.artifacts.read(stored))
-        return [profile_segments(genome, model.described, pipeline.settings.source.currency)]
+        return [profile_segments(genome, model.described, pipeline.settings.source.currency, tastes)]
 
     make_snapshots(context, pipeline, ["segment_profiles"], read, make)
 

@@ -1,8 +1,8 @@
-"""``customer_features`` -> ``similarity_index`` -> ``customer_neighbors``; and what similar customers did before."""
+"""Features and categories -> ``similarity_index`` -> ``customer_neighbors``; and what similar customers did before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
 import dagster as dg
@@ -12,37 +12,62 @@ from ibis.backends.duckdb import Backend
 from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES
 from genome_pipeline.models.similarity.index import SimilarityIndex, shards
 from genome_pipeline.models.similarity.matured import matured_neighbors
-from genome_pipeline.models.snapshots import LabelledSnapshot
-from genome_pipeline.orchestration.assets.frames import latest_matured
+from genome_pipeline.orchestration.assets.frames import Matured, check_written, matured_with_taste, with_taste
 from genome_pipeline.orchestration.assets.modelling import map_each_snapshot
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.transforms.neighbors import best_neighbors
+from genome_pipeline.transforms.taste import taste_shares
 
 KEPT_INDEXES = 3
 """Index files of this many latest snapshots are kept: they are large and can be built again."""
 
 
-@table_stage("similarity_index", reads={"customer_features": Reads.SAME}, kinds={"faiss"})
+_Inputs = tuple[pd.DataFrame, tuple[str, ...]]
+"""Customers with their taste, and the categories."""
+
+
+@table_stage(
+    "similarity_index",
+    reads={"customer_features": Reads.SAME, "customer_categories": Reads.SAME},
+    kinds={"faiss"},
+)
 def similarity_index(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Index the scaled genes of every customer at each snapshot."""
+    """Index the scaled genes and the taste of every customer at each snapshot."""
     settings = pipeline.settings
 
-    def make(as_of: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        (features,) = inputs
+    def make(as_of: date, inputs: _Inputs) -> list[pd.DataFrame]:
+        features, categories = inputs
         index = SimilarityIndex.build(
-            features, settings.similarity.neighbors, settings.similarity.weights.model_dump(), settings.predict.seed
+            features,
+            settings.similarity.neighbors,
+            settings.similarity.weights.model_dump(),
+            settings.predict.seed,
+            categories=categories,
         )
         stored = pipeline.artifacts.write("similarity_index", as_of, ".npz", index.to_bytes())
         return [index.summary(as_of).assign(artifact_file=stored)]
 
-    make_snapshots(context, pipeline, ["similarity_index"], read_frames("customer_features", columns=GENE_LABELS), make)
+    make_snapshots(context, pipeline, ["similarity_index"], _reading(pipeline), make)
+
+
+def _reading(pipeline: Pipeline) -> Callable[[Backend, Sequence[date]], Iterator[_Inputs]]:
+    read_features = read_frames("customer_features", columns=GENE_LABELS)
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterator[_Inputs]:
+        check_written(database, pipeline, "customer_categories", dates)
+        for as_of, (features,) in zip(dates, read_features(database, dates), strict=True):
+            yield with_taste(database, as_of, features)
+
+    return read
 
 
 @table_stage(
-    "customer_neighbors", reads={"customer_features": Reads.SAME, "similarity_index": Reads.SAME}, kinds={"faiss"}
+    "customer_neighbors",
+    reads={"customer_features": Reads.SAME, "customer_categories": Reads.SAME, "similarity_index": Reads.SAME},
+    kinds={"faiss"},
 )
 def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find the customers most similar to each one at each snapshot, in one part of the index after the other."""
@@ -54,6 +79,7 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         SimilarityIndex.from_bytes,
         SimilarityIndex.neighbors_of,
         columns=[gene.name for gene in SCALED_GENES],
+        beside={"customer_categories": taste_shares},
         divide=shards,
         merge=lambda found: best_neighbors(found, pipeline.settings.similarity.neighbors),
     )
@@ -63,21 +89,35 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
 @table_stage(
     "matured_neighbors",
     "neighbor_estimates",
-    reads={"customer_features": Reads.UP_TO_THIS, "prediction_outcomes": Reads.UP_TO_THIS},
+    reads={
+        "customer_features": Reads.UP_TO_THIS,
+        "customer_categories": Reads.UP_TO_THIS,
+        "prediction_outcomes": Reads.UP_TO_THIS,
+    },
     kinds={"faiss"},
 )
 def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
     similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
-    read_features = read_frames("customer_features", columns=GENE_LABELS)
+    read_now = _reading(pipeline)
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[pd.DataFrame, LabelledSnapshot | None]]:
-        matured = [latest_matured(database, as_of, predict.horizon_days, predict.seed) for as_of in dates]
-        return ((features, then) for (features,), then in zip(read_features(database, dates), matured, strict=True))
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[_Inputs, Matured]]:
+        matured = [matured_with_taste(database, as_of, predict.horizon_days, predict.seed) for as_of in dates]
+        return zip(read_now(database, dates), matured, strict=True)
 
-    def make(as_of: date, inputs: tuple[pd.DataFrame, LabelledSnapshot | None]) -> list[pd.DataFrame]:
+    def make(as_of: date, inputs: tuple[_Inputs, Matured]) -> list[pd.DataFrame]:
+        (features, categories), (matured, matured_categories) = inputs
         return list(
-            matured_neighbors(*inputs, as_of, similarity.neighbors, similarity.weights.model_dump(), predict.seed)
+            matured_neighbors(
+                features,
+                matured,
+                as_of,
+                similarity.neighbors,
+                similarity.weights.model_dump(),
+                predict.seed,
+                categories,
+                matured_categories,
+            )
         )
 
     tables = ["matured_neighbors", "neighbor_estimates"]

@@ -23,7 +23,13 @@ from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segme
 from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
-from genome_pipeline.orchestration.assets.frames import latest_matured, snapshot_frames, was_written
+from genome_pipeline.orchestration.assets.frames import (
+    matured_with_taste,
+    snapshot_frames,
+    tastes_of_segments,
+    was_written,
+    with_taste,
+)
 from genome_pipeline.orchestration.assets.totals import sums_at
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -92,7 +98,7 @@ def _profiles(database: Backend, settings: Settings, as_of: date, rows: pd.DataF
     columns = sorted({"customer_id", *USED_COLUMNS})
     genome = snapshot_frames(database, "customer_genome", [as_of], columns)[as_of]
     described = rows[["segment_id", "segment_name", "naming_rule", "jaccard_score"]]
-    return profile_segments(genome, described, settings.source.currency)
+    return profile_segments(genome, described, settings.source.currency, tastes_of_segments(database, as_of))
 
 
 def _migrations(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
@@ -144,13 +150,18 @@ def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataF
 
 def _neighbors(database: Backend, settings: Settings, as_of: date) -> tuple[pd.DataFrame, pd.DataFrame]:
     similarity, predict = settings.similarity, settings.predict
+    features = snapshot_frames(database, "customer_features", [as_of])[as_of]
+    features, categories = with_taste(database, as_of, features)
+    matured, matured_categories = matured_with_taste(database, as_of, predict.horizon_days, predict.seed)
     return matured_neighbors(
-        snapshot_frames(database, "customer_features", [as_of])[as_of],
-        latest_matured(database, as_of, predict.horizon_days, predict.seed),
+        features,
+        matured,
         as_of,
         similarity.neighbors,
         similarity.weights.model_dump(),
         predict.seed,
+        categories,
+        matured_categories,
     )
 
 

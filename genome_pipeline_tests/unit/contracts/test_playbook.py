@@ -108,6 +108,12 @@ def test_rules_after_one_for_everyone_and_a_missing_last_one_are_named() -> None
         ),
         ('reason = "{t_day}"', "no column 't_day'"),
         ('reason = "{t_days"', "the reason of a is no template"),
+        (
+            'reason = "so far[; no column]"',
+            "the reason of a has square brackets that do not hold a part with a {column}",
+        ),
+        ('reason = "so far[; {next_category}"', r"write \[part with a {column}\], or no square brackets"),
+        ('reason = "so far[; [{next_category}]]"', "the reason of a has square brackets"),
         ('when = [{ column = "t_days", at_least = 3 }]\nreason = "x"', "the last rule must be for everyone else"),
         ("", r"actions\.rules\.0\.reason is missing"),
     ],
@@ -117,6 +123,11 @@ def test_a_mistake_in_the_config_is_one_sentence(tmp_path: Path, rule: str, mess
     config = shop_config(tmp_path, more=f'[[actions.rules]]\nname = "a"\naction = "Act"\n{rule}\n')
     with pytest.raises(ConfigError, match=message):
         load_settings(config)
+
+
+def test_an_action_that_names_a_column_is_refused() -> None:
+    with pytest.raises(ValueError, match="the action of a has braces, but is the same for all its customers"):
+        PlaybookRule(name="a", action="Suggest {next_category}", reason="x")
 
 
 def test_another_playbook_makes_other_results(tmp_path: Path) -> None:

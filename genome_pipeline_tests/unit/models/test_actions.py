@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, Condition, PlaybookRule
+from genome_pipeline.contracts.tables.taste import LEADING
 from genome_pipeline.models.actions import _meets, audiences, columns_used, recommend_actions
 from genome_pipeline_tests.support.populations import (
     AS_OF,
@@ -30,6 +31,7 @@ def _recommend(
     value: pd.DataFrame,
     confidence: Any = 0.7,
     next_order: pd.DataFrame | None = None,
+    leading: pd.DataFrame | None = None,
     playbook: Sequence[PlaybookRule] = DEFAULT_PLAYBOOK,
     **scored: Any,
 ) -> pd.DataFrame:
@@ -39,10 +41,14 @@ def _recommend(
     used = {"as_of", "customer_id", *columns_used(playbook)}
     if next_order is None:
         next_order = next_order_of(features)
-    frames = features, segments_of(features), value, risk, next_order, estimates_of(features), scores
-    read = (frame[[name for name in frame if name in used]] for frame in frames)
-    rest, segments, spend, churn, arrivals, estimates, confidences = read
-    actions = recommend_actions(rest, segments, spend, churn, arrivals, estimates, confidences, playbook, 1 / 3, "EUR")
+    if leading is None:
+        leading = pd.DataFrame(columns=["as_of", "customer_id", *LEADING])
+    frames = features, segments_of(features), value, risk, next_order, leading, estimates_of(features), scores
+    read = [frame[[name for name in frame if name in used]] for frame in frames]
+    rest, segments, spend, churn, arrivals, listed, estimates, confidences = read
+    actions = recommend_actions(
+        rest, segments, spend, churn, arrivals, listed, estimates, confidences, playbook, 1 / 3, "EUR"
+    )
     assert_keeps_contract("customer_actions", actions)
     return actions
 
@@ -175,6 +181,34 @@ def test_the_first_rule_that_applies_is_taken_and_every_condition_must_hold() ->
     rules = _playbook({"column": "order_count", "at_least": 5}, {"column": "t_days", "at_least": 365})
     actions = _recommend(features, risk_of(features), value_of(features), playbook=rules)
     assert actions["action_rule"].tolist() == ["rest", "first"]
+
+
+def _leading(customer_id: str, *values: object) -> pd.DataFrame:
+    """What :func:`leading_categories` gives of one customer."""
+    return pd.DataFrame([(AS_OF, customer_id, *values)], columns=["as_of", "customer_id", *LEADING])
+
+
+def test_a_cross_sell_names_the_category_to_suggest_and_without_one_is_a_whole_sentence() -> None:
+    features = customers(["a", "b", "c"], recent_purchase_day_count=9, average_order_value_amount=12.0)
+    risk = risk_of(features, churn_probability=0.01)
+    value = value_of(features)
+    leading = pd.concat([_leading("a", "MEAT", 0.6, "PASTRY", 0.2), _leading("b", "MEAT", None, None, None)])
+    only = [rule for rule in DEFAULT_PLAYBOOK if rule.name in ("upsell_frequent", "keep_in_contact")]
+    actions = _recommend(features, risk, value, playbook=only, leading=leading)
+    bare = "9 purchase days recently, but only 12.00 EUR per order"
+    assert actions["action_reason"].tolist() == [f"{bare}; suggest PASTRY", bare, bare]
+
+
+def test_a_rule_may_ask_for_the_next_category_and_its_probability() -> None:
+    features = customers(["a", "b", "c"])
+    leading = pd.concat([_leading("a", "MEAT", 0.6, "MEAT", 0.6), _leading("b", "MEAT", 0.3, "MEAT", 0.3)])
+    rules = _playbook(
+        {"column": "next_category", "is": "MEAT"},
+        {"column": "next_category_probability", "at_least": 0.5},
+        reason="{next_category}, {next_category_probability}",
+    )
+    actions = _recommend(features, risk_of(features), value_of(features), playbook=rules, leading=leading)
+    assert actions["action_reason"].tolist() == ["MEAT, 60%", "rest", "rest"]
 
 
 def test_revenue_at_stake_is_what_is_lost_of_the_spend_of_those_who_stay_within_its_interval() -> None:

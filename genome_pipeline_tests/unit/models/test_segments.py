@@ -12,7 +12,7 @@ from genome_pipeline.models.segments.candidates import Grouping, choose_grouping
 from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.model import SegmentedCustomers, SegmentModel, compare_segments, fit_segments
 from genome_pipeline.models.segments.names import NAMING_RULES, name_segments
-from genome_pipeline.models.segments.profiles import profile_segments
+from genome_pipeline.models.segments.profiles import _overbought, profile_segments
 from genome_pipeline_tests.support.populations import AS_OF, assert_keeps_contract, customers, shop
 
 
@@ -297,3 +297,44 @@ def test_at_the_first_snapshot_everyone_is_new(model: SegmentModel) -> None:
 def test_of_segments_equally_probable_but_for_the_last_bits_the_first_is_taken() -> None:
     grouping = Grouping(np.array([[0.0], [1e-13]]), np.ones((2, 1)), np.full(2, 0.5))
     assert grouping.labels(np.array([[1.0], [-1.0]])).tolist() == [0, 0]
+
+
+def _tastes(*rows: tuple[int, str, int, int, float, float]) -> pd.DataFrame:
+    """As ``segment_tastes``: segment, category, members with taste, buyers, mean share and its standard deviation."""
+    columns = ["segment_id", "category", "taster_count", "buyer_count", "mean", "spread"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(
+        share_sum=frame["mean"] * frame["taster_count"],
+        squared_share_sum=(frame["mean"] ** 2 + frame["spread"] ** 2) * frame["taster_count"],
+    )
+
+
+def test_what_a_segment_buys_more_of_is_told_the_largest_difference_first() -> None:
+    found = _overbought(
+        _tastes(
+            (1, "MEAT", 100, 80, 0.30, 0.1),
+            (2, "MEAT", 300, 90, 0.10, 0.1),
+            (1, "FUEL", 100, 40, 0.24, 0.1),
+            (2, "FUEL", 300, 40, 0.04, 0.1),
+            (1, "BREAD", 100, 40, 0.14, 0.01),
+            (2, "BREAD", 300, 40, 0.06, 0.01),
+        )
+    )
+    assert found == {
+        1: "FUEL 24.0% of spend beside 9.0% of all (2.7 times); MEAT 30.0% of spend beside 15.0% of all (2.0 times)"
+    }
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (1, "MEAT", 100, 29, 0.30, 0.1),
+        (1, "MEAT", 100, 80, 0.30, 0.6),
+        (1, "MEAT", 100, 80, 0.12, 0.001),
+        (1, "MEAT", 100, 80, 0.009, 0.0001),
+    ],
+    ids=["few buyers", "within three standard errors", "a small lift", "a small part of spend"],
+)
+def test_what_is_not_solid_is_not_told(row: tuple[int, str, int, int, float, float]) -> None:
+    other = (2, "MEAT", 300, 90, row[4] / 3 if row[4] < 0.1 else 0.1, 0.1)
+    assert _overbought(_tastes(row, other)) == {}

@@ -15,6 +15,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from genome_pipeline.contracts.genes import GENES, SIMILARITY_GENES
+from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.models.genes import GeneScaler
 from genome_pipeline.models.similarity.index import NOTHING_MATURED, SimilarityIndex
 from genome_pipeline.models.similarity.matured import matured_neighbors
@@ -210,12 +211,59 @@ def test_an_index_with_cells_is_stored_with_what_it_was_built_from() -> None:
 
 def test_a_block_without_weight_does_not_count() -> None:
     blocks = {GENES[name].block for name in SIMILARITY_GENES}
-    assert blocks == set(BlockWeights.model_fields)
+    assert blocks | {"taste"} == set(BlockWeights.model_fields)
     features = customers(["a", "b", "c", "d"], order_count=[1, 9, 9, 1], spend_amount=[10.0, 10.0, 900.0, 900.0])
     weights = dict.fromkeys(blocks, 0.0)
     for block, nearest in (("activity", "d"), ("spend", "b")):
         neighbors = SimilarityIndex.build(features, 1, weights | {block: 1.0}).neighbors(AS_OF)
         assert neighbors.loc[neighbors["customer_id"] == "a", "neighbor_customer_id"].tolist() == [nearest]
+
+
+def _tasting(features: pd.DataFrame, *shares: Any) -> pd.DataFrame:
+    """Customers with their shares of spend over categories beside."""
+    return features.assign(**dict(zip(TASTE_SHARES, shares, strict=False)))
+
+
+def test_taste_decides_who_is_near_where_all_else_is_alike_and_words_say_so() -> None:
+    meat = np.array([0.9, 0.1, 0.9, 0.1, 0.5, 0.5, 0.5, 0.5])
+    tasted = _tasting(customers(list("abcdefgh")), meat, 1 - meat)
+    index = SimilarityIndex.build(tasted, 1, categories=["MEAT", "BREAD"])
+    nearest = index.neighbors(AS_OF).set_index("customer_id")
+    assert nearest["neighbor_customer_id"].head(4).to_dict() == {"a": "c", "b": "d", "c": "a", "d": "b"}
+    assert nearest.loc["a", "shared_traits"] == "high share of spend on MEAT; low share of spend on BREAD"
+    assert index.weights[-2:].tolist() == [0.5, 0.5]  # together as much as one gene
+    assert SimilarityIndex.from_bytes(index.to_bytes()).labels == index.labels
+    told = index.lookalikes(["a"], 1).iloc[0]
+    assert (told["customer_id"], told["shared_traits"]) == ("c", nearest.loc["a", "shared_traits"])
+
+
+def test_without_categories_or_a_taste_of_ones_own_taste_does_not_count() -> None:
+    features = shop().head(20)
+    plain = SimilarityIndex.build(features).neighbors(AS_OF)
+    nothing = _tasting(features, *([np.nan] * len(TASTE_SHARES)))
+    pandas.testing.assert_frame_equal(SimilarityIndex.build(nothing).neighbors(AS_OF), plain)
+    some = _tasting(features, np.where(np.arange(20) == 3, np.nan, np.arange(20) / 20))
+    index = SimilarityIndex.build(some, categories=["MEAT"])
+    assert index.vectors[3, -1] == 0
+    assert index.vectors[4, -1] != 0
+
+
+def test_a_gene_without_weight_is_no_trait() -> None:
+    features = customers(list("abcdefgh"), order_count=[90, 80] + [1] * 6, spend_amount=[900.0, 950.0] + [50.0] * 6)
+    for weights, traits in (({}, "high orders; high total spend"), ({"activity": 0.0}, "high total spend")):
+        neighbors = SimilarityIndex.build(features, 1, weights).neighbors(AS_OF)
+        assert set(neighbors["shared_traits"].head(2).iloc[0].split("; ")) == set(traits.split("; "))
+
+
+def test_taste_of_then_is_compared_by_the_category_whatever_its_rank_now() -> None:
+    before, now = customers(["m1", "m2", "b1", "b2"]), customers(["meat", "bread"])
+    before = _tasting(before, [1.0, 0.9, 0.0, 0.1], [0.0, 0.1, 1.0, 0.9])
+    now = _tasting(now, [0.0, 1.0], [1.0, 0.0])
+    matured = LabelledSnapshot(date(2024, 4, 1), 90, before, _outcomes(before, False, 1.0))
+    pairs, _ = matured_neighbors(
+        now, matured, AS_OF, 1, categories=["BREAD", "MEAT"], matured_categories=["MEAT", "BREAD"]
+    )
+    assert pairs.set_index("customer_id")["neighbor_customer_id"].str[0].to_dict() == {"meat": "m", "bread": "b"}
 
 
 def test_what_became_of_those_who_were_so_before_is_told_and_averaged() -> None:

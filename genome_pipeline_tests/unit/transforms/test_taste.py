@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pytest
 
 from genome_pipeline.contracts.rules import active_rules
-from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES
+from genome_pipeline.contracts.tables.taste import KEPT_CATEGORIES, OTHER_CATEGORIES, TASTE_SHARES
 from genome_pipeline.transforms.taste import (
     bought_categories,
     category_activity,
@@ -19,6 +19,9 @@ from genome_pipeline.transforms.taste import (
     category_sums,
     customer_categories,
     customer_taste,
+    leading_categories,
+    segment_tastes,
+    taste_shares,
 )
 from genome_pipeline.transforms.validation import judged_lines, rejections, valid_lines
 from genome_pipeline_tests.support.logs import CALENDAR, engine, raw, typed
@@ -171,10 +174,75 @@ def test_one_category_is_a_single_row() -> None:
     assert (ann["category_concentration"], ann["top_category_share"], ann["taste_shift_share"]) == (1.0, 1.0, 0.0)
 
 
+def test_shares_stand_side_by_side_with_a_zero_for_what_was_not_bought() -> None:
+    rows = [*ANN, ("bob", "2020-02-09 09:00", "bread", "4.00")]
+    sums = category_sums(activity_of(rows), CALENDAR, AS_OF, HORIZON_DAYS)
+    (ann, bob) = listed(taste_shares(customer_categories(sums, AS_OF)), "customer_id")
+    # Bread, with 15.00, is the first of the log; fruit has 9.00.
+    assert (ann["category_share_1"], ann["category_share_2"]) == (11 / 20, 9 / 20)
+    assert (bob["category_share_1"], bob["category_share_2"]) == (1.0, 0.0)
+    assert [bob[name] for name in TASTE_SHARES[2:]] == [0.0] * (KEPT_CATEGORIES - 1)
+
+
+def test_segments_are_summed_up_over_members_with_any_taste() -> None:
+    rows = [*ANN, ("bob", "2020-02-09 09:00", "bread", "4.00")]
+    sums = category_sums(activity_of(rows), CALENDAR, AS_OF, HORIZON_DAYS)
+    sums.get_backend().con.execute(
+        "CREATE TABLE segments AS SELECT unnest(['ann', 'bob', 'cay']) AS customer_id, 3 AS segment_id"
+    )
+    categories = customer_categories(sums, AS_OF)
+    bread, fruit = listed(segment_tastes(categories, sums.get_backend().table("segments")), "category")
+    assert bread == {
+        "segment_id": 3,
+        "category": "bread",
+        "buyer_count": 2,
+        "share_sum": pytest.approx(1.55),
+        "squared_share_sum": pytest.approx(1 + 0.55**2),
+        "taster_count": 2,
+    }
+    assert (fruit["buyer_count"], fruit["share_sum"], fruit["taster_count"]) == (1, pytest.approx(0.45), 2)
+
+
 def test_large_amounts_are_exact() -> None:
     large = "999999999.99"
     _, (ann,) = taste_of([("ann", f"2020-0{month}-04 09:00", name, large) for month in (1, 3) for name in ("a", "b")])
     assert (ann["category_concentration"], ann["taste_shift_share"]) == (pytest.approx(0.5), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("last_order_dates", "suggested"),
+    [
+        ([date(2020, 3, 2), None, date(2020, 1, 1), None], "b"),
+        ([date(2020, 3, 2), date(2020, 3, 2), date(2020, 1, 1), date(2020, 2, 29)], "c"),
+        ([date(2020, 3, 2), date(2020, 3, 1), date(2020, 3, 3), date(2020, 3, 4)], "a"),
+    ],
+    ids=["never bought", "not bought in the recent window", "all bought lately"],
+)
+def test_to_suggest_is_what_is_new_to_the_customer_if_anything_is(
+    last_order_dates: list[date | None], suggested: str
+) -> None:
+    database = engine()
+    database.con.execute(
+        "CREATE TABLE listed (as_of DATE, customer_id VARCHAR, next_category_rank INTEGER, category VARCHAR,"
+        " category_probability DOUBLE, last_order_date DATE)"
+    )
+    rows = [
+        (AS_OF, "ann", place + 1, "abcd"[place], 0.5 - place / 10, day) for place, day in enumerate(last_order_dates)
+    ]
+    database.con.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?)", reversed(rows))
+    database.con.execute(
+        f"CREATE TABLE features AS SELECT DATE '{AS_OF}' AS as_of, unnest(['ann', 'nobody']) AS customer_id,"
+        " 31 AS recent_window_days"
+    )
+    (ann,) = listed(leading_categories(database.table("listed"), database.table("features")), "customer_id")
+    assert ann == {
+        "as_of": AS_OF,
+        "customer_id": "ann",
+        "next_category": "a",
+        "next_category_probability": 0.5,
+        "suggested_category": suggested,
+        "suggested_category_probability": pytest.approx(0.5 - "abcd".index(suggested) / 10),
+    }
 
 
 def test_histories_list_a_customers_categories_the_most_frequent_first() -> None:

@@ -12,7 +12,14 @@ from genome_pipeline.dashboard.kit.callbacks import in_browser
 from genome_pipeline.dashboard.kit.request import UNSHOWABLE, parameters_of
 from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots, chosen_snapshot
 from genome_pipeline.dashboard.pages.audience import exports, page, queries
-from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Selection, chosen_by, ops_of
+from genome_pipeline.dashboard.pages.audience.selection import (
+    CATEGORY_COLUMNS,
+    COLUMN_NAMES,
+    OPS,
+    Selection,
+    chosen_by,
+    ops_of,
+)
 from genome_pipeline.dashboard.security import Visits, log_failure
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.versions import PublishedFile
@@ -68,7 +75,7 @@ def _register_values(app: Dash, published: PublishedFile) -> None:
         prevent_initial_call=True,
     )
     def suggest_values(column: str | None, search: str | None) -> Any:
-        if column not in COLUMN_NAMES:
+        if column not in (*COLUMN_NAMES, *CATEGORY_COLUMNS):
             return no_update
         ops = [{"value": op, "label": OPS[op]} for op in ops_of(column)]
         if len(ops_of(column)) == len(OPS):
@@ -120,6 +127,7 @@ def _register_fields(app: Dash) -> None:
     for name, inputs in (
         ("chooseTop", [Input(page.TOP_CHOICE, "value"), shown]),
         ("chooseFirst", [Input(page.FIRST_CHOICE, "value"), shown]),
+        ("chooseBuys", [Input(page.BUYS_CHOICE, "value"), shown]),
         ("chooseColumns", [Input(page.COLUMNS_CHOICE, "value"), shown]),
         ("sortAudience", [Input(page.GRID, "getRowsRequest"), shown]),
         (

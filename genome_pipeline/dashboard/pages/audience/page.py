@@ -20,7 +20,14 @@ from genome_pipeline.dashboard.kit.request import PageRequest
 from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
 from genome_pipeline.dashboard.kit.totals import total_interval
 from genome_pipeline.dashboard.pages.audience import queries
-from genome_pipeline.dashboard.pages.audience.selection import COLUMN_NAMES, OPS, Condition, Selection, is_number
+from genome_pipeline.dashboard.pages.audience.selection import (
+    CATEGORY_COLUMNS,
+    COLUMN_NAMES,
+    OPS,
+    Condition,
+    Selection,
+    is_number,
+)
 
 PATH = paths.AUDIENCE
 TITLE = "Audience"
@@ -31,6 +38,7 @@ FILTER_COLUMN, FILTER_OP, FILTER_VALUE, FILTER_ADD = (
 )
 SHOWN = "audience-shown"
 COLUMNS_CHOICE, TOP_CHOICE, FIRST_CHOICE = "audience-columns", "audience-top", "audience-first"
+BUYS_CHOICE = "audience-buys"
 VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
     f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
 )
@@ -48,6 +56,9 @@ def layout(request: PageRequest) -> Component:
     everyone, _ = queries.audience_size(request.connection, request.as_of, Selection())
     audiences = queries.audiences(request.connection, request.as_of)
     faults = list(selection.faults)
+    categories = queries.next_categories(request.connection, request.as_of)
+    if selection.buys and not totals.matching_count and selection.buys not in categories:
+        faults.append(f"nobody has {selection.buys!r} among their next categories: choose one from 'About to buy'")
     if selection.rule and selection.rule not in set(audiences["action_rule"]):
         faults.append(f"no rule is called {selection.rule!r} at this snapshot: choose one of the recommended actions")
     return page(
@@ -55,7 +66,7 @@ def layout(request: PageRequest) -> Component:
         QUESTION,
         notice("A part of the link was left out", [html.Div(fault) for fault in faults], "warning") if faults else None,
         _actions(request, selection, audiences),
-        _selection(request, selection, audiences),
+        _selection(request, selection, audiences, categories),
         _customers(request, selection, totals, everyone),
         # The values that the fields already show, so that only a new choice changes the URL.
         dcc.Store(
@@ -65,6 +76,7 @@ def layout(request: PageRequest) -> Component:
                 "top": float(selection.top),
                 "first": selection.first,
                 "sort": ":".join(selection.sort),
+                "buys": selection.buys,
             },
         ),
         tools=_views(),
@@ -91,7 +103,7 @@ def _actions(request: PageRequest, selection: Selection, audiences: pd.DataFrame
             html.Div(cards, className="actions"),
             html.P(f"For nobody at this snapshot: {nobody}.", className="kpi-note") if nobody else None,
         ],
-        open=not selection.rule and not selection.conditions,
+        open=not selection.rule and not selection.conditions and not selection.buys,
         className="panel fold",
     )
 
@@ -120,13 +132,16 @@ def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> 
             ),
             html.Span(f"Backtest: {backtest}", className="kpi-note"),
         ],
-        href=_link(request, Selection(rule=audience["action_rule"], columns=selection.columns)),
+        href=_link(
+            request,
+            replace(Selection.about(selection.buys), rule=audience["action_rule"], columns=selection.columns),
+        ),
         className=f"action{' action-chosen' if is_chosen else ''}",
     )
     return card
 
 
-def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFrame) -> Component:
+def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFrame, categories: list[str]) -> Component:
     """The filters, each with a link that removes it, and fields to add more."""
     chips = [
         _chip(
@@ -134,24 +149,42 @@ def _selection(request: PageRequest, selection: Selection, audiences: pd.DataFra
         )
         for condition in selection.conditions
     ]
+    if selection.buys:
+        chips.insert(0, _chip(request, f"About to buy: {selection.buys}", selection.without_category()))
     if selection.rule:
         named = dict(zip(audiences["action_rule"], audiences["action"], strict=True))
         action = named.get(selection.rule, selection.rule)
         chips.insert(0, _chip(request, f"Action: {action}", replace(selection, rule="")))
     nothing = html.Span("No filter: everyone is in.", className="kpi-note")
     return panel(
-        html.Div(chips or nothing, className="chips", id="audience-chips"), _fields(selection), title="Who is in"
+        html.Div(chips or nothing, className="chips", id="audience-chips"),
+        _fields(selection, categories),
+        title="Who is in",
+        reading=f"'About to buy' keeps those who have a category among their ten next ones: how likely they buy it"
+        f" within {request.run.horizon_days} days, and when it is due where they have a rhythm.",
     )
 
 
-def _fields(selection: Selection) -> Component:
-    """Fields that add a filter, and that choose the number of customers and the columns."""
+def _fields(selection: Selection, categories: list[str]) -> Component:
+    """Fields that choose a next category, add a filter, and choose the number of customers and the columns."""
     return html.Div(
         [
             dmc.Select(
+                id=BUYS_CHOICE,
+                label="About to buy",
+                data=categories,
+                value=selection.buys or None,
+                placeholder="any category" if categories else "no categories",
+                disabled=not categories,
+                searchable=True,
+                allowDeselect=False,
+                limit=100,
+                w=200,
+            ),
+            dmc.Select(
                 id=FILTER_COLUMN,
                 label="Filter by",
-                data=_column_choices(),
+                data=_column_choices(selection),
                 value="churn_probability",
                 searchable=True,
                 allowDeselect=False,
@@ -191,7 +224,7 @@ def _fields(selection: Selection) -> Component:
             dmc.MultiSelect(
                 id=COLUMNS_CHOICE,
                 label="Columns",
-                data=_column_choices(),
+                data=_column_choices(selection),
                 value=list(selection.columns),
                 searchable=True,
                 debounce=True,
@@ -203,8 +236,9 @@ def _fields(selection: Selection) -> Component:
     )
 
 
-def _column_choices() -> list[dict[str, str]]:
-    return [{"value": name, "label": label(name)} for name in sorted(COLUMN_NAMES, key=label)]
+def _column_choices(selection: Selection) -> list[dict[str, str]]:
+    names = (*COLUMN_NAMES, *(CATEGORY_COLUMNS if selection.buys else ()))
+    return [{"value": name, "label": label(name)} for name in sorted(names, key=label)]
 
 
 def _without(selection: Selection, condition: Condition) -> tuple[Condition, ...]:

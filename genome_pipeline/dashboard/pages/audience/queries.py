@@ -41,8 +41,8 @@ class AudienceTotals:
 
 def audience_size(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> tuple[int, int]:
     """How many customers fulfil the conditions, and how many of these are within the top percent."""
-    condition, values = selection.where(as_of)
-    matching = connection.execute(f"SELECT count(*) FROM customer_genome_history WHERE {condition}", values)
+    chosen, values = selection.chosen(as_of)
+    matching = connection.execute(f"SELECT count(*) FROM {chosen}", values)
     count = int(matching.fetchall()[0][0])
     return count, selection.size(count)
 
@@ -50,14 +50,14 @@ def audience_size(connection: duckdb.DuckDBPyConnection, as_of: date, selection:
 def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> AudienceTotals:
     """The selection in numbers."""
     matching, size = audience_size(connection, as_of, selection)
-    condition, values = selection.where(as_of)
+    chosen, values = selection.chosen(as_of)
     # An order is needed only where a part of them is chosen.
     part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
     found = connection.execute(
         f"""
         SELECT sum(revenue_at_stake_amount) AS stake, avg(churn_probability) AS churn, avg(confidence) AS confidence,
             {total_sums()}
-        FROM (SELECT * FROM customer_genome_history WHERE {condition} {part})
+        FROM (SELECT * FROM {chosen} {part})
         """,
         values,
     ).df()
@@ -69,10 +69,9 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
 
 def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:
     """The customers of a selection from the one at ``first`` on, up to ``size`` from its start: SQL, and its values."""
-    condition, values = selection.where(as_of)
+    chosen, values = selection.chosen(as_of)
     return (
-        f"SELECT {', '.join(selection.columns)} FROM customer_genome_history WHERE {condition}"
-        f" ORDER BY {selection.order} LIMIT ? OFFSET ?",
+        f"SELECT {', '.join(selection.columns)} FROM {chosen} ORDER BY {selection.order} LIMIT ? OFFSET ?",
         [*values, max(size - first, 0), first],
     )
 
@@ -84,6 +83,16 @@ def audience_rows(
     _, size = audience_size(connection, as_of, selection)
     found = connection.execute(*audience_query(as_of, selection, min(size, last), first)).fetchall()
     return [dict(zip(selection.columns, row, strict=True)) for row in found], size
+
+
+def next_categories(connection: duckdb.DuckDBPyConnection, as_of: date, limit: int = 1_000) -> list[str]:
+    """The categories that the most customers may buy next, in order of name."""
+    rows = connection.execute(
+        "SELECT category FROM customer_next_category_history WHERE as_of = ? GROUP BY category"
+        " ORDER BY count(*) DESC, category LIMIT ?",
+        [as_of, limit],
+    ).fetchall()
+    return sorted(str(row[0]) for row in rows)
 
 
 def column_values(connection: duckdb.DuckDBPyConnection, as_of: date, column: str, limit: int = 50) -> list[str]:

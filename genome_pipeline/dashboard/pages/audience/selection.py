@@ -3,7 +3,7 @@
 As a query string: ``rule=<rule>``, ``where=<column>:<op>:<value>`` (repeated: all must hold), ``sort=<column>:asc`` or
 ``:desc``, ``top=<percent>`` and ``columns=<column>,<column>``. ``op`` is one of :data:`OPS`; ``in`` takes several
 values, written as a line of a CSV file. A customer without a value fulfils no condition on it. ``first=<number>`` keeps
-no more than that many.
+no more than that many. ``buys=<category>`` keeps those who have it among their next categories.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from genome_pipeline.dashboard.kit.request import LONGEST_LINK
 
 COLUMN_NAMES = tuple(name for name in TABLES["customer_genome"].columns if name != "as_of")
 """The columns that can be filtered by, sorted by, shown and exported: those of contract ``customer_genome``."""
+
+CATEGORY_COLUMNS = ("category_probability", "reorder_date")
+"""Those of ``customer_next_category`` that are known of the category that customers are about to buy."""
 
 DEFAULT_COLUMNS = (
     "customer_id",
@@ -47,6 +50,8 @@ MOST_CONDITIONS = 20
 
 MOST_VALUES = 1_000
 """Of a condition that takes several."""
+
+_ALL_COLUMNS = (*COLUMN_NAMES, *CATEGORY_COLUMNS)
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -75,7 +80,7 @@ class Condition:
         """The condition in ``<column>:<op>:<value>``. Raises :class:`ValueError`, with a sentence, for other text."""
         column, _, rest = text.partition(":")
         op, _, value = rest.partition(":")
-        if column not in COLUMN_NAMES:
+        if column not in _ALL_COLUMNS:
             raise ValueError(f"there is no column {column!r} to filter by: choose one from the list")
         if op not in ops_of(column):
             raise ValueError(f"{column} cannot be filtered by {op!r}: use one of {', '.join(ops_of(column))}")
@@ -123,12 +128,14 @@ def _typed(column: str, text: str) -> Any:
 class Selection:
     """A selection; ``faults`` has a sentence for each part of the query string that was not understood and left out.
 
+    ``buys`` is the category that customers are about to buy; empty for any.
     ``top`` is in percent of those who fulfil all conditions, in the order of ``sort``; 100 is all of them. ``first`` is
     the largest number of customers kept of these, in the same order; None is no limit.
     """
 
     conditions: tuple[Condition, ...] = ()
     rule: str = ""
+    buys: str = ""
     sort: tuple[str, str] = _DEFAULT_SORT
     top: Decimal = Decimal(100)
     first: int | None = None
@@ -136,20 +143,53 @@ class Selection:
     faults: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
+    def about(cls, category: str) -> Selection:
+        """Those who may buy a category next, the likeliest first; of an empty one, everybody."""
+        if not category:
+            return cls()
+        first, second, *others = DEFAULT_COLUMNS
+        return cls(
+            buys=category, sort=(CATEGORY_COLUMNS[0], "desc"), columns=(first, second, *CATEGORY_COLUMNS, *others)
+        )
+
+    @classmethod
     def parse(cls, search: str) -> Selection:
         """A selection from a query string; parts that it does not name keep their defaults."""
         if len(search) > LONGEST_LINK:
             return cls(faults=(f"the link has more than {LONGEST_LINK:,} characters: make a shorter one",))
-        selection = cls()
+        pairs = parse_qsl(search.removeprefix("?"))
+        selection = cls.about(dict(pairs).get("buys", ""))
         faults: list[str] = []
-        for name, value in parse_qsl(search.removeprefix("?")):
+        for name, value in pairs:
             if len(faults) == _MOST_FAULTS:
                 break
             try:
                 selection = selection._with(name, value)
             except (ValueError, csv.Error) as error:
                 faults.append(str(error))
+        if not selection.buys and (unknown := selection._of_category()):
+            faults.append(
+                f"{unknown[0]} is known only of a category: choose one that customers are about to buy, or leave it out"
+            )
+            selection = selection.without_category()
         return replace(selection, faults=tuple(faults))
+
+    def without_category(self) -> Selection:
+        """The same without the category that customers are about to buy, and without what is known of it."""
+        plain = Selection()
+        columns = tuple(name for name in self.columns if name not in CATEGORY_COLUMNS)
+        return replace(
+            self,
+            buys="",
+            conditions=tuple(one for one in self.conditions if one.column not in CATEGORY_COLUMNS),
+            sort=plain.sort if self.sort[0] in CATEGORY_COLUMNS else self.sort,
+            columns=columns,
+        )
+
+    def _of_category(self) -> list[str]:
+        """The columns that are known only of a category, where they are used."""
+        used = {*self.columns, self.sort[0], *(condition.column for condition in self.conditions)}
+        return [name for name in CATEGORY_COLUMNS if name in used]
 
     def _with(self, name: str, value: str) -> Selection:
         match name:
@@ -173,15 +213,16 @@ class Selection:
 
     def sorted_by(self, column: str, direction: str) -> Selection:
         """The same in another order. Raises :class:`ValueError` for an unknown column or direction."""
-        if column not in COLUMN_NAMES or direction not in ("asc", "desc"):
+        if column not in _ALL_COLUMNS or direction not in ("asc", "desc"):
             raise ValueError(f"cannot sort by {column!r}, {direction!r}: name a column, and asc or desc")
         return replace(self, sort=(column, direction))
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """The query parameters, without those that equal the default."""
-        plain = Selection()
+        plain = Selection.about(self.buys)
         pairs = [("rule", self.rule)] if self.rule else []
+        pairs += [("buys", self.buys)] if self.buys else []
         pairs += [("where", str(condition)) for condition in self.conditions]
         if self.sort != plain.sort:
             pairs.append(("sort", ":".join(self.sort)))
@@ -193,16 +234,23 @@ class Selection:
             pairs.append(("columns", ",".join(self.columns)))
         return pairs
 
-    def where(self, as_of: date) -> tuple[str, list[Any]]:
-        """The SQL condition on ``customer_genome_history``, and the values to bind to it."""
-        parts, values = ["as_of = ?"], [as_of]
+    def chosen(self, as_of: date) -> tuple[str, list[Any]]:
+        """What follows FROM in the SQL query of those who fulfil the conditions, and the values to bind to it."""
+        tables, parts = "customer_genome_history", ["as_of = ?"]
+        values: list[Any] = [as_of]
+        if self.buys:
+            tables += (
+                f" JOIN (SELECT as_of, customer_id, {', '.join(CATEGORY_COLUMNS)} FROM customer_next_category_history"
+                " WHERE as_of = ? AND category = ?) USING (as_of, customer_id)"
+            )
+            values = [as_of, self.buys, as_of]
         if self.rule:
             parts.append("action_rule = ?")
-            values.append(self.rule)  # type: ignore[arg-type]
+            values.append(self.rule)
         for condition in self.conditions:
             parts.append(condition.sql)
             values.extend(condition.values)
-        return " AND ".join(parts), values
+        return f"{tables} WHERE {' AND '.join(parts)}", values
 
     @property
     def order(self) -> str:
@@ -229,7 +277,7 @@ def _percent(text: str) -> Decimal:
 
 def _columns(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(["customer_id", *text.split(",")]))
-    unknown = [column for column in names if column not in COLUMN_NAMES]
+    unknown = [column for column in names if column not in _ALL_COLUMNS]
     if unknown:
         raise ValueError(f"there is no column {unknown[0]!r} to show: choose from the list")
     return names
@@ -247,6 +295,7 @@ def in_words(selection: Selection) -> Sequence[str]:
     column, direction = selection.sort
     return [
         *([f"rule is {selection.rule}"] if selection.rule else []),
+        *([f"{selection.buys} is among the next categories"] if selection.buys else []),
         *(f"{condition.column} {OPS[condition.op]} {condition.text}" for condition in selection.conditions),
         f"sorted by {column}, {'lowest' if direction == 'asc' else 'highest'} first",
         f"top {selection.top:f}%" if selection.top < 100 else "all of them",
@@ -257,4 +306,5 @@ def in_words(selection: Selection) -> Sequence[str]:
 def chosen_by(search: str) -> dict[str, Any]:
     """The columns that an audience is chosen by, for the audit log: without values, which may name customers."""
     selection = Selection.parse(search)
-    return {"rule": selection.rule, "filters": sorted({condition.column for condition in selection.conditions})}
+    by = {condition.column for condition in selection.conditions} | ({"next_category"} if selection.buys else set())
+    return {"rule": selection.rule, "filters": sorted(by)}

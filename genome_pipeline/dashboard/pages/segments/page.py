@@ -75,15 +75,20 @@ def layout(request: PageRequest) -> Component:
         _migrations(request),
         panel(
             table(
-                ("Segment", "What sets it apart", "Why it has this name"),
+                ("Segment", "What sets it apart", "What it buys more of", "Why it has this name"),
                 [
-                    [html.Strong(row["segment_name"]), row["distinguishing_genes"], row["naming_rule"]]
+                    [
+                        html.Strong(row["segment_name"]),
+                        row["distinguishing_genes"],
+                        "" if formats.is_missing(row["overbought_categories"]) else row["overbought_categories"],
+                        row["naming_rule"],
+                    ]
                     for _, row in profiles.iterrows()
                 ],
             ),
             title="How the segments got their names",
             reading="By stated rules on the profile, never by hand.",
-            columns=("segment_name", "distinguishing_genes", "naming_rule"),
+            columns=("segment_name", "distinguishing_genes", "overbought_categories", "naming_rule"),
         ),
         _events(request),
         _candidates(request),

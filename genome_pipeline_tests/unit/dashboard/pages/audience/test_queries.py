@@ -125,6 +125,29 @@ def test_every_column_can_be_shown_sorted_and_filtered(connection: duckdb.DuckDB
             assert queries.audience_totals(connection, LATEST, found).matching_count >= 1
 
 
+def test_who_is_about_to_buy_a_category_comes_likeliest_first(connection: duckdb.DuckDBPyConnection) -> None:
+    search = urlencode([("buys", "<b>PASTRY</b>"), ("where", "category_probability:ge:0.2")])
+    selection = Selection.parse(search)
+    rows, size = queries.audience_rows(connection, LATEST, selection, 0, 1_000)
+    expected = connection.execute(
+        "SELECT customer_id, category_probability, reorder_date FROM customer_next_category"
+        " WHERE category = '<b>PASTRY</b>' AND category_probability >= 0.2"
+        " ORDER BY round(category_probability, 6) DESC, customer_id"
+    ).fetchall()
+    assert 10 < size == len(expected) < 300
+    assert [(row["customer_id"], row["category_probability"], row["reorder_date"]) for row in rows] == expected
+    totals = queries.audience_totals(connection, LATEST, selection)
+    assert totals.customer_count == size
+    assert totals.mean_churn_probability == pytest.approx(1 - sum(row[1] for row in expected) / 0.3 / size)
+    nobody = Selection.parse(urlencode([("buys", "' OR 1=1 --")]))
+    assert queries.audience_size(connection, LATEST, nobody) == (0, 0)
+
+
+def test_the_categories_that_somebody_may_buy_are_offered(connection: duckdb.DuckDBPyConnection) -> None:
+    assert queries.next_categories(connection, LATEST) == ["<b>PASTRY</b>", "GROCERY"]
+    assert queries.next_categories(connection, LATEST, 1) == ["<b>PASTRY</b>"]
+
+
 def test_actions_are_offered_with_their_backtest(connection: duckdb.DuckDBPyConnection) -> None:
     audiences = queries.audiences(connection, LATEST)
     assert audiences["rule_position"].is_monotonic_increasing

@@ -18,6 +18,8 @@ from genome_pipeline.dashboard.pages.audience.selection import Selection
         "rule=win_back&top=2.5&columns=customer_id,country",
         "where=risk_band:in:medium,high&first=100",
         "where=last_order_date:le:2017-06-01&where=is_for_review:eq:false",
+        "buys=MEAT+%26+FISH",
+        "buys=MEAT&where=category_probability:ge:0.2&where=reorder_date:le:2017-06-01&sort=reorder_date:asc&rule=nudge",
     ],
 )
 def test_a_link_is_the_same_after_it_was_read(search: str) -> None:
@@ -49,6 +51,11 @@ def test_a_link_is_the_same_after_it_was_read(search: str) -> None:
         ("first=0", "first '0' is no number of customers: write a whole number from 1 on"),
         ("first=-1", "first '-1' is no number of customers: write a whole number from 1 on"),
         ("first=9999999999", "first '9999999999' is no number of customers: write a whole number from 1 on"),
+        (
+            "where=category_probability:ge:0.2&sort=reorder_date:asc",
+            "category_probability is known only of a category: choose one that customers are about to buy, or leave it"
+            " out",
+        ),
         ("columns=*", "there is no column '*' to show: choose from the list"),
     ],
 )
@@ -56,6 +63,13 @@ def test_what_cannot_be_understood_is_said_and_left_out(search: str, fault: str)
     selection = Selection.parse(f"{search}&where=churn_probability:ge:0.5")
     assert selection.faults == (fault,)
     assert selection == Selection.parse("where=churn_probability:ge:0.5")
+
+
+def test_without_its_category_a_selection_keeps_what_is_known_of_everybody() -> None:
+    link = "buys=MEAT&where=category_probability:ge:0.2&where=confidence:ge:0.5&rule=nudge"
+    assert Selection.parse(link).columns[2:4] == ("category_probability", "reorder_date")
+    assert Selection.parse(link).sort == ("category_probability", "desc")
+    assert Selection.parse(link).without_category() == Selection.parse("where=confidence:ge:0.5&rule=nudge")
 
 
 def test_a_link_has_so_many_filters_values_and_characters() -> None:

@@ -26,8 +26,15 @@ def _page(path: Path, ids: list[str], as_of: date = LATEST) -> str:
 
 @pytest.mark.parametrize("ids", [["C0010"], ["C0001", "C0020", HOSTILE_ID], [f"C{n:04d}" for n in range(1, 60)]])
 def test_lookalikes_are_those_of_the_pipelines_own_index(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
-    features = connection.execute("SELECT * FROM customer_features_history WHERE as_of = ?", [LATEST]).df()
-    expected = SimilarityIndex.build(features).lookalikes(ids, 20)
+    features = connection.execute(
+        "SELECT features.*, coalesce(food.category_spend_share, 0) AS category_share_1,"
+        " coalesce(milk.category_spend_share, 0) AS category_share_2 FROM customer_features AS features"
+        " LEFT JOIN customer_categories AS food ON food.customer_id = features.customer_id AND food.category_rank = 1"
+        " LEFT JOIN customer_categories AS milk ON milk.customer_id = features.customer_id AND milk.category_rank = 2"
+    ).df()
+    index = SimilarityIndex.build(features, categories=["GROCERY", "<b>DAIRY</b>"])
+    assert index.labels[-1] == "share of spend on <b>DAIRY</b>"
+    expected = index.lookalikes(ids, 20)
     found, traits = lookalikes(connection, LATEST, ids)
     pd.testing.assert_frame_equal(found.astype(str), expected.astype(str))
     assert not set(found["customer_id"]) & set(ids)
