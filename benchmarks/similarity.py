@@ -184,7 +184,8 @@ class _Tastes:
             f" customer_id ORDER BY net_amount DESC, category) AS place FROM ({query}) QUALIFY place <= {TOP}"
         ).df()
         table = found.pivot(index="customer_id", columns="place", values="category")
-        return table.reindex(customer_ids).fillna(-1).to_numpy(np.int64)
+        numbered: NDArray[np.int64] = table.reindex(customer_ids).fillna(-1).to_numpy(np.int64)
+        return numbered
 
 
 def _likeness(top: NDArray[np.int64], neighbors: NDArray[np.int64]) -> dict[str, float]:
@@ -222,15 +223,15 @@ def signal(row: Row) -> dict[str, Any]:
     database, data = beside_lines(row)
     features, actual, matured = by_customer(data.features), by_customer(data.actual), data.matured[-1]
     tastes = _Tastes(database, row)
-    now, then_tasted = tastes.beside(features, row.as_of), tastes.beside(matured.features, matured.as_of)
-    found = {"": _predictors(now, matured, then_tasted, row, None)}
+    tasted, tasted_then = tastes.beside(features, row.as_of), tastes.beside(matured.features, matured.as_of)
+    found = {"": _predictors(tasted, matured, tasted_then, row, None)}
     likeness: dict[str, Any] = {}
-    if now[1]:
-        found[" without taste"] = _predictors(now, matured, then_tasted, row, 0.0)
+    if tasted[1]:
+        found[" without taste"] = _predictors(tasted, matured, tasted_then, row, 0.0)
         top = tastes.top(features["customer_id"], row.as_of)
         for name, weight in (("with taste", BlockWeights().taste), ("without taste", 0.0)):
             index = SimilarityIndex.build(
-                now[0], NEIGHBORS, BlockWeights(taste=weight).model_dump(), SEED, categories=now[1]
+                tasted[0], NEIGHBORS, BlockWeights(taste=weight).model_dump(), SEED, categories=tasted[1]
             )
             likeness[name] = _likeness(top, index.nearest_of_all()[0])
     predictors = {
@@ -287,7 +288,7 @@ def signal(row: Row) -> dict[str, Any]:
                 for metric in ("auc", "spearman")
             }
             for count in (NEIGHBORS, ESTIMATE_NEIGHBORS)
-            if now[1]
+            if tasted[1]
         },
         "shared_top_categories": likeness,
     }

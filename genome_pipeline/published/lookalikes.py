@@ -22,7 +22,8 @@ from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import CLIP, SCALED_GENES, TASTE_GENES, GeneScaler, ScaledGene, by_customer
-from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, SimilarityIndex, gene_labels
+from genome_pipeline.models.similarity.compared import gene_labels
+from genome_pipeline.models.similarity.index import SINGLE_ERROR, STANDS_OUT, SimilarityIndex
 from genome_pipeline.published.versions import remembered
 
 GROUP_LIMIT = 500

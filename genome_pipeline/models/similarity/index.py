@@ -25,10 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from genome_pipeline.contracts.genes import GENES
-from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.models.arrays import Floats
-from genome_pipeline.models.genes import GENE_LABELS, SCALED_GENES, TASTE_GENES, GeneScaler, by_customer
+from genome_pipeline.models.genes import GeneScaler, by_customer
+from genome_pipeline.models.similarity.compared import compared_genes, gene_labels, gene_weights, unit_vectors
 from genome_pipeline.models.similarity.nearest import (
     Doubles,
     Rows,
@@ -38,6 +37,7 @@ from genome_pipeline.models.similarity.nearest import (
     load_faiss,
     nearest_cells,
     one_thread,
+    positions,
 )
 from genome_pipeline.models.snapshots import snapshot_date
 
@@ -130,7 +130,7 @@ class SimilarityIndex:
         if neighbor_count < 1:
             raise ValueError(f"neighbor_count must be at least 1, not {neighbor_count}")
         customers = by_customer(features)
-        scaler = GeneScaler.fit(customers, [*SCALED_GENES, *TASTE_GENES[: len(categories)]])
+        scaler = GeneScaler.fit(customers, compared_genes(categories))
         ids = customers["customer_id"].to_numpy(dtype=np.str_)
         weights = gene_weights(scaler.genes, block_weights or {})
         index = cls(ids, scaler.transform(customers), scaler, weights, neighbor_count, seed, tuple(categories))
@@ -462,35 +462,6 @@ def shards(stored: bytes, customers: int = SHARD_CUSTOMERS) -> Iterator[bytes]:
         return
     part = np.arange(total) * count // total
     yield from (index._only(part == number).to_bytes() for number in range(count))
-
-
-def gene_weights(genes: Sequence[str], block_weights: Mapping[str, float]) -> Floats:
-    """The weight of each gene in the cosine, shape (genes,): that of its block; the genes of taste share theirs."""
-    tastes = sum(gene not in GENES for gene in genes)
-    of_taste = block_weights.get("taste", 1.0) / max(tastes, 1)
-    return np.array([block_weights.get(GENES[gene].block, 1.0) if gene in GENES else of_taste for gene in genes])
-
-
-def gene_labels(genes: Sequence[str], categories: Sequence[str]) -> tuple[str, ...]:
-    """Plain words for each gene; those of taste are named by the categories, the first by the first."""
-    of_taste = {name: f"share of spend on {category}" for name, category in zip(TASTE_SHARES, categories, strict=False)}
-    return tuple(GENE_LABELS.get(gene) or of_taste[gene] for gene in genes)
-
-
-def unit_vectors(vectors: Floats, weights: Floats) -> Floats:
-    """Vectors of shape (n, genes), weighted and scaled to length 1; zero vectors stay 0."""
-    weighted = vectors * np.sqrt(weights)
-    length = np.linalg.norm(weighted, axis=1, keepdims=True)
-    unit: Floats = np.divide(weighted, length, out=np.zeros_like(weighted), where=length > 0)
-    return unit
-
-
-def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
-    """Position of each of ``wanted`` in the sorted ``known``; -1 for values that are not in it."""
-    position = np.searchsorted(known, wanted).astype(np.int64)
-    is_there = position < len(known)
-    is_there[is_there] = known[position[is_there]] == wanted[is_there]
-    return np.where(is_there, position, -1)
 
 
 def _traits(mine: Floats, theirs: Floats, weights: Floats) -> tuple[Rows, Rows]:

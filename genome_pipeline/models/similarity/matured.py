@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.genes import SCALED_GENES, TASTE_GENES, GeneScaler, by_customer, numbers
+from genome_pipeline.models.arrays import Floats
+from genome_pipeline.models.genes import GeneScaler, by_customer, numbers
+from genome_pipeline.models.similarity.compared import compared_genes, gene_labels, unit_vectors
 from genome_pipeline.models.similarity.index import (
     ESTIMATE_NEIGHBORS,
     NOTHING_MATURED,
     SimilarityIndex,
-    gene_labels,
-    positions,
-    unit_vectors,
 )
+from genome_pipeline.models.similarity.nearest import positions
 from genome_pipeline.models.snapshots import LabelledSnapshot
 
 
@@ -57,12 +57,9 @@ def matured_neighbors(
         return pd.DataFrame(columns=list(TABLES["matured_neighbors"].columns)), estimates
     index = SimilarityIndex.build(matured.features, neighbor_count, block_weights, seed, categories=matured_categories)
     ids = customers["customer_id"].to_numpy(dtype=np.str_)
-    scaler = GeneScaler.fit(customers, [*SCALED_GENES, *TASTE_GENES[: len(categories)]])
-    scaled = dict(zip(gene_labels(scaler.genes, categories), scaler.transform(customers).T, strict=True))
-    vectors = np.column_stack([scaled.get(label, np.zeros(len(customers))) for label in index.labels])
-    count = index._count(ESTIMATE_NEIGHBORS)
-    own = positions(index.customer_ids, ids)
-    rows, similarity = index.nearest(unit_vectors(vectors, index.weights), own, count)
+    vectors = _vectors(customers, categories, index)
+    unit, own = unit_vectors(vectors, index.weights), positions(index.customer_ids, ids)
+    rows, similarity = index.nearest(unit, own, index._count(ESTIMATE_NEIGHBORS))
     orders, spend, churned = (
         numbers(matured.outcomes[name]) for name in ("actual_orders", "actual_spend", "has_churned")
     )
@@ -76,7 +73,7 @@ def matured_neighbors(
     )
     estimates = estimates.assign(
         neighbor_as_of=matured.as_of,
-        neighbor_count=count,
+        neighbor_count=rows.shape[1],
         mean_similarity=similarity.mean(axis=1),
         neighbor_expected_orders=orders[rows].mean(axis=1),
         neighbor_expected_spend=np.maximum(spend[rows].mean(axis=1), 0.0),
@@ -84,3 +81,10 @@ def matured_neighbors(
         abstain_reason=None,
     )
     return pairs[list(TABLES["matured_neighbors"].columns)], estimates
+
+
+def _vectors(customers: pd.DataFrame, categories: Sequence[str], index: SimilarityIndex) -> Floats:
+    """Customers of today on their own scale, in the order of the index's genes; 0 in one that is not known today."""
+    scaler = GeneScaler.fit(customers, compared_genes(categories))
+    scaled = dict(zip(gene_labels(scaler.genes, categories), scaler.transform(customers).T, strict=True))
+    return np.column_stack([scaled.get(label, np.zeros(len(customers))) for label in index.labels])

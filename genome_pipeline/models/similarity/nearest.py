@@ -57,6 +57,14 @@ class Doubles:
         return rows.reshape(len(first), -1), np.repeat(alike, most, axis=1)
 
 
+def positions(known: NDArray[np.str_], wanted: NDArray[np.str_]) -> Rows:
+    """Position of each of ``wanted`` in the sorted ``known``; -1 for values that are not in it."""
+    position = np.searchsorted(known, wanted).astype(np.int64)
+    is_there = position < len(known)
+    is_there[is_there] = known[position[is_there]] == wanted[is_there]
+    return np.where(is_there, position, -1)
+
+
 def coarse(unit: Floats) -> NDArray[np.float32]:
     """Unit vectors rounded to steps of 2**-11, so that single-precision products of two are exact in any order."""
     return np.asarray(np.rint(unit * _COARSE) / _COARSE, dtype=np.float32)

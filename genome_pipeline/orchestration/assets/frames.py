@@ -170,7 +170,8 @@ def tastes_of_segments(database: Backend, as_of: date) -> pd.DataFrame:
         table.filter(table.as_of == ibis.date(as_of))
         for table in (database.table("customer_categories"), database.table("customer_segments"))
     )
-    return segment_tastes(categories, segments).to_pandas()
+    found: pd.DataFrame = segment_tastes(categories, segments).to_pandas()
+    return found
 
 
 def snapshots_before(database: Backend, as_of: date) -> list[date]:

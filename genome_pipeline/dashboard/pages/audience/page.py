@@ -169,18 +169,7 @@ def _fields(selection: Selection, categories: list[str]) -> Component:
     """Fields that choose a next category, add a filter, and choose the number of customers and the columns."""
     return html.Div(
         [
-            dmc.Select(
-                id=BUYS_CHOICE,
-                label="About to buy",
-                data=categories,
-                value=selection.buys or None,
-                placeholder="any category" if categories else "no categories",
-                disabled=not categories,
-                searchable=True,
-                allowDeselect=False,
-                limit=100,
-                w=200,
-            ),
+            _about_to_buy(selection, categories),
             dmc.Select(
                 id=FILTER_COLUMN,
                 label="Filter by",
@@ -234,6 +223,22 @@ def _fields(selection: Selection, categories: list[str]) -> Component:
         ],
         className="fields",
     )
+
+
+def _about_to_buy(selection: Selection, categories: list[str]) -> Component:
+    field: Component = dmc.Select(
+        id=BUYS_CHOICE,
+        label="About to buy",
+        data=categories,
+        value=selection.buys or None,
+        placeholder="any category" if categories else "no categories",
+        disabled=not categories,
+        searchable=True,
+        allowDeselect=False,
+        limit=100,
+        w=200,
+    )
+    return field
 
 
 def _column_choices(selection: Selection) -> list[dict[str, str]]:

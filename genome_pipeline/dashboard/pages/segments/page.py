@@ -73,23 +73,7 @@ def layout(request: PageRequest) -> Component:
             _spread(request, profiles["segment_id"].tolist()), _map(request, int(profiles["customer_count"].sum()))
         ),
         _migrations(request),
-        panel(
-            table(
-                ("Segment", "What sets it apart", "What it buys more of", "Why it has this name"),
-                [
-                    [
-                        html.Strong(row["segment_name"]),
-                        row["distinguishing_genes"],
-                        "" if formats.is_missing(row["overbought_categories"]) else row["overbought_categories"],
-                        row["naming_rule"],
-                    ]
-                    for _, row in profiles.iterrows()
-                ],
-            ),
-            title="How the segments got their names",
-            reading="By stated rules on the profile, never by hand.",
-            columns=("segment_name", "distinguishing_genes", "overbought_categories", "naming_rule"),
-        ),
+        _names(profiles),
         _events(request),
         _candidates(request),
     )
@@ -105,6 +89,26 @@ def _value(request: PageRequest, profiles: pd.DataFrame) -> Component:
         )
     chart = figures.segment_value(profiles, run.currency, run.horizon_days, theme=request.theme)
     return chart_panel(chart, profiles[[*_VALUE]], ("expected_spend_amount",))
+
+
+def _names(profiles: pd.DataFrame) -> Component:
+    return panel(
+        table(
+            ("Segment", "What sets it apart", "What it buys more of", "Why it has this name"),
+            [
+                [
+                    html.Strong(row["segment_name"]),
+                    row["distinguishing_genes"],
+                    "" if formats.is_missing(row["overbought_categories"]) else row["overbought_categories"],
+                    row["naming_rule"],
+                ]
+                for _, row in profiles.iterrows()
+            ],
+        ),
+        title="How the segments got their names",
+        reading="By stated rules on the profile, never by hand.",
+        columns=("segment_name", "distinguishing_genes", "overbought_categories", "naming_rule"),
+    )
 
 
 def _spread(request: PageRequest, order: list[int]) -> Component:
