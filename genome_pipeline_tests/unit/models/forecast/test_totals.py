@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.forecast.errors import Forecasts
+from genome_pipeline.models.forecast.outlook import stored_errors
 from genome_pipeline.models.forecast.totals import (
     Groups,
     Origin,
@@ -223,3 +225,10 @@ def test_what_bounds_rest_on_is_kept_in_rows() -> None:
     assert rows["total_column"].tolist()[:2] == ["expected_buyer_count", "expected_order_count"]
     assert errors_of_rows(rows) == told
     assert errors_of_rows(error_rows(AS_OF, {28: {}})) == {}
+
+
+def test_models_of_before_totals_were_learned_of_tell_nothing() -> None:
+    now = {"horizon_days": 28, "spreads": {}}
+    assert stored_errors(json.dumps(now).encode(), None) == {28: {}}
+    assert stored_errors(b'{"horizon_days": 28}', None) is None
+    assert stored_errors(json.dumps(now).encode(), b'{"values": [{"horizon_days": 90}]}') is None
