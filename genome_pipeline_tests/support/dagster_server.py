@@ -45,7 +45,9 @@ query Backfill($id: String!) {
 
 def environment(**more: str) -> dict[str, str]:
     """The environment without what would lead to another home or config."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("GENOME_") and name != "DAGSTER_HOME"
+    }
     return {**kept, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **more}
 
 
