@@ -35,7 +35,7 @@ FACTS: tuple[str, ...] = tuple(
 _ORDERED = ("at_least", "at_most", "top_share", "bottom_share", "at_least_times_mean")
 
 
-_BRACKETS = re.compile(r"\[(.*?)\]")
+_BRACKETS = re.compile(r"\[(.*?)\]", re.DOTALL)
 
 _Number = Annotated[float, Strict()]
 

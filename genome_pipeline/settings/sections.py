@@ -129,8 +129,9 @@ class BlockWeights(Section):
 
     @model_validator(mode="after")
     def _some_count(self) -> BlockWeights:
-        if not any(self.model_dump().values()):
-            raise ValueError("every weight is 0; give at least one block a weight above 0")
+        # Taste alone compares nobody where no category is mapped, nor those who have bought nothing yet.
+        if not any(self.model_dump(exclude={"taste"}).values()):
+            raise ValueError("every weight but that of taste is 0; give at least one other block a weight above 0")
         return self
 
 

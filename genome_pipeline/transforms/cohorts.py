@@ -40,9 +40,9 @@ def first_purchase_cohorts(features: ir.Table, activity: ir.Table, groups: ir.Ta
 def first_purchase_groups(features: ir.Table, activity: ir.Table, categories: ir.Table, period: Period) -> ir.Table:
     """Which cohort each customer is of by the category and by the country of the first purchase.
 
-    Columns: ``as_of``, ``customer_id``, ``cohort_kind`` and ``cohort``. Only the period of a customer's first order is
-    read of ``customer_activity`` and ``category_activity``. Of several categories of the first day, it is the one with
-    the largest amount in that period. The :data:`KEPT_COHORTS` cohorts of a kind with the most customers stand for
+    Columns: ``as_of``, ``customer_id``, ``cohort_kind`` and ``cohort``. Only the period of a customer's first order
+    counts of ``customer_activity`` and ``category_activity``. Of several categories of the first day, it is the one
+    with the largest amount in that period. The :data:`KEPT_COHORTS` cohorts of a kind with the most customers stand for
     themselves, the rest are one; so are those of whom it is not known. A kind of which nothing is known has no rows.
     """
     begun = features.select("customer_id", "first_order_date").distinct()

@@ -165,7 +165,8 @@ def segment_tastes(categories: ir.Table, segments: ir.Table) -> ir.Table:
 
     ``segments`` have ``customer_id`` and ``segment_id``. Columns, a row for each segment and category that stands for
     itself: ``segment_id``, ``category``, ``taster_count`` (members with any taste), ``buyer_count`` (those with spend
-    in the category), ``share_sum`` and ``squared_share_sum`` of their shares. Sums are exact.
+    in the category), ``share_sum`` and ``squared_share_sum`` of their shares. Sums are exact. A segment that buys in no
+    such category has one row, without a category.
     """
     known = categories.inner_join(segments.select("customer_id", "segment_id"), "customer_id")
     tasters = known.group_by("segment_id").agg(taster_count=known.customer_id.nunique())
@@ -176,7 +177,7 @@ def segment_tastes(categories: ir.Table, segments: ir.Table) -> ir.Table:
         share_sum=share.cast(_SHARE).sum().cast("float64"),
         squared_share_sum=(share * share).cast(_SHARE).sum().cast("float64"),
     )
-    return sums.inner_join(tasters, "segment_id")
+    return tasters.left_join(sums, "segment_id").drop("segment_id_right")
 
 
 def customer_taste(sums: ir.Table, as_of: date) -> ir.Table:

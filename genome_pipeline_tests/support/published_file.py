@@ -575,7 +575,7 @@ def _profiles(genome: pd.DataFrame) -> pd.DataFrame:
         jaccard_score=0.8,
         distinguishing_genes="total spend 900.00 beside 120.00 of all",
         overbought_categories=profile["segment_id"].map(
-            {1: "<b>DAIRY</b> 40.0% of spend beside 25.0% of all (1.6 times)"}
+            {1: "<b>DAIRY</b>: 40.0% of a member's spend, 25.0% of anyone's (1.6 times)"}
         ),
         customer_share=profile["customer_count"] / totals["customer_count"],
         spend_share=profile["recent_spend_amount"] / totals["recent_spend_amount"],

@@ -36,7 +36,7 @@ def print_card(console: Console, card: dict[str, Any]) -> None:
     lifetime = card["lifetime_value"]
     years, rate = lifetime["lifetime_year_count"], percent(lifetime["discount_rate_share"])
     rows.add_row(
-        f"Lifetime value, {years} year{'' if years == 1 else 's'} on, discounted by {rate} a year",
+        f"Lifetime value over the next {years} year{'' if years == 1 else 's'}, discounted by {rate} a year",
         _interval(genome, "lifetime_value_amount", lambda v: amount(v, currency)) + _extrapolated(lifetime),
     )
     parts = ", ".join(f"{name} {number(genome[f'{name}_confidence'])}" for name in ("churn", "orders", "spend"))

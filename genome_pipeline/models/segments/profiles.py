@@ -84,7 +84,10 @@ def profile_segments(
 
 
 def _overbought(tastes: pd.DataFrame) -> dict[int, str]:
-    """Sentences on the categories on which each segment spends most beyond all customers, where that is solid."""
+    """Sentences on the categories on which each segment spends most beyond all customers, where that is solid.
+
+    Shares are means over customers: a few who spend much do not speak for the segment.
+    """
     tasters = tastes.groupby("segment_id")["taster_count"].first()
     found: dict[int, list[tuple[float, str, str]]] = {}
     for category, rows in tastes.groupby("category"):
@@ -100,7 +103,8 @@ def _overbought(tastes: pd.DataFrame) -> dict[int, str]:
         for segment, share, distance in zip(
             rows["segment_id"][is_solid], mean[is_solid], beyond[is_solid], strict=True
         ):
-            words = f"{category} {share:.1%} of spend beside {everyone:.1%} of all ({share / everyone:.1f} times)"
+            times = f"{share / everyone:.1f} times"
+            words = f"{category}: {share:.1%} of a member's spend, {everyone:.1%} of anyone's ({times})"
             found.setdefault(segment, []).append((-distance, str(category), words))
     return {one: "; ".join(words for *_, words in sorted(told)[:TOP_CATEGORIES]) for one, told in found.items()}
 

@@ -153,15 +153,17 @@ def matured_dates(
 
 
 def with_taste(database: Backend, as_of: date, features: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Customers of a snapshot with the shares of what they spend on beside, and the categories, the largest first.
+    """Customers of a snapshot with the shares of what they spend on beside, and the categories by rank, from 1.
 
-    The shares are null of a customer without taste.
+    The shares are null of a customer without taste. A rank whose last buyer was forgotten is an empty category.
     """
     categories = database.table("customer_categories")
     known = categories.filter(categories.as_of == ibis.date(as_of))
     names = known.select("category_rank", "category").distinct().order_by("category_rank").to_pandas()
     shares = taste_shares(known).drop("as_of").to_pandas()
-    return features.merge(shares, on="customer_id", how="left"), tuple(names["category"])
+    by_rank = dict(zip(names["category_rank"], names["category"], strict=True))
+    ranks = range(1, max(by_rank, default=0) + 1)
+    return features.merge(shares, on="customer_id", how="left"), tuple(by_rank.get(rank, "") for rank in ranks)
 
 
 def tastes_of_segments(database: Backend, as_of: date) -> pd.DataFrame:

@@ -124,7 +124,9 @@ def _audiences(database: Backend, settings: Settings, as_of: date, _: pd.DataFra
 
 
 def _totals(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
-    errors = errors_of_rows(snapshot_frames(database, "forecast_total_errors", [as_of])[as_of])
+    # A warehouse of before this table has none until it is made again: no bounds, then.
+    is_known = was_written(database, "forecast_total_errors", as_of)
+    errors = errors_of_rows(snapshot_frames(database, "forecast_total_errors", [as_of])[as_of]) if is_known else {}
     predict = settings.predict
     return forecast_totals(
         sums_at(database, settings, [as_of])[as_of], errors, predict.interval_level, predict.horizon_days

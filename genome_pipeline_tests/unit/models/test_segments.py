@@ -321,7 +321,8 @@ def test_what_a_segment_buys_more_of_is_told_the_largest_difference_first() -> N
         )
     )
     assert found == {
-        1: "FUEL 24.0% of spend beside 9.0% of all (2.7 times); MEAT 30.0% of spend beside 15.0% of all (2.0 times)"
+        1: "FUEL: 24.0% of a member's spend, 9.0% of anyone's (2.7 times);"
+        " MEAT: 30.0% of a member's spend, 15.0% of anyone's (2.0 times)"
     }
 
 

@@ -182,6 +182,12 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
         ("2020-01-01", "2020-01-01\nend = 9999-12-01", "calendar.end: 9999-12-01 is not between 1900-01-01 and 2200"),
         ("[calendar]", "[predict]\nhorizon_days = true\n[calendar]", "horizon_days: true is no number; write one"),
         ("[calendar]", "[similarity]\nweights = {spend = inf}\n[calendar]", "weights.spend = inf is wrong: .* finite"),
+        (
+            "[calendar]",
+            "[similarity]\nweights = {activity = 0, spend = 0, duration = 0, breadth = 0, rhythm = 0, momentum = 0,"
+            " returns = 0}\n[calendar]",
+            "but that of taste is 0",
+        ),
         ("[calendar]", "[quality]\ndrift_error_psi = nan\n[calendar]", "drift_error_psi = nan is wrong: .* finite"),
         (
             "[calendar]",

@@ -203,6 +203,19 @@ def test_segments_are_summed_up_over_members_with_any_taste() -> None:
     assert (fruit["buyer_count"], fruit["share_sum"], fruit["taster_count"]) == (1, pytest.approx(0.45), 2)
 
 
+def test_a_segment_that_buys_in_the_tail_alone_is_counted() -> None:
+    day = "2020-02-09 09:00"
+    rows = [("ann", day, f"shelf {number:02d}", "50.00") for number in range(KEPT_CATEGORIES)]
+    sums = category_sums(activity_of([*rows, ("bob", day, "pins", "1.00")]), CALENDAR, AS_OF, HORIZON_DAYS)
+    database = sums.get_backend()
+    database.con.execute(
+        "CREATE TABLE segments AS SELECT unnest(['ann', 'bob']) AS customer_id, unnest([1, 2]) AS segment_id"
+    )
+    found = listed(segment_tastes(customer_categories(sums, AS_OF), database.table("segments")), "segment_id")
+    assert [row["segment_id"] for row in found] == [1] * KEPT_CATEGORIES + [2]
+    assert (found[-1]["category"], found[-1]["taster_count"]) == (None, 1)
+
+
 def test_large_amounts_are_exact() -> None:
     large = "999999999.99"
     _, (ann,) = taste_of([("ann", f"2020-0{month}-04 09:00", name, large) for month in (1, 3) for name in ("a", "b")])

@@ -302,7 +302,10 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         role="status",
     )
     reason = expected["abstain_reason"]
-    why = html.P(f"No interval of a total: {reason}.", className="kpi-note") if isinstance(reason, str) else None
+    totals_told = {"expected spend": "expected_spend_amount", "purchase days": "expected_order_count"}
+    without = [words for words, name in totals_told.items() if formats.is_missing(expected[f"{name}_lower"])]
+    is_told = isinstance(reason, str) and without
+    why = html.P(f"No interval of {' and '.join(without)}: {reason}.", className="kpi-note") if is_told else None
     query = urlencode([("as_of", request.as_of.isoformat()), *selection.parameters])
     exports = html.Div(
         [

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genome_pipeline.contracts.columns.totals import ALL_OTHERS, NOT_KNOWN
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import add_band, add_line
 from genome_pipeline.dashboard.kit.formats import currency_prefix, day, integer, percent
@@ -161,9 +160,10 @@ def spend_of_group(
 ) -> Chart:
     """What the customers of one cohort by a fact of their first purchase have spent, and are expected to spend."""
     chart = new_chart(
-        f"Spend of the customers who began with {name}" if name not in (ALL_OTHERS, NOT_KNOWN) else f"Spend: {name}",
-        "Purchases less returns so far, of those who were customers by then. The dashed line is what those of the last"
-        " snapshot are expected to add, its band the interval of their total.",
+        f"Spend of the cohort {name}",
+        "Purchases less returns so far, of those who were customers by then. Which cohorts stand for themselves is"
+        " chosen at each snapshot: the line of one that did so later begins later, and that of all others may fall. The"
+        " dashed line is what those of the last snapshot are expected to add, its band the interval of their total.",
         theme,
         height=340,
     )

@@ -192,7 +192,7 @@ def _lifetime_value(row: pd.Series, run: Run) -> str | None:
     rate = formats.percent(row["discount_rate_share"], 0)
     years = int(row["lifetime_year_count"])
     return (
-        f"{value} in {years} year{'' if years == 1 else 's'} ({bounds}extrapolated from"
+        f"{value} over the next {years} year{'' if years == 1 else 's'} ({bounds}extrapolated from"
         f" {row['lifetime_horizon_days']:.0f} days, discounted by {rate} a year)"
     )
 

@@ -15,6 +15,7 @@ from genome_pipeline.orchestration.assets.frames import (
     provisional_at,
     sampled_frames,
     snapshot_frames,
+    with_taste,
 )
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.errors import WarehouseError
@@ -100,3 +101,16 @@ def test_snapshots_that_the_log_does_not_reach_are_provisional() -> None:
     running = settings.time.as_of(settings.time.period.start_of(settings.today()))
     database.con.execute("INSERT INTO validated_transactions VALUES (?, false)", [settings.today()])
     assert running in provisional_at(database, settings, [running])
+
+
+def test_a_category_keeps_its_rank_when_the_last_buyer_of_the_one_before_was_forgotten(database: Backend) -> None:
+    database.con.execute(
+        "CREATE TABLE customer_categories AS SELECT ?::DATE AS as_of, * FROM (VALUES ('c0', 1, 'wine', 0.75::DOUBLE),"
+        " ('c0', 3, 'tea', 0.25)) AS t(customer_id, category_rank, category, category_spend_share)",
+        [FIRST],
+    )
+    features = snapshot_frames(database, "customer_features", [FIRST])[FIRST]
+    customers, categories = with_taste(database, FIRST, features)
+    assert categories == ("wine", "", "tea")
+    (first,) = customers[customers["customer_id"] == "c0"].to_dict("records")
+    assert [first[f"category_share_{rank}"] for rank in (1, 2, 3)] == [0.75, 0.0, 0.25]

@@ -117,7 +117,7 @@ def test_cohorts_by_first_category_stand_beside_their_forecasts(published_path: 
     page, _ = show(published_path, "/cohorts", "?by=first_category&cohort=GROCERY")
     for text in ("Customers by first category", "GROCERY", "not known", "Next 28 days", "Next 84 days"):
         assert text in page, text
-    assert "Spend of the customers who began with GROCERY" in page
+    assert "Spend of the cohort GROCERY" in page
     assert "no snapshot that carries a forecast has matured yet" in page
     assert "Who came back" not in page
     assert "Who came back" in show(published_path, "/cohorts", "?by=first_country")[0], "the log does not say it"

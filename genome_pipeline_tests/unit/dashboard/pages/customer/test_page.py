@@ -57,7 +57,7 @@ def test_the_card_says_when_the_next_order_is_likely(published_path: Path) -> No
 
 def test_the_lifetime_value_is_said_to_be_extrapolated(published_path: Path) -> None:
     page, _ = show(published_path, "/customer", "?customer_id=C0010")
-    assert " in 3 years (80%: " in page
+    assert " over the next 3 years (80%: " in page
     assert "extrapolated from 84 days, discounted by 10% a year" in page
     page, _ = show(published_path, "/customer", f"?customer_id={ABSTAINED_ID}")
     assert "extrapolated from" not in page
