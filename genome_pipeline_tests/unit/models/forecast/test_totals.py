@@ -237,4 +237,4 @@ def test_models_of_before_totals_were_learned_of_tell_nothing() -> None:
 def test_totals_of_before_their_errors_were_kept_have_no_bounds() -> None:
     found = forecast_totals(sums(), {}, 0.8, 28)
     assert found["expected_spend_amount"].tolist() == [10.0, 20.0, 600.0, 900.0]
-    assert found[[name for name in found if name.endswith(("_lower", "_upper"))]].isna().all(axis=None)
+    assert found.filter(regex="_(lower|upper)$").isna().all(axis=None)
