@@ -5,12 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from genome_pipeline_tests.support.pipelines import make, shop
 
 DONG = Decimal(2_500_000)  # a line of 5.00 becomes one of 12,500,000.00
 
 
+@pytest.mark.slow
 def test_a_shop_in_dong_is_published_to_the_last_cent(tmp_path: Path) -> None:
     config = shop(tmp_path)
     log = tmp_path / "log.csv"

@@ -71,6 +71,7 @@ def test_every_check_has_an_outcome_in_dagster_at_every_period_of_a_range(shop_r
                 assert partitions == (set() if key.asset_key.to_user_string() == "raw_transactions" else months), key
 
 
+@pytest.mark.slow
 def test_dagster_shows_the_outcome_of_each_period_of_a_range_and_of_a_range_of_one(early_shop: Path) -> None:
     settings, _ = make(early_shop, "2020-03-01", "2020-03-01")  # January was made together with February
     key = dg.AssetCheckKey(dg.AssetKey("customer_genome"), "contract")
@@ -84,6 +85,7 @@ def test_dagster_shows_the_outcome_of_each_period_of_a_range_and_of_a_range_of_o
     } == {"2020-01-01": ("SUCCEEDED", True), "2020-02-01": ("SUCCEEDED", True)}
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_which_any_table_was_never_made_is_made_again(early_shop: Path) -> None:
     """As after an update that brings a new table."""
     settings, _ = make(early_shop, None, "2020-03-01")
@@ -360,6 +362,7 @@ def test_checks_run_alone_for_a_period_and_for_a_range(early_shop: Path, periods
         assert [period for name, period in recorded if name == table and period] == periods, table
 
 
+@pytest.mark.slow
 def test_too_few_customers_abstain_with_a_reason(tmp_path: Path) -> None:
     config = shop(tmp_path)
     lines = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -394,6 +397,7 @@ def test_a_log_of_customers_and_dates_alone_is_enough(tmp_path: Path) -> None:
     assert "no amounts" in str(reason)
 
 
+@pytest.mark.slow
 def test_the_command_runs_quietly_and_speaks_json(early_shop: Path) -> None:
     config = early_shop
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GENOME_", "DAGSTER"))}

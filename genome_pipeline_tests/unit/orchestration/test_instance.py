@@ -269,7 +269,9 @@ def _stay_at_work(config: Path, holder: str, at_work: Event) -> None:
     work(load_settings(config))
 
 
-@pytest.mark.parametrize("holder", _AT_WORK)
+@pytest.mark.parametrize(
+    "holder", [each if each.startswith("a run") else pytest.param(each, marks=pytest.mark.slow) for each in _AT_WORK]
+)
 def test_a_command_waits_for_what_is_at_work_until_that_ends_or_dies(
     early_shop: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, holder: str
 ) -> None:

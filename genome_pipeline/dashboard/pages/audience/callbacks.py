@@ -11,7 +11,7 @@ from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.dashboard.kit.callbacks import in_browser
 from genome_pipeline.dashboard.kit.request import UNSHOWABLE, parameters_of
 from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots, chosen_snapshot
-from genome_pipeline.dashboard.pages.audience import exports, page, queries
+from genome_pipeline.dashboard.pages.audience import exports, grid, page, queries
 from genome_pipeline.dashboard.pages.audience.selection import (
     CATEGORY_COLUMNS,
     COLUMN_NAMES,
@@ -38,8 +38,8 @@ def register(app: Dash, published: PublishedFile, visits: Visits) -> None:
 
 def _register_rows(app: Dash, published: PublishedFile, visits: Visits) -> None:
     @app.callback(
-        Output(page.GRID, "getRowsResponse"),
-        Input(page.GRID, "getRowsRequest"),
+        Output(grid.GRID, "getRowsResponse"),
+        Input(grid.GRID, "getRowsRequest"),
         State("url", "search"),
         prevent_initial_call=True,
     )
@@ -54,14 +54,14 @@ def _register_rows(app: Dash, published: PublishedFile, visits: Visits) -> None:
                 as_of, _ = chosen_snapshot(all_snapshots(connection), parameters_of(search))
                 first = int(wanted["startRow"])
                 # Only the rows that the grid asks for: an export of all rows has limits of its own.
-                last = min(int(wanted["endRow"]), first + page.BLOCK_ROWS)
+                last = min(int(wanted["endRow"]), first + grid.BLOCK_ROWS)
                 rows, size = queries.audience_rows(connection, as_of, selection, first, last)
                 currency = Run.of(connection).currency
         except (*UNSHOWABLE, TypeError, OverflowError):
             # Without an answer the grid would wait for ever; the page says what is wrong when it is drawn again.
             return {"rowData": [], "rowCount": 0}
         visits.record("rows", row_count=len(rows), **chosen_by(search or ""))
-        return {"rowData": [page.written(row, currency) for row in rows], "rowCount": size}
+        return {"rowData": [grid.written(row, currency) for row in rows], "rowCount": size}
 
 
 def _register_values(app: Dash, published: PublishedFile) -> None:
@@ -129,7 +129,7 @@ def _register_fields(app: Dash) -> None:
         ("chooseFirst", [Input(page.FIRST_CHOICE, "value"), shown]),
         ("chooseBuys", [Input(page.BUYS_CHOICE, "value"), shown]),
         ("chooseColumns", [Input(page.COLUMNS_CHOICE, "value"), shown]),
-        ("sortAudience", [Input(page.GRID, "getRowsRequest"), shown]),
+        ("sortAudience", [Input(grid.GRID, "getRowsRequest"), shown]),
         (
             "addFilter",
             [

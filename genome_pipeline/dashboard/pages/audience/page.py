@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
-from typing import Any
 from urllib.parse import urlencode
 
-import dash_ag_grid as dag
 import dash_mantine_components as dmc
 import pandas as pd
 from dash import dcc, html
@@ -15,11 +12,11 @@ from dash.development.base_component import Component
 
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
-from genome_pipeline.dashboard.kit.glossary import description, label
+from genome_pipeline.dashboard.kit.glossary import label
 from genome_pipeline.dashboard.kit.request import PageRequest
-from genome_pipeline.dashboard.kit.table import GRID_OPTIONS
 from genome_pipeline.dashboard.kit.totals import total_interval
 from genome_pipeline.dashboard.pages.audience import queries
+from genome_pipeline.dashboard.pages.audience.grid import grid
 from genome_pipeline.dashboard.pages.audience.selection import (
     CATEGORY_COLUMNS,
     COLUMN_NAMES,
@@ -32,7 +29,6 @@ from genome_pipeline.dashboard.pages.audience.selection import (
 PATH = paths.AUDIENCE
 TITLE = "Audience"
 QUESTION = "Whom does it concern? Choose customers, and leave with the list."
-GRID = "audience-grid"
 FILTER_COLUMN, FILTER_OP, FILTER_VALUE, FILTER_ADD = (
     f"audience-filter-{part}" for part in ("column", "op", "value", "add")
 )
@@ -42,11 +38,6 @@ BUYS_CHOICE = "audience-buys"
 VIEW_NAME, VIEW_SAVE, VIEW_CHOICE, VIEW_DELETE = (
     f"audience-view-{part}" for part in ("name", "save", "choice", "delete")
 )
-
-BLOCK_ROWS = 100
-"""Rows the grid asks for at a time."""
-
-_WIDE_COLUMNS = {"action": 250, "action_reason": 420, "segment_name": 170}
 
 
 def layout(request: PageRequest) -> Component:
@@ -318,7 +309,7 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         ],
         className="exports",
     )
-    content = _grid(request, selection) if totals.customer_count else html.P("Nobody is left: take a filter away.")
+    content = grid(request, selection) if totals.customer_count else html.P("Nobody is left: take a filter away.")
     return panel(
         html.Div([summary, exports], className="audience-head"),
         why,
@@ -328,71 +319,6 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
         " order. An export holds exactly these rows and columns. The interval of a total is that of the sum, as on the"
         " pages Overview and Segments; it is not the sum of the customers' intervals.",
     )
-
-
-def _grid(request: PageRequest, selection: Selection) -> Component:
-    grid: Component = dag.AgGrid(
-        id=GRID,
-        rowModelType="infinite",
-        columnDefs=[_column(name, selection) for name in selection.columns],
-        defaultColDef={
-            "sortable": True,
-            "sortingOrder": ["desc", "asc"],
-            "filter": False,
-            "resizable": True,
-            "cellDataType": False,
-            "minWidth": 90,
-            "wrapHeaderText": True,
-        },
-        dashGridOptions={
-            **GRID_OPTIONS,
-            "cacheBlockSize": BLOCK_ROWS,
-            "maxBlocksInCache": 20,
-            "blockLoadDebounceMillis": 80,
-            "headerHeight": 52,
-            "suppressMultiSort": True,
-            "ensureDomOrder": True,
-        },
-        style={"height": "560px"},
-    )
-    # Another selection makes another grid, which asks for its rows again; another order keeps the grid.
-    return html.Div(
-        grid, key=urlencode([("as_of", request.as_of.isoformat()), *replace(selection, sort=("", "")).parameters])
-    )
-
-
-def _column(name: str, selection: Selection) -> dict[str, Any]:
-    column, direction = selection.sort
-    definition = {
-        "field": name,
-        "headerName": label(name),
-        "headerTooltip": description(name),
-        "tooltipField": name,
-        "width": _WIDE_COLUMNS.get(name, 130),
-        "sort": direction if name == column else None,
-    }
-    if is_number(name):
-        definition["type"] = "rightAligned"
-    if name == "customer_id":
-        definition |= {"pinned": "left", "cellRenderer": "CustomerLink"}
-    return definition
-
-
-def written(row: dict[str, Any], currency: str | None) -> dict[str, str]:
-    """A row of the grid as people read it."""
-    return {name: _written(name, value, currency) for name, value in row.items()}
-
-
-def _written(name: str, value: Any, currency: str | None) -> str:
-    if name == "customer_id":
-        return str(value)
-    if formats.is_missing(value):
-        return formats.NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, date):
-        return value.isoformat()
-    return formats.column_value(name, value, currency) if is_number(name) else str(value)
 
 
 def _views() -> Component:
