@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import add_band, add_line
@@ -136,20 +137,8 @@ def cumulative_spend(
         )
     own = curves[curves["cohort_start_date"] == chosen]
     ahead = _ahead(own.iloc[-1], forecasts[forecasts["cohort_start_date"] == chosen], step)
-    if ahead["upper"].notna().sum() > 1:
-        add_band(figure, ahead["age"], ahead["lower"], ahead["upper"], theme.model, "Interval of the total")
+    _add_ahead(figure, ahead["age"], ahead, theme, hover)
     add_line(figure, own["age"], own["per_customer"], name=name, color=theme.actual, hover=hover)
-    if len(ahead) > 1:
-        add_line(
-            figure,
-            ahead.loc[ahead["is_horizon"], "age"],
-            ahead.loc[ahead["is_horizon"], "expected"],
-            name="Expected",
-            color=theme.model,
-            hover=hover,
-            dash="dash",
-            marker="diamond",
-        )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend per customer")
     figure.update_xaxes(rangemode="tozero", title=f"{step.capitalize()}s since the cohort began")
     return chart
@@ -173,24 +162,24 @@ def spend_of_group(
     now["age"], now["cohort_customer_count"] = 0.0, 1
     ahead = _ahead(now, forecasts, step)
     at = pd.Timestamp(now["as_of"]) + pd.to_timedelta(ahead["age"] * _MEAN_DAYS[step], unit="D")
-    if ahead["upper"].notna().sum() > 1:
-        add_band(figure, at, ahead["lower"], ahead["upper"], theme.model, "Interval of the total")
+    _add_ahead(figure, at, ahead, theme, hover)
     add_line(
         figure, history["as_of"], history["cumulative_spend_amount"], name="So far", color=theme.actual, hover=hover
     )
-    if len(ahead) > 1:
-        add_line(
-            figure,
-            at[ahead["is_horizon"]],
-            ahead.loc[ahead["is_horizon"], "expected"],
-            name="Expected",
-            color=theme.model,
-            hover=hover,
-            dash="dash",
-            marker="diamond",
-        )
     figure.update_yaxes(rangemode="tozero", tickprefix=prefix, tickformat=",~s", title="Spend since the first order")
     return chart
+
+
+def _add_ahead(figure: go.Figure, at: pd.Series[Any], ahead: pd.DataFrame, theme: Theme, hover: str) -> None:
+    """Draw what :func:`_ahead` gives at the places ``at``: its band, and the expected spend at the horizons' ends."""
+    if ahead["upper"].notna().sum() > 1:
+        add_band(figure, at, ahead["lower"], ahead["upper"], theme.model, "Interval of the total")
+    if len(ahead) > 1:
+        ends = ahead["is_horizon"]
+        expected = ahead.loc[ends, "expected"]
+        add_line(
+            figure, at[ends], expected, name="Expected", color=theme.model, hover=hover, dash="dash", marker="diamond"
+        )
 
 
 def _ahead(now: pd.Series[Any], forecasts: pd.DataFrame, step: str) -> pd.DataFrame:
