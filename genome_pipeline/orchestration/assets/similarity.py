@@ -18,6 +18,7 @@ from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.neighbors import best_neighbors
 from genome_pipeline.transforms.taste import taste_shares
 
@@ -98,7 +99,7 @@ def customer_neighbors(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
 )
 def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Find whom customers resemble among those of the latest matured snapshot, and what these did next."""
-    similarity, predict = pipeline.settings.similarity, pipeline.settings.predict
+    predict = pipeline.settings.predict
     read_now = _reading(pipeline)
 
     def read(database: Backend, dates: Sequence[date]) -> Iterable[tuple[_Inputs, Matured]]:
@@ -106,19 +107,23 @@ def neighbor_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         return zip(read_now(database, dates), matured, strict=True)
 
     def make(as_of: date, inputs: tuple[_Inputs, Matured]) -> list[pd.DataFrame]:
-        (features, categories), (matured, matured_categories) = inputs
-        return list(
-            matured_neighbors(
-                features,
-                matured,
-                as_of,
-                similarity.neighbors,
-                similarity.weights.model_dump(),
-                predict.seed,
-                categories,
-                matured_categories,
-            )
-        )
+        return list(neighbors_among(pipeline.settings, as_of, *inputs))
 
     tables = ["matured_neighbors", "neighbor_estimates"]
     make_snapshots(context, pipeline, tables, read, make, are_independent=True)
+
+
+def neighbors_among(settings: Settings, as_of: date, now: _Inputs, then: Matured) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As :func:`matured_neighbors`, of the customers of ``now`` among those of ``then``, each with their categories."""
+    (features, categories), (matured, matured_categories) = now, then
+    similarity = settings.similarity
+    return matured_neighbors(
+        features,
+        matured,
+        as_of,
+        similarity.neighbors,
+        similarity.weights.model_dump(),
+        settings.predict.seed,
+        categories,
+        matured_categories,
+    )

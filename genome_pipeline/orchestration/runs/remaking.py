@@ -20,7 +20,6 @@ from genome_pipeline.models.forecast.totals import errors_of_rows, forecast_tota
 from genome_pipeline.models.performance import measure
 from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
-from genome_pipeline.models.similarity.matured import matured_neighbors
 from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
 from genome_pipeline.orchestration.assets.frames import (
@@ -30,6 +29,7 @@ from genome_pipeline.orchestration.assets.frames import (
     was_written,
     with_taste,
 )
+from genome_pipeline.orchestration.assets.similarity import neighbors_among
 from genome_pipeline.orchestration.assets.totals import sums_at
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -151,20 +151,10 @@ def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataF
 
 
 def _neighbors(database: Backend, settings: Settings, as_of: date) -> tuple[pd.DataFrame, pd.DataFrame]:
-    similarity, predict = settings.similarity, settings.predict
+    predict = settings.predict
     features = snapshot_frames(database, "customer_features", [as_of])[as_of]
-    features, categories = with_taste(database, as_of, features)
-    matured, matured_categories = matured_with_taste(database, as_of, predict.horizon_days, predict.seed)
-    return matured_neighbors(
-        features,
-        matured,
-        as_of,
-        similarity.neighbors,
-        similarity.weights.model_dump(),
-        predict.seed,
-        categories,
-        matured_categories,
-    )
+    then = matured_with_taste(database, as_of, predict.horizon_days, predict.seed)
+    return neighbors_among(settings, as_of, with_taste(database, as_of, features), then)
 
 
 _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.DataFrame]] = {
