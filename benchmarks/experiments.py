@@ -193,7 +193,7 @@ def measured(log: str, before: Audience, now: Audience) -> Iterator[dict[str, An
 def planned(before: Audience, now: Audience, name: str) -> Spread:
     """What a plan made at the start knows: outcomes of the horizon before, and the forecast of this one."""
     actual = before.outcome(name)[:, -1]
-    return spread_of(Before(HORIZON_DAYS, before.expected(name), actual, float(now.expected(name).mean())))
+    return spread_of(Before(HORIZON_DAYS, before.expected(name), actual, float(now.expected(name).mean()), LOOKS))
 
 
 def _measured(log: str) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,9 @@
-"""Errors with a message of one sentence. Imports nothing, so that the command line can name them at once."""
+"""Errors with a message of one sentence. Imports only the standard library, as the command line does at first."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
 
 
 class ConfigError(Exception):
@@ -29,3 +32,14 @@ class RunFailed(Exception):
 
 class Interrupted(BaseException):
     """Somebody pressed Ctrl-C or asked the process to end; not an error, and caught only at the top level."""
+
+
+def not_found(kind: str, name: str, known: Sequence[str]) -> ConfigError:
+    """The error for a name that is not among those ``known``, with a close one where there is one.
+
+    >>> print(not_found("rule", "win_bak", ["win_back", "nudge"]))
+    there is no rule 'win_bak' (did you mean 'win_back'?); rules there are: win_back, nudge
+    """
+    close = difflib.get_close_matches(name, known, 1)
+    there_are = f"{kind}s there are: {', '.join(known)}" if known else f"there is no {kind} yet"
+    return ConfigError(f"there is no {kind} {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; {there_are}")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -19,20 +16,28 @@ import typer
 
 from genome_pipeline import __version__
 from genome_pipeline.command.console import (
-    another_way_to,
     interrupted_by,
     raise_on_signals,
-    shows_all_characters,
     use_plain_characters,
+)
+from genome_pipeline.command.experiments import app as experiment_app
+from genome_pipeline.command.invocation import (
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    config_argument,
+    day_of,
+    new_console,
+    print_json,
+    progress_shown,
+    quieten,
+    settings_of,
 )
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
 # Modules that take long to import are imported where they are used, so that `genome --help` answers at once.
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from genome_pipeline.orchestration.runs.run import Progress
     from genome_pipeline.settings import Settings
 
 app = typer.Typer(
@@ -43,12 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Config file; default $GENOME_CONFIG, else genome.toml here.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+app.add_typer(experiment_app, name="experiment")
 
 
 def main() -> None:
@@ -106,16 +106,16 @@ def run(
     """Take in what is new in the source, make the snapshots that are missing or stale, and publish."""
     if as_of and (first or last):
         raise ConfigError("--as-of goes without --from and --to: give one date, or a range")
-    settings = _settings(config)
-    _quieten()
+    settings = settings_of(config)
+    quieten()
     from genome_pipeline.command.terminal.summary import print_summary
     from genome_pipeline.orchestration.runs.run import run as run_pipeline
     from genome_pipeline.orchestration.runs.staleness import Span
     from genome_pipeline.published.summary import summarise
 
-    span = Span(_day(as_of or first), _day(as_of or last))
+    span = Span(day_of(as_of or first), day_of(as_of or last))
     started = time.monotonic()
-    with _alerting(settings, "run"), _progress(silent=quiet or as_json) as progress:
+    with _alerting(settings, "run"), progress_shown(silent=quiet or as_json) as progress:
         outcome = run_pipeline(settings, span, progress)
     summary = summarise(settings)
     if outcome.run_id:
@@ -127,20 +127,20 @@ def run(
         "seconds": round(time.monotonic() - started, 1),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     elif not quiet:
-        print_summary(_console(), facts, _config_argument(config))
+        print_summary(new_console(), facts, config_argument(config))
 
 
 @app.command()
 def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     """Make the warehouse anew from the source, and publish: after damage, or under another calendar."""
-    settings = _settings(config)
-    _quieten()
+    settings = settings_of(config)
+    quieten()
     from genome_pipeline.orchestration.runs.rebuild import rebuild as rebuild_warehouse
     from genome_pipeline.published.summary import summarise
 
-    with _alerting(settings, "rebuild"), _progress(silent=quiet) as progress:
+    with _alerting(settings, "rebuild"), progress_shown(silent=quiet) as progress:
         outcome = rebuild_warehouse(settings, progress)
     _tell_of_warnings(settings, summarise(settings))
     if not quiet:
@@ -150,15 +150,15 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
 @app.command()
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell what is in the warehouse and what is published."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.inspection import pipeline_status
     from genome_pipeline.command.terminal.summary import print_status
 
     facts = pipeline_status(settings)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        print_status(_console(), facts)
+        print_status(new_console(), facts)
 
 
 @app.command()
@@ -179,13 +179,13 @@ def check(
     target = DEFAULT_CONFIG if is_new else config_path(config)
     facts = inspect_source(draft, target.parent)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        print_inspection(_console(highlight=False), facts, target, _config_argument(config))
+        print_inspection(new_console(highlight=False), facts, target, config_argument(config))
     if facts["missing"]:
         raise ConfigError(
             f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"
-            f" `genome check{_config_argument(config)}`"
+            f" `genome check{config_argument(config)}`"
         )
 
 
@@ -199,17 +199,17 @@ def quarantine(
     """Tell which source rows were set aside and why; or write them out for repair."""
     if reason and not to:
         raise ConfigError("--reason goes with --to: name the file to write the rows to")
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.quarantine import quarantine_summary, write_quarantine
     from genome_pipeline.command.terminal.source import print_quarantine
 
     facts = write_quarantine(settings, to, reason) if to else quarantine_summary(settings)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     elif to:
-        _console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
+        new_console().print(f"{facts['row_count']:,} rows written to {facts['path']}", markup=False, highlight=False)
     else:
-        print_quarantine(_console(), facts)
+        print_quarantine(new_console(), facts)
 
 
 @app.command()
@@ -222,15 +222,15 @@ def customer(
     as_json: JsonOption = False,
 ) -> None:
     """Show one customer's genome."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.terminal.customer import print_card
     from genome_pipeline.published.summary import customer_card
 
-    card = customer_card(settings, settings.stored_id(customer_id), _day(as_of))
+    card = customer_card(settings, settings.stored_id(customer_id), day_of(as_of))
     if as_json:
-        _print_json(card)
+        print_json(card)
     else:
-        print_card(_console(), card)
+        print_card(new_console(), card)
 
 
 @app.command()
@@ -246,7 +246,7 @@ def similar(
     """Show whom a customer resembles and what those did, or who is nearest to a group."""
     if bool(customer_ids) == bool(group):
         raise ConfigError("name one customer, several, or a file of them with --from")
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.terminal.customer import print_lookalikes, print_similar
     from genome_pipeline.published.similar import ids_in, similar_customers, similar_to_group
 
@@ -254,11 +254,11 @@ def similar(
     is_group = group is not None or len(ids) > 1
     facts = similar_to_group(settings, ids, count) if is_group else similar_customers(settings, ids[0])
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     elif is_group:
-        print_lookalikes(_console(), facts)
+        print_lookalikes(new_console(), facts)
     else:
-        print_similar(_console(), facts)
+        print_similar(new_console(), facts)
 
 
 @app.command()
@@ -271,17 +271,19 @@ def audience(
     """List the playbook's audiences with what became of earlier ones; or write one out."""
     if (rule is None) != (to is None):
         raise ConfigError("a rule goes with --to FILE: name both, or neither to list the audiences")
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.terminal.customer import print_audiences
     from genome_pipeline.published.audience import audience_summary, write_audience
 
     facts = write_audience(settings, rule, to) if rule and to else audience_summary(settings)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     elif rule:
-        _console().print(f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False)
+        new_console().print(
+            f"{facts['row_count']:,} customers written to {facts['path']}", markup=False, highlight=False
+        )
     else:
-        print_audiences(_console(), facts)
+        print_audiences(new_console(), facts)
 
 
 @app.command()
@@ -294,7 +296,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
-    settings = _settings(config)
+    settings = settings_of(config)
     if to and "://" in to:
         if csv:
             raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
@@ -309,9 +311,9 @@ def export(
         check_is_no_source(folder / f"customer_genome{suffix}", settings.source)
         counts, place = export_tables(settings.published_path, folder, suffix), str(folder)
     if as_json:
-        _print_json({"place": place, "tables": counts})
+        print_json({"place": place, "tables": counts})
     else:
-        _console(soft_wrap=True).print(
+        new_console(soft_wrap=True).print(
             f"{len(counts)} tables with {sum(counts.values()):,} rows written to {place}", markup=False, highlight=False
         )
 
@@ -327,8 +329,8 @@ def forget(
     """Take customers out of everything that was kept of them, for good, and keep them out."""
     if not (yes or dry_run or sys.stdin.isatty()):
         raise ConfigError("nothing was removed: it cannot be undone, so say --yes where nobody can be asked")
-    settings = _settings(config)
-    _quieten()
+    settings = settings_of(config)
+    quieten()
     from genome_pipeline.command import forgetting
     from genome_pipeline.command.terminal.privacy import print_forgotten, print_rows_to_forget
 
@@ -337,15 +339,15 @@ def forget(
     if dry_run or not yes:
         facts = forgetting.rows_to_forget(settings, customer_ids)
         if not as_json:
-            print_rows_to_forget(_console(), facts)
+            print_rows_to_forget(new_console(), facts)
     if not dry_run:
         if not yes and not typer.confirm("Remove them? This cannot be undone"):
             raise ConfigError("nothing was removed")
         facts = forgetting.forget(settings, customer_ids)
         if not as_json:
-            print_forgotten(_console(), facts)
+            print_forgotten(new_console(), facts)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
 
 
 @app.command()
@@ -359,14 +361,14 @@ def dashboard(
     Elsewhere than on loopback it asks for the password in GENOME_DASHBOARD__PASSWORD, or the token in
     GENOME_DASHBOARD__TOKEN.
     """
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.dashboard.app import serve
     from genome_pipeline.dashboard.audit import AuditLog
     from genome_pipeline.dashboard.security import Access
 
     access, log = Access.to(host, settings.dashboard), AuditLog.of(settings)
     log.prepare()
-    _console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
+    new_console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ends in its own way
     serve(settings.published_path, access, log, host=host, port=port)
 
@@ -383,15 +385,15 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Tell who looked at what in the dashboard, and who was not let in."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.command.terminal.privacy import print_audit
     from genome_pipeline.dashboard.audit import audit_entries
 
-    facts = audit_entries(settings, _day(since), customer_id)
+    facts = audit_entries(settings, day_of(since), customer_id)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        print_audit(_console(), facts, None if since else 100)
+        print_audit(new_console(), facts, None if since else 100)
 
 
 @app.command()
@@ -400,7 +402,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
 ) -> None:
     """Open the Dagster UI (webserver and daemon, on loopback) on this pipeline."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from genome_pipeline.orchestration.home import prepare_server
 
     prepare_server(settings)
@@ -408,23 +410,6 @@ def ui(
     from genome_pipeline.orchestration.webserver import serve_with_daemon
 
     serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
-
-
-def _settings(config: Path | None) -> Settings:
-    """The settings, also passed to every process started from here."""
-    from genome_pipeline.settings import CONFIG_VARIABLE, load_settings
-
-    settings = load_settings(config)
-    if config is not None:
-        os.environ[CONFIG_VARIABLE] = str(config.absolute())
-    os.environ["GENOME_HOME"] = str(settings.home.absolute())
-    return settings
-
-
-def _quieten() -> None:
-    """Silence notices of libraries; their errors still come through."""
-    logging.getLogger("dagster").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
 
 
 @contextmanager
@@ -455,42 +440,11 @@ def _alert(settings: Settings, subject: str, text: str) -> None:
     try:
         send_alert(settings.alerts, subject, text)
     except ConfigError as error:
-        _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
-
-
-@contextmanager
-def _progress(*, silent: bool) -> Iterator[Progress]:
-    """Progress of the stages on standard error: a live display in a terminal, plain lines elsewhere."""
-    if silent:
-        yield lambda *_: None
-        return
-    from genome_pipeline.command.terminal.progress import StageProgress
-
-    # Dagster captures the standard streams of each step; the display keeps its own stream to the terminal.
-    with another_way_to(sys.stderr) as stream, StageProgress(_console(file=stream)) as progress:
-        yield progress.report
-
-
-def _console(**options: Any) -> Console:
-    from rich.console import Console
-
-    return Console(**options)
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
-
-
-def _config_argument(config: Path | None) -> str:
-    return f" --config {config}" if config else ""
-
-
-def _print_json(facts: dict[str, Any]) -> None:
-    typer.echo(json.dumps(facts, default=str, ensure_ascii=not shows_all_characters(sys.stdout)))
+        new_console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    _console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
+    new_console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {message}")
     sys.exit(code)
 
 

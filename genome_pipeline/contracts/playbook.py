@@ -24,6 +24,9 @@ from genome_pipeline.contracts.tables import TABLES
 WAIT_RULE = "wait"
 """The first rule, for customers without any prediction."""
 
+LEFT_ALONE_RULE = "left_alone"
+"""The rule of customers whom a running experiment leaves alone."""
+
 _ACTION = ("action", "action_rule", "action_reason", "is_for_review")
 FACTS: tuple[str, ...] = tuple(
     column.name
@@ -132,6 +135,8 @@ class PlaybookRule(BaseModel):
     def _of_known_columns(self) -> PlaybookRule:
         if self.name == WAIT_RULE:
             raise ValueError(f"the name {WAIT_RULE!r} is taken: customers without a prediction wait; use another")
+        if self.name == LEFT_ALONE_RULE:
+            raise ValueError(f"the name {LEFT_ALONE_RULE!r} is taken: it is for controls of experiments; use another")
         if any(mark in self.action for mark in "{}"):
             raise ValueError(
                 f"the action of {self.name} has braces, but is the same for all its customers; name columns in its"

@@ -15,7 +15,7 @@ from genome_pipeline.contracts.column import AS_READ, Column
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.contracts.views import VIEWS
 
-PUBLISHED_VERSION = "2.3.0"
+PUBLISHED_VERSION = "2.4.0"
 
 Schema = dict[str, dict[str, str]]
 """Table or view -> column -> type."""

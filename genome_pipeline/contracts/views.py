@@ -247,6 +247,34 @@ _ALL = (
         " FROM customer_genome) GROUP BY ALL",
     ),
     View(
+        "experiment_verdicts",
+        "experiment",
+        "What has each experiment shown so far of the outcome that it is about? Before its first look, nothing.",
+        (
+            "experiment_id",
+            "action_rule",
+            "action",
+            "as_of",
+            "until_date",
+            "stopped_date",
+            "outcome_name",
+            "treated_count",
+            "control_count",
+            "elapsed_share",
+            "effect",
+            "effect_lower",
+            "effect_upper",
+            "verdict",
+            "verdict_reason",
+        ),
+        ("experiment_id",),
+        "SELECT experiments.*, coalesce(seen.elapsed_share, 0) AS elapsed_share, seen.effect, seen.effect_lower,"
+        " seen.effect_upper, coalesce(seen.verdict, 'not proven yet') AS verdict,"
+        " coalesce(seen.verdict_reason, 'no look at it yet') AS verdict_reason FROM experiments LEFT JOIN"
+        " (SELECT * FROM experiment_results_history QUALIFY row_number() OVER (PARTITION BY experiment_id, outcome_name"
+        " ORDER BY as_of DESC) = 1) AS seen USING (experiment_id, outcome_name)",
+    ),
+    View(
         "audience_customers",
         "customer",
         "Who is in the audience of each action, why, and with how much at stake?",

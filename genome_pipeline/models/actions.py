@@ -15,13 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.contracts.playbook import FACTS, WAIT_RULE, Condition, PlaybookRule, amount
+from genome_pipeline.contracts.playbook import FACTS, LEFT_ALONE_RULE, WAIT_RULE, Condition, PlaybookRule, amount
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import by_customer, numbers
 
 WAIT_ACTION = "Wait for more data"
 WAIT_WORDS = "neither orders nor churn can be predicted"
+LEAVE_ALONE_ACTION = "Leave alone"
+LEAVE_ALONE_WORDS = "drawn to be left alone by a running experiment on the action that they would get"
 
 _OF_RISK = ("churn_probability", "risk_band")
 _DECIMALS = 6
@@ -55,6 +57,7 @@ def recommend_actions(
     leading: pd.DataFrame,
     estimates: pd.DataFrame,
     confidence: pd.DataFrame,
+    controls: pd.DataFrame,
     playbook: Sequence[PlaybookRule],
     review_confidence: float,
     currency: str,
@@ -63,7 +66,8 @@ def recommend_actions(
 
     Customers without a prediction get the action to wait, with the reason. All others get the action of the first rule
     that applies. Where their confidence is below ``review_confidence``, a person is asked to review the action first.
-    A churn probability without an interval is not calibrated yet: no condition on it or on its band is met.
+    A churn probability without an interval is not calibrated yet: no condition on it or on its band is met. Whoever a
+    running experiment leaves alone does not get its action, from whichever rule.
 
     Args:
         features: contract ``customer_features`` of one snapshot; the other frames are about the same snapshot.
@@ -74,6 +78,7 @@ def recommend_actions(
         leading: rows of :func:`genome_pipeline.transforms.taste.leading_categories`, of those who have any.
         estimates: contract ``neighbor_estimates``.
         confidence: contract ``customer_confidence``.
+        controls: rows of :func:`genome_pipeline.transforms.experiments.controls_at`.
         playbook: the rules in order; the last has no conditions.
         review_confidence: in [0, 1].
         currency: code to write after amounts; may be empty.
@@ -91,17 +96,38 @@ def recommend_actions(
     for position, one in enumerate(playbook, start=1):
         mine = rule == position
         reason[mine] = _reasons(one, facts[mine], currency)
+    action = np.array([WAIT_ACTION, *(one.action for one in playbook)], dtype=object)[rule]
+    why_alone = _why_left_alone(customers["customer_id"], action, controls)
+    is_alone = why_alone.notna().to_numpy()
     return pd.DataFrame(
         {
             "as_of": customers["as_of"],
             "customer_id": customers["customer_id"],
-            "action": np.array([WAIT_ACTION, *(one.action for one in playbook)], dtype=object)[rule],
-            "action_rule": np.array([WAIT_RULE, *(one.name for one in playbook)], dtype=object)[rule],
-            "action_reason": reason,
-            "is_for_review": (numbers(facts["confidence"]) < review_confidence) & ~waits,
+            "action": np.where(is_alone, LEAVE_ALONE_ACTION, action),
+            "action_rule": np.where(
+                is_alone,
+                LEFT_ALONE_RULE,
+                np.array([WAIT_RULE, *(one.name for one in playbook)], dtype=object)[rule],
+            ),
+            "action_reason": np.where(is_alone, why_alone, reason),
+            "is_for_review": (numbers(facts["confidence"]) < review_confidence) & ~waits & ~is_alone,
             **{name: stake[name] for name in stake.columns if name != "customer_id"},
         }
     )
+
+
+def _why_left_alone(customer_ids: pd.Series, action: NDArray[np.object_], controls: pd.DataFrame) -> pd.Series:
+    """Why each customer does not get the action, by the first experiment that says so; None of all others."""
+    theirs = pd.DataFrame({"customer_id": customer_ids.to_numpy(), "action": action})
+    first = controls.drop_duplicates(["customer_id", "action"])
+    found = theirs.merge(first, on=["customer_id", "action"], how="left", validate="one_to_one")
+    told = pd.Series([None] * len(found), dtype=object)
+    mine = found["experiment_id"].notna().to_numpy()
+    told[mine] = [
+        f"Left alone by chance until {until:%Y-%m-%d}, so that experiment {name} can tell what acting brings"
+        for name, until in zip(found["experiment_id"][mine], pd.to_datetime(found["until_date"][mine]), strict=True)
+    ]
+    return told
 
 
 def audiences(
@@ -113,6 +139,8 @@ def audiences(
     currency: str,
 ) -> pd.DataFrame:
     """Contract ``action_audiences`` of one snapshot: one row per rule, in order, also for rules that match nobody.
+
+    Controls of experiments have one too, where there are any.
 
     Each rule is compared with the average of all customers at all matured snapshots. A rule may match mostly in seasons
     when many customers leave: ``concurrent_churn_share`` tells how much of the difference is due to the season.
@@ -127,6 +155,7 @@ def audiences(
         currency: code to write after amounts; may be empty.
     """
     now = actions.merge(confidence[["customer_id", "confidence"]], on="customer_id", how="left").groupby("action_rule")
+    alone = [(len(playbook) + 1, LEFT_ALONE_RULE, LEAVE_ALONE_ACTION, LEAVE_ALONE_WORDS)]
     table = pd.DataFrame(
         [
             (0, WAIT_RULE, WAIT_ACTION, WAIT_WORDS),
@@ -134,6 +163,7 @@ def audiences(
                 (position, rule.name, rule.action, rule.words(currency))
                 for position, rule in enumerate(playbook, start=1)
             ),
+            *(alone if LEFT_ALONE_RULE in now.groups else []),
         ],
         columns=["rule_position", "action_rule", "action", "rule_condition"],
     ).set_index("action_rule")

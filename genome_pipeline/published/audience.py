@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from genome_pipeline.contracts.columns.totals import TOTALS
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.errors import not_found
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.totals import total_sums, with_bounds
@@ -70,11 +69,7 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     with Published(settings.published_path) as published:
         rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]
         if rule not in rules:
-            close = difflib.get_close_matches(rule, rules, 1)
-            raise ConfigError(
-                f"there is no rule {rule!r}{f' (did you mean {close[0]!r}?)' if close else ''}; rules there are:"
-                f" {', '.join(rules)}"
-            )
+            raise not_found("rule", rule, rules)
         return write_rows(
             published.connection,
             f"SELECT {', '.join(_COLUMNS)} FROM customer_genome WHERE action_rule = ?"

@@ -247,6 +247,15 @@ ARRANGEMENTS = (
         " GROUP BY as_of) USING (as_of) WHERE found IS DISTINCT FROM customers OR spent IS DISTINCT FROM spend",
     ),
     Check(
+        "controls_are_left_alone",
+        "nobody whom a running experiment leaves alone has its action",
+        ("as_of", "customer_id", "action", "action_rule"),
+        broken_rows="SELECT own.* FROM {batch} AS own JOIN experiment_members USING (customer_id)"
+        " JOIN experiments USING (experiment_id) WHERE NOT is_treated AND own.action = experiments.action"
+        " AND own.as_of >= experiments.as_of"
+        " AND own.as_of < least(until_date, coalesce(stopped_date, until_date))",
+    ),
+    Check(
         "contributions_add_up",
         "the contributions of every customer add up to the prediction, within 1e-6",
         ("as_of", "customer_id", "prediction", "driver_rank", "contribution"),

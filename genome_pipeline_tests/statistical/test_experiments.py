@@ -55,7 +55,7 @@ def test_without_an_effect_one_in_twenty_shows_one_however_often_one_looks() -> 
 def test_intervals_cover_the_effect_and_the_plan_keeps_its_promise() -> None:
     generator = np.random.default_rng(1)
     expected = generator.gamma(1, 2, 5_000)
-    before = Before(90, expected, bought(expected * generator.gamma(3, 1 / 3, 5_000), generator)[:, -1], 2.0)
+    before = Before(90, expected, bought(expected * generator.gamma(3, 1 / 3, 5_000), generator)[:, -1], 2.0, 3)
     lift = visible_lift(spread_of(before), CUSTOMERS - CONTROLS, CONTROLS, len(SHARES))
     found = list(experiments(lift, seed=2))
     covered = [each.verdict.looks[-1].lower <= each.truth <= each.verdict.looks[-1].upper for each in found]

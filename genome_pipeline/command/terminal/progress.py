@@ -38,6 +38,8 @@ _LABELS = {
     "prediction_outcomes": "Comparing with outcomes",
     "model_performance": "Measuring performance",
     "outlook_performance": "Measuring the outlook",
+    "experiment_record": "Reading experiments",
+    "experiment_results": "Looking at experiments",
     "customer_actions": "Recommending actions",
     "action_audiences": "Summing up audiences",
     "customer_genome": "Assembling genomes",

@@ -32,7 +32,7 @@ COLUMNS = (
         is_nullable=True,
     ),
     text("action", "Recommended action."),
-    text("action_rule", "Rule of the playbook that recommended it."),
+    text("action_rule", "Rule of the playbook that recommended it; 'wait' and 'left_alone' are no rules of it."),
     text("action_reason", "The facts that made the rule fire."),
     flag("is_for_review", "Confidence is too low to act on without a person's look."),
     currency(

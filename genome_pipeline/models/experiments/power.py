@@ -42,12 +42,14 @@ class Before(NamedTuple):
         expected: forecast made at that snapshot, shape (customers,); NaN where it was withheld.
         actual: what they then did, shape (customers,).
         expected_now: mean forecast of today's audience over the same horizon.
+        look_count: looks of a run as long, at least 1.
     """
 
     horizon_days: int
     expected: Floats
     actual: Floats
     expected_now: float
+    look_count: int
 
 
 class Spread(NamedTuple):
@@ -155,7 +157,6 @@ def plan(
     before: Mapping[str, Sequence[Before]],
     customer_count: int,
     control_shares: Sequence[float],
-    period_days: int,
     lift: float | None = None,
 ) -> list[Row]:
     """What experiments on today's audience can show: a row for each outcome, horizon and control share.
@@ -164,7 +165,6 @@ def plan(
         before: by outcome ("orders", "spend"), what the audience did over each horizon that is offered.
         customer_count: customers whom the rule matches today.
         control_shares: shares to be left alone, each above 0 and below 1.
-        period_days: days from one look to the next.
         lift: the lift that is wished, as a share of what is expected (.1: one tenth more), or None.
 
     Raises:
@@ -179,9 +179,10 @@ def plan(
         check_audience(customer_count, share)
     for outcome, horizons in before.items():
         for each in horizons:
-            spread, looks = spread_of(each), max(math.ceil(each.horizon_days / period_days), 1)
+            spread = spread_of(each)
             rows += [
-                _row(outcome, each.horizon_days, spread, customer_count, share, looks, lift) for share in control_shares
+                _row(outcome, each.horizon_days, spread, customer_count, share, each.look_count, lift)
+                for share in control_shares
             ]
     return rows
 
@@ -233,7 +234,8 @@ def answer(rows: Sequence[Row], chosen: Row, lift: float | None) -> str:
         if row.is_enough and row.outcome == chosen.outcome
     ][:1]
     if chosen.needed_count is not None and chosen.needed_count > count:
-        ways.insert(0, f"{chosen.needed_count:,} customers")
+        runs = math.ceil(chosen.needed_count / count)
+        ways.insert(0, f"{chosen.needed_count:,} customers, as many as {runs} such runs have,")
     if ways:
         return f"{run},{can} {wished} in {chosen.outcome}: {' or '.join(ways)} would"
     others = sorted({row.outcome for row in rows if row.is_enough} - {chosen.outcome})

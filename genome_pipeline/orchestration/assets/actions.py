@@ -16,6 +16,7 @@ from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.transforms.experiments import controls_at
 from genome_pipeline.transforms.outcomes import picked_outcomes
 from genome_pipeline.transforms.taste import leading_categories
 
@@ -31,10 +32,12 @@ _INPUTS = (
 
 
 @table_stage(
-    "customer_actions", reads=dict.fromkeys((*_INPUTS, "customer_next_category"), Reads.SAME), kinds={"pandas"}
+    "customer_actions",
+    reads=dict.fromkeys((*_INPUTS, "customer_next_category", "experiments", "experiment_members"), Reads.SAME),
+    kinds={"pandas"},
 )
 def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
-    """Recommend one action for every customer at each snapshot."""
+    """Recommend one action for every customer at each snapshot, and none to controls of its experiments."""
     settings, currency = pipeline.settings.actions, pipeline.settings.source.currency
     read_facts = read_frames(*_INPUTS, columns=columns_used(settings.rules))
 
@@ -45,11 +48,16 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             leading_categories(listed.filter(listed.as_of == ibis.date(as_of)), customers_at(database, as_of))
             for as_of in dates
         ]
+        experiments, members = database.table("experiments"), database.table("experiment_members")
+        controls = [controls_at(experiments, members, as_of) for as_of in dates]
         facts = read_facts(database, dates)
-        return ([*frames, found.to_pandas()] for frames, found in zip(facts, leading, strict=True))
+        return (
+            [*frames, *(rows.to_pandas() for rows in others)]
+            for frames, *others in zip(facts, leading, controls, strict=True)
+        )
 
     def make(_: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
-        features, segments, value, risk, next_order, estimates, confidence, leading = inputs
+        features, segments, value, risk, next_order, estimates, confidence, leading, controls = inputs
         return [
             recommend_actions(
                 features,
@@ -60,6 +68,7 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
                 leading,
                 estimates,
                 confidence,
+                controls,
                 settings.rules,
                 settings.review_confidence,
                 currency,

@@ -15,7 +15,9 @@ import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
 
 from genome_pipeline.errors import RunFailed
-from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
+from genome_pipeline.orchestration.assets.experiments import experiment_record
+from genome_pipeline.orchestration.assets.flow import PUBLISHING_STAGES
+from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG, Stage
 from genome_pipeline.orchestration.automation.jobs import INGEST_JOB, PUBLISH_JOB, REFRESH_JOB
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause
@@ -24,7 +26,7 @@ from genome_pipeline.orchestration.home import open_instance
 from genome_pipeline.orchestration.internals import make_new_run_id, open_event_logs
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
-from genome_pipeline.orchestration.runs.staleness import Span, check_boundaries, find_stale
+from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
@@ -60,9 +62,7 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     check_replaceable(settings.published_path)
     settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
     pipeline = Pipeline.of(settings)
-    definitions = dg.Definitions.merge(
-        build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)})
-    )
+    definitions = _definitions(settings, progress)
     # The first check needs it seconds from now; until then a core is idle.
     Thread(target=load_great_expectations, daemon=True).start()
     with open_instance(settings) as instance:
@@ -78,6 +78,24 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
                 return Outcome((), None)
             run_id = _execute(definitions, PUBLISH_JOB, instance, {})
     return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
+
+
+def publish_again(settings: Settings, as_of: date, stages: Sequence[Stage], progress: Progress) -> None:
+    """Read the record of experiments, make some stages again at a snapshot, and publish; for a command at work.
+
+    Raises as :func:`run` does.
+    """
+    check_replaceable(settings.published_path)
+    definitions = _definitions(settings, progress)
+    start = settings.time.period_start(as_of)
+    part = PlannedRun(start, start, (experiment_record, *stages, *PUBLISHING_STAGES))
+    with open_instance(settings) as instance:
+        release_dead_runs(instance)
+        _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
+
+
+def _definitions(settings: Settings, progress: Progress) -> dg.Definitions:
+    return dg.Definitions.merge(build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)}))
 
 
 def _is_published(pipeline: Pipeline) -> bool:

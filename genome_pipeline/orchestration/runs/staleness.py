@@ -195,8 +195,9 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
 
     Lines of a period are stale if they were never validated, or under other settings, or before their source rows
     changed. A snapshot is stale if any of its tables was never made, or was made under other settings, before the lines
-    of its own or an earlier period changed, or before its period ended. Slices made since the last publication count as
-    never made: their run stopped half way, so that checks may have failed or not been run.
+    of its own or an earlier period changed, or before its period ended; or if its actions were made before an
+    experiment that concerns them was started or stopped. Slices made since the last publication count as never made:
+    their run stopped half way, so that checks may have failed or not been run.
     """
     settings = pipeline.settings
     ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
@@ -213,15 +214,35 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
     has_undated = None in changed and (undated is None or changed[None] > undated or undated > published_at)
     changed_at = max(changed.values(), default=datetime.min)
     stale = Stale(stale_lines, [], periods[-1] if has_undated and periods else None, changed_at)
+    experiments = database.con.execute(
+        "SELECT as_of, until_date, started_at, stopped_date, stopped_at FROM experiments"
+    ).fetchall()
+    actions = dict(
+        database.con.execute(
+            "SELECT slice_key, written_at FROM written_slices WHERE table_name = 'customer_actions'"
+        ).fetchall()
+    )
     made_at = datetime.min
     for number, start in enumerate(periods):
         as_of = settings.time.as_of(start)
         made_at = max(made_at, lines.get(str(start), made_at))
         if as_of <= settings.today():
             made_at = max(made_at, _midnight(as_of, settings))
-        if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at:
+        is_drawn_since = actions.get(str(as_of), made_at) < _drawn_at(experiments, as_of)
+        if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at or is_drawn_since:
             return replace(stale, snapshots=list(periods[number:]))
     return stale
+
+
+def _drawn_at(
+    experiments: Sequence[tuple[date, date, datetime, date | None, datetime | None]], as_of: date
+) -> datetime:
+    """When it was last decided who is left alone at a snapshot."""
+    moments = [datetime.min]
+    for start, until, started_at, stopped, stopped_at in experiments:
+        if start <= as_of < until:
+            moments.append(stopped_at if stopped is not None and stopped_at and stopped <= as_of else started_at)
+    return max(moments)
 
 
 def _whole_slices(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def _recommend(
     next_order: pd.DataFrame | None = None,
     leading: pd.DataFrame | None = None,
     playbook: Sequence[PlaybookRule] = DEFAULT_PLAYBOOK,
+    controls: Sequence[tuple[str, str]] = (),
     **scored: Any,
 ) -> pd.DataFrame:
     facts = {"confidence": confidence, "abstain_reason": None} | scored
@@ -46,8 +48,12 @@ def _recommend(
     frames = features, segments_of(features), value, risk, next_order, leading, estimates_of(features), scores
     read = [frame[[name for name in frame if name in used]] for frame in frames]
     rest, segments, spend, churn, arrivals, listed, estimates, confidences = read
+    alone = pd.DataFrame(
+        [(name, action, "win_back-2024-01-01", date(2024, 3, 1)) for name, action in controls],
+        columns=["customer_id", "action", "experiment_id", "until_date"],
+    )
     actions = recommend_actions(
-        rest, segments, spend, churn, arrivals, listed, estimates, confidences, playbook, 1 / 3, "EUR"
+        rest, segments, spend, churn, arrivals, listed, estimates, confidences, alone, playbook, 1 / 3, "EUR"
     )
     assert_keeps_contract("customer_actions", actions)
     return actions
@@ -331,3 +337,34 @@ def test_before_anything_has_matured_audiences_have_no_backtest() -> None:
 def test_the_last_bits_of_a_sum_put_nobody_in_or_out(condition: dict[str, float], expected: list[bool]) -> None:
     values = pd.Series([5.0, 5.0 - 1e-12, 0.0, 0.0])
     assert _meets(Condition(column="expected_spend", **condition), values).tolist() == expected
+
+
+def test_a_control_gets_no_rule_with_the_action_of_its_experiment_and_any_other() -> None:
+    features = shop()
+    risk, value = risk_of(features), value_of(features)
+    free = _recommend(features, risk, value).set_index("customer_id")
+    one, other = free.index[0], free.index[1]
+    controls = [(one, free.loc[one, "action"]), (other, "Another action than theirs")]
+    held = _recommend(features, risk, value, controls=controls).set_index("customer_id")
+    assert held.loc[one, "action_rule"] == "left_alone"
+    assert held.loc[one, "action"] == "Leave alone"
+    assert held.loc[one, "action_reason"] == (
+        "Left alone by chance until 2024-03-01, so that experiment win_back-2024-01-01 can tell what acting brings"
+    )
+    assert not held.loc[one, "is_for_review"]
+    pd.testing.assert_frame_equal(held.drop(index=one), free.drop(index=one))
+
+
+def test_an_audience_of_controls_stands_last_and_only_where_there_are_any() -> None:
+    features = shop()
+    risk, value = risk_of(features), value_of(features)
+    free = _recommend(features, risk, value)
+    held = _recommend(features, risk, value, controls=[(free.loc[0, "customer_id"], free.loc[0, "action"])])
+    confidence = pd.DataFrame({"customer_id": features["customer_id"], "confidence": 0.5})
+    picked = pd.DataFrame(columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"])
+    found = [audiences(each, confidence, picked, DEFAULT_PLAYBOOK, AS_OF, "EUR") for each in (free, held)]
+    assert "left_alone" not in set(found[0]["action_rule"])
+    last = found[1].iloc[-1]
+    assert (last["action_rule"], last["customer_count"]) == ("left_alone", 1)
+    assert [table["customer_count"].sum() for table in found] == [len(features)] * 2
+    assert_keeps_contract("action_audiences", found[1])

@@ -22,7 +22,7 @@ SPREAD = Spread(mean=1.0, deviation=1.0, unadjusted_deviation=2.0, skewness=3.0)
 def before(count: int = 4_000, days: int = 90, seed: int = 0, now: float = 2.0) -> Before:
     generator = np.random.default_rng(seed)
     expected = generator.gamma(1, 2, count)
-    return Before(days, expected, generator.poisson(expected).astype(float), now)
+    return Before(days, expected, generator.poisson(expected).astype(float), now, max(days // 30, 1))
 
 
 def test_the_least_lift_is_that_of_the_textbook() -> None:
@@ -51,7 +51,7 @@ def test_the_spread_is_what_the_forecast_leaves_brought_to_the_mean_of_today() -
 
 
 def test_a_plan_says_what_each_share_and_horizon_can_show() -> None:
-    rows = plan({"orders": [before(days=28, now=0.6), before()]}, 2_000, [0.2, 0.5], period_days=30, lift=0.1)
+    rows = plan({"orders": [before(days=28, now=0.6), before()]}, 2_000, [0.2, 0.5], lift=0.1)
     assert [(row.horizon_days, row.control_share, row.treated_count, row.control_count) for row in rows] == [
         (28, 0.2, 1_600, 400),
         (28, 0.5, 1_000, 1_000),
@@ -72,8 +72,8 @@ def test_a_plan_says_what_each_share_and_horizon_can_show() -> None:
 
 def test_a_plan_promises_nothing_that_needs_a_lift_of_more_than_half() -> None:
     generator = np.random.default_rng(0)
-    wild = Before(90, np.full(500, 100.0), generator.lognormal(2, 2, 500), 100.0)
-    rows = plan({"spend": [wild]}, 300, [0.2], period_days=30)
+    wild = Before(90, np.full(500, 100.0), generator.lognormal(2, 2, 500), 100.0, 3)
+    rows = plan({"spend": [wild]}, 300, [0.2])
     assert not rows[0].is_enough
     assert answer(rows, rows[0], None) == (
         "300 customers, 20% of them left alone for 90 days, can show no plausible lift in spend: widen the rule, or let"
@@ -83,7 +83,7 @@ def test_a_plan_promises_nothing_that_needs_a_lift_of_more_than_half() -> None:
 
 def test_a_few_customers_who_weigh_too_much_are_no_promise_but_equal_arms_are() -> None:
     spend = np.r_[np.full(9_990, 10.0), np.full(10, 20_000.0)]
-    rows = plan({"spend": [Before(90, np.full(10_000, 30.0), spend, 30_000.0)]}, 1_000, [0.1, 0.5], 30)
+    rows = plan({"spend": [Before(90, np.full(10_000, 30.0), spend, 30_000.0, 3)]}, 1_000, [0.1, 0.5])
     assert [row.is_enough for row in rows] == [False, True]
 
 
@@ -92,7 +92,7 @@ def test_a_few_customers_who_weigh_too_much_are_no_promise_but_equal_arms_are() 
 )
 def test_what_no_experiment_can_be_made_of_has_no_plan(count: int, share: float, error: type[Exception]) -> None:
     with pytest.raises(error):
-        plan({"orders": [before()]}, count, [share], period_days=30)
+        plan({"orders": [before()]}, count, [share])
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_what_no_experiment_can_be_made_of_has_no_plan(count: int, share: float,
     [
         (before(99), "the rule matched 99 customers at the snapshot that has matured: a plan needs 100"),
         (
-            Before(90, np.full(200, np.nan), np.ones(200), 1.0),
+            Before(90, np.full(200, np.nan), np.ones(200), 1.0, 3),
             "all customers of this audience did the same: there is no spread to plan by",
         ),
-        (Before(90, np.ones(200), np.zeros(200), 1.0), "nothing is bought by this audience within 90 days"),
+        (Before(90, np.ones(200), np.zeros(200), 1.0, 3), "nothing is bought by this audience within 90 days"),
     ],
 )
 def test_an_audience_without_a_past_has_no_plan(known: Before, message: str) -> None:
@@ -115,4 +115,4 @@ def test_an_audience_without_a_past_has_no_plan(known: Before, message: str) -> 
 @pytest.mark.parametrize("lift", [0.0, -0.1, 10.0])
 def test_a_lift_out_of_bounds_is_refused(lift: float) -> None:
     with pytest.raises(ConfigError, match="a lift of"):
-        plan({"orders": [before()]}, 2_000, [0.2], period_days=30, lift=lift)
+        plan({"orders": [before()]}, 2_000, [0.2], lift=lift)

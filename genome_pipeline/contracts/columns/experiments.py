@@ -1,0 +1,65 @@
+"""Columns on experiments: what was drawn, who is in it, and what it has shown."""
+
+from __future__ import annotations
+
+from genome_pipeline.contracts.column import Column, at, count, date, flag, score, share, text
+
+OUTCOMES = ("orders", "spend")
+"""What an experiment can be about."""
+
+VERDICTS = ("proven", "not proven yet", "harmful")
+
+
+def _effect(name: str, description: str, *, is_nullable: bool = False) -> Column:
+    return Column(name, "DOUBLE", f"{description} In orders, or in currency.", is_nullable=is_nullable)
+
+
+COLUMNS = (
+    text("experiment_id", "The experiment: its rule and the snapshot at which it was drawn."),
+    at("started_at", "When it was started."),
+    date("until_date", "End of the run, exclusive: the snapshot of its last look."),
+    date("stopped_date", "Snapshot at which it was stopped before its end; null where it was not.", is_nullable=True),
+    at("stopped_at", "When that was done.", is_nullable=True),
+    share("control_share", "Share of the audience that was to be left alone."),
+    text(
+        "draw_key", "Key under which customers were ordered by hashes of their ids: with it the draw can be repeated."
+    ),
+    text("outcome_name", "What the row, or the verdict of the experiment, is about.", OUTCOMES),
+    share(
+        "wished_lift_share",
+        "Lift that it was planned for: how much more the treated are to do, as a share of what is expected.",
+        is_nullable=True,
+    ),
+    count("treated_count", "Customers who are treated: as drawn in experiments, those left of them in its results."),
+    count("control_count", "Customers who are left alone; likewise."),
+    flag("is_treated", "Drawn to be treated; the others are left alone."),
+    count("stratum_id", "Stratum of expected spend and churn within which the customer was drawn, from 0."),
+    share("elapsed_share", "Part of the run that had passed at the look."),
+    _effect("control_mean", "What a customer would have done since the start without being treated."),
+    _effect("effect", "What acting brought per customer since the start, adjusted by the forecast."),
+    _effect("effect_lower", "Lower bound of it: all looks hold together in 95% of experiments."),
+    _effect("effect_upper", "Upper bound of it."),
+    _effect("effect_total", "The effect times the customers treated."),
+    _effect("effect_total_lower", "Lower bound of it."),
+    _effect("effect_total_upper", "Upper bound of it."),
+    Column(
+        "lift_ratio",
+        "DOUBLE",
+        "The effect over control_mean; null where that is not well above 0.",
+        None,
+        is_nullable=True,
+    ),
+    _effect("standard_error", "Standard error of the effect."),
+    _effect("unadjusted_effect", "The difference of the means, without the forecast."),
+    _effect("unadjusted_standard_error", "Its standard error."),
+    score("critical_value", "Half the width of the interval in standard errors.", maximum=None),
+    Column("effect_skewness", "DOUBLE", "Skewness of the effect's distribution: beyond .25 there is no verdict."),
+    text("verdict", "What the experiment has shown of the outcome so far.", VERDICTS),
+    text("verdict_reason", "The verdict with its numbers, in one sentence."),
+    date("decided_date", "Snapshot of the look that decided; null while nothing is proven.", is_nullable=True),
+    count(
+        "more_customers_count",
+        "Customers whom a run as long needs besides these to show the wished lift; null where none, or none is wished.",
+        is_nullable=True,
+    ),
+)

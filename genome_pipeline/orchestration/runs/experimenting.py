@@ -1,0 +1,177 @@
+"""``genome experiment start`` and ``stop``: draw who is left alone, or end it, and publish the actions that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from genome_pipeline.contracts.columns.experiments import OUTCOMES
+from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE
+from genome_pipeline.errors import ConfigError, not_found
+from genome_pipeline.models.experiments.assignment import assign, new_key
+from genome_pipeline.models.not_enough_data import NotEnoughData
+from genome_pipeline.orchestration.assets.tables import SNAPSHOT_TABLE_STAGES
+from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.runs.at_work import alone_at_work
+from genome_pipeline.orchestration.runs.run import Progress, publish_again
+from genome_pipeline.orchestration.runs.staleness import latest_snapshot
+from genome_pipeline.published.experiments import one_of
+from genome_pipeline.published.reader import Published
+from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.experiment_record import ExperimentRecord
+
+_FROZEN = ("expected_orders", "expected_spend", "churn_probability", "segment_name", "days_since_last_order")
+
+
+class Wish(NamedTuple):
+    """What is asked of an experiment.
+
+    Attributes:
+        rule: rule of the playbook whose audience is drawn.
+        control_share: share to be left alone, above 0 and below 1.
+        until: snapshot of the last look; None for the first by which the main horizon has passed.
+        outcome: "orders" or "spend".
+        lift: lift to be shown, as a share of what is expected; None if nothing is wished.
+    """
+
+    rule: str
+    control_share: float
+    until: date | None = None
+    outcome: str = OUTCOMES[0]
+    lift: float | None = None
+
+
+def start_experiment(settings: Settings, wish: Wish, progress: Progress) -> dict[str, Any]:
+    """Draw an experiment among the audience that the rule has in the published snapshot, and publish the actions.
+
+    The draw is kept before anything is published, so that whatever is published from then on leaves the controls alone.
+    Returns the row of ``experiments``. Raises :class:`ConfigError` for a wish that cannot be met, and as
+    :func:`~genome_pipeline.orchestration.runs.run.run` does; before the draw nothing was changed then.
+    """
+    with alone_at_work(settings, "`genome experiment start`"):
+        record = ExperimentRecord.beside(settings.warehouse_path)
+        experiment, members = _drawn(settings, wish, record.experiments())
+        record.add(experiment, members)
+        _publish(settings, experiment["as_of"], progress)
+    return experiment
+
+
+def stop_experiment(settings: Settings, experiment_id: str, progress: Progress) -> dict[str, Any]:
+    """End an experiment before its time, at the published snapshot: its controls get their actions again.
+
+    Returns the row of ``experiments``. Raises :class:`ConfigError` for one that does not exist or is over.
+    """
+    with alone_at_work(settings, "`genome experiment stop`"):
+        record = ExperimentRecord.beside(settings.warehouse_path)
+        experiment = one_of(record.experiments(), experiment_id)
+        as_of = _published_snapshot(settings)
+        if not is_running(experiment, as_of):
+            ended = experiment["stopped_date"] or experiment["until_date"]
+            raise ConfigError(f"experiment {experiment_id} is over since {ended}: there is nothing to stop")
+        record.stop(experiment_id, as_of, _now())
+        _publish(settings, as_of, progress)
+        return one_of(record.experiments(), experiment_id)
+
+
+def is_running(experiment: dict[str, Any], as_of: date) -> bool:
+    """Whether its controls are left alone at a snapshot."""
+    end = min(experiment["until_date"], experiment["stopped_date"] or experiment["until_date"])
+    return bool(experiment["as_of"] <= as_of < end)
+
+
+def _drawn(
+    settings: Settings, wish: Wish, experiments: Sequence[dict[str, Any]]
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    rules = {rule.name: rule for rule in settings.actions.rules}
+    if wish.rule in (WAIT_RULE, LEFT_ALONE_RULE):
+        raise ConfigError(f"customers of {wish.rule!r} get no action, so that there is nothing to test: choose a rule")
+    if wish.rule not in rules:
+        raise not_found("rule", wish.rule, [*rules])
+    rule, as_of = rules[wish.rule], _published_snapshot(settings)
+    for experiment in experiments:
+        if experiment["action"] == rule.action and is_running(experiment, as_of):
+            raise ConfigError(
+                f"experiment {experiment['experiment_id']} on the same action runs until {experiment['until_date']}:"
+                f" wait for its end, or stop it with `genome experiment stop {experiment['experiment_id']}`"
+            )
+    until = _end_of_run(settings, wish.until, as_of)
+    with Published(settings.published_path) as published:
+        audience = published.connection.execute(
+            f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome WHERE action_rule = ? ORDER BY customer_id",
+            [wish.rule],
+        ).df()
+        horizon_days = int(published.parameters()["horizon_days"])
+    key = new_key()
+    try:
+        drawn = assign(audience, wish.control_share, key)
+    except NotEnoughData as error:
+        raise ConfigError(f"{error}; nothing was started") from None
+    members = audience.merge(drawn, on="customer_id", validate="one_to_one").rename(columns={"stratum": "stratum_id"})
+    same = sum(each["action_rule"] == wish.rule and each["as_of"] == as_of for each in experiments)
+    experiment = {
+        "experiment_id": f"{wish.rule}-{as_of}" + (f"-{same + 1}" if same else ""),
+        "action_rule": wish.rule,
+        "action": rule.action,
+        "rule_condition": rule.words(settings.source.currency),
+        "as_of": as_of,
+        "until_date": until,
+        "started_at": _now(),
+        "stopped_date": None,
+        "stopped_at": None,
+        "horizon_days": horizon_days,
+        "control_share": wish.control_share,
+        "draw_key": key,
+        "outcome_name": wish.outcome,
+        "wished_lift_share": wish.lift,
+        "treated_count": int(members["is_treated"].sum()),
+        "control_count": int((~members["is_treated"]).sum()),
+    }
+    return experiment, members.assign(experiment_id=experiment["experiment_id"])
+
+
+def _end_of_run(settings: Settings, until: date | None, as_of: date) -> date:
+    """The snapshot of the last look. Raises :class:`ConfigError` for a day that is none, or not after ``as_of``."""
+    calendar = settings.time
+    if until is None:
+        return calendar.period.shift(as_of, calendar.window_periods(settings.predict.horizon_days))
+    try:
+        calendar.period_start(until)
+    except ValueError as error:
+        raise ConfigError(
+            f"--until {error}, and results are looked at at the end of each: choose one of them"
+        ) from None
+    if until <= as_of:
+        raise ConfigError(f"--until {until} is not after {as_of}, the snapshot from which outcomes count")
+    return until
+
+
+def _published_snapshot(settings: Settings) -> date:
+    """The latest published snapshot. Raises :class:`ConfigError` if the warehouse has a later one."""
+    with Published(settings.published_path) as published:
+        as_of = published.latest()
+    with Pipeline.of(settings).warehouse.open() as database:
+        latest = latest_snapshot(database)
+    if latest != as_of:
+        raise ConfigError(
+            f"the latest snapshot in the warehouse is {latest}, the latest published one {as_of}: publish it with"
+            " `genome run` first"
+        )
+    return as_of
+
+
+def _publish(settings: Settings, as_of: date, progress: Progress) -> None:
+    made = {"customer_actions"}
+    stages = []
+    for stage in SNAPSHOT_TABLE_STAGES:
+        reads = {name for name, how in stage.reads.items() if how.includes_own_period}
+        if made & {*stage.asset_names, *reads} or "experiment_results" in stage.asset_names:
+            made |= {*stage.asset_names}
+            stages.append(stage)
+    publish_again(settings, as_of, stages, progress)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
