@@ -57,7 +57,6 @@ def recommend_actions(
     leading: pd.DataFrame,
     estimates: pd.DataFrame,
     confidence: pd.DataFrame,
-    controls: pd.DataFrame,
     playbook: Sequence[PlaybookRule],
     review_confidence: float,
     currency: str,
@@ -66,8 +65,7 @@ def recommend_actions(
 
     Customers without a prediction get the action to wait, with the reason. All others get the action of the first rule
     that applies. Where their confidence is below ``review_confidence``, a person is asked to review the action first.
-    A churn probability without an interval is not calibrated yet: no condition on it or on its band is met. Whoever a
-    running experiment leaves alone does not get its action, from whichever rule.
+    A churn probability without an interval is not calibrated yet: no condition on it or on its band is met.
 
     Args:
         features: contract ``customer_features`` of one snapshot; the other frames are about the same snapshot.
@@ -78,7 +76,6 @@ def recommend_actions(
         leading: rows of :func:`genome_pipeline.transforms.taste.leading_categories`, of those who have any.
         estimates: contract ``neighbor_estimates``.
         confidence: contract ``customer_confidence``.
-        controls: rows of :func:`genome_pipeline.transforms.experiments.controls_at`.
         playbook: the rules in order; the last has no conditions.
         review_confidence: in [0, 1].
         currency: code to write after amounts; may be empty.
@@ -96,38 +93,39 @@ def recommend_actions(
     for position, one in enumerate(playbook, start=1):
         mine = rule == position
         reason[mine] = _reasons(one, facts[mine], currency)
-    action = np.array([WAIT_ACTION, *(one.action for one in playbook)], dtype=object)[rule]
-    why_alone = _why_left_alone(customers["customer_id"], action, controls)
-    is_alone = why_alone.notna().to_numpy()
     return pd.DataFrame(
         {
             "as_of": customers["as_of"],
             "customer_id": customers["customer_id"],
-            "action": np.where(is_alone, LEAVE_ALONE_ACTION, action),
-            "action_rule": np.where(
-                is_alone,
-                LEFT_ALONE_RULE,
-                np.array([WAIT_RULE, *(one.name for one in playbook)], dtype=object)[rule],
-            ),
-            "action_reason": np.where(is_alone, why_alone, reason),
-            "is_for_review": (numbers(facts["confidence"]) < review_confidence) & ~waits & ~is_alone,
+            "action": np.array([WAIT_ACTION, *(one.action for one in playbook)], dtype=object)[rule],
+            "action_rule": np.array([WAIT_RULE, *(one.name for one in playbook)], dtype=object)[rule],
+            "action_reason": reason,
+            "is_for_review": (numbers(facts["confidence"]) < review_confidence) & ~waits,
             **{name: stake[name] for name in stake.columns if name != "customer_id"},
         }
     )
 
 
-def _why_left_alone(customer_ids: pd.Series, action: NDArray[np.object_], controls: pd.DataFrame) -> pd.Series:
-    """Why each customer does not get the action, by the first experiment that says so; None of all others."""
-    theirs = pd.DataFrame({"customer_id": customer_ids.to_numpy(), "action": action})
+def leave_alone(actions: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``customer_actions`` in which nobody gets the action of an experiment that leaves them alone.
+
+    Args:
+        actions: contract ``customer_actions`` of one snapshot.
+        controls: rows of :func:`genome_pipeline.transforms.experiments.controls_at` at that snapshot.
+    """
     first = controls.drop_duplicates(["customer_id", "action"])
-    found = theirs.merge(first, on=["customer_id", "action"], how="left", validate="one_to_one")
-    told = pd.Series([None] * len(found), dtype=object)
-    mine = found["experiment_id"].notna().to_numpy()
-    told[mine] = [
+    found = actions[["customer_id", "action"]].merge(first, on=["customer_id", "action"], how="left")
+    is_alone = found["experiment_id"].notna().to_numpy()
+    why = [
         f"Left alone by chance until {until:%Y-%m-%d}, so that experiment {name} can tell what acting brings"
-        for name, until in zip(found["experiment_id"][mine], pd.to_datetime(found["until_date"][mine]), strict=True)
+        for name, until in zip(
+            found["experiment_id"][is_alone], pd.to_datetime(found["until_date"][is_alone]), strict=True
+        )
     ]
-    return told
+    left = actions.copy()
+    left.loc[is_alone, ["action", "action_rule", "is_for_review"]] = LEAVE_ALONE_ACTION, LEFT_ALONE_RULE, False
+    left.loc[is_alone, "action_reason"] = why
+    return left
 
 
 def audiences(

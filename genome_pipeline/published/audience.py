@@ -37,7 +37,7 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
     """Every rule at the latest snapshot: its audience, and the outcomes of customers it picked before.
 
     Beside each stand the totals that its customers are expected to reach over the main horizon, with their intervals,
-    null for an audience of nobody. Raises :class:`ConfigError` when nothing was published yet.
+    null for an audience of nobody. Raises :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
     """
     with Published(settings.published_path) as published:
         rows = published.rows("SELECT * FROM action_audiences ORDER BY rule_position")
@@ -61,7 +61,8 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
 def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     """Write the customers that ``rule`` picked at the latest snapshot to a CSV or Parquet file, most at stake first.
 
-    Returns ``path`` and ``row_count``. Raises :class:`ConfigError` for a rule that is not in the playbook, for a path
+    Returns ``path`` and ``row_count``. Raises :class:`~genome_pipeline.errors.ConfigError` for a
+    rule that is not in the playbook, for a path
     from which the source would read the file, and as :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_target(path)

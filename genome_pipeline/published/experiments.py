@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,15 @@ def experiment_plan(settings: Settings, rule: str, control_share: float, lift: f
         parameters = published.parameters()
     shares = sorted({*_CONTROL_SHARES, control_share})
     rows: list[Row] = []
-    reasons: dict[str, str] = {}
+    reasons: list[str] = []
     for outcome, runs in before.items():
-        for run in runs:
+        for run, share in product(runs, shares):
             try:
-                rows += plan({outcome: [run]}, audience, shares, lift)
+                rows += plan({outcome: [run]}, audience, [share], lift)
             except NotEnoughData as error:
-                reasons[outcome] = str(error)
-    if not rows:
-        why = next(iter(reasons.values()), "no run of its length has passed since the rule first matched anybody")
+                reasons += [str(error)] if share == control_share else []
+    if not any(row.control_share == control_share for row in rows):
+        why = reasons[0] if reasons else "no run of its length has passed since the rule first matched anybody"
         raise ConfigError(f"no plan can be made for {rule}: {why}")
     return {
         "as_of": as_of,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.column import Column, at, count, date, flag, score, share, text
+from genome_pipeline.contracts.column import Column, Unit, at, count, date, flag, score, share, text
 
 OUTCOMES = ("orders", "spend")
 """What an experiment can be about."""
@@ -46,7 +46,7 @@ COLUMNS = (
         "lift_ratio",
         "DOUBLE",
         "The effect over control_mean; null where that is not well above 0.",
-        None,
+        Unit.RATIO,
         is_nullable=True,
     ),
     _effect("standard_error", "Standard error of the effect."),

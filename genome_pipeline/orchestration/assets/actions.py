@@ -10,7 +10,7 @@ import ibis
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences, columns_used, recommend_actions
+from genome_pipeline.models.actions import AUDIENCE_COLUMNS, audiences, columns_used, leave_alone, recommend_actions
 from genome_pipeline.orchestration.assets.frames import check_written, customers_at
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.orchestration.assets.stage import table_stage
@@ -58,22 +58,20 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
 
     def make(_: date, inputs: list[pd.DataFrame]) -> list[pd.DataFrame]:
         features, segments, value, risk, next_order, estimates, confidence, leading, controls = inputs
-        return [
-            recommend_actions(
-                features,
-                segments,
-                value,
-                risk,
-                next_order,
-                leading,
-                estimates,
-                confidence,
-                controls,
-                settings.rules,
-                settings.review_confidence,
-                currency,
-            )
-        ]
+        found = recommend_actions(
+            features,
+            segments,
+            value,
+            risk,
+            next_order,
+            leading,
+            estimates,
+            confidence,
+            settings.rules,
+            settings.review_confidence,
+            currency,
+        )
+        return [leave_alone(found, controls)]
 
     make_snapshots(context, pipeline, ["customer_actions"], read, make)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
-from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE
+from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE, PlaybookRule
 from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.experiments.assignment import assign, new_key
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -85,19 +85,15 @@ def is_running(experiment: dict[str, Any], as_of: date) -> bool:
 def _drawn(
     settings: Settings, wish: Wish, experiments: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    rules = {rule.name: rule for rule in settings.actions.rules}
-    if wish.rule in (WAIT_RULE, LEFT_ALONE_RULE):
-        raise ConfigError(f"customers of {wish.rule!r} get no action, so that there is nothing to test: choose a rule")
-    if wish.rule not in rules:
-        raise not_found("rule", wish.rule, [*rules])
-    rule, as_of = rules[wish.rule], _published_snapshot(settings)
+    """A row of ``experiments``, and its rows of ``experiment_members``."""
+    rule, as_of = _rule(settings, wish.rule), _published_snapshot(settings)
+    until = _end_of_run(settings, wish.until, as_of)
     for experiment in experiments:
         if experiment["action"] == rule.action and is_running(experiment, as_of):
             raise ConfigError(
                 f"experiment {experiment['experiment_id']} on the same action runs until {experiment['until_date']}:"
                 f" wait for its end, or stop it with `genome experiment stop {experiment['experiment_id']}`"
             )
-    until = _end_of_run(settings, wish.until, as_of)
     with Published(settings.published_path) as published:
         audience = published.connection.execute(
             f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome WHERE action_rule = ? ORDER BY customer_id",
@@ -109,10 +105,11 @@ def _drawn(
         drawn = assign(audience, wish.control_share, key)
     except NotEnoughData as error:
         raise ConfigError(f"{error}; nothing was started") from None
-    members = audience.merge(drawn, on="customer_id", validate="one_to_one").rename(columns={"stratum": "stratum_id"})
     same = sum(each["action_rule"] == wish.rule and each["as_of"] == as_of for each in experiments)
+    name = f"{wish.rule}-{as_of}" + (f"-{same + 1}" if same else "")
+    members = audience.merge(drawn, on="customer_id", validate="one_to_one").rename(columns={"stratum": "stratum_id"})
     experiment = {
-        "experiment_id": f"{wish.rule}-{as_of}" + (f"-{same + 1}" if same else ""),
+        "experiment_id": name,
         "action_rule": wish.rule,
         "action": rule.action,
         "rule_condition": rule.words(settings.source.currency),
@@ -129,7 +126,16 @@ def _drawn(
         "treated_count": int(members["is_treated"].sum()),
         "control_count": int((~members["is_treated"]).sum()),
     }
-    return experiment, members.assign(experiment_id=experiment["experiment_id"])
+    return experiment, members.assign(experiment_id=name)
+
+
+def _rule(settings: Settings, name: str) -> PlaybookRule:
+    if name in (WAIT_RULE, LEFT_ALONE_RULE):
+        raise ConfigError(f"customers of {name!r} get no action, so that there is nothing to test: choose a rule")
+    rules = {rule.name: rule for rule in settings.actions.rules}
+    if name not in rules:
+        raise not_found("rule", name, [*rules])
+    return rules[name]
 
 
 def _end_of_run(settings: Settings, until: date | None, as_of: date) -> date:

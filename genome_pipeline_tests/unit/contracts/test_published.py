@@ -75,7 +75,7 @@ def test_a_file_of_another_version_is_read_or_named(
 def shop() -> duckdb.DuckDBPyConnection:
     """Four customers at one snapshot, who bought in three months."""
     connection = duckdb.connect()
-    for name in ("customer_genome", "customer_activity", "segment_profiles"):
+    for name in ("customer_genome", "customer_activity", "segment_profiles", "experiments"):
         connection.execute(TABLES[name].ddl().replace(" NOT NULL", ""))
     connection.execute(
         "INSERT INTO customer_activity BY NAME FROM (VALUES (DATE '2020-01-01', 'a', 2), ('2020-01-01', 'b', 1),"
@@ -95,8 +95,18 @@ def shop() -> duckdb.DuckDBPyConnection:
         "INSERT INTO segment_profiles BY NAME FROM (VALUES (DATE '2020-04-01', 1, 'Regulars', 3),"
         " ('2020-04-01', 2, 'New', 1)) AS t(as_of, segment_id, segment_name, customer_count)"
     )
-    for name in ("cohorts", "forecast_totals", "acquisition_costs", "pipeline_runs"):
+    for name in ("cohorts", "forecast_totals", "acquisition_costs", "pipeline_runs", "experiment_results"):
         connection.execute(TABLES[name].ddl(TABLES[name].published_name).replace(" NOT NULL", ""))
+    connection.execute(
+        "INSERT INTO experiments BY NAME FROM (VALUES ('a-2020-01-01', 'a', DATE '2020-01-01', 'orders', 90, 10),"
+        " ('b-2020-04-01', 'b', '2020-04-01', 'spend', 50, 50)) AS t(experiment_id, action_rule, as_of, outcome_name,"
+        " treated_count, control_count)"
+    )
+    connection.execute(
+        "INSERT INTO experiment_results_history BY NAME FROM (VALUES ('a-2020-01-01', DATE '2020-02-01', 'orders', 0.5,"
+        " 'not proven yet'), ('a-2020-01-01', '2020-03-01', 'orders', 1.0, 'proven'), ('a-2020-01-01', '2020-03-01',"
+        " 'spend', 1.0, 'harmful')) AS t(experiment_id, as_of, outcome_name, elapsed_share, verdict)"
+    )
     connection.execute("CREATE VIEW forecast_totals AS FROM forecast_totals_history")
     connection.execute(
         'INSERT INTO pipeline_runs BY NAME FROM (VALUES (\'{"horizon_days": 28, "period": "month"}\','
@@ -164,6 +174,13 @@ def test_segment_summary_has_what_is_at_stake(shop: duckdb.DuckDBPyConnection) -
 def test_segment_summary_has_the_interval_of_the_total_over_the_main_horizon(shop: duckdb.DuckDBPyConnection) -> None:
     columns = "segment_id, expected_spend_amount_lower, expected_spend_amount_upper"
     assert answer(shop, "segment_summary", columns) == [("1", "61.5", "99.0"), ("2", "None", "None")]
+
+
+def test_an_experiment_has_the_verdict_of_its_latest_look_on_what_it_is_about(shop: duckdb.DuckDBPyConnection) -> None:
+    assert answer(shop, "experiment_verdicts", "experiment_id, elapsed_share, verdict, verdict_reason") == [
+        ("a-2020-01-01", "1.0", "proven", "no look at it yet"),
+        ("b-2020-04-01", "0.0", "not proven yet", "no look at it yet"),
+    ]
 
 
 def test_the_rfm_grid_gives_customers_alike_the_same_score(shop: duckdb.DuckDBPyConnection) -> None:

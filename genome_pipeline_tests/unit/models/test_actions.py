@@ -12,7 +12,7 @@ import pytest
 
 from genome_pipeline.contracts.playbook import DEFAULT_PLAYBOOK, Condition, PlaybookRule
 from genome_pipeline.contracts.tables.taste import LEADING
-from genome_pipeline.models.actions import _meets, audiences, columns_used, recommend_actions
+from genome_pipeline.models.actions import _meets, audiences, columns_used, leave_alone, recommend_actions
 from genome_pipeline_tests.support.populations import (
     AS_OF,
     assert_keeps_contract,
@@ -34,7 +34,6 @@ def _recommend(
     next_order: pd.DataFrame | None = None,
     leading: pd.DataFrame | None = None,
     playbook: Sequence[PlaybookRule] = DEFAULT_PLAYBOOK,
-    controls: Sequence[tuple[str, str]] = (),
     **scored: Any,
 ) -> pd.DataFrame:
     facts = {"confidence": confidence, "abstain_reason": None} | scored
@@ -48,12 +47,8 @@ def _recommend(
     frames = features, segments_of(features), value, risk, next_order, leading, estimates_of(features), scores
     read = [frame[[name for name in frame if name in used]] for frame in frames]
     rest, segments, spend, churn, arrivals, listed, estimates, confidences = read
-    alone = pd.DataFrame(
-        [(name, action, "win_back-2024-01-01", date(2024, 3, 1)) for name, action in controls],
-        columns=["customer_id", "action", "experiment_id", "until_date"],
-    )
     actions = recommend_actions(
-        rest, segments, spend, churn, arrivals, listed, estimates, confidences, alone, playbook, 1 / 3, "EUR"
+        rest, segments, spend, churn, arrivals, listed, estimates, confidences, playbook, 1 / 3, "EUR"
     )
     assert_keeps_contract("customer_actions", actions)
     return actions
@@ -339,27 +334,32 @@ def test_the_last_bits_of_a_sum_put_nobody_in_or_out(condition: dict[str, float]
     assert _meets(Condition(column="expected_spend", **condition), values).tolist() == expected
 
 
-def test_a_control_gets_no_rule_with_the_action_of_its_experiment_and_any_other() -> None:
+def _left_alone(actions: pd.DataFrame, controls: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    rows = [(name, action, "win_back-2024-01-01", date(2024, 3, 1)) for name, action in controls]
+    columns = ["customer_id", "action", "experiment_id", "until_date"]
+    left = leave_alone(actions, pd.DataFrame(rows, columns=columns))
+    assert_keeps_contract("customer_actions", left)
+    return left
+
+
+def test_a_control_does_not_get_the_action_of_its_experiment_but_any_other() -> None:
     features = shop()
-    risk, value = risk_of(features), value_of(features)
-    free = _recommend(features, risk, value).set_index("customer_id")
-    one, other = free.index[0], free.index[1]
-    controls = [(one, free.loc[one, "action"]), (other, "Another action than theirs")]
-    held = _recommend(features, risk, value, controls=controls).set_index("customer_id")
-    assert held.loc[one, "action_rule"] == "left_alone"
-    assert held.loc[one, "action"] == "Leave alone"
-    assert held.loc[one, "action_reason"] == (
+    free = _recommend(features, risk_of(features), value_of(features))
+    one, other = free["customer_id"].astype(str).to_list()[:2]
+    held = _left_alone(free, [(one, str(free.loc[0, "action"])), (other, "Another action than theirs")])
+    row = held.iloc[0]
+    assert (row["action_rule"], row["action"], row["is_for_review"]) == ("left_alone", "Leave alone", False)
+    assert row["action_reason"] == (
         "Left alone by chance until 2024-03-01, so that experiment win_back-2024-01-01 can tell what acting brings"
     )
-    assert not held.loc[one, "is_for_review"]
-    pd.testing.assert_frame_equal(held.drop(index=one), free.drop(index=one))
+    pd.testing.assert_frame_equal(held[1:], free[1:])
+    pd.testing.assert_frame_equal(_left_alone(free, []), free)
 
 
 def test_an_audience_of_controls_stands_last_and_only_where_there_are_any() -> None:
     features = shop()
-    risk, value = risk_of(features), value_of(features)
-    free = _recommend(features, risk, value)
-    held = _recommend(features, risk, value, controls=[(free.loc[0, "customer_id"], free.loc[0, "action"])])
+    free = _recommend(features, risk_of(features), value_of(features))
+    held = _left_alone(free, [(str(free.loc[0, "customer_id"]), str(free.loc[0, "action"]))])
     confidence = pd.DataFrame({"customer_id": features["customer_id"], "confidence": 0.5})
     picked = pd.DataFrame(columns=["as_of", "action_rule", "customer_count", "churned_count", "actual_spend"])
     found = [audiences(each, confidence, picked, DEFAULT_PLAYBOOK, AS_OF, "EUR") for each in (free, held)]

@@ -66,7 +66,7 @@ def test_a_plan_says_what_each_share_and_horizon_can_show() -> None:
     )
     assert answer(rows, rows[0], 0.1) == (
         f"2,000 customers, 20% of them left alone for 28 days, cannot show a lift of 10% in orders:"
-        f" {rows[0].needed_count:,} customers or a control of 50% for 90 days would"
+        f" {rows[0].needed_count:,} customers, as many as 5 such runs have, or a control of 50% for 90 days would"
     )
 
 

@@ -1,0 +1,241 @@
+"""An experiment from its draw to its verdict: controls are named for the action by no door, and effects are found."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from genome_pipeline.command.forgetting import forget
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.runs.experimenting import Wish, start_experiment, stop_experiment
+from genome_pipeline.orchestration.runs.rebuild import rebuild
+from genome_pipeline.published.audience import write_audience
+from genome_pipeline.published.experiments import experiment_facts, experiment_list, experiment_plan, write_treated
+from genome_pipeline.published.export import export_tables
+from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline.warehouse.experiment_record import ExperimentRecord
+from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables, write_shop_log
+
+PLAYBOOK = """
+[[actions.rules]]
+name = "write"
+action = "Write to everyone"
+reason = "Spent {spend_amount}"
+"""
+START, END = date(2020, 6, 1), date(2020, 8, 1)
+NAME = "write-2020-06-01"
+KEY = "k" * 8 + "0123456789abcdef" * 2
+FURTHER_ORDERS = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A home in which an experiment was started, and the row that tells of it."""
+
+    config: Path
+    settings: Settings
+    experiment: dict[str, Any]
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.settings.published_path), read_only=True) as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    def arm(self, is_treated: bool) -> set[str]:
+        found = self.rows("SELECT customer_id FROM experiment_members WHERE is_treated = ?", is_treated)
+        return {name for (name,) in found}
+
+
+def _quiet(*_: str) -> None:
+    """No progress."""
+
+
+def _log_until(path: Path, day: date, whole: list[list[str]], treated: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """The shop's rows before a day; from the start on, the treated order more often."""
+    header, *rows = whole
+    kept = [row for row in rows if row[2][:10] < str(day) or not row[2].startswith("2020-0")]
+    for customer in sorted(treated):
+        for number in range(FURTHER_ORDERS):
+            moment = datetime(2020, 6, 3, 12) + timedelta(days=9 * number + int(customer[1:]) % 7)
+            kept.append([customer, f"x{customer}{number}", str(moment), "p1", "food", "1", "10.00"])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *kept])
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("experiment")
+    log = folder / "log.csv"
+    write_shop_log(log)
+    whole = [*csv.reader(log.open(encoding="utf-8"))]
+    (folder / "whole.json").write_text(json.dumps(whole), encoding="utf-8")
+    _log_until(log, START, whole)
+    config = shop_config(folder, more=PLAYBOOK)
+    settings, _ = make(config)
+    assert experiment_plan(settings, "write", 0.5, None)["rows"]
+    experiment = start_experiment(settings, Wish("write", 0.5, END, lift=0.1), _quiet)
+    yield Run(config, settings, experiment)
+    os.environ.pop("DAGSTER_HOME", None)
+
+
+@pytest.fixture(scope="module")
+def ended(started: Run) -> Run:
+    """The same, two months later: the treated have ordered more."""
+    folder = started.config.parent
+    whole = json.loads((folder / "whole.json").read_text(encoding="utf-8"))
+    _log_until(folder / "log.csv", date(2020, 8, 1), whole, started.arm(True))
+    make(started.config)
+    return started
+
+
+def test_both_arms_are_kept_with_what_was_expected_of_them(started: Run) -> None:
+    treated, controls = started.arm(True), started.arm(False)
+    assert (len(treated), len(controls)) == (
+        started.experiment["treated_count"],
+        started.experiment["control_count"],
+    )
+    assert abs(len(treated) - len(controls)) <= 1
+    assert not treated & controls
+    frozen = started.rows(
+        "SELECT count(*) FROM experiment_members AS members JOIN customer_genome USING (customer_id) WHERE"
+        " members.expected_orders IS DISTINCT FROM customer_genome.expected_orders"
+    )
+    assert frozen == [(0,)]
+
+
+def test_no_door_names_a_control_for_the_action(started: Run, tmp_path: Path) -> None:
+    controls, treated = started.arm(False), started.arm(True)
+    settings = started.settings
+    write_audience(settings, "write", tmp_path / "audience.csv")
+    write_treated(settings, NAME, tmp_path / "treated.parquet")
+    export_tables(settings.published_path, tmp_path, ".parquet")
+    assert {*pd.read_csv(tmp_path / "audience.csv")["customer_id"]} == treated
+    assert {*pd.read_parquet(tmp_path / "treated.parquet")["customer_id"]} == treated
+    told = 0
+    for path in tmp_path.glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        if "action" in rows and "customer_id" in rows and "as_of" in rows:
+            latest = rows[pd.to_datetime(rows["as_of"]) >= pd.Timestamp(START)]
+            named = {*latest.loc[latest["action"] == "Write to everyone", "customer_id"]}
+            assert named == treated, path.name
+            told += 1
+    assert told == 5  # genome and actions, with their histories, and the audience view
+    assert started.rows("SELECT count(*) FROM customer_genome WHERE action_rule = 'left_alone'") == [(len(controls),)]
+
+
+def test_the_same_action_is_not_drawn_twice_at_once(started: Run) -> None:
+    with pytest.raises(ConfigError, match=f"experiment {NAME} on the same action runs until 2020-08-01"):
+        start_experiment(started.settings, Wish("write", 0.5), _quiet)
+    assert len(ExperimentRecord.beside(started.settings.warehouse_path).experiments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (Wish("wrote", 0.5), "no rule 'wrote' .did you mean 'write'"),
+        (Wish("left_alone", 0.5), "get no action"),
+        (Wish("write", 0.5, date(2020, 6, 15)), "2020-06-15 is not the end of a month"),
+        (Wish("write", 0.5, date(2020, 6, 1)), "2020-06-01 is not after 2020-06-01"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused(started: Run, wish: Wish, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        start_experiment(started.settings, wish, _quiet)
+    assert len(ExperimentRecord.beside(started.settings.warehouse_path).experiments()) == 1
+
+
+def test_the_effect_is_found_and_proven(ended: Run) -> None:
+    facts = experiment_facts(ended.settings, NAME)
+    orders = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
+    assert [look["as_of"] for look in orders] == [date(2020, 7, 1), END]
+    assert [look["elapsed_share"] for look in orders] == [30 / 61, 1.0]
+    last = orders[-1]
+    assert last["verdict"] == "proven"
+    assert last["effect_lower"] < FURTHER_ORDERS < last["effect_upper"]
+    assert all(check["is_passed"] for check in facts["checks"].values())
+    (row,) = experiment_list(ended.settings)["experiments"]
+    assert (row["verdict"], row["elapsed_share"]) == ("proven", 1.0)
+
+
+def test_outcomes_are_those_of_the_log(ended: Run) -> None:
+    counted = ended.rows(
+        "SELECT avg(orders) FILTER (is_treated) - avg(orders) FILTER (NOT is_treated) FROM (SELECT is_treated,"
+        " coalesce(sum(purchase_day_count), 0) AS orders FROM experiment_members LEFT JOIN (FROM customer_activity"
+        " WHERE period_start_date >= DATE '2020-06-01') USING (customer_id) GROUP BY customer_id, is_treated)"
+    )
+    told = ended.rows(
+        "SELECT unadjusted_effect FROM experiment_results_history WHERE outcome_name = 'orders' AND as_of = ?", END
+    )
+    assert told[0][0] == pytest.approx(counted[0][0])
+
+
+def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None:
+    found = ended.rows(
+        "SELECT as_of, count(*) FILTER (action_rule = 'left_alone') > 0 FROM customer_actions_history WHERE as_of >= ?"
+        " GROUP BY 1 ORDER BY 1",
+        START,
+    )
+    assert found == [(START, True), (date(2020, 7, 1), True), (END, False)]
+
+
+def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:
+    second = start_experiment(ended.settings, Wish("write", 0.5), _quiet)
+    assert second["experiment_id"] == "write-2020-08-01"
+    first, other = (
+        {
+            name
+            for (name,) in ended.rows(
+                "SELECT customer_id FROM experiment_members WHERE experiment_id = ? AND NOT is_treated", each
+            )
+        }
+        for each in (NAME, second["experiment_id"])
+    )
+    assert first != other
+    stopped = stop_experiment(ended.settings, second["experiment_id"], _quiet)
+    assert stopped["stopped_date"] == END
+    assert ended.rows("SELECT count(*) FROM customer_genome WHERE action_rule = 'left_alone'") == [(0,)]
+    with pytest.raises(ConfigError, match="write-2020-08-01 is over since 2020-08-01"):
+        stop_experiment(ended.settings, second["experiment_id"], _quiet)
+
+
+def test_the_next_run_has_nothing_to_make(ended: Run) -> None:
+    _, outcome = make(ended.config)
+    assert outcome.as_of == ()
+
+
+@pytest.mark.slow
+def test_what_was_drawn_outlives_the_warehouse(ended: Run) -> None:
+    before = tables(ended.settings.warehouse_path)
+    rebuild(ended.settings, _quiet)
+    assert_same(tables(ended.settings.warehouse_path), before)
+
+
+@pytest.mark.slow
+def test_a_forgotten_control_leaves_the_arms_and_not_the_counts(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENOME_PRIVACY__KEY", KEY)
+    gone = sorted(ended.arm(False))[0]
+    drawn = ended.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME)
+    settings = load_settings(ended.config)
+    forget(settings, [gone])
+    for path in settings.home.rglob("*.duckdb"):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            for (table,) in connection.execute(
+                "SELECT table_name FROM duckdb_columns() WHERE column_name = 'customer_id' AND NOT internal"
+            ).fetchall():
+                found = connection.execute(f'SELECT count(*) FROM "{table}" WHERE customer_id = ?', [gone]).fetchall()
+                assert found == [(0,)], (path.name, table)
+    assert ended.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME) == drawn
+    left = ended.rows(
+        "SELECT control_count FROM experiment_results_history WHERE experiment_id = ? AND outcome_name = 'orders'", NAME
+    )
+    assert left == [(drawn[0][1] - 1,)] * 2
+    assert experiment_facts(settings, NAME)["checks"]["sample ratio"]["is_passed"]

@@ -1,0 +1,96 @@
+"""The rows that an experiment adds at a snapshot, and the looks it has."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genome_pipeline.models.experiments.results import Terms, looks_until, results
+from genome_pipeline_tests.support.populations import assert_keeps_contract
+
+START, LOOKS = date(2020, 6, 1), [date(2020, 7, 1), date(2020, 8, 1)]
+TERMS = Terms("win_back-2020-06-01", START, LOOKS[-1], None, 61, 0.1, "orders")
+COUNT = 400
+
+
+def members(count: int = COUNT) -> pd.DataFrame:
+    number = np.arange(count)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{one:04d}" for one in number],
+            "is_treated": number % 2 == 0,
+            "expected_orders": 1.0 + number % 5,
+            "expected_spend": 10.0 * (1 + number % 5),
+        }
+    )
+
+
+def done(effect: float, looks: list[date] = LOOKS, seed: int = 1) -> pd.DataFrame:
+    """What members did by each look; the treated did ``effect`` orders more by the last."""
+    generator = np.random.default_rng(seed)
+    who = members()
+    rows = []
+    for number, look in enumerate(looks, start=1):
+        share = number / len(looks)
+        orders = np.round(who["expected_orders"] * share + generator.normal(0, 0.3, COUNT)).clip(0)
+        orders = orders + np.where(who["is_treated"], effect * share, 0.0)
+        rows.append(pd.DataFrame({"customer_id": who["customer_id"], "look_date": look, "orders": orders}))
+    found = pd.concat(rows)
+    return found.assign(spend=10 * found["orders"])
+
+
+def test_looks_lie_between_the_draw_and_the_end_or_the_stop() -> None:
+    snapshots = [date(2020, month, 1) for month in range(5, 11)]
+    assert looks_until(TERMS, snapshots, date(2020, 6, 1)) == []
+    assert looks_until(TERMS, snapshots, date(2020, 7, 1)) == LOOKS[:1]
+    assert looks_until(TERMS, snapshots, date(2020, 10, 1)) == LOOKS
+    assert looks_until(TERMS._replace(stopped=LOOKS[0]), snapshots, date(2020, 10, 1)) == LOOKS[:1]
+
+
+def test_an_effect_is_proven_and_told_of_both_outcomes() -> None:
+    rows = results(TERMS, LOOKS, members(), done(1.0), "EUR").set_index("outcome_name", drop=False)
+    assert_keeps_contract("experiment_results", rows.reset_index(drop=True))
+    orders = rows.loc["orders"]
+    assert orders["verdict"] == "proven"
+    assert orders["effect"] == pytest.approx(1.0, abs=0.1)
+    assert orders["effect_lower"] > 0
+    assert orders["effect_total"] == pytest.approx(200 * orders["effect"])
+    assert (orders["treated_count"], orders["control_count"], orders["elapsed_share"]) == (200, 200, 1.0)
+    assert rows.loc["spend", "effect"] == pytest.approx(10 * orders["effect"])
+    assert orders["standard_error"] < orders["unadjusted_standard_error"] / 2  # the forecast is worth something here
+
+
+def test_a_loss_is_harmful_and_nothing_is_not_proven() -> None:
+    assert set(results(TERMS, LOOKS, members(), done(-1.0), "EUR")["verdict"]) == {"harmful"}
+    nothing = results(TERMS, LOOKS, members(), done(0.0), "EUR").iloc[0]
+    assert nothing["verdict"] == "not proven yet"
+    assert nothing["decided_date"] is None
+
+
+def test_the_first_look_decides_and_is_remembered() -> None:
+    row = results(TERMS, LOOKS, members(), done(2.0), "EUR").iloc[0]
+    assert row["decided_date"] == LOOKS[0]
+
+
+def test_a_stopped_run_has_nothing_to_come_and_says_how_many_more_it_needs() -> None:
+    stopped = TERMS._replace(stopped=LOOKS[0], wished_lift=0.001)
+    row = results(stopped, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR").iloc[0]
+    assert row["more_customers_count"] > 0
+    assert "still to come" not in row["verdict_reason"]
+    running = results(TERMS, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR").iloc[0]
+    assert running["verdict_reason"].endswith("51% of the run is still to come")
+
+
+def test_who_did_nothing_counts_as_nothing_and_a_log_without_amounts_has_no_spend() -> None:
+    few = done(0.0).query("customer_id < 'c0200'").assign(spend=np.nan)
+    rows = results(TERMS, LOOKS, members().assign(expected_spend=np.nan), few, "")
+    assert list(rows["outcome_name"]) == ["orders"]
+    assert rows["control_mean"].iloc[0] == pytest.approx(1.5, abs=0.1)
+
+
+def test_too_few_left_of_an_arm_give_no_row() -> None:
+    left = members(50)
+    assert results(TERMS, LOOKS, left, done(0.0), "EUR").empty

@@ -1,0 +1,71 @@
+"""Who is left alone at a snapshot, and what members have done by each look."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from genome_pipeline.transforms.experiments import controls_at, outcomes_since
+from genome_pipeline_tests.support.logs import engine
+
+DATABASE = engine()
+
+
+def table(name: str, columns: str, *rows: str) -> Any:
+    database = DATABASE
+    database.con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM (VALUES {', '.join(rows)}) AS t({columns})")
+    return database.table(name)
+
+
+def controls(as_of: date) -> list[tuple[str, str]]:
+    experiments = table(
+        "experiments",
+        "experiment_id, action, as_of, until_date, stopped_date",
+        "('runs', 'Write', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('stopped', 'Call', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-07-01')",
+        "('never', 'Visit', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-06-01')",
+    )
+    members = table(
+        "experiment_members",
+        "experiment_id, customer_id, is_treated",
+        "('runs', 'a', false)",
+        "('runs', 'b', true)",
+        "('stopped', 'b', false)",
+        "('stopped', 'a', true)",
+        "('never', 'a', false)",
+    )
+    found = controls_at(experiments, members, as_of).to_pandas()
+    return [*zip(found["customer_id"], found["action"], strict=True)]
+
+
+def test_controls_are_left_alone_from_the_draw_until_the_end_or_the_stop() -> None:
+    assert controls(date(2020, 5, 1)) == []
+    assert controls(date(2020, 6, 1)) == [("a", "Write"), ("b", "Call")]
+    assert controls(date(2020, 7, 1)) == [("a", "Write")]
+    assert controls(date(2020, 8, 1)) == []
+
+
+def test_outcomes_add_up_from_look_to_look_and_others_do_not_count() -> None:
+    lines = table(
+        "lines",
+        "customer_id, ordered_at, is_return, amount",
+        "('a', TIMESTAMP '2020-05-31 23:59:59', false, 100.00)",  # before the start
+        "('a', TIMESTAMP '2020-06-01 00:00:00', false, 3.00)",
+        "('a', TIMESTAMP '2020-06-01 18:00:00', false, 4.00)",  # the same day
+        "('a', TIMESTAMP '2020-07-01 00:00:00', false, 5.00)",  # after the first look
+        "('b', TIMESTAMP '2020-06-10 00:00:00', true, -2.50)",  # a return is no order
+        "('c', TIMESTAMP '2020-06-10 00:00:00', false, 9.00)",  # no member
+        "('a', TIMESTAMP '2020-08-01 00:00:00', false, 7.00)",  # after the last look
+    )
+    members = table("mine", "customer_id", "('a')", "('b')")
+    looks = [date(2020, 7, 1), date(2020, 8, 1)]
+    found = outcomes_since(lines, members, date(2020, 6, 1), looks).to_pandas()
+    rows = [(row.customer_id, pd.Timestamp(row.look_date).date(), row.orders, row.spend) for row in found.itertuples()]
+    assert rows == [
+        ("a", looks[0], 1.0, 7.0),
+        ("a", looks[1], 2.0, 12.0),
+        ("b", looks[0], 0.0, -2.5),
+        ("b", looks[1], 0.0, -2.5),
+    ]
