@@ -10,7 +10,7 @@ from typing import Any
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.errors import ConfigError, not_found
-from genome_pipeline.models.experiments.checks import Finding, balance, sample_ratio
+from genome_pipeline.models.experiments.checks import as_drawn
 from genome_pipeline.models.experiments.power import Before, Row, answer, plan
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -126,7 +126,10 @@ def experiment_list(settings: Settings) -> dict[str, Any]:
 
 
 def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
-    """One experiment: its terms, every look, and whether it went as it was drawn. Raises :class:`ConfigError`."""
+    """One experiment: its terms, every look, whether it went as it was drawn, and whether its rule has changed since.
+
+    Raises :class:`ConfigError` if there is no such experiment.
+    """
     with Published(settings.published_path) as published:
         terms = _terms(published, experiment_id)
         looks = published.rows(
@@ -136,20 +139,30 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
             "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
         ).df()
         currency = published.parameters()["currency"]
-    is_treated = members["is_treated"].to_numpy(bool)
-    known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
-    checks: dict[str, Finding] = {
-        "sample ratio": sample_ratio(
-            terms["treated_count"], terms["control_count"], int(is_treated.sum()), int((~is_treated).sum())
-        ),
-        "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
-    }
+    checks = as_drawn(terms, members, max(looks, key=lambda look: look["as_of"], default=None))
     return {
         "experiment": terms,
+        "rule_change": _rule_change(settings, terms),
         "currency": currency,
         "looks": looks,
         "checks": {name: {"is_passed": each.passed, "observed": each.sentence} for name, each in checks.items()},
     }
+
+
+def _rule_change(settings: Settings, terms: dict[str, Any]) -> str | None:
+    """How the playbook differs from what it was when the experiment was drawn, in words; None if it does not."""
+    name = terms["action_rule"]
+    rule = next((rule for rule in settings.actions.rules if rule.name == name), None)
+    if rule is None:
+        what = f"the playbook has no rule {name!r} any more"
+    else:
+        now = {"action": rule.action, "audience": rule.words(settings.source.currency)}
+        then = {"action": terms["action"], "audience": terms["rule_condition"]}
+        changed = [f"its {part} is now {told!r}" for part, told in now.items() if told != then[part]]
+        if not changed:
+            return None
+        what = f"the rule has changed since: {' and '.join(changed)}"
+    return f"{what}. The lists count as they were drawn, and whoever is left alone does not get {terms['action']!r}"
 
 
 def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[str, Any]:

@@ -10,9 +10,7 @@ import duckdb
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.tables import TABLES
-
-WHOLE = "all"
-"""Slice name of a table that is not written in slices: ``raw_transactions``."""
+from genome_pipeline.warehouse.database import WHOLE
 
 _NAMED = 3
 

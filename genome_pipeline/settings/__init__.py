@@ -1,5 +1,6 @@
 """The settings of a run, from ``genome.toml`` and the environment."""
 
+from genome_pipeline.settings.contacts import ContactSettings
 from genome_pipeline.settings.load import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
@@ -20,6 +21,7 @@ __all__ = [
     "DEFAULT_HOME",
     "AlertSettings",
     "BlockWeights",
+    "ContactSettings",
     "DashboardSettings",
     "Draft",
     "Settings",

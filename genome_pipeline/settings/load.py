@@ -79,9 +79,10 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"
         )
-    acquisition = data.get("acquisition")
-    if isinstance(acquisition, dict) and "cost_file" in acquisition:
-        acquisition["cost_file"] = _beside(folder, acquisition["cost_file"])
+    for name, key in (("acquisition", "cost_file"), ("contacts", "path")):
+        section = data.get(name)
+        if isinstance(section, dict) and key in section and "://" not in str(section[key]):
+            section[key] = _beside(folder, section[key])
     if "dashboard" in data:
         raise ConfigError(
             f"{config}: [dashboard] is not for the file, which others may read; take it out, and set"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -91,6 +92,9 @@ def _annotation(location: tuple[Any, ...]) -> Any:
         fields = getattr(found, "model_fields", {})
         # Members of a list are numbered, and all have the same type.
         found = get_args(found)[0] if isinstance(part, int) else fields[part].annotation if part in fields else None
+        if isinstance(found, UnionType):
+            # A section that may be left out is one or None.
+            found = next((each for each in get_args(found) if hasattr(each, "model_fields")), found)
     return found
 
 

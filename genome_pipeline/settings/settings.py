@@ -20,6 +20,7 @@ from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings.acquisition import AcquisitionSettings
+from genome_pipeline.settings.contacts import ContactSettings
 from genome_pipeline.settings.section import expanded
 from genome_pipeline.settings.sections import (
     ActionSettings,
@@ -56,6 +57,7 @@ class Draft(BaseSettings):
     similarity: SimilaritySettings = SimilaritySettings()
     actions: ActionSettings = ActionSettings()
     acquisition: AcquisitionSettings = AcquisitionSettings()
+    contacts: ContactSettings | None = None
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
     warehouse: WarehouseSettings = WarehouseSettings()

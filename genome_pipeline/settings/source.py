@@ -7,7 +7,7 @@ import re
 import zoneinfo
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import (
@@ -42,8 +42,31 @@ class SourceKind(Enum):
         return cls.BUCKET if "://" in path else cls.LOCAL
 
 
-class SourceColumns(Section):
-    """Names of the source's columns: ours = theirs. Columns of a source without a header are numbered from 1."""
+class Columns(Section):
+    """Names of a file's columns: ours = theirs. Columns of a file without a header are numbered from 1."""
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The columns that are mapped: ours -> theirs."""
+        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _by_number(cls, column: Any) -> Any:
+        is_number = isinstance(column, int) and not isinstance(column, bool)
+        return str(column) if is_number else column
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        theirs = list(self.mapped.values())
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is mapped twice; map each column of the file once")
+        return self
+
+
+class SourceColumns(Columns):
+    """Names of the source's columns."""
 
     customer_id: str | None = None
     ordered_at: str | None = None
@@ -57,28 +80,9 @@ class SourceColumns(Section):
     currency: str | None = None
 
     @property
-    def mapped(self) -> dict[str, str]:
-        """The columns that are mapped: ours -> theirs."""
-        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
-
-    @property
     def has_amounts(self) -> bool:
         """Whether the source has amounts."""
         return self.amount is not None or self.unit_price is not None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _by_number(cls, column: Any) -> Any:
-        is_number = isinstance(column, int) and not isinstance(column, bool)
-        return str(column) if is_number else column
-
-    @model_validator(mode="after")
-    def _each_once(self) -> SourceColumns:
-        theirs = list(self.mapped.values())
-        twice = sorted({name for name in theirs if theirs.count(name) > 1})
-        if twice:
-            raise ValueError(f"column {twice[0]!r} is mapped twice; map each column of the file once")
-        return self
 
 
 class CompleteColumns(SourceColumns):

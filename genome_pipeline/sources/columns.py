@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.rows import Chosen
 
@@ -26,31 +25,33 @@ _MOST_DIGITS = 38
 _LONG_DECIMAL = re.compile(r"DECIMAL\((39|[4-9]\d|\d{3,}),")
 
 
-def choose(names: Sequence[str], types: Sequence[str], file: SourceFile, source: SourceSettings) -> Chosen:
-    """Our name -> position in the file, for every mapped column.
+def choose(
+    names: Sequence[str], types: Sequence[str], file: SourceFile, mapped: Mapping[str, str], section: str
+) -> Chosen:
+    """Our name -> position in the file, for every column that is ``mapped`` (ours -> theirs) in a ``section``.
 
     Raises :class:`SourceError` for a mapped column that the file does not have, has more than once, or has with a type
     that cannot be read as intended.
     """
     chosen = {}
-    for ours, theirs in source.columns.mapped.items():
+    for ours, theirs in mapped.items():
         positions = [position for position, name in enumerate(names) if name == theirs]
         if not positions:
             raise SourceError(
-                f"{file.name} has no column {theirs!r} (source.columns.{ours}){_suggestion(theirs, names)} It has:"
+                f"{file.name} has no column {theirs!r} ({section}.{ours}){_suggestion(theirs, names)} It has:"
                 f" {_listed(names)}"
             )
         if len(positions) > 1:
             numbers = " and ".join(str(position + 1) for position in positions)
             raise SourceError(
-                f"{file.name} has {len(positions)} columns named {theirs!r} (source.columns.{ours}), number {numbers}:"
+                f"{file.name} has {len(positions)} columns named {theirs!r} ({section}.{ours}), number {numbers}:"
                 " rename all but the one that is meant"
             )
         type_ = types[positions[0]]
         needed = _needed(ours, type_)
         if needed:
             raise SourceError(
-                f"{file.name}: column {theirs!r} is {type_} (source.columns.{ours}), where {needed} is needed: map"
+                f"{file.name}: column {theirs!r} is {type_} ({section}.{ours}), where {needed} is needed: map"
                 " another column, or export the file again"
             )
         chosen[ours] = positions[0]
@@ -79,9 +80,9 @@ def _needed(ours: str, type_: str) -> str | None:
     """The kind of values the column should have, if its type cannot be read as that."""
     if _LONG_DECIMAL.match(type_):
         return "a decimal of at most 38 digits"
-    if ours == "ordered_at":
+    if ours in ("ordered_at", "contacted_at"):
         return None if _DATE.match(type_) else "a date"
-    if ours in ("quantity", "unit_price", "amount"):
+    if ours in ("quantity", "unit_price", "amount", "cost"):
         return None if _NUMBER.match(type_) else "a number"
     return "one value a row" if _NESTED.match(type_) else None
 

@@ -10,7 +10,7 @@ are raised there as :class:`SourceError`::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import Protocol
 import duckdb
 
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.settings import SourceKind, SourceSettings
-from genome_pipeline.sources import SourceError, SourceFile
+from genome_pipeline.settings import ContactSettings, SourceColumns, SourceKind, SourceSettings
+from genome_pipeline.sources import SourceError, SourceFile, combined
 from genome_pipeline.sources.buckets import Bucket
 from genome_pipeline.sources.columns import choose
 from genome_pipeline.sources.local import LocalFiles
@@ -34,6 +34,8 @@ __all__ = [
     "SourceFile",
     "check_is_no_source",
     "find_files",
+    "mark_of",
+    "read_contacts",
     "read_file",
     "read_sample",
     "sniff",
@@ -111,9 +113,56 @@ def read_file(
     Raises :class:`SourceError` on entering for a file that cannot be opened or lacks a mapped column, within for rows
     that cannot be read, and on leaving for a file that changed meanwhile; the caller then has to roll back.
     """
+    with _read(connection, file, source, source.columns.mapped, "source.columns") as rows:
+        yield rows
+
+
+@contextmanager
+def read_contacts(
+    connection: duckdb.DuckDBPyConnection, contacts: ContactSettings
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    """The rows of the contact log, as :func:`read_file` gives those of a source: ``source_row`` and the raw columns.
+
+    A raw column is called ``raw_`` and its name in the config. Raises :class:`SourceError` as that does.
+    """
+    source = _source_of_contacts(contacts)
+    files = find_files(source)
+    if len(files) > 1:
+        raise SourceError(f"{contacts.path} has {len(files)} sheets, and contacts are one: save that as a file")
+    with _read(connection, files[0], source, contacts.columns.mapped, "contacts.columns") as rows:
+        yield rows
+
+
+def mark_of(source: SourceSettings, contacts: ContactSettings | None) -> str | None:
+    """See :meth:`Source.mark`; it changes with the contact log, too, where the config names one."""
+    of_source = source_of(source).mark()
+    if of_source is None or contacts is None:
+        return of_source
+    return combined([of_source, str(source_of(_source_of_contacts(contacts)).mark())])
+
+
+def _source_of_contacts(contacts: ContactSettings) -> SourceSettings:
+    if not Path(contacts.path).is_file():
+        raise SourceError(
+            f"contacts.path = {contacts.path} is no file: correct it, put the log of contacts there, or take [contacts]"
+            " out of the config"
+        )
+    # A delimiter is known by the columns it finds.
+    columns = SourceColumns(customer_id=contacts.columns.customer_id, ordered_at=contacts.columns.contacted_at)
+    return SourceSettings(path=contacts.path, columns=columns)
+
+
+@contextmanager
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    source: SourceSettings,
+    mapped: Mapping[str, str],
+    section: str,
+) -> Iterator[duckdb.DuckDBPyRelation]:
     place = source_of(source)
     with place.opened(file) as rows:
-        chosen = choose(rows.names, rows.types, file, source)
+        chosen = choose(rows.names, rows.types, file, mapped, section)
         try:
             yield rows.relation(connection, chosen)
         except duckdb.Error:
@@ -163,5 +212,5 @@ def sniff(file: SourceFile, source: SourceSettings) -> tuple[tuple[str, ...], tu
     Raises :class:`SourceError` for a file that cannot be opened or lacks a mapped column.
     """
     with source_of(source).opened(file) as rows:
-        choose(rows.names, rows.types, file, source)
+        choose(rows.names, rows.types, file, source.columns.mapped, "source.columns")
         return rows.names, rows.types

@@ -50,12 +50,12 @@ def correct_counts(copy: Backend, left_out: LeftOut) -> None:
     )
     for name in {*left_out.row_counts, *left_out.sums}:
         slice_by = TABLES[name].slice_by
-        if slice_by is not None:
-            connection.execute(
-                f"UPDATE written_slices SET row_count = (SELECT count(*) FROM {name}"
-                f" WHERE coalesce({slice_by}::VARCHAR, 'undated') = slice_key) WHERE table_name = ?",
-                [name],
-            )
+        of_slice = "true" if slice_by is None else f"coalesce({slice_by}::VARCHAR, 'undated') = slice_key"
+        connection.execute(
+            f"UPDATE written_slices SET row_count = (SELECT count(*) FROM {name} WHERE {of_slice})"
+            " WHERE table_name = ?",
+            [name],
+        )
 
 
 def correct_publications(database: Backend) -> None:

@@ -47,6 +47,9 @@ SOURCE_SETTING = "source"
 _CLOCK_TOLERANCE = timedelta(hours=1)
 Slice = date | str | None
 
+WHOLE = "all"
+"""Name, in the records, of the only slice of a table that is not written in slices."""
+
 
 @dataclass(frozen=True)
 class WrittenSlices:

@@ -216,7 +216,7 @@ def _take_in(
         empty = _widen(connection, file, rows, raw_types, settings)
         nulls = f" REPLACE ({', '.join(f'NULL AS {name}' for name in empty)})" if empty else ""
         rows.project(f"*{nulls}").create_view("incoming", replace=True)
-        query, values = _incoming(database, settings, forgotten)
+        query, values = without_forgotten(database, settings, forgotten, RAW_COLUMNS)
         connection.execute(
             f"INSERT INTO raw_transactions BY NAME SELECT *, $file AS source_file, $at::TIMESTAMP AS ingested_at"
             f" FROM ({query})",
@@ -243,11 +243,14 @@ def _take_in(
     return row_count, up_to_tens(left_out)
 
 
-def _incoming(database: Backend, settings: Settings, forgotten: set[str]) -> tuple[str, dict[str, bytes | list[str]]]:
+def without_forgotten(
+    database: Backend, settings: Settings, forgotten: set[str], columns: Sequence[str]
+) -> tuple[str, dict[str, bytes | list[str]]]:
     """The query of the view ``incoming``, and its parameters: pseudonyms replace ids, forgotten customers are left out.
 
-    A row of a forgotten customer keeps only its number, made negative, so that it can be counted: a source may be
-    readable only once.
+    ``columns`` are its columns besides ``source_row``, with ``raw_customer_id`` among them. A row
+    of a forgotten customer keeps only its number, made negative, so that it can be counted: a source may be readable
+    only once.
     """
     key = settings.privacy_key
     if key is None or not (forgotten or settings.privacy.pseudonyms):
@@ -257,7 +260,7 @@ def _incoming(database: Backend, settings: Settings, forgotten: set[str]) -> tup
     is_forgotten = (
         f"coalesce({forgotten_mark_sql('label')} IN (SELECT unnest($forgotten)), false)" if forgotten else "false"
     )
-    stored = {name: name for name in RAW_COLUMNS}
+    stored = {name: name for name in columns}
     if settings.privacy.pseudonyms:
         # A placeholder for a missing customer identifies nobody, and is shown as the reason for setting the row aside.
         stored["raw_customer_id"] = f"coalesce({pseudonym_sql('label')}, raw_customer_id::VARCHAR)"

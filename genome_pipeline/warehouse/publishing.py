@@ -179,6 +179,15 @@ def are_costs_published(path: Path, database: Backend, settings: Settings) -> bo
     return bool(rows == [*wanted.itertuples(index=False, name=None)])
 
 
+def are_contacts_published(database: Backend) -> bool:
+    """Whether contacts have not changed since the last publication."""
+    ((is_published,),) = database.con.execute(
+        "SELECT coalesce((SELECT max(changed_at) FROM contact_changes)"
+        " <= (SELECT max(published_at) FROM pipeline_runs), true)"
+    ).fetchall()
+    return bool(is_published)
+
+
 def _copy(database: Backend, table: Table, costs: pd.DataFrame) -> int:
     connection, target = database.con, f"published.{table.published_name}"
     connection.execute(table.ddl(target))

@@ -111,6 +111,8 @@ def print_experiment(console: Console, facts: dict[str, Any]) -> None:
     rows = new_grid()
     rows.add_row("Action", escape(experiment["action"]))
     rows.add_row("Audience", escape(experiment["rule_condition"]))
+    if facts["rule_change"]:
+        rows.add_row("", f"[yellow]{escape(facts['rule_change'])}[/]")
     end = f"; stopped at {experiment['stopped_date']}" if experiment["stopped_date"] else ""
     rows.add_row("Run", f"{experiment['as_of']} to {experiment['until_date']}{end}")
     rows.add_row(
@@ -146,6 +148,12 @@ def _looks(outcome: str, looks: list[dict[str, Any]], facts: dict[str, Any]) -> 
             f"{look['effect_total']:+,.0f}",
             look["verdict"],
         )
-    table.caption = looks[-1]["verdict_reason"]
+    last = looks[-1]
+    table.caption = last["verdict_reason"]
+    if last["reached_effect"] is not None:
+        table.caption += (
+            f"\nPer customer reached, {times * last['reached_effect']:+,.2f} (standard error"
+            f" {times * last['reached_effect_standard_error']:,.2f}), by the contact log."
+        )
     table.caption_justify = "left"
     return table

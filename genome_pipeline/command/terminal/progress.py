@@ -39,6 +39,7 @@ _LABELS = {
     "model_performance": "Measuring performance",
     "outlook_performance": "Measuring the outlook",
     "experiment_record": "Reading experiments",
+    "contacts": "Reading contacts",
     "experiment_results": "Looking at experiments",
     "customer_actions": "Recommending actions",
     "action_audiences": "Summing up audiences",

@@ -15,7 +15,7 @@ COLUMNS = (
     text("maximum", "Largest allowed value.", is_nullable=True),
     text("slice_key", "Slice of the table: a date, or a file."),
     at("written_at", "When it was written (UTC)."),
-    at("changed_at", "When rows of the period last changed in the source (UTC)."),
+    at("changed_at", "When rows of the period, or contacts, changed in the source (UTC)."),
     at("published_at", "When the file was published (UTC)."),
     at("checked_at", "When the check ran (UTC)."),
     text("version", "Version of the program."),

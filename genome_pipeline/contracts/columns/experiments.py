@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genome_pipeline.contracts.column import Column, Unit, at, count, date, flag, score, share, text
+from genome_pipeline.contracts.column import Column, Unit, at, count, currency, date, flag, score, share, text
 
 OUTCOMES = ("orders", "spend")
 """What an experiment can be about."""
@@ -62,4 +62,47 @@ COLUMNS = (
         "Customers whom a run as long needs besides these to show the wished lift; null where none, or none is wished.",
         is_nullable=True,
     ),
+    Column(
+        "reached_share",
+        "DOUBLE",
+        "Share of the treated whom the contact log says were reached, less that of the controls; null without such a"
+        " log.",
+        Unit.SHARE,
+        -1,
+        1,
+        is_nullable=True,
+    ),
+    _effect(
+        "reached_effect",
+        "What acting brought per customer whom the draw made be reached; null without a contact log, or where too few"
+        " were.",
+        is_nullable=True,
+    ),
+    _effect("reached_effect_standard_error", "Its standard error.", is_nullable=True),
+    count(
+        "contacted_control_count",
+        "Controls who were contacted since the start; null without a contact log.",
+        is_nullable=True,
+    ),
+    count(
+        "unreached_treated_count",
+        "Treated who were not contacted since the start; null without a contact log.",
+        is_nullable=True,
+    ),
+    # The contact log
+    text("contact_id", "Hash of what the row says, so that a row that stands twice is one contact: 32 hex digits."),
+    at("contacted_at", "Moment of the contact, in wall time of the source's time zone."),
+    text("channel", "Way of the contact, such as mail or phone.", is_nullable=True),
+    text(
+        "campaign",
+        "What the contact was for. It belongs to an experiment whose rule, id or action it names.",
+        is_nullable=True,
+    ),
+    currency("cost_amount", "What the contact cost.", is_nullable=True),
+    text("mapped_columns", "Columns of the contact log as they are mapped, as JSON."),
+    count("duplicate_row_count", "Rows that say the same as one before."),
+    count("unusable_row_count", "Rows without a customer, or without a moment that can be read; they are left out."),
+    Column("first_unusable_row", "BIGINT", "The first of them: 1 follows the header.", None, 1, is_nullable=True),
+    count("unread_cost_count", "Contacts beside which something stands that is no cost."),
+    date("changed_from_date", "Day of the earliest contact that came, went or changed."),
 )

@@ -6,12 +6,14 @@ Each check gives a :class:`Finding`; the verdict of an experiment that fails one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import hypergeom
 
+from genome_pipeline.models import genes
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -107,27 +109,61 @@ def balance(covariates: Mapping[str, Floats], is_treated: Flags, alpha: float = 
 
 
 def contamination(
-    is_treated: Flags,
-    is_reached: Flags,
+    treated: int,
+    controls: int,
+    unreached_treated: int,
+    contacted_controls: int,
     most_controls: float = MOST_CONTACTED_CONTROLS,
     most_unreached: float = MOST_UNREACHED_TREATED,
 ) -> Finding:
     """Whether controls were left alone and treated were reached, by the contact log.
 
     Args:
-        is_treated: as drawn, shape (customers,).
-        is_reached: contacted for this action while the experiment ran, shape (customers,).
+        treated: customers drawn to be treated.
+        controls: customers drawn to be left alone.
+        unreached_treated: those of the former who were not contacted for this action while the experiment ran.
+        contacted_controls: those of the latter who were.
         most_controls: share of controls who may have been contacted.
         most_unreached: share of treated who may not have been.
 
     Raises:
         NotEnoughData: nobody treated, or nobody left alone, is left.
     """
-    if is_treated.all() or not is_treated.any():
+    if not treated or not controls:
         raise NotEnoughData("nobody of one arm is left: there is nothing to compare")
-    contacted, missed = float(is_reached[~is_treated].mean()), float((~is_reached[is_treated]).mean())
+    contacted, missed = contacted_controls / controls, unreached_treated / treated
     numbers = {"contacted_control_share": contacted, "unreached_treated_share": missed}
     said = f"{contacted:.1%} of the controls were contacted and {missed:.1%} of the treated were not"
     if contacted > most_controls or missed > most_unreached:
         return Finding(False, f"{said}: the effect of the action is diluted, and greater than what is shown", numbers)
     return Finding(True, said, numbers)
+
+
+_COVARIATES = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
+
+
+def as_drawn(
+    experiment: Mapping[str, Any], members: pd.DataFrame, look: Mapping[str, Any] | None
+) -> dict[str, Finding]:
+    """Whether an experiment went as it was drawn, by the name of each check.
+
+    Args:
+        experiment: its row of contract ``experiments``.
+        members: its rows of contract ``experiment_members``.
+        look: its latest row of contract ``experiment_results``; None before the first. Only with a contact log there is
+            a check of contamination.
+    """
+    is_treated = members["is_treated"].to_numpy(bool)
+    treated, controls = int(is_treated.sum()), int((~is_treated).sum())
+    found = {
+        "sample ratio": sample_ratio(experiment["treated_count"], experiment["control_count"], treated, controls),
+        "balance": balance({name: genes.numbers(members[name]) for name in _COVARIATES}, is_treated),
+    }
+    if look is not None and not pd.isna(look["reached_share"]):
+        found["contamination"] = contamination(
+            int(look["treated_count"]),
+            int(look["control_count"]),
+            int(look["unreached_treated_count"]),
+            int(look["contacted_control_count"]),
+        )
+    return found

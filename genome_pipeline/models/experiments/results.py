@@ -12,7 +12,7 @@ import pandas as pd
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
-from genome_pipeline.models.experiments.effect import Flags, adjusted_effects
+from genome_pipeline.models.experiments.effect import Flags, adjusted_effects, effect_of_reached
 from genome_pipeline.models.experiments.sequential import judge
 from genome_pipeline.models.experiments.words import of_run
 from genome_pipeline.models.genes import numbers
@@ -30,6 +30,7 @@ class Terms(NamedTuple):
         horizon_days: of the forecasts that were frozen.
         wished_lift: how much more the treated were to do, as a share of what was expected; None if nothing was said.
         wished_outcome: the outcome that the wish is about.
+        campaigns: names by which a contact log may call what is done to the treated.
     """
 
     experiment_id: str
@@ -39,6 +40,7 @@ class Terms(NamedTuple):
     horizon_days: int
     wished_lift: float | None
     wished_outcome: str
+    campaigns: Sequence[str]
 
 
 def looks_until(terms: Terms, snapshots: Sequence[date], as_of: date) -> list[date]:
@@ -48,7 +50,12 @@ def looks_until(terms: Terms, snapshots: Sequence[date], as_of: date) -> list[da
 
 
 def results(
-    terms: Terms, looks: Sequence[date], members: pd.DataFrame, done: pd.DataFrame, currency: str
+    terms: Terms,
+    looks: Sequence[date],
+    members: pd.DataFrame,
+    done: pd.DataFrame,
+    currency: str,
+    reached: pd.Series | None,
 ) -> pd.DataFrame:
     """Rows of contract ``experiment_results`` at the last of the looks, one for each outcome that the log has.
 
@@ -60,8 +67,10 @@ def results(
         members: contract ``experiment_members`` of the experiment, by customer.
         done: rows of :func:`genome_pipeline.transforms.experiments.outcomes_since` at these looks.
         currency: code to write after amounts; may be empty.
+        reached: ids of the members who were contacted for it by the last look; None where nobody logs that.
     """
     is_treated = members["is_treated"].to_numpy(bool)
+    is_reached = None if reached is None else members["customer_id"].isin(reached).to_numpy(bool)
     shares = [(look - terms.start).days / (terms.until - terms.start).days for look in looks]
     rows = []
     for outcome in OUTCOMES:
@@ -70,9 +79,10 @@ def results(
         if outcome == "spend" and not np.isfinite(expected).any() and not outcomes.any():
             continue  # a log without amounts
         try:
-            rows.append(_row(terms, looks, shares, outcome, outcomes, expected, is_treated, currency))
+            row = _row(terms, looks, shares, outcome, outcomes, expected, is_treated, currency)
         except NotEnoughData:
             continue
+        rows.append(row | _of_reached(outcomes[:, -1], expected, is_treated, is_reached))
     return pd.DataFrame(rows, columns=list(TABLES["experiment_results"].columns))
 
 
@@ -122,6 +132,31 @@ def _row(
         "decided_date": None if verdict.decided_at is None else looks[verdict.decided_at],
         "more_customers_count": verdict.more_customers,
     }
+
+
+_OF_REACHED = (
+    "reached_share",
+    "reached_effect",
+    "reached_effect_standard_error",
+    "contacted_control_count",
+    "unreached_treated_count",
+)
+
+
+def _of_reached(outcome: Floats, expected: Floats, is_treated: Flags, is_reached: Flags | None) -> dict[str, Any]:
+    told: dict[str, Any] = dict.fromkeys(_OF_REACHED)
+    if is_reached is None:
+        return told
+    told |= {
+        "reached_share": float(is_reached[is_treated].mean() - is_reached[~is_treated].mean()),
+        "contacted_control_count": int(is_reached[~is_treated].sum()),
+        "unreached_treated_count": int((~is_reached[is_treated]).sum()),
+    }
+    try:
+        found = effect_of_reached(outcome, expected, is_treated, is_reached)
+    except NotEnoughData:
+        return told
+    return told | {"reached_effect": found.estimate, "reached_effect_standard_error": found.deviation}
 
 
 def _bounded(name: str, estimate: float, lower: float, upper: float, times: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The record of experiments -> ``experiments``, ``experiment_members`` -> ``experiment_results``."""
+"""The record of experiments and the contact log -> their tables -> ``experiment_results``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
+import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
@@ -17,7 +18,9 @@ from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.contacts import reached
 from genome_pipeline.transforms.experiments import outcomes_since
+from genome_pipeline.warehouse.contact_log import take_in_contacts
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 
@@ -30,11 +33,28 @@ def experiment_record(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         context.add_asset_metadata({"dagster/row_count": rows}, asset_key=table)
 
 
+@table_stage("contacts", reads={"raw_transactions": Reads.SAME}, kinds={"file"})
+def contacts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Take in the contact log, after the source: its check asks whether the source knows the customers."""
+    with pipeline.warehouse.open() as database:
+        counts = take_in_contacts(database, pipeline.settings, context.run_id)
+    context.add_asset_metadata(
+        {
+            "dagster/row_count": counts.contact_count,
+            "duplicate_rows": counts.duplicate_row_count,
+            "unusable_rows": counts.unusable_row_count,
+            "rows_of_forgotten_customers": counts.suppressed_row_count,
+        },
+        asset_key="contacts",
+    )
+
+
 @table_stage(
     "experiment_results",
     reads={
         "experiments": Reads.SAME,
         "experiment_members": Reads.SAME,
+        "contacts": Reads.SAME,
         "validated_transactions": Reads.UP_TO_THIS,
         "customer_features": Reads.SAME,
     },
@@ -60,8 +80,20 @@ def results_at(database: Backend, settings: Settings, as_of: date) -> pd.DataFra
             continue
         mine = members.filter(members.experiment_id == terms.experiment_id).order_by("customer_id")
         done = outcomes_since(lines, mine, terms.start, looks).to_pandas()
-        found.append(results(terms, looks, mine.to_pandas(), done, settings.source.currency))
+        contacted = _reached(database, settings, terms, mine, as_of)
+        found.append(results(terms, looks, mine.to_pandas(), done, settings.source.currency, contacted))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=TABLES["experiment_results"].columns)
+
+
+def _reached(database: Backend, settings: Settings, terms: Terms, members: ir.Table, as_of: date) -> pd.Series | None:
+    """The members whom the contact log says were reached by a look; None without a log."""
+    if settings.contacts is None:
+        return None
+    campaigns = terms.campaigns if settings.contacts.columns.campaign else None
+    found: pd.Series = reached(database.table("contacts"), members, terms.start, as_of, campaigns).to_pandas()[
+        "customer_id"
+    ]
+    return found
 
 
 def _ends(settings: Settings, start: date, as_of: date) -> list[date]:
@@ -72,7 +104,8 @@ def _ends(settings: Settings, start: date, as_of: date) -> list[date]:
 
 def _terms(database: Backend) -> list[Terms]:
     rows = database.con.execute(
-        "SELECT experiment_id, as_of, until_date, stopped_date, horizon_days, wished_lift_share, outcome_name"
+        "SELECT experiment_id, as_of, until_date, stopped_date, horizon_days, wished_lift_share, outcome_name,"
+        " [action_rule, experiment_id, action]"
         " FROM experiments ORDER BY experiment_id"
     ).fetchall()
     return [Terms(*row) for row in rows]

@@ -8,7 +8,7 @@ from genome_pipeline.orchestration.assets.cohorts import cohorts
 from genome_pipeline.orchestration.assets.confidence import customer_confidence
 from genome_pipeline.orchestration.assets.drift import gene_drift
 from genome_pipeline.orchestration.assets.drivers import customer_drivers
-from genome_pipeline.orchestration.assets.experiments import experiment_record, experiment_results
+from genome_pipeline.orchestration.assets.experiments import contacts, experiment_record, experiment_results
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
@@ -65,5 +65,5 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
 )
 """The stages in which a period also needs earlier periods."""
 
-TABLE_STAGES: tuple[Stage, ...] = (raw_transactions, experiment_record, *LINE_STAGES, *SNAPSHOT_TABLE_STAGES)
+TABLE_STAGES: tuple[Stage, ...] = (raw_transactions, experiment_record, contacts, *LINE_STAGES, *SNAPSHOT_TABLE_STAGES)
 """All stages."""

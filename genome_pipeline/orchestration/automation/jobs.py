@@ -17,8 +17,8 @@ _MODELS = ("segment_model", "value_model", "risk_model", "outlook_model", "simil
 
 INGEST = dg.define_asset_job(
     INGEST_JOB,
-    selection=dg.AssetSelection.assets("raw_transactions", "experiments", "experiment_members"),
-    description="Read the source files that are new or changed, and the record of experiments.",
+    selection=dg.AssetSelection.assets("raw_transactions", "experiments", "experiment_members", "contacts"),
+    description="Read the source files that are new or changed, the record of experiments, and the contact log.",
 )
 REFRESH = dg.define_asset_job(
     REFRESH_JOB,

@@ -21,7 +21,7 @@ from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Settings
-from genome_pipeline.sources.source import source_of
+from genome_pipeline.sources.source import mark_of
 from genome_pipeline.warehouse import faults
 from genome_pipeline.warehouse.ingestion import files_due
 
@@ -52,7 +52,7 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("a run is at work")
         known = json.loads(context.cursor or "{}")
         try:
-            mark = source_of(settings.source).mark()
+            mark = mark_of(settings.source, settings.contacts)
             if mark is not None and mark != known.get("seen"):
                 # The source may still be growing: it is read once it has been the same at two looks.
                 context.update_cursor(json.dumps({**known, "seen": mark}))

@@ -15,10 +15,9 @@ from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, as_dagste
 from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.quality.gate import WHOLE
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.database import slice_key
+from genome_pipeline.warehouse.database import WHOLE, slice_key
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import dagster as dg
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.tables import TABLE_STAGES
 from genome_pipeline.orchestration.checks import (
+    contacts,
     drift,
+    experiments,
     input,
     performance,
     published,
@@ -24,12 +26,14 @@ from genome_pipeline.quality.gate import Gate
 
 _CHECKS = (
     *input.CHECKS,
+    *contacts.CHECKS,
     *quarantine.CHECKS,
     *volume.CHECKS,
     *drift.CHECKS,
     *segments.CHECKS,
     *totals.CHECKS,
     *performance.CHECKS,
+    *experiments.CHECKS,
     *published.CHECKS,
 )
 """Checks other than the contract checks, which every table has."""

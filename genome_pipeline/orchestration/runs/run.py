@@ -30,7 +30,12 @@ from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
-from genome_pipeline.warehouse.publishing import are_costs_published, check_replaceable, is_current
+from genome_pipeline.warehouse.publishing import (
+    are_contacts_published,
+    are_costs_published,
+    check_replaceable,
+    is_current,
+)
 
 _LOGGER = "progress"
 
@@ -99,12 +104,12 @@ def _definitions(settings: Settings, progress: Progress) -> dg.Definitions:
 
 
 def _is_published(pipeline: Pipeline) -> bool:
-    """Whether the published file is of this program's schema, and has the costs of cohorts that the config gives."""
+    """Whether the published file is of this program's schema, with the contacts and the costs that there are now."""
     settings = pipeline.settings
     if not is_current(settings.published_path):
         return False
     with pipeline.warehouse.open() as database:
-        return are_costs_published(settings.published_path, database, settings)
+        return are_contacts_published(database) and are_costs_published(settings.published_path, database, settings)
 
 
 def _refuse_obstacles(pipeline: Pipeline) -> None:

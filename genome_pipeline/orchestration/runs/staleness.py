@@ -12,7 +12,8 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration.assets.flow import LINE_STAGES, SNAPSHOT_STAGES
+from genome_pipeline.orchestration.assets.experiments import experiment_results
+from genome_pipeline.orchestration.assets.flow import LINE_STAGES, PUBLISHING_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.orchestration.assets.validation import validation
 from genome_pipeline.orchestration.resources import Pipeline
@@ -62,13 +63,15 @@ class Stale:
     """Starts of the periods whose lines have to be validated again, and of those whose snapshots have to be made.
 
     The snapshots are one contiguous range, as each builds on those before it. ``undated`` is a period to validate in
-    order to validate rows without a date again, if these changed. ``changed_at`` is when source rows last changed.
+    order to validate rows without a date again, if these changed. ``changed_at`` is when source rows, or contacts, last
+    changed. ``looks`` are the periods of which only the results of experiments have to be made, as contacts changed.
     """
 
     lines: list[date]
     snapshots: list[date]
     undated: date | None
     changed_at: datetime
+    looks: list[date]
 
     def runs(self, calendar: Calendar) -> list[PlannedRun]:
         """The runs that make everything stale, in order; the last one publishes if there are snapshots to make."""
@@ -78,6 +81,8 @@ class Stale:
         if self.lines != self.snapshots:
             # For late or changed rows, only their own periods are validated and summed up again.
             planned += [PlannedRun(part[0], part[-1], LINE_STAGES) for part in _stretches(calendar, self.lines)]
+        looks = [start for start in self.looks if start not in self.snapshots]
+        planned += [PlannedRun(part[0], part[-1], (experiment_results,)) for part in _stretches(calendar, looks)]
         if self.snapshots:
             stages = (LINE_STAGES if self.lines == self.snapshots else ()) + SNAPSHOT_STAGES
             planned.append(PlannedRun(self.snapshots[0], self.snapshots[-1], stages))
@@ -86,8 +91,10 @@ class Stale:
     def one_run(self) -> PlannedRun | None:
         """Everything stale in one run; None where nothing is stale."""
         periods = self.snapshots or ([self.undated] if self.undated else [])
+        if self.looks and not periods:
+            return PlannedRun(self.looks[0], self.looks[-1], (experiment_results, *PUBLISHING_STAGES))
         stages = LINE_STAGES + SNAPSHOT_STAGES
-        return PlannedRun(periods[0], periods[-1], stages) if periods else None
+        return PlannedRun(min([*periods, *self.looks]), periods[-1], stages) if periods else None
 
 
 def check_boundaries(settings: Settings, span: Span) -> None:
@@ -197,7 +204,8 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
     changed. A snapshot is stale if any of its tables was never made, or was made under other settings, before the lines
     of its own or an earlier period changed, or before its period ended; or if its actions were made before an
     experiment that concerns them was started or stopped. Slices made since the last publication count as never made:
-    their run stopped half way, so that checks may have failed or not been run.
+    their run stopped half way, so that checks may have failed or not been run. The results of an experiment's look are
+    stale if contacts of before it changed since.
     """
     settings = pipeline.settings
     ((published_at,),) = database.con.execute("SELECT max(published_at) FROM pipeline_runs").fetchall()
@@ -212,26 +220,44 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
         " AND slice_key = 'undated'"
     ).fetchall()[0][0]
     has_undated = None in changed and (undated is None or changed[None] > undated or undated > published_at)
-    changed_at = max(changed.values(), default=datetime.min)
-    stale = Stale(stale_lines, [], periods[-1] if has_undated and periods else None, changed_at)
+    contact_changes = database.con.execute("SELECT changed_at, changed_from_date FROM contact_changes").fetchall()
+    changed_at = max([*changed.values(), *(moment for moment, _ in contact_changes)], default=datetime.min)
     experiments = database.con.execute(
         "SELECT as_of, until_date, started_at, stopped_date, stopped_at FROM experiments"
     ).fetchall()
-    actions = dict(
-        database.con.execute(
-            "SELECT slice_key, written_at FROM written_slices WHERE table_name = 'customer_actions'"
-        ).fetchall()
-    )
+    judged = _written_at(database, "experiment_results")
+    looks = [
+        start
+        for start in periods
+        if judged.get(as_of := settings.time.as_of(start), datetime.max) < _contacted_at(contact_changes, as_of)
+        and any(begun < as_of <= min(until, stopped or until) for begun, until, _, stopped, _ in experiments)
+    ]
+    stale = Stale(stale_lines, [], periods[-1] if has_undated and periods else None, changed_at, looks)
+    actions = _written_at(database, "customer_actions")
     made_at = datetime.min
     for number, start in enumerate(periods):
         as_of = settings.time.as_of(start)
         made_at = max(made_at, lines.get(str(start), made_at))
         if as_of <= settings.today():
             made_at = max(made_at, _midnight(as_of, settings))
-        is_drawn_since = actions.get(str(as_of), made_at) < _drawn_at(experiments, as_of)
+        is_drawn_since = actions.get(as_of, made_at) < _drawn_at(experiments, as_of)
         if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at or is_drawn_since:
             return replace(stale, snapshots=list(periods[number:]))
     return stale
+
+
+def _written_at(database: Backend, table: str) -> dict[date, datetime]:
+    """When each snapshot of a table was written."""
+    return dict(
+        database.con.execute(
+            "SELECT slice_key::DATE, written_at FROM written_slices WHERE table_name = ?", [table]
+        ).fetchall()
+    )
+
+
+def _contacted_at(changes: Sequence[tuple[datetime, date]], as_of: date) -> datetime:
+    """When contacts of before a snapshot last changed."""
+    return max((moment for moment, day in changes if day < as_of), default=datetime.min)
 
 
 def _drawn_at(

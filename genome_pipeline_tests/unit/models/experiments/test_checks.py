@@ -64,11 +64,7 @@ def test_unbalanced_draws_are_as_rare_as_it_says() -> None:
     ("controls", "treated", "passed"), [(0, 900, True), (1, 820, True), (5, 900, False), (0, 700, False)]
 )
 def test_controls_who_were_contacted_and_treated_who_were_not_fail(controls: int, treated: int, passed: bool) -> None:
-    is_treated = np.arange(1_100) < 1_000
-    is_reached = np.zeros(1_100, dtype=bool)
-    is_reached[:treated] = True
-    is_reached[1_000 : 1_000 + controls] = True
-    found = contamination(is_treated, is_reached)
+    found = contamination(1_000, 100, 1_000 - treated, controls)
     assert found.passed is passed
     assert found.numbers["contacted_control_share"] == controls / 100
     assert ("diluted" in found.sentence) is not passed
@@ -76,5 +72,5 @@ def test_controls_who_were_contacted_and_treated_who_were_not_fail(controls: int
 
 def test_an_arm_without_anybody_is_no_comparison() -> None:
     with pytest.raises(NotEnoughData, match="nobody of one arm is left"):
-        contamination(np.ones(10, dtype=bool), np.ones(10, dtype=bool))
+        contamination(10, 0, 0, 0)
     assert not sample_ratio(100, 100, 100, 0).passed

@@ -12,7 +12,7 @@ from genome_pipeline.models.experiments.results import Terms, looks_until, resul
 from genome_pipeline_tests.support.populations import assert_keeps_contract
 
 START, LOOKS = date(2020, 6, 1), [date(2020, 7, 1), date(2020, 8, 1)]
-TERMS = Terms("win_back-2020-06-01", START, LOOKS[-1], None, 61, 0.1, "orders")
+TERMS = Terms("win_back-2020-06-01", START, LOOKS[-1], None, 61, 0.1, "orders", ["win_back"])
 COUNT = 400
 
 
@@ -51,7 +51,7 @@ def test_looks_lie_between_the_draw_and_the_end_or_the_stop() -> None:
 
 
 def test_an_effect_is_proven_and_told_of_both_outcomes() -> None:
-    rows = results(TERMS, LOOKS, members(), done(1.0), "EUR").set_index("outcome_name", drop=False)
+    rows = results(TERMS, LOOKS, members(), done(1.0), "EUR", None).set_index("outcome_name", drop=False)
     assert_keeps_contract("experiment_results", rows.reset_index(drop=True))
     orders = rows.loc["orders"]
     assert orders["verdict"] == "proven"
@@ -64,33 +64,57 @@ def test_an_effect_is_proven_and_told_of_both_outcomes() -> None:
 
 
 def test_a_loss_is_harmful_and_nothing_is_not_proven() -> None:
-    assert set(results(TERMS, LOOKS, members(), done(-1.0), "EUR")["verdict"]) == {"harmful"}
-    nothing = results(TERMS, LOOKS, members(), done(0.0), "EUR").iloc[0]
+    assert set(results(TERMS, LOOKS, members(), done(-1.0), "EUR", None)["verdict"]) == {"harmful"}
+    nothing = results(TERMS, LOOKS, members(), done(0.0), "EUR", None).iloc[0]
     assert nothing["verdict"] == "not proven yet"
     assert nothing["decided_date"] is None
 
 
 def test_the_first_look_decides_and_is_remembered() -> None:
-    row = results(TERMS, LOOKS, members(), done(2.0), "EUR").iloc[0]
+    row = results(TERMS, LOOKS, members(), done(2.0), "EUR", None).iloc[0]
     assert row["decided_date"] == LOOKS[0]
 
 
 def test_a_stopped_run_has_nothing_to_come_and_says_how_many_more_it_needs() -> None:
     stopped = TERMS._replace(stopped=LOOKS[0], wished_lift=0.001)
-    row = results(stopped, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR").iloc[0]
+    row = results(stopped, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR", None).iloc[0]
     assert row["more_customers_count"] > 0
     assert "still to come" not in row["verdict_reason"]
-    running = results(TERMS, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR").iloc[0]
+    running = results(TERMS, LOOKS[:1], members(), done(0.0, LOOKS[:1]), "EUR", None).iloc[0]
     assert running["verdict_reason"].endswith("51% of the run is still to come")
 
 
 def test_who_did_nothing_counts_as_nothing_and_a_log_without_amounts_has_no_spend() -> None:
     few = done(0.0).query("customer_id < 'c0200'").assign(spend=np.nan)
-    rows = results(TERMS, LOOKS, members().assign(expected_spend=np.nan), few, "")
+    rows = results(TERMS, LOOKS, members().assign(expected_spend=np.nan), few, "", None)
     assert list(rows["outcome_name"]) == ["orders"]
     assert rows["control_mean"].iloc[0] == pytest.approx(1.5, abs=0.1)
 
 
 def test_too_few_left_of_an_arm_give_no_row() -> None:
     left = members(50)
-    assert results(TERMS, LOOKS, left, done(0.0), "EUR").empty
+    assert results(TERMS, LOOKS, left, done(0.0), "EUR", None).empty
+
+
+def reached(treated: int, controls: int) -> pd.Series:
+    who = members()["customer_id"]
+    found: pd.Series = pd.concat([who[::2][:treated], who[1::2][:controls]])
+    return found
+
+
+def test_the_effect_per_customer_reached_is_told_beside_that_of_the_draw() -> None:
+    row = results(TERMS, LOOKS, members(), done(1.0), "EUR", reached(100, 0)).iloc[0]
+    assert (row["unreached_treated_count"], row["contacted_control_count"], row["reached_share"]) == (100, 0, 0.5)
+    assert row["reached_effect"] == pytest.approx(2 * row["effect"])
+    assert row["reached_effect_standard_error"] > row["standard_error"]
+
+
+def test_too_few_reached_are_counted_and_without_a_contact_log_nobody_is() -> None:
+    rows = results(TERMS, LOOKS, members(), done(1.0), "EUR", reached(0, 2))
+    assert_keeps_contract("experiment_results", rows)
+    row = rows.iloc[0]
+    assert (row["unreached_treated_count"], row["contacted_control_count"], row["reached_share"]) == (200, 2, -0.01)
+    assert pd.isna(row["reached_effect"])
+    without = results(TERMS, LOOKS, members(), done(1.0), "EUR", None)
+    told = ["reached_share", "reached_effect", "contacted_control_count", "unreached_treated_count"]
+    assert without[told].isna().all(axis=None)
