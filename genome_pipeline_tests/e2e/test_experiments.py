@@ -8,14 +8,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from genome_pipeline.command.forgetting import forget
+from genome_pipeline.command.terminal.experiments import print_experiment
+from genome_pipeline.contracts.playbook import Condition, PlaybookRule
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.runs.experimenting import Wish, start_experiment, stop_experiment
 from genome_pipeline.orchestration.runs.rebuild import rebuild
@@ -23,6 +27,7 @@ from genome_pipeline.published.audience import write_audience
 from genome_pipeline.published.experiments import experiment_facts, experiment_list, experiment_plan, write_treated
 from genome_pipeline.published.export import export_tables
 from genome_pipeline.settings import Settings, load_settings
+from genome_pipeline.settings.sections import ActionSettings
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
@@ -31,6 +36,15 @@ PLAYBOOK = """
 name = "write"
 action = "Write to everyone"
 reason = "Spent {spend_amount}"
+"""
+CONTACTS = """
+[contacts]
+path = "home/contacts.csv"
+[contacts.columns]
+customer_id = "who"
+contacted_at = "when"
+campaign = "what"
+cost = "price"
 """
 START, END = date(2020, 6, 1), date(2020, 8, 1)
 NAME = "write-2020-06-01"
@@ -143,6 +157,8 @@ def test_the_same_action_is_not_drawn_twice_at_once(started: Run) -> None:
     [
         (Wish("wrote", 0.5), "no rule 'wrote' .did you mean 'write'"),
         (Wish("left_alone", 0.5), "get no action"),
+        (Wish("write", 0.0), "a control of 0%: nobody would be left alone to compare with; choose a share"),
+        (Wish("write", 1.0), "a control of 100%: nobody would be treated; choose a share between"),
         (Wish("write", 0.5, date(2020, 6, 15)), "2020-06-15 is not the end of a month"),
         (Wish("write", 0.5, date(2020, 6, 1)), "2020-06-01 is not after 2020-06-01"),
     ],
@@ -212,20 +228,114 @@ def test_the_next_run_has_nothing_to_make(ended: Run) -> None:
     assert outcome.as_of == ()
 
 
-@pytest.mark.slow
-def test_what_was_drawn_outlives_the_warehouse(ended: Run) -> None:
-    before = tables(ended.settings.warehouse_path)
-    rebuild(ended.settings, _quiet)
-    assert_same(tables(ended.settings.warehouse_path), before)
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([("greet", "Write to everyone", ())], "the playbook has no rule 'write' any more."),
+        ([("write", "Call everyone", ())], "the rule has changed since: its action is now 'Call everyone'."),
+        (
+            [("write", "Write to everyone", (("order_count", 2.0),)), ("rest", "Wait for them", ())],
+            "the rule has changed since: its audience is now 'orders at least 2'.",
+        ),
+    ],
+)
+def test_a_rule_that_changed_in_mid_run_is_told_and_the_lists_count(
+    ended: Run, rules: list[tuple[str, str, tuple[tuple[str, float], ...]]], said: str
+) -> None:
+    playbook = tuple(
+        PlaybookRule(
+            name=name,
+            action=action,
+            reason="Why not",
+            when=tuple(Condition(column=column, at_least=least) for column, least in when),
+        )
+        for name, action, when in rules
+    )
+    changed = ended.settings.model_copy(update={"actions": ActionSettings(rules=playbook)})
+    facts = experiment_facts(changed, NAME)
+    assert facts["rule_change"] == (
+        f"{said} The lists count as they were drawn, and whoever is left alone does not get 'Write to everyone'"
+    )
+    console = Console(file=StringIO(), width=300)
+    print_experiment(console, facts)
+    assert facts["rule_change"] in console.file.getvalue()  # type: ignore[attr-defined]
+    as_it_was = experiment_facts(ended.settings, NAME)
+    assert as_it_was["rule_change"] is None
+    assert facts["looks"] == as_it_was["looks"]
+
+
+@pytest.fixture(scope="module")
+def contacted(ended: Run) -> Run:
+    """The same with a contact log: nine of ten treated were reached, and one control."""
+    treated = sorted(ended.arm(True))
+    rows = [f"{name},2020-06-02 10:00,Write,0.5" for name in treated[: len(treated) * 9 // 10]]
+    rows += [
+        rows[0],  # twice
+        f"{sorted(ended.arm(False))[0]},2020-07-01T01:00:00+02:00,{NAME},1",  # before the first look, in UTC
+        f"{sorted(ended.arm(False))[1]},2020-05-31 23:00,write,1",  # before the start
+        f"{sorted(ended.arm(False))[2]},2020-06-05 10:00,newsletter,1",
+        "stranger,2020-06-05 10:00,write,1",
+        "c0001,soon,write,1",
+    ]
+    ended.settings.home.joinpath("contacts.csv").write_text("\n".join(["who,when,what,price", *rows]), encoding="utf-8")
+    shop_config(ended.config.parent, more=PLAYBOOK + CONTACTS)
+    settings, outcome = make(ended.config)
+    assert outcome.as_of == ()  # only results are made again
+    return Run(ended.config, settings, ended.experiment)
+
+
+def test_the_contact_log_tells_who_was_reached(contacted: Run) -> None:
+    facts = experiment_facts(contacted.settings, NAME)
+    missed = len(contacted.arm(True)) - len(contacted.arm(True)) * 9 // 10
+    looks = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
+    assert [look["as_of"] for look in looks] == [date(2020, 7, 1), END]
+    for look in looks:
+        assert (look["contacted_control_count"], look["unreached_treated_count"]) == (1, missed)
+        assert look["reached_effect"] == pytest.approx(look["effect"] / look["reached_share"])
+    contamination = facts["checks"]["contamination"]
+    assert contamination["is_passed"] is (len(contacted.arm(False)) >= 100)
+    assert contacted.rows("SELECT count(*), count(cost_amount) FROM contacts WHERE customer_id = 'stranger'") == [
+        (1, 1)
+    ]
+
+
+def test_what_is_wrong_with_the_contact_log_is_told(contacted: Run) -> None:
+    told = contacted.rows(
+        "SELECT DISTINCT check_name, observed FROM data_quality WHERE table_name IN ('contacts', 'experiment_results')"
+        " AND NOT is_passed AND check_name LIKE 'contacts_%'"
+    )
+    assert {name for name, _ in told} == {"contacts_are_read", "contacts_stand_once", "contacts_are_of_customers"}
+    assert not any("stranger" in observed for _, observed in told)
+
+
+def test_a_contact_log_that_is_gone_stops_the_run_and_loses_nothing(contacted: Run) -> None:
+    path = contacted.settings.home / "contacts.csv"
+    before = contacted.rows("FROM contacts ORDER BY contact_id")
+    aside = path.rename(path.with_name("aside.csv"))
+    with pytest.raises(ConfigError, match=r"contacts.path = .*contacts.csv is no file: correct it"):
+        make(contacted.config)
+    assert contacted.rows("FROM contacts ORDER BY contact_id") == before
+    aside.rename(path)
+    _, outcome = make(contacted.config)
+    assert (outcome.as_of, outcome.run_id) == ((), None)
 
 
 @pytest.mark.slow
-def test_a_forgotten_control_leaves_the_arms_and_not_the_counts(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_drawn_outlives_the_warehouse(contacted: Run) -> None:
+    before = tables(contacted.settings.warehouse_path)
+    rebuild(contacted.settings, _quiet)
+    assert_same(tables(contacted.settings.warehouse_path), before)
+
+
+@pytest.mark.slow
+def test_a_forgotten_control_leaves_the_arms_and_not_the_counts(
+    contacted: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GENOME_PRIVACY__KEY", KEY)
-    gone = sorted(ended.arm(False))[0]
-    drawn = ended.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME)
-    settings = load_settings(ended.config)
-    forget(settings, [gone])
+    gone = sorted(contacted.arm(False))[0]
+    drawn = contacted.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME)
+    settings = load_settings(contacted.config)
+    assert "contacts.csv" in forget(settings, [gone])["files_to_delete"]
     for path in settings.home.rglob("*.duckdb"):
         with duckdb.connect(str(path), read_only=True) as connection:
             for (table,) in connection.execute(
@@ -233,9 +343,11 @@ def test_a_forgotten_control_leaves_the_arms_and_not_the_counts(ended: Run, monk
             ).fetchall():
                 found = connection.execute(f'SELECT count(*) FROM "{table}" WHERE customer_id = ?', [gone]).fetchall()
                 assert found == [(0,)], (path.name, table)
-    assert ended.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME) == drawn
-    left = ended.rows(
-        "SELECT control_count FROM experiment_results_history WHERE experiment_id = ? AND outcome_name = 'orders'", NAME
+    assert contacted.rows("SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", NAME) == drawn
+    left = contacted.rows(
+        "SELECT control_count, contacted_control_count FROM experiment_results_history WHERE experiment_id = ?"
+        " AND outcome_name = 'orders'",
+        NAME,
     )
-    assert left == [(drawn[0][1] - 1,)] * 2
+    assert left == [(drawn[0][1] - 1, 0)] * 2
     assert experiment_facts(settings, NAME)["checks"]["sample ratio"]["is_passed"]

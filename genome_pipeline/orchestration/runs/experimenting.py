@@ -11,7 +11,7 @@ import pandas as pd
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE, PlaybookRule
 from genome_pipeline.errors import ConfigError, not_found
-from genome_pipeline.models.experiments.assignment import assign, new_key
+from genome_pipeline.models.experiments.assignment import assign, check_control_share, new_key
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.orchestration.assets.tables import SNAPSHOT_TABLE_STAGES
 from genome_pipeline.orchestration.resources import Pipeline
@@ -86,6 +86,7 @@ def _drawn(
     settings: Settings, wish: Wish, experiments: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """A row of ``experiments``, and its rows of ``experiment_members``."""
+    check_control_share(wish.control_share)
     rule, as_of = _rule(settings, wish.rule), _published_snapshot(settings)
     until = _end_of_run(settings, wish.until, as_of)
     for experiment in experiments:

@@ -356,6 +356,17 @@ def test_a_control_does_not_get_the_action_of_its_experiment_but_any_other() -> 
     pd.testing.assert_frame_equal(_left_alone(free, []), free)
 
 
+def test_a_rule_of_another_name_or_condition_does_not_reach_a_control_with_the_same_action() -> None:
+    features = shop()
+    free = _recommend(features, risk_of(features), value_of(features))
+    one, action = str(free.loc[0, "customer_id"]), str(free.loc[0, "action"])
+    other = PlaybookRule(name="renamed", action=action, reason="Everyone")
+    changed = _recommend(features, risk_of(features), value_of(features), playbook=(other,))
+    assert set(changed["action"]) == {action}
+    held = _left_alone(changed, [(one, action)])
+    assert held.loc[held["action_rule"] == "left_alone", "customer_id"].tolist() == [one]
+
+
 def test_an_audience_of_controls_stands_last_and_only_where_there_are_any() -> None:
     features = shop()
     free = _recommend(features, risk_of(features), value_of(features))

@@ -14,7 +14,7 @@ from genome_pipeline.orchestration.automation.schedules import schedules
 from genome_pipeline.orchestration.automation.sensors import sensors
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings
-from genome_pipeline_tests.support.pipelines import shop
+from genome_pipeline_tests.support.pipelines import shop, shop_config
 
 
 def starting(period: Period) -> Calendar:
@@ -102,6 +102,20 @@ def test_the_landing_sensor_waits_until_files_have_stopped_changing_and_asks_onc
     requests, why, _ = look(settings, instance, cursor)
     assert requests == []
     assert "nothing has been ingested yet" in why
+
+
+def test_the_landing_sensor_watches_the_contact_log(tmp_path: Path, instance: DagsterInstance) -> None:
+    shop(tmp_path)
+    section = '[contacts]\npath = "contacts.csv"\ncolumns = { customer_id = "who", contacted_at = "when" }\n'
+    settings = load_settings(shop_config(tmp_path, more=section))
+    assert "contacts.csv is no file" in look(settings, instance, None)[1]
+    (tmp_path / "contacts.csv").write_text("who,when\n", encoding="utf-8")
+    _, _, cursor = look(settings, instance, None)
+    _, _, cursor = look(settings, instance, cursor)
+    (tmp_path / "contacts.csv").write_text("who,when\nc0001,2020-02-01\n", encoding="utf-8")
+    requests, why, cursor = look(settings, instance, cursor)
+    assert (requests, why) == ([], "the source is changing")
+    assert [request.job_name for request in look(settings, instance, cursor)[0]] == ["ingest"]
 
 
 def test_the_landing_sensor_waits_for_a_run_at_work(tmp_path: Path, instance: DagsterInstance) -> None:

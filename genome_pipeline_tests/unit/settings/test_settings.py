@@ -258,6 +258,27 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
             '[rules]\ndisabled = ["zero_amounts"]\n[calendar]',
             r"no rule 'zero_amounts' can be switched off \(did you mean 'zero_amount'\?\)",
         ),
+        ("[calendar]", '[contacts]\npath = "a.csv"\n[calendar]', "contacts.columns is missing; add it"),
+        (
+            "[calendar]",
+            '[contacts]\npath = "a.csv"\ncolumns = { customer_id = "a", contacted_at = "b", chanel = "c" }\n[calendar]',
+            r"unknown key 'contacts.columns.chanel' \(did you mean 'channel'\?\)",
+        ),
+        (
+            "[calendar]",
+            '[contacts]\npath = "a.csv"\ncolumns = { customer_id = "a", contacted_at = "a" }\n[calendar]',
+            "contacts.columns: column 'a' is mapped twice",
+        ),
+        (
+            "[calendar]",
+            '[contacts]\npath = "s3://b/a.csv"\ncolumns = { customer_id = "a", contacted_at = "b" }\n[calendar]',
+            "contacts.path: the contact log is a file on this machine; copy it there",
+        ),
+        (
+            "[calendar]",
+            '[contacts]\npath = ""\ncolumns = { customer_id = "a", contacted_at = "b" }\n[calendar]',
+            "contacts.path: no file is named; name one, or take the section out",
+        ),
     ],
 )
 def test_every_mistake_is_one_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -270,6 +291,17 @@ def test_every_mistake_is_one_sentence(tmp_path: Path, old: str, new: str, messa
 def test_a_missing_config_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no config file .*nowhere.toml: `genome check PATH` prints one"):
         load_settings(tmp_path / "nowhere.toml")
+
+
+def test_a_contact_log_lies_beside_the_config_and_leaves_results_as_they_are(tmp_path: Path) -> None:
+    without = load_settings(write(tmp_path, GOOD))
+    assert without.contacts is None
+    section = '[contacts]\npath = "c.csv"\n[contacts.columns]\ncustomer_id = "Who"\ncontacted_at = "When"\n'
+    settings = load_settings(write(tmp_path, GOOD + section))
+    assert settings.contacts is not None
+    assert settings.contacts.path == str(tmp_path / "c.csv")
+    assert settings.contacts.columns.mapped == {"customer_id": "Who", "contacted_at": "When"}
+    assert settings.results_hash == without.results_hash
 
 
 def test_what_results_depend_on_is_fingerprinted(tmp_path: Path) -> None:
