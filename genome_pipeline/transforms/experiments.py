@@ -47,3 +47,18 @@ def outcomes_since(lines: ir.Table, members: ir.Table, start: date, looks: Seque
         orders=by_look.is_order.cast("int64").sum().cast("float64"), spend=by_look.spend.sum().cast("float64")
     )
     return done.order_by("customer_id", "look_date")
+
+
+def ended_runs(experiments: ir.Table, results: ir.Table, as_of: date) -> ir.Table:
+    """The last look at every run that had ended, or was stopped, by a snapshot.
+
+    Columns: those of ``experiment_results``, and ``action_rule``; a row per experiment and outcome, oldest draw first.
+    """
+    ended = experiments.mutate(
+        end=ibis.least(experiments.until_date, experiments.stopped_date.fill_null(experiments.until_date)),
+        started=experiments.as_of,
+    )
+    ended = ended.filter(ended.end <= ibis.date(as_of)).select("experiment_id", "action_rule", "end", "started")
+    looks = results.inner_join(ended, "experiment_id")
+    last = looks.filter(looks.as_of == looks.end)
+    return last.order_by("started", "experiment_id", "outcome_name").drop("end", "started")

@@ -40,6 +40,7 @@ _LABELS = {
     "outlook_performance": "Measuring the outlook",
     "experiment_record": "Reading experiments",
     "experiment_results": "Looking at experiments",
+    "rule_proofs": "Pooling experiments",
     "customer_actions": "Recommending actions",
     "action_audiences": "Summing up audiences",
     "customer_genome": "Assembling genomes",

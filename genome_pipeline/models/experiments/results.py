@@ -1,4 +1,4 @@
-"""What an experiment has shown by one snapshot: the rows of ``experiment_results``."""
+"""What experiments have shown by one snapshot: the rows of ``experiment_results`` and ``rule_proofs``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags, adjusted_effects
+from genome_pipeline.models.experiments.pooling import Run, pooled
 from genome_pipeline.models.experiments.sequential import judge
-from genome_pipeline.models.experiments.words import of_run
+from genome_pipeline.models.experiments.words import of_rule, of_run
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
@@ -135,3 +136,45 @@ def _wished_effect(terms: Terms, outcome: str, expected: Floats) -> float | None
         return None
     run_days = (terms.until - terms.start).days
     return float(terms.wished_lift * known.mean() * run_days / terms.horizon_days)
+
+
+def proofs(as_of: date, runs: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """Contract ``rule_proofs`` at a snapshot: what the runs of each rule have shown together.
+
+    One run says what it said at its end; several are pooled, as :mod:`genome_pipeline.models.experiments.pooling` says.
+    Runs in which nobody did anything say nothing.
+
+    Args:
+        as_of: the snapshot.
+        runs: rows of :func:`genome_pipeline.transforms.experiments.ended_runs`.
+        currency: code to write after amounts; may be empty.
+    """
+    telling = runs[runs["standard_error"] > 0]
+    rows = [
+        {"as_of": as_of, "action_rule": rule, "outcome_name": outcome, **_together(mine, str(outcome), currency)}
+        for (rule, outcome), mine in telling.groupby(["action_rule", "outcome_name"], sort=True)
+    ]
+    return pd.DataFrame(rows, columns=list(TABLES["rule_proofs"].columns))
+
+
+def _together(runs: pd.DataFrame, outcome: str, currency: str) -> dict[str, Any]:
+    if len(runs) == 1:
+        (run,) = runs.to_dict("records")
+        kept = ("treated_count", "effect", "effect_lower", "effect_upper", "lift_ratio", "verdict", "verdict_reason")
+        return {"run_count": 1, **{name: run[name] for name in kept}}
+    of_all = pooled(
+        [
+            Run(run["treated_count"], run["effect"], run["standard_error"] ** 2, run["control_mean"])
+            for run in runs.to_dict("records")
+        ]
+    )
+    return {
+        "run_count": of_all.run_count,
+        "treated_count": of_all.treated_count,
+        **_bounded("effect", of_all.estimate, of_all.lower, of_all.upper, 1),
+        "lift_ratio": of_all.lift_share,
+        "next_effect_lower": of_all.next_lower,
+        "next_effect_upper": of_all.next_upper,
+        "verdict": str(of_all.verdict),
+        "verdict_reason": of_rule(of_all, outcome, currency),
+    }

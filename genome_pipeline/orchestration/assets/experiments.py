@@ -1,4 +1,4 @@
-"""The record of experiments -> ``experiments``, ``experiment_members`` -> ``experiment_results``."""
+"""The record of experiments -> ``experiments``, ``experiment_members`` -> ``experiment_results`` -> ``rule_proofs``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.experiments.results import Terms, looks_until, results
+from genome_pipeline.models.experiments.results import Terms, looks_until, proofs, results
 from genome_pipeline.orchestration.assets.frames import check_written, provisional_at
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
 from genome_pipeline.orchestration.assets.stage import table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
-from genome_pipeline.transforms.experiments import outcomes_since
+from genome_pipeline.transforms.experiments import ended_runs, outcomes_since
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 
@@ -48,6 +48,23 @@ def experiment_results(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         return ([results_at(database, pipeline.settings, as_of)] for as_of in dates)
 
     make_snapshots(context, pipeline, ["experiment_results"], read, lambda _, found: found)
+
+
+@table_stage("rule_proofs", reads={"experiments": Reads.SAME, "experiment_results": Reads.UP_TO_THIS}, kinds={"pandas"})
+def rule_proofs(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Put the runs of each rule that have ended together."""
+
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+        check_written(database, pipeline, "experiment_results", dates)
+        return ([proofs_at(database, pipeline.settings, as_of)] for as_of in dates)
+
+    make_snapshots(context, pipeline, ["rule_proofs"], read, lambda _, found: found)
+
+
+def proofs_at(database: Backend, settings: Settings, as_of: date) -> pd.DataFrame:
+    """Rows of ``rule_proofs`` at a snapshot."""
+    runs = ended_runs(database.table("experiments"), database.table("experiment_results"), as_of)
+    return proofs(as_of, runs.to_pandas(), settings.source.currency)
 
 
 def results_at(database: Backend, settings: Settings, as_of: date) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
-from genome_pipeline.orchestration.assets.experiments import results_at
+from genome_pipeline.orchestration.assets.experiments import proofs_at, results_at
 from genome_pipeline.orchestration.assets.frames import (
     matured_with_taste,
     snapshot_frames,
@@ -148,6 +148,10 @@ def _experiments(database: Backend, settings: Settings, as_of: date, _: pd.DataF
     return results_at(database, settings, as_of)
 
 
+def _proofs(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    return proofs_at(database, settings, as_of)
+
+
 def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
     outcomes = database.con.execute(
         "SELECT * FROM prediction_outcomes WHERE as_of = ? ORDER BY customer_id", [as_of]
@@ -171,6 +175,7 @@ _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.Data
     "segment_migrations": _migrations,
     "action_audiences": _audiences,
     "experiment_results": _experiments,
+    "rule_proofs": _proofs,
     "model_performance": _performance,
 }
 """Table -> function that gives its rows at one snapshot, from the customers that are left and the old rows."""

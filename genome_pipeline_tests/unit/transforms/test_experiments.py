@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from genome_pipeline.transforms.experiments import controls_at, outcomes_since
+from genome_pipeline.transforms.experiments import controls_at, ended_runs, outcomes_since
 from genome_pipeline_tests.support.logs import engine
 
 DATABASE = engine()
@@ -69,3 +69,25 @@ def test_outcomes_add_up_from_look_to_look_and_others_do_not_count() -> None:
         ("b", looks[0], 0.0, -2.5),
         ("b", looks[1], 0.0, -2.5),
     ]
+
+
+def test_a_run_has_ended_with_its_last_look_or_with_its_stop() -> None:
+    experiments = table(
+        "experiments",
+        "experiment_id, action_rule, as_of, until_date, stopped_date",
+        "('b', 'win_back', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('a', 'win_back', DATE '2020-05-01', DATE '2020-12-01', DATE '2020-07-01')",
+    )
+    results = table(
+        "experiment_results",
+        "as_of, experiment_id, outcome_name, effect",
+        "(DATE '2020-07-01', 'a', 'orders', 1)",
+        "(DATE '2020-06-01', 'a', 'orders', 2)",
+        "(DATE '2020-07-01', 'b', 'orders', 3)",
+        "(DATE '2020-08-01', 'b', 'orders', 4)",
+    )
+    found = [
+        ended_runs(experiments, results, day).to_pandas()["effect"].tolist()
+        for day in (date(2020, 6, 1), date(2020, 7, 1), date(2020, 8, 1))
+    ]
+    assert found == [[], [1], [1, 4]]

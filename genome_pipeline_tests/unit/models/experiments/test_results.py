@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genome_pipeline.models.experiments.results import Terms, looks_until, results
+from genome_pipeline.models.experiments.results import Terms, looks_until, proofs, results
 from genome_pipeline_tests.support.populations import assert_keeps_contract
 
 START, LOOKS = date(2020, 6, 1), [date(2020, 7, 1), date(2020, 8, 1)]
@@ -94,3 +94,39 @@ def test_who_did_nothing_counts_as_nothing_and_a_log_without_amounts_has_no_spen
 def test_too_few_left_of_an_arm_give_no_row() -> None:
     left = members(50)
     assert results(TERMS, LOOKS, left, done(0.0), "EUR").empty
+
+
+def run(
+    name: str, effect: float, error: float = 0.1, verdict: str = "not proven yet", rule: str = "win_back"
+) -> dict[str, object]:
+    return {
+        "experiment_id": name,
+        "action_rule": rule,
+        "outcome_name": "orders",
+        "treated_count": 100,
+        "control_mean": 1.0,
+        "effect": effect,
+        "effect_lower": effect - 2 * error,
+        "effect_upper": effect + 2 * error,
+        "lift_ratio": effect,
+        "standard_error": error,
+        "verdict": verdict,
+        "verdict_reason": f"{verdict}: as it was",
+    }
+
+
+def test_runs_of_a_rule_prove_together_what_none_of_them_does() -> None:
+    runs = pd.DataFrame([run("a", 0.16), run("b", 0.16), run("c", 0.16), run("d", 0.16), run("e", 0.0, rule="other")])
+    found = proofs(LOOKS[-1], runs, "EUR").set_index("action_rule")
+    assert_keeps_contract("rule_proofs", found.reset_index()[["as_of", "action_rule", *found.columns[1:]]])
+    together = found.loc["win_back"]
+    assert (together["run_count"], together["treated_count"], together["verdict"]) == (4, 400, "proven")
+    assert together["effect"] == pytest.approx(0.16)
+    assert together["verdict_reason"].startswith("proven: +16.00 orders per 100 customers (")
+    assert together["verdict_reason"].endswith("), 4 runs")
+    assert together["next_effect_lower"] < 0.16 < together["next_effect_upper"]
+    assert found.loc["other", "verdict_reason"] == "not proven yet: as it was"
+
+
+def test_a_run_in_which_nobody_did_anything_proves_nothing() -> None:
+    assert proofs(LOOKS[-1], pd.DataFrame([run("a", 0.0, error=0.0)]), "EUR").empty
