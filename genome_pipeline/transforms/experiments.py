@@ -19,17 +19,16 @@ def _with_end(experiments: ir.Table) -> ir.Table:
 def controls_at(experiments: ir.Table, members: ir.Table, as_of: date) -> ir.Table:
     """Whom running experiments leave alone at a snapshot.
 
-    Columns: ``customer_id``, ``action``, ``experiment_id`` and ``until_date``; a row per experiment and customer,
-    ordered by both.
+    Columns: ``customer_id``, ``action``, ``action_rule``, ``experiment_id`` and ``until_date``; a row per experiment
+    and customer, ordered by both.
     """
     begun = _with_end(experiments)
     running = begun.filter(begun.as_of <= ibis.date(as_of), begun.end > ibis.date(as_of)).select(
-        "experiment_id", "action", "until_date"
+        "experiment_id", "action", "action_rule", "until_date"
     )
     controls = members.filter(~members.is_treated).inner_join(running, "experiment_id")
-    return controls.select("customer_id", "action", "experiment_id", "until_date").order_by(
-        "experiment_id", "customer_id"
-    )
+    chosen = controls.select("customer_id", "action", "action_rule", "experiment_id", "until_date")
+    return chosen.order_by("experiment_id", "customer_id")
 
 
 def without_treated(customers: ir.Table, experiments: ir.Table, members: ir.Table, horizon_days: int) -> ir.Table:

@@ -22,10 +22,10 @@ def table(name: str, columns: str, *rows: str) -> Any:
 def controls(as_of: date) -> list[tuple[str, str]]:
     experiments = table(
         "experiments",
-        "experiment_id, action, as_of, until_date, stopped_date",
-        "('runs', 'Write', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
-        "('stopped', 'Call', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-07-01')",
-        "('never', 'Visit', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-06-01')",
+        "experiment_id, action, action_rule, as_of, until_date, stopped_date",
+        "('runs', 'Write', 'write', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('stopped', 'Call', 'call', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-07-01')",
+        "('never', 'Visit', 'visit', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-06-01')",
     )
     members = table(
         "experiment_members",
