@@ -13,6 +13,7 @@ from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags, adjusted_effects
+from genome_pipeline.models.experiments.groups import group_rows, targeting
 from genome_pipeline.models.experiments.pooling import Run, pooled
 from genome_pipeline.models.experiments.sequential import judge
 from genome_pipeline.models.experiments.words import of_rule, of_run
@@ -26,11 +27,12 @@ class Terms(NamedTuple):
     Attributes:
         experiment_id: its id.
         start: snapshot of the draw, from which outcomes are counted.
-        until: snapshot of the last look.
+        until: end of the run as it was laid down.
         stopped: snapshot at which it was stopped before that, or None.
         horizon_days: of the forecasts that were frozen.
         wished_lift: how much more the treated were to do, as a share of what was expected; None if nothing was said.
         wished_outcome: the outcome that the wish is about.
+        treated_share: chance of being treated, in (0, 1).
     """
 
     experiment_id: str
@@ -40,20 +42,26 @@ class Terms(NamedTuple):
     horizon_days: int
     wished_lift: float | None
     wished_outcome: str
+    treated_share: float
+
+    @property
+    def end(self) -> date:
+        """Snapshot of the last look."""
+        return min(self.until, self.stopped or self.until)
 
 
 def looks_until(terms: Terms, snapshots: Sequence[date], as_of: date) -> list[date]:
     """The looks of an experiment by a snapshot: those after its start, up to its end or its stop; in order."""
-    end = min(terms.until, terms.stopped or terms.until)
-    return [day for day in sorted(snapshots) if terms.start < day <= min(end, as_of)]
+    return [day for day in sorted(snapshots) if terms.start < day <= min(terms.end, as_of)]
 
 
 def results(
-    terms: Terms, looks: Sequence[date], members: pd.DataFrame, done: pd.DataFrame, currency: str
-) -> pd.DataFrame:
-    """Rows of contract ``experiment_results`` at the last of the looks, one for each outcome that the log has.
+    terms: Terms, looks: Sequence[date], members: pd.DataFrame, done: pd.DataFrame, currency: str, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of contracts ``experiment_results`` and ``experiment_groups`` at the last of the looks.
 
-    There is none where too few customers are left of an arm.
+    The former has a row for each outcome that the log has, none where too few customers are left of an arm; the latter
+    has rows once the run is over.
 
     Args:
         terms: of the experiment.
@@ -61,20 +69,31 @@ def results(
         members: contract ``experiment_members`` of the experiment, by customer.
         done: rows of :func:`genome_pipeline.transforms.experiments.outcomes_since` at these looks.
         currency: code to write after amounts; may be empty.
+        seed: of the model that tells whether to choose by the effect on each customer.
     """
     is_treated = members["is_treated"].to_numpy(bool)
     shares = [(look - terms.start).days / (terms.until - terms.start).days for look in looks]
-    rows = []
+    rows, groups = [], [pd.DataFrame(columns=list(TABLES["experiment_groups"].columns))]
     for outcome in OUTCOMES:
         outcomes = _outcomes(outcome, looks, members, done)
         expected = numbers(members[f"expected_{outcome}"])
         if outcome == "spend" and not np.isfinite(expected).any() and not outcomes.any():
             continue  # a log without amounts
         try:
-            rows.append(_row(terms, looks, shares, outcome, outcomes, expected, is_treated, currency))
+            row = _row(terms, looks, shares, outcome, outcomes, expected, is_treated, currency)
         except NotEnoughData:
             continue
-    return pd.DataFrame(rows, columns=list(TABLES["experiment_results"].columns))
+        if looks[-1] == terms.end:
+            last = outcomes[:, -1]
+            groups.append(group_rows(looks[-1], terms.experiment_id, outcome, members, last))
+            row["targeting_reason"] = targeting(members, last, terms.treated_share, seed)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(TABLES["experiment_results"].columns)), _together_of(groups)
+
+
+def _together_of(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]
 
 
 def _outcomes(outcome: str, looks: Sequence[date], members: pd.DataFrame, done: pd.DataFrame) -> Floats:
@@ -122,6 +141,7 @@ def _row(
         "verdict_reason": of_run(verdict, outcome, currency),
         "decided_date": None if verdict.decided_at is None else looks[verdict.decided_at],
         "more_customers_count": verdict.more_customers,
+        "targeting_reason": None,
     }
 
 

@@ -20,6 +20,11 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.experiments import ended_runs, outcomes_since
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
+Inputs = tuple[Terms, list[date], pd.DataFrame, pd.DataFrame]
+"""Terms, looks, members and outcomes of an experiment."""
+
+_RESULTS = ("experiment_results", "experiment_groups")
+
 
 @table_stage("experiments", "experiment_members", reads={}, kinds={"duckdb"}, name="experiment_record")
 def experiment_record(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
@@ -32,22 +37,27 @@ def experiment_record(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
 
 @table_stage(
     "experiment_results",
+    "experiment_groups",
     reads={
         "experiments": Reads.SAME,
         "experiment_members": Reads.SAME,
         "validated_transactions": Reads.UP_TO_THIS,
         "customer_features": Reads.SAME,
     },
-    kinds={"pandas"},
+    kinds={"pandas", "sklearn"},
+    name="experiment_results",
 )
 def experiment_results(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Compare treated and controls of every experiment whose run had a look at the end of the period."""
 
-    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[pd.DataFrame]]:
+    def read(database: Backend, dates: Sequence[date]) -> Iterable[list[Inputs]]:
         check_written(database, pipeline, "customer_features", dates)
-        return ([results_at(database, pipeline.settings, as_of)] for as_of in dates)
+        return (looks_at(database, pipeline.settings, as_of) for as_of in dates)
 
-    make_snapshots(context, pipeline, ["experiment_results"], read, lambda _, found: found)
+    def make(_: date, looks: list[Inputs]) -> list[pd.DataFrame]:
+        return results_of(looks, pipeline.settings)
+
+    make_snapshots(context, pipeline, [*_RESULTS], read, make)
 
 
 @table_stage("rule_proofs", reads={"experiments": Reads.SAME, "experiment_results": Reads.UP_TO_THIS}, kinds={"pandas"})
@@ -67,18 +77,28 @@ def proofs_at(database: Backend, settings: Settings, as_of: date) -> pd.DataFram
     return proofs(as_of, runs.to_pandas(), settings.source.currency)
 
 
-def results_at(database: Backend, settings: Settings, as_of: date) -> pd.DataFrame:
-    """Rows of ``experiment_results`` at a snapshot; none at one that the log does not reach."""
+def looks_at(database: Backend, settings: Settings, as_of: date) -> list[Inputs]:
+    """What is compared at a snapshot: every experiment with a look there; none at one that the log does not reach."""
     lines, members = database.table("validated_transactions"), database.table("experiment_members")
     found = []
     for terms in [] if provisional_at(database, settings, [as_of]) else _terms(database):
         looks = looks_until(terms, _ends(settings, terms.start, as_of), as_of)
-        if not looks or looks[-1] != as_of:
-            continue
-        mine = members.filter(members.experiment_id == terms.experiment_id).order_by("customer_id")
-        done = outcomes_since(lines, mine, terms.start, looks).to_pandas()
-        found.append(results(terms, looks, mine.to_pandas(), done, settings.source.currency))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=TABLES["experiment_results"].columns)
+        if looks and looks[-1] == as_of:
+            mine = members.filter(members.experiment_id == terms.experiment_id).order_by("customer_id")
+            done = outcomes_since(lines, mine, terms.start, looks).to_pandas()
+            found.append((terms, looks, mine.to_pandas(), done))
+    return found
+
+
+def results_of(looks: Sequence[Inputs], settings: Settings) -> list[pd.DataFrame]:
+    """Rows of ``experiment_results`` and of ``experiment_groups`` at a snapshot."""
+    made = [results(*each, settings.source.currency, settings.predict.seed) for each in looks]
+    return [
+        pd.concat(
+            [pd.DataFrame(columns=list(TABLES[name].columns)), *(each[place] for each in made if len(each[place]))]
+        )
+        for place, name in enumerate(_RESULTS)
+    ]
 
 
 def _ends(settings: Settings, start: date, as_of: date) -> list[date]:
@@ -89,7 +109,7 @@ def _ends(settings: Settings, start: date, as_of: date) -> list[date]:
 
 def _terms(database: Backend) -> list[Terms]:
     rows = database.con.execute(
-        "SELECT experiment_id, as_of, until_date, stopped_date, horizon_days, wished_lift_share, outcome_name"
-        " FROM experiments ORDER BY experiment_id"
+        "SELECT experiment_id, as_of, until_date, stopped_date, horizon_days, wished_lift_share, outcome_name,"
+        " treated_count / (treated_count + control_count) FROM experiments ORDER BY experiment_id"
     ).fetchall()
     return [Terms(*row) for row in rows]

@@ -251,7 +251,8 @@ def test_a_control_with_the_action_of_a_running_experiment_is_found(
     with duckdb.connect(str(file)) as connection:
         connection.execute(
             "INSERT INTO experiments BY NAME SELECT 'e' AS experiment_id, ? AS action_rule, ? AS action,"
-            " ?::DATE AS as_of, DATE '2020-06-01' AS until_date, 'all' AS rule_condition, TIMESTAMP '2020-01-01' AS started_at,"
+            " ?::DATE AS as_of, DATE '2020-06-01' AS until_date, 'all' AS rule_condition,"
+            " TIMESTAMP '2020-01-01' AS started_at,"
             " 28 AS horizon_days, 0.5 AS control_share, '00' AS draw_key, 'orders' AS outcome_name,"
             " 1 AS treated_count, 1 AS control_count",
             [rule, action, as_of],
