@@ -28,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-RuleArgument = Annotated[str, typer.Argument(help="Rule of the playbook, as `genome audience` lists them.")]
+RuleArgument = Annotated[
+    str, typer.Argument(help="Rule of the playbook, as `genome audience` lists them; or everything.")
+]
 ControlOption = Annotated[str, typer.Option(help="Share of the audience to leave alone, such as 20%.")]
 LiftOption = Annotated[
     str | None, typer.Option(help="Lift to be shown, such as 10%: how much more the treated are to do.")

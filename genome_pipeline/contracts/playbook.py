@@ -27,6 +27,11 @@ WAIT_RULE = "wait"
 LEFT_ALONE_RULE = "left_alone"
 """The rule of customers whom a running experiment leaves alone."""
 
+EVERYTHING_RULE = "everything"
+"""What an experiment on the whole playbook names instead of a rule: its controls get no action at all."""
+
+RESERVED_RULES = (LEFT_ALONE_RULE, EVERYTHING_RULE)
+
 _ACTION = ("action", "action_rule", "action_reason", "is_for_review")
 FACTS: tuple[str, ...] = tuple(
     column.name
@@ -135,8 +140,8 @@ class PlaybookRule(BaseModel):
     def _of_known_columns(self) -> PlaybookRule:
         if self.name == WAIT_RULE:
             raise ValueError(f"the name {WAIT_RULE!r} is taken: customers without a prediction wait; use another")
-        if self.name == LEFT_ALONE_RULE:
-            raise ValueError(f"the name {LEFT_ALONE_RULE!r} is taken: it is for controls of experiments; use another")
+        if self.name in RESERVED_RULES:
+            raise ValueError(f"the name {self.name!r} is taken: it has a meaning for experiments; use another")
         if any(mark in self.action for mark in "{}"):
             raise ValueError(
                 f"the action of {self.name} has braces, but is the same for all its customers; name columns in its"

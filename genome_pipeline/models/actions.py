@@ -15,7 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genome_pipeline.contracts.columns import COLUMNS
-from genome_pipeline.contracts.playbook import FACTS, LEFT_ALONE_RULE, WAIT_RULE, Condition, PlaybookRule, amount
+from genome_pipeline.contracts.playbook import (
+    EVERYTHING_RULE,
+    FACTS,
+    LEFT_ALONE_RULE,
+    WAIT_RULE,
+    Condition,
+    PlaybookRule,
+    amount,
+)
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.genes import by_customer, numbers
@@ -109,11 +117,17 @@ def recommend_actions(
 def leave_alone(actions: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``customer_actions`` in which nobody gets the action of an experiment that leaves them alone.
 
+    An experiment on everything leaves its controls without any action.
+
     Args:
         actions: contract ``customer_actions`` of one snapshot.
         controls: rows of :func:`genome_pipeline.transforms.experiments.controls_at` at that snapshot.
     """
-    first = controls.drop_duplicates(["customer_id", "action"])
+    of_everything = controls[controls["action_rule"] == EVERYTHING_RULE]
+    acted_on = actions[["customer_id", "action"]][actions["action_rule"] != WAIT_RULE]
+    told = ["customer_id", "action", "experiment_id", "until_date"]
+    held = pd.concat([controls[told], of_everything[told].drop(columns="action").merge(acted_on, on="customer_id")])
+    first = held.drop_duplicates(["customer_id", "action"])
     found = actions[["customer_id", "action"]].merge(first, on=["customer_id", "action"], how="left")
     is_alone = found["experiment_id"].notna().to_numpy()
     why = [

@@ -37,7 +37,8 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
     """Every rule at the latest snapshot: its audience, and the outcomes of customers it picked before.
 
     Beside each stand the totals that its customers are expected to reach over the main horizon, with their intervals,
-    null for an audience of nobody. Raises :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
+    null for an audience of nobody; ``proofs`` are what experiments on the rules have shown. Raises
+    :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
     """
     with Published(settings.published_path) as published:
         rows = published.rows("SELECT * FROM action_audiences ORDER BY rule_position")
@@ -47,6 +48,11 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
         ).df()
         days, level = parameters["horizon_days"], parameters["interval_level"]
         totals = with_bounds(published.connection, as_of, days, level, sums).set_index("action_rule")[_TOTALS]
+        proofs = published.rows(
+            "SELECT action_rule, outcome_name, run_count, verdict, verdict_reason FROM rule_proofs_history"
+            " WHERE as_of = ? ORDER BY action_rule, outcome_name",
+            [as_of],
+        )
         known = totals.astype(object).where(totals.notna(), None).to_dict("index")
         nobody = dict.fromkeys(_TOTALS)
         return {
@@ -55,15 +61,16 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
             "horizon_days": days,
             "interval_level": level,
             "audiences": [{**row, **known.get(row["action_rule"], nobody)} for row in rows],
+            "proofs": proofs,
         }
 
 
 def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     """Write the customers that ``rule`` picked at the latest snapshot to a CSV or Parquet file, most at stake first.
 
-    Returns ``path`` and ``row_count``. Raises :class:`~genome_pipeline.errors.ConfigError` for a
-    rule that is not in the playbook, for a path
-    from which the source would read the file, and as :func:`genome_pipeline.published.export.write_rows` does.
+    Returns ``path`` and ``row_count``. Raises :class:`~genome_pipeline.errors.ConfigError` for a rule
+    that is not in the playbook, for a path from which the source would read the file, and as
+    :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_target(path)
     check_is_no_source(path, settings.source)

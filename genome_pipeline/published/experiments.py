@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.experiments.checks import as_drawn
 from genome_pipeline.models.experiments.power import Before, Row, answer, plan
@@ -31,7 +32,7 @@ _BEFORE = """
             sum(coalesce(gross_amount, 0) - coalesce(return_amount, 0)) AS spend
         FROM customer_activity WHERE period_start_date >= $start AND period_start_date < $finish GROUP BY 1
     ) USING (customer_id)
-    WHERE as_of = $start AND action_rule = $rule AND horizon_days = $days ORDER BY customer_id
+    WHERE as_of = $start AND $rule IN (action_rule, 'everything') AND horizon_days = $days ORDER BY customer_id
 """
 
 
@@ -86,6 +87,8 @@ def _answers(rows: Sequence[Row], control_share: float, main_days: int, lift: fl
 def _audience_size(published: Published, rule: str) -> int:
     rows = published.rows("SELECT action_rule, customer_count FROM action_audiences ORDER BY rule_position")
     sizes = {row["action_rule"]: int(row["customer_count"]) for row in rows}
+    if rule == EVERYTHING_RULE:
+        return sum(sizes.values())
     if rule not in sizes:
         raise not_found("rule", rule, [*sizes])
     return sizes[rule]
@@ -99,7 +102,8 @@ def _before(published: Published, settings: Settings, rule: str, as_of: date) ->
     ]
     now = published.connection.execute(
         "SELECT horizon_days, avg(expected_orders) AS orders, avg(expected_spend) AS spend FROM customer_outlook"
-        " JOIN customer_actions USING (as_of, customer_id) WHERE action_rule = ? GROUP BY 1 ORDER BY 1",
+        " JOIN customer_actions USING (as_of, customer_id) WHERE ? IN (action_rule, 'everything') GROUP BY 1"
+        " ORDER BY 1",
         [rule],
     ).fetchall()
     found: dict[str, list[Before]] = {}
@@ -152,6 +156,8 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
 def _rule_change(settings: Settings, terms: dict[str, Any]) -> str | None:
     """How the playbook differs from what it was when the experiment was drawn, in words; None if it does not."""
     name = terms["action_rule"]
+    if name == EVERYTHING_RULE:
+        return None
     rule = next((rule for rule in settings.actions.rules if rule.name == name), None)
     if rule is None:
         what = f"the playbook has no rule {name!r} any more"

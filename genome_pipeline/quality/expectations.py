@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from genome_pipeline.contracts.column import Column
 from genome_pipeline.contracts.columns.totals import FIRST_KINDS, TOTALS
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.contracts.tables import Reference, Table
 from genome_pipeline.sql import identifier, literal
 
@@ -251,7 +252,9 @@ ARRANGEMENTS = (
         "nobody whom a running experiment leaves alone has its action",
         ("as_of", "customer_id", "action", "action_rule"),
         broken_rows="SELECT own.* FROM {batch} AS own JOIN experiment_members USING (customer_id)"
-        " JOIN experiments USING (experiment_id) WHERE NOT is_treated AND own.action = experiments.action"
+        " JOIN experiments USING (experiment_id) WHERE NOT is_treated AND (own.action = experiments.action"
+        f" OR experiments.action_rule = '{EVERYTHING_RULE}' AND own.action_rule NOT IN ('{WAIT_RULE}',"
+        f" '{LEFT_ALONE_RULE}'))"
         " AND own.as_of >= experiments.as_of"
         " AND own.as_of < least(until_date, coalesce(stopped_date, until_date))",
     ),

@@ -23,7 +23,7 @@ from genome_pipeline.contracts.playbook import Condition, PlaybookRule
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.runs.experimenting import Wish, start_experiment, stop_experiment
 from genome_pipeline.orchestration.runs.rebuild import rebuild
-from genome_pipeline.published.audience import write_audience
+from genome_pipeline.published.audience import audience_summary, write_audience
 from genome_pipeline.published.experiments import experiment_facts, experiment_list, experiment_plan, write_treated
 from genome_pipeline.published.export import export_tables
 from genome_pipeline.settings import Settings, load_settings
@@ -180,6 +180,10 @@ def test_the_effect_is_found_and_proven(ended: Run) -> None:
     assert all(check["is_passed"] for check in facts["checks"].values())
     (row,) = experiment_list(ended.settings)["experiments"]
     assert (row["verdict"], row["elapsed_share"]) == ("proven", 1.0)
+    assert [(proof["action_rule"], proof["outcome_name"]) for proof in audience_summary(ended.settings)["proofs"]] == [
+        ("write", "orders"),
+        ("write", "spend"),
+    ]
 
 
 def test_outcomes_are_those_of_the_log(ended: Run) -> None:

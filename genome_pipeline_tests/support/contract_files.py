@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from genome_pipeline.contracts.column import AS_READ, Column
-from genome_pipeline.contracts.tables import Table
+from genome_pipeline.contracts.tables import TABLES, Table
 
 BY_NAME = {
     "as_of": "DATE '2020-02-01'",
@@ -16,6 +16,7 @@ BY_NAME = {
     "selection_as_of": "DATE '2019-11-01'",
     "customer_id": "'k000000'",
     "neighbor_customer_id": "'k000001'",
+    "experiment_id": "'k000000'",
     "orders_if_retained": "NULL",  # with it, expected orders follow from the churn probability
 }
 BY_TYPE = {
@@ -45,6 +46,9 @@ def write(
             f" {', '.join(f'{value} AS {name}' for name, value in values.items())} FROM range({row_count}) AS r(i)"
         )
         there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if {"action", "customer_id"} <= {*table.columns}:  # checked beside them
+            for other in ("experiments", "experiment_members"):
+                connection.execute(TABLES[other].ddl().replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
         for reference in table.references:
             if reference.table not in there:
                 named = zip(reference.columns, reference.their_columns, strict=True)

@@ -194,6 +194,9 @@ def print_audiences(console: Console, facts: dict[str, Any]) -> None:
         highlight=False,
     )
     console.print(_expected(facts))
+    for row in facts["proofs"]:
+        runs = "1 experiment" if row["run_count"] == 1 else f"{row['run_count']} experiments"
+        console.print(f"\n{runs} on {row['action_rule']}: {row['verdict_reason']}", markup=False, highlight=False)
 
 
 def _expected(facts: dict[str, Any]) -> Table:

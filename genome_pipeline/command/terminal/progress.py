@@ -41,6 +41,7 @@ _LABELS = {
     "experiment_record": "Reading experiments",
     "contacts": "Reading contacts",
     "experiment_results": "Looking at experiments",
+    "rule_proofs": "Pooling experiments",
     "customer_actions": "Recommending actions",
     "action_audiences": "Summing up audiences",
     "customer_genome": "Assembling genomes",

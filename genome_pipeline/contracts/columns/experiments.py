@@ -7,6 +7,9 @@ from genome_pipeline.contracts.column import Column, Unit, at, count, currency, 
 OUTCOMES = ("orders", "spend")
 """What an experiment can be about."""
 
+SPLITS = ("churn_probability", "expected_spend", "days_since_last_order", "segment_name")
+"""What is known of members at the start, by which effects are told apart."""
+
 VERDICTS = ("proven", "not proven yet", "harmful")
 
 
@@ -30,6 +33,9 @@ COLUMNS = (
         "Lift that it was planned for: how much more the treated are to do, as a share of what is expected.",
         is_nullable=True,
     ),
+    count("run_count", "Runs of experiments on the rule that have ended.", 1),
+    _effect("next_effect_lower", "Lower bound of the effect in the next run; null below three runs.", is_nullable=True),
+    _effect("next_effect_upper", "Upper bound of it.", is_nullable=True),
     count("treated_count", "Customers who are treated: as drawn in experiments, those left of them in its results."),
     count("control_count", "Customers who are left alone; likewise."),
     flag("is_treated", "Drawn to be treated; the others are left alone."),
@@ -54,6 +60,15 @@ COLUMNS = (
     _effect("unadjusted_standard_error", "Its standard error."),
     score("critical_value", "Half the width of the interval in standard errors.", maximum=None),
     Column("effect_skewness", "DOUBLE", "Skewness of the effect's distribution: beyond .25 there is no verdict."),
+    text("split_by", "What was known of the members at the start, by which they are told apart.", SPLITS),
+    _effect("own_effect", "The effect from the group alone, adjusted by the forecast."),
+    _effect("own_standard_error", "Its standard error."),
+    text(
+        "targeting_reason",
+        "Whether choosing customers by the effect expected on each would be worth more than treating all, nobody, or as"
+        " many by churn probability; null before the last look.",
+        is_nullable=True,
+    ),
     text("verdict", "What the experiment has shown of the outcome so far.", VERDICTS),
     text("verdict_reason", "The verdict with its numbers, in one sentence."),
     date("decided_date", "Snapshot of the look that decided; null while nothing is proven.", is_nullable=True),

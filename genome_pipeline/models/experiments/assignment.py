@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -88,22 +87,6 @@ def check_audience(customer_count: int, control_share: float) -> None:
             f" an experiment needs {LEAST_ARM}, that is {needed:,} customers at this control share,"
             f" or {2 * LEAST_ARM} at a control of 50%"
         )
-
-
-def is_global_control(customer_ids: Iterable[str], share: float, key: str) -> NDArray[np.bool_]:
-    """Whether each customer belongs to the share of all customers that no action ever reaches, shape (customers,).
-
-    The answer for a customer depends on the id and the key alone, so that customers who are new get one without
-    changing that of others. A larger share keeps all whom a smaller one had. The key is the programme's own.
-
-    Raises:
-        ConfigError: the share is below 0, or 1 or more.
-    """
-    if not 0 <= share < 1:
-        raise ConfigError(f"a global control of {share:.0%}: choose a share from 0 to below 100%, such as 2%")
-    secret = bytes.fromhex(key)
-    limit = int(share * 2**64)
-    return np.array([int.from_bytes(_hash(secret, one)[:8], "big") < limit for one in customer_ids], dtype=bool)
 
 
 def _hash(secret: bytes, customer_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What an experiment has shown by one snapshot: the rows of ``experiment_results``."""
+"""What experiments have shown by one snapshot: the rows of ``experiment_results`` and ``rule_proofs``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags, adjusted_effects, effect_of_reached
+from genome_pipeline.models.experiments.groups import group_rows, targeting
+from genome_pipeline.models.experiments.pooling import Run, pooled
 from genome_pipeline.models.experiments.sequential import judge
-from genome_pipeline.models.experiments.words import of_run
+from genome_pipeline.models.experiments.words import of_rule, of_run
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
@@ -25,12 +27,13 @@ class Terms(NamedTuple):
     Attributes:
         experiment_id: its id.
         start: snapshot of the draw, from which outcomes are counted.
-        until: snapshot of the last look.
+        until: end of the run as it was laid down.
         stopped: snapshot at which it was stopped before that, or None.
         horizon_days: of the forecasts that were frozen.
         wished_lift: how much more the treated were to do, as a share of what was expected; None if nothing was said.
         wished_outcome: the outcome that the wish is about.
-        campaigns: names by which a contact log may call what is done to the treated.
+        treated_share: chance of being treated, in (0, 1).
+        campaigns: names by which a contact log may call what is done to the treated; None for anything.
     """
 
     experiment_id: str
@@ -40,13 +43,18 @@ class Terms(NamedTuple):
     horizon_days: int
     wished_lift: float | None
     wished_outcome: str
-    campaigns: Sequence[str]
+    treated_share: float
+    campaigns: Sequence[str] | None
+
+    @property
+    def end(self) -> date:
+        """Snapshot of the last look."""
+        return min(self.until, self.stopped or self.until)
 
 
 def looks_until(terms: Terms, snapshots: Sequence[date], as_of: date) -> list[date]:
     """The looks of an experiment by a snapshot: those after its start, up to its end or its stop; in order."""
-    end = min(terms.until, terms.stopped or terms.until)
-    return [day for day in sorted(snapshots) if terms.start < day <= min(end, as_of)]
+    return [day for day in sorted(snapshots) if terms.start < day <= min(terms.end, as_of)]
 
 
 def results(
@@ -54,25 +62,28 @@ def results(
     looks: Sequence[date],
     members: pd.DataFrame,
     done: pd.DataFrame,
-    currency: str,
     reached: pd.Series | None,
-) -> pd.DataFrame:
-    """Rows of contract ``experiment_results`` at the last of the looks, one for each outcome that the log has.
+    currency: str,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of contracts ``experiment_results`` and ``experiment_groups`` at the last of the looks.
 
-    There is none where too few customers are left of an arm.
+    The former has a row for each outcome that the log has, none where too few customers are left of an arm; the latter
+    has rows once the run is over.
 
     Args:
         terms: of the experiment.
         looks: snapshots so far, in order; the last is that of the rows.
         members: contract ``experiment_members`` of the experiment, by customer.
         done: rows of :func:`genome_pipeline.transforms.experiments.outcomes_since` at these looks.
-        currency: code to write after amounts; may be empty.
         reached: ids of the members who were contacted for it by the last look; None where nobody logs that.
+        currency: code to write after amounts; may be empty.
+        seed: of the model that tells whether to choose by the effect on each customer.
     """
     is_treated = members["is_treated"].to_numpy(bool)
     is_reached = None if reached is None else members["customer_id"].isin(reached).to_numpy(bool)
     shares = [(look - terms.start).days / (terms.until - terms.start).days for look in looks]
-    rows = []
+    rows, groups = [], [pd.DataFrame(columns=list(TABLES["experiment_groups"].columns))]
     for outcome in OUTCOMES:
         outcomes = _outcomes(outcome, looks, members, done)
         expected = numbers(members[f"expected_{outcome}"])
@@ -82,8 +93,18 @@ def results(
             row = _row(terms, looks, shares, outcome, outcomes, expected, is_treated, currency)
         except NotEnoughData:
             continue
-        rows.append(row | _of_reached(outcomes[:, -1], expected, is_treated, is_reached))
-    return pd.DataFrame(rows, columns=list(TABLES["experiment_results"].columns))
+        row |= _of_reached(outcomes[:, -1], expected, is_treated, is_reached)
+        if looks[-1] == terms.end:
+            last = outcomes[:, -1]
+            groups.append(group_rows(looks[-1], terms.experiment_id, outcome, members, last))
+            row["targeting_reason"] = targeting(members, last, terms.treated_share, seed)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(TABLES["experiment_results"].columns)), _together_of(groups)
+
+
+def _together_of(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]
 
 
 def _outcomes(outcome: str, looks: Sequence[date], members: pd.DataFrame, done: pd.DataFrame) -> Floats:
@@ -131,6 +152,7 @@ def _row(
         "verdict_reason": of_run(verdict, outcome, currency),
         "decided_date": None if verdict.decided_at is None else looks[verdict.decided_at],
         "more_customers_count": verdict.more_customers,
+        "targeting_reason": None,
     }
 
 
@@ -170,3 +192,45 @@ def _wished_effect(terms: Terms, outcome: str, expected: Floats) -> float | None
         return None
     run_days = (terms.until - terms.start).days
     return float(terms.wished_lift * known.mean() * run_days / terms.horizon_days)
+
+
+def proofs(as_of: date, runs: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """Contract ``rule_proofs`` at a snapshot: what the runs of each rule have shown together.
+
+    One run says what it said at its end; several are pooled, as :mod:`genome_pipeline.models.experiments.pooling` says.
+    Runs in which nobody did anything say nothing.
+
+    Args:
+        as_of: the snapshot.
+        runs: rows of :func:`genome_pipeline.transforms.experiments.ended_runs`.
+        currency: code to write after amounts; may be empty.
+    """
+    telling = runs[runs["standard_error"] > 0]
+    rows = [
+        {"as_of": as_of, "action_rule": rule, "outcome_name": outcome, **_together(mine, str(outcome), currency)}
+        for (rule, outcome), mine in telling.groupby(["action_rule", "outcome_name"], sort=True)
+    ]
+    return pd.DataFrame(rows, columns=list(TABLES["rule_proofs"].columns))
+
+
+def _together(runs: pd.DataFrame, outcome: str, currency: str) -> dict[str, Any]:
+    if len(runs) == 1:
+        (run,) = runs.to_dict("records")
+        kept = ("treated_count", "effect", "effect_lower", "effect_upper", "lift_ratio", "verdict", "verdict_reason")
+        return {"run_count": 1, **{name: run[name] for name in kept}}
+    of_all = pooled(
+        [
+            Run(run["treated_count"], run["effect"], run["standard_error"] ** 2, run["control_mean"])
+            for run in runs.to_dict("records")
+        ]
+    )
+    return {
+        "run_count": of_all.run_count,
+        "treated_count": of_all.treated_count,
+        **_bounded("effect", of_all.estimate, of_all.lower, of_all.upper, 1),
+        "lift_ratio": of_all.lift_share,
+        "next_effect_lower": of_all.next_lower,
+        "next_effect_upper": of_all.next_upper,
+        "verdict": str(of_all.verdict),
+        "verdict_reason": of_rule(of_all, outcome, currency),
+    }

@@ -20,6 +20,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
+from genome_pipeline.transforms.experiments import without_treated
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.transforms.taste import segment_tastes, taste_shares
@@ -204,7 +205,8 @@ def latest_matured(database: Backend, as_of: date, horizon_days: int, seed: int)
         return None
     outcomes = ["actual_orders", "actual_spend", "has_churned"]
     known = database.table("prediction_outcomes").select("as_of", "customer_id", *outcomes)
-    rows = _by_snapshot(database, _to_learn_from(database, [day], seed).inner_join(known, ["as_of", "customer_id"]))
+    chosen = _untouched(database, _to_learn_from(database, [day], seed), horizon_days)
+    rows = _by_snapshot(database, chosen.inner_join(known, ["as_of", "customer_id"]))
     frame = rows[day]
     return LabelledSnapshot(day, horizon_days, frame.drop(columns=outcomes), frame[["customer_id", *outcomes]])
 
@@ -255,11 +257,15 @@ class LabelledSnapshots:
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
         chosen = _to_learn_from(database, dates, self._settings.predict.seed)
-        outcomes = realised_outcomes(database.table("validated_transactions"), chosen, horizon_days)
+        untouched = _untouched(database, chosen.select("as_of", "customer_id"), horizon_days)
+        outcomes = realised_outcomes(database.table("validated_transactions"), untouched, horizon_days)
         if unread := [day for day in dates if day not in self._features]:
             self._features |= _by_snapshot(database, chosen.filter(chosen.as_of.isin([*map(ibis.date, unread)])))
         for day, frame in _by_snapshot(database, outcomes).items():
-            labelled = LabelledSnapshot(day, horizon_days, self._features[day], frame.drop(columns="as_of"))
+            features = self._features[day]
+            if len(frame) < len(features):
+                features = features[features["customer_id"].isin(frame["customer_id"])].reset_index(drop=True)
+            labelled = LabelledSnapshot(day, horizon_days, features, frame.drop(columns="as_of"))
             self._read[day, horizon_days] = labelled
 
 
@@ -273,6 +279,11 @@ def _to_learn_from(database: Backend, dates: Sequence[date], seed: int) -> ir.Ta
     if all(size <= SNAPSHOT_ROWS for (size,) in sizes):
         return chosen
     return chosen.semi_join(stratified_sample(chosen, SNAPSHOT_ROWS, seed), ["as_of", "customer_id"])
+
+
+def _untouched(database: Backend, customers: ir.Table, horizon_days: int) -> ir.Table:
+    experiments, members = database.table("experiments"), database.table("experiment_members")
+    return without_treated(customers, experiments, members, horizon_days)
 
 
 def _by_snapshot(database: Backend, rows: ir.Table) -> dict[date, pd.DataFrame]:

@@ -8,7 +8,12 @@ from genome_pipeline.orchestration.assets.cohorts import cohorts
 from genome_pipeline.orchestration.assets.confidence import customer_confidence
 from genome_pipeline.orchestration.assets.drift import gene_drift
 from genome_pipeline.orchestration.assets.drivers import customer_drivers
-from genome_pipeline.orchestration.assets.experiments import contacts, experiment_record, experiment_results
+from genome_pipeline.orchestration.assets.experiments import (
+    contacts,
+    experiment_record,
+    experiment_results,
+    rule_proofs,
+)
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
 from genome_pipeline.orchestration.assets.ingestion import raw_transactions
@@ -58,6 +63,7 @@ SNAPSHOT_TABLE_STAGES: tuple[Stage, ...] = (
     outlook_performance,
     neighbor_outcomes,
     experiment_results,
+    rule_proofs,
     customer_actions,
     action_audiences,
     customer_genome,

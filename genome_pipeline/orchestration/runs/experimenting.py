@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
-from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE, PlaybookRule
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.experiments.assignment import assign, check_control_share, new_key
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -23,6 +23,14 @@ from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
+EVERY_ACTION = "Every action of the playbook"
+
+_AUDIENCE = f"""
+    CASE WHEN $rule = '{EVERYTHING_RULE}' THEN customer_id NOT IN
+        (SELECT customer_id FROM experiment_members WHERE experiment_id IN (SELECT unnest($running::VARCHAR[])))
+    ELSE action_rule = $rule END
+"""
+
 _FROZEN = ("expected_orders", "expected_spend", "churn_probability", "segment_name", "days_since_last_order")
 
 
@@ -30,7 +38,8 @@ class Wish(NamedTuple):
     """What is asked of an experiment.
 
     Attributes:
-        rule: rule of the playbook whose audience is drawn.
+        rule: rule of the playbook whose audience is drawn; or "everything", which draws among all customers who are in
+            no running experiment, and leaves controls without any action.
         control_share: share to be left alone, above 0 and below 1.
         until: snapshot of the last look; None for the first by which the main horizon has passed.
         outcome: "orders" or "spend".
@@ -87,18 +96,20 @@ def _drawn(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """A row of ``experiments``, and its rows of ``experiment_members``."""
     check_control_share(wish.control_share)
-    rule, as_of = _rule(settings, wish.rule), _published_snapshot(settings)
+    action, condition = _what(settings, wish.rule)
+    as_of = _published_snapshot(settings)
     until = _end_of_run(settings, wish.until, as_of)
-    for experiment in experiments:
-        if experiment["action"] == rule.action and is_running(experiment, as_of):
+    running = [experiment for experiment in experiments if is_running(experiment, as_of)]
+    for experiment in running:
+        if experiment["action"] == action:
             raise ConfigError(
                 f"experiment {experiment['experiment_id']} on the same action runs until {experiment['until_date']}:"
                 f" wait for its end, or stop it with `genome experiment stop {experiment['experiment_id']}`"
             )
     with Published(settings.published_path) as published:
         audience = published.connection.execute(
-            f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome WHERE action_rule = ? ORDER BY customer_id",
-            [wish.rule],
+            f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome WHERE {_AUDIENCE} ORDER BY customer_id",
+            {"rule": wish.rule, "running": [experiment["experiment_id"] for experiment in running]},
         ).df()
         horizon_days = int(published.parameters()["horizon_days"])
     key = new_key()
@@ -112,8 +123,8 @@ def _drawn(
     experiment = {
         "experiment_id": name,
         "action_rule": wish.rule,
-        "action": rule.action,
-        "rule_condition": rule.words(settings.source.currency),
+        "action": action,
+        "rule_condition": condition,
         "as_of": as_of,
         "until_date": until,
         "started_at": _now(),
@@ -130,13 +141,16 @@ def _drawn(
     return experiment, members.assign(experiment_id=name)
 
 
-def _rule(settings: Settings, name: str) -> PlaybookRule:
+def _what(settings: Settings, name: str) -> tuple[str, str]:
+    """The action of a rule, and whom it is for."""
+    if name == EVERYTHING_RULE:
+        return EVERY_ACTION, "all customers who are in no other experiment"
     if name in (WAIT_RULE, LEFT_ALONE_RULE):
         raise ConfigError(f"customers of {name!r} get no action, so that there is nothing to test: choose a rule")
     rules = {rule.name: rule for rule in settings.actions.rules}
     if name not in rules:
         raise not_found("rule", name, [*rules])
-    return rules[name]
+    return rules[name].action, rules[name].words(settings.source.currency)
 
 
 def _end_of_run(settings: Settings, until: date | None, as_of: date) -> date:

@@ -22,7 +22,7 @@ from genome_pipeline.models.segments.migrations import describe_moves
 from genome_pipeline.models.segments.profiles import USED_COLUMNS, profile_segments
 from genome_pipeline.orchestration.assets.cohorts import cohorts_at, first_purchase_cohorts_at
 from genome_pipeline.orchestration.assets.drift import comparable_genes, drift_at, unjudged_reason
-from genome_pipeline.orchestration.assets.experiments import results_at
+from genome_pipeline.orchestration.assets.experiments import looks_at, proofs_at, results_of
 from genome_pipeline.orchestration.assets.frames import (
     matured_with_taste,
     snapshot_frames,
@@ -145,7 +145,15 @@ def _first_purchase_cohorts(database: Backend, settings: Settings, as_of: date, 
 
 
 def _experiments(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
-    return results_at(database, settings, as_of)
+    return results_of(looks_at(database, settings, as_of), settings)[0]
+
+
+def _experiment_groups(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    return results_of(looks_at(database, settings, as_of), settings)[1]
+
+
+def _proofs(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
+    return proofs_at(database, settings, as_of)
 
 
 def _performance(database: Backend, settings: Settings, as_of: date, _: pd.DataFrame) -> pd.DataFrame:
@@ -171,6 +179,8 @@ _MADE_AGAIN: dict[str, Callable[[Backend, Settings, date, pd.DataFrame], pd.Data
     "segment_migrations": _migrations,
     "action_audiences": _audiences,
     "experiment_results": _experiments,
+    "experiment_groups": _experiment_groups,
+    "rule_proofs": _proofs,
     "model_performance": _performance,
 }
 """Table -> function that gives its rows at one snapshot, from the customers that are left and the old rows."""

@@ -12,7 +12,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import FIRST_DAY, LAST_DAY, Calendar
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration.assets.experiments import experiment_results
+from genome_pipeline.orchestration.assets.experiments import experiment_results, rule_proofs
 from genome_pipeline.orchestration.assets.flow import LINE_STAGES, PUBLISHING_STAGES, SNAPSHOT_STAGES
 from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.orchestration.assets.validation import validation
@@ -21,6 +21,7 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.ingestion import typed_raw
 
 _STAGES = (LINE_STAGES, SNAPSHOT_STAGES)
+_LOOK_STAGES = (experiment_results, rule_proofs)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Stale:
             # For late or changed rows, only their own periods are validated and summed up again.
             planned += [PlannedRun(part[0], part[-1], LINE_STAGES) for part in _stretches(calendar, self.lines)]
         looks = [start for start in self.looks if start not in self.snapshots]
-        planned += [PlannedRun(part[0], part[-1], (experiment_results,)) for part in _stretches(calendar, looks)]
+        planned += [PlannedRun(part[0], part[-1], _LOOK_STAGES) for part in _stretches(calendar, looks)]
         if self.snapshots:
             stages = (LINE_STAGES if self.lines == self.snapshots else ()) + SNAPSHOT_STAGES
             planned.append(PlannedRun(self.snapshots[0], self.snapshots[-1], stages))
@@ -92,7 +93,7 @@ class Stale:
         """Everything stale in one run; None where nothing is stale."""
         periods = self.snapshots or ([self.undated] if self.undated else [])
         if self.looks and not periods:
-            return PlannedRun(self.looks[0], self.looks[-1], (experiment_results, *PUBLISHING_STAGES))
+            return PlannedRun(self.looks[0], self.looks[-1], (*_LOOK_STAGES, *PUBLISHING_STAGES))
         stages = LINE_STAGES + SNAPSHOT_STAGES
         return PlannedRun(min([*periods, *self.looks]), periods[-1], stages) if periods else None
 

@@ -334,9 +334,9 @@ def test_the_last_bits_of_a_sum_put_nobody_in_or_out(condition: dict[str, float]
     assert _meets(Condition(column="expected_spend", **condition), values).tolist() == expected
 
 
-def _left_alone(actions: pd.DataFrame, controls: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    rows = [(name, action, "win_back-2024-01-01", date(2024, 3, 1)) for name, action in controls]
-    columns = ["customer_id", "action", "experiment_id", "until_date"]
+def _left_alone(actions: pd.DataFrame, controls: Sequence[tuple[str, str]], rule: str = "win_back") -> pd.DataFrame:
+    rows = [(name, action, rule, "win_back-2024-01-01", date(2024, 3, 1)) for name, action in controls]
+    columns = ["customer_id", "action", "action_rule", "experiment_id", "until_date"]
     left = leave_alone(actions, pd.DataFrame(rows, columns=columns))
     assert_keeps_contract("customer_actions", left)
     return left
@@ -365,6 +365,16 @@ def test_a_rule_of_another_name_or_condition_does_not_reach_a_control_with_the_s
     assert set(changed["action"]) == {action}
     held = _left_alone(changed, [(one, action)])
     assert held.loc[held["action_rule"] == "left_alone", "customer_id"].tolist() == [one]
+
+
+def test_a_control_of_everything_gets_no_action_but_may_wait() -> None:
+    features = shop()
+    confidence = pd.Series([None, *["no"] * 1, *[None] * (len(features) - 2)], dtype=object)
+    free = _recommend(features, risk_of(features), value_of(features), abstain_reason=confidence)
+    ids = free["customer_id"].tolist()
+    held = _left_alone(free, [(name, "Every action of the playbook") for name in ids[:2]], "everything")
+    assert held["action_rule"].tolist()[:2] == ["left_alone", "wait"]
+    pd.testing.assert_frame_equal(held[1:], free[1:])
 
 
 def test_an_audience_of_controls_stands_last_and_only_where_there_are_any() -> None:

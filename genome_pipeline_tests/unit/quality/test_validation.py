@@ -232,6 +232,38 @@ def test_a_row_that_breaks_the_contract_fails_just_its_check(
     assert "k0000" not in str(result), "neither the words nor the query hold a value of a row"
 
 
+@pytest.mark.parametrize(
+    ("rule", "action", "as_of", "is_treated", "fails"),
+    [
+        ("win_back", "x", "2020-02-01", "false", True),
+        ("win_back", "x", "2020-01-01", "false", True),
+        ("win_back", "x", "2020-02-01", "true", False),
+        ("win_back", "another", "2020-02-01", "false", False),
+        ("win_back", "x", "2020-03-01", "false", False),
+        ("everything", "Every action", "2020-02-01", "false", True),
+    ],
+)
+def test_a_control_with_the_action_of_a_running_experiment_is_found(
+    file: Path, rule: str, action: str, as_of: str, is_treated: str, fails: bool
+) -> None:
+    table = TABLES["customer_actions"]
+    write(file, table)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(
+            "INSERT INTO experiments BY NAME SELECT 'e' AS experiment_id, ? AS action_rule, ? AS action,"
+            " ?::DATE AS as_of, DATE '2020-06-01' AS until_date, 'all' AS rule_condition,"
+            " TIMESTAMP '2020-01-01' AS started_at,"
+            " 28 AS horizon_days, 0.5 AS control_share, '00' AS draw_key, 'orders' AS outcome_name,"
+            " 1 AS treated_count, 1 AS control_count",
+            [rule, action, as_of],
+        )
+        connection.execute(
+            "INSERT INTO experiment_members BY NAME SELECT 'e' AS experiment_id, 'k000003' AS customer_id,"
+            f" {is_treated} AS is_treated, 0 AS stratum_id, 'x' AS segment_name, 1 AS days_since_last_order"
+        )
+    assert ("controls_are_left_alone" in failed(validate_table(file, table))) is fails
+
+
 def test_nulls_satisfy_every_check_but_not_null(file: Path) -> None:
     write(file, GENOME, changes=dict.fromkeys(GENOME.nullable, "NULL"))
     assert failed(validate_table(file, GENOME)) == set()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from genome_pipeline.transforms.experiments import controls_at, outcomes_since
+from genome_pipeline.transforms.experiments import controls_at, ended_runs, outcomes_since, without_treated
 from genome_pipeline_tests.support.logs import engine
 
 DATABASE = engine()
@@ -22,10 +22,10 @@ def table(name: str, columns: str, *rows: str) -> Any:
 def controls(as_of: date) -> list[tuple[str, str]]:
     experiments = table(
         "experiments",
-        "experiment_id, action, as_of, until_date, stopped_date",
-        "('runs', 'Write', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
-        "('stopped', 'Call', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-07-01')",
-        "('never', 'Visit', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-06-01')",
+        "experiment_id, action, action_rule, as_of, until_date, stopped_date",
+        "('runs', 'Write', 'write', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('stopped', 'Call', 'call', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-07-01')",
+        "('never', 'Visit', 'visit', DATE '2020-06-01', DATE '2020-08-01', DATE '2020-06-01')",
     )
     members = table(
         "experiment_members",
@@ -69,3 +69,42 @@ def test_outcomes_add_up_from_look_to_look_and_others_do_not_count() -> None:
         ("b", looks[0], 0.0, -2.5),
         ("b", looks[1], 0.0, -2.5),
     ]
+
+
+def test_a_run_has_ended_with_its_last_look_or_with_its_stop() -> None:
+    experiments = table(
+        "experiments",
+        "experiment_id, action_rule, as_of, until_date, stopped_date",
+        "('b', 'win_back', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('a', 'win_back', DATE '2020-05-01', DATE '2020-12-01', DATE '2020-07-01')",
+    )
+    results = table(
+        "experiment_results",
+        "as_of, experiment_id, outcome_name, effect",
+        "(DATE '2020-07-01', 'a', 'orders', 1)",
+        "(DATE '2020-06-01', 'a', 'orders', 2)",
+        "(DATE '2020-07-01', 'b', 'orders', 3)",
+        "(DATE '2020-08-01', 'b', 'orders', 4)",
+    )
+    found = [
+        ended_runs(experiments, results, day).to_pandas()["effect"].tolist()
+        for day in (date(2020, 6, 1), date(2020, 7, 1), date(2020, 8, 1))
+    ]
+    assert found == [[], [1], [1, 4]]
+
+
+def test_only_the_treated_are_left_out_and_only_where_the_run_meets_the_horizon() -> None:
+    experiments = table(
+        "experiments",
+        "experiment_id, as_of, until_date, stopped_date",
+        "('e', DATE '2020-06-01', DATE '2020-12-01', DATE '2020-08-01')",
+    )
+    members = table(
+        "experiment_members", "experiment_id, customer_id, is_treated", "('e', 't', true)", "('e', 'c', false)"
+    )
+    days = ("2020-05-01", "2020-05-03", "2020-06-01", "2020-07-31", "2020-08-01")
+    rows = [f"(DATE '{day}', '{name}')" for day in days for name in ("t", "c", "other")]
+    left = without_treated(table("customers", "as_of, customer_id", *rows), experiments, members, 30).to_pandas()
+    kept = {str(pd.Timestamp(day).date()) for day in left.loc[left["customer_id"] == "t", "as_of"]}
+    assert kept == {"2020-05-01", "2020-08-01"}  # 30 days from 2 May on reach the start
+    assert len(left) == 12

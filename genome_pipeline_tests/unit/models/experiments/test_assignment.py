@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.models.experiments.assignment import assign, is_global_control, new_key
+from genome_pipeline.models.experiments.assignment import assign, new_key
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
 KEY = "0f" * 32
@@ -95,17 +95,3 @@ def test_a_customer_twice_is_refused() -> None:
     rows = audience(300)
     with pytest.raises(ValueError, match="twice"):
         assign(pd.concat([rows, rows.head(1)]), 0.2, KEY)
-
-
-def test_the_global_control_grows_with_its_share_and_hangs_on_nobody_else() -> None:
-    names = audience(20_000)["customer_id"].tolist()
-    small, large = (is_global_control(names, share, KEY) for share in (0.02, 0.05))
-    assert (small <= large).all()
-    assert small.mean() == pytest.approx(0.02, abs=0.004)
-    assert (
-        is_global_control(names[5_000:5_010], 0.5, KEY).tolist()
-        == is_global_control(names, 0.5, KEY)[5_000:5_010].tolist()
-    )
-    assert not is_global_control(names, 0.0, KEY).any()
-    with pytest.raises(ConfigError, match="global control of 100%"):
-        is_global_control(names, 1.0, KEY)

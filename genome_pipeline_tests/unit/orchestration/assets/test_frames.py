@@ -28,7 +28,10 @@ FIRST, SECOND = date(2020, 2, 1), date(2020, 3, 1)
 def database() -> Backend:
     """A snapshot of 300 customers, one of 900, and the outcomes of the first."""
     database = engine()
-    for name in ("customer_features", "prediction_outcomes", "written_slices"):
+    for name in (
+        *("customer_features", "prediction_outcomes", "written_slices"),
+        *("experiments", "experiment_members"),
+    ):
         database.con.execute(TABLES[name].ddl())
     for table in ("customer_features", "prediction_outcomes"):
         for (column,) in database.con.execute(
