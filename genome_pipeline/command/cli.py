@@ -308,7 +308,7 @@ def export(
         from genome_pipeline.sources.source import check_is_no_source
 
         folder, suffix = Path(to) if to else settings.exports_path, ".csv" if csv else ".parquet"
-        check_is_no_source(folder / f"customer_genome{suffix}", settings.source)
+        check_is_no_source(folder / f"customer_genome{suffix}", settings.source, settings.contacts)
         counts, place = export_tables(settings.published_path, folder, suffix), str(folder)
     if as_json:
         print_json({"place": place, "tables": counts})

@@ -44,7 +44,7 @@ def write_quarantine(settings: Settings, path: Path, reason: str | None = None) 
     has.
     """
     check_target(path)
-    check_is_no_source(path, settings.source)
+    check_is_no_source(path, settings.source, settings.contacts)
     mapped = {f"raw_{ours}": theirs for ours, theirs in settings.source.columns.mapped.items()}
     texts = {"array_to_string(reasons, ' ')": "reasons", **mapped}
     columns = ", ".join(f"{text} AS {identifier(name)}" for text, name in texts.items())

@@ -73,7 +73,7 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_target(path)
-    check_is_no_source(path, settings.source)
+    check_is_no_source(path, settings.source, settings.contacts)
     with Published(settings.published_path) as published:
         rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]
         if rule not in rules:

@@ -194,7 +194,7 @@ def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[st
 def check_treated_target(settings: Settings, path: Path) -> None:
     """Raises :class:`ConfigError` as :func:`write_treated` does for a path."""
     check_target(path)
-    check_is_no_source(path, settings.source)
+    check_is_no_source(path, settings.source, settings.contacts)
 
 
 def _terms(published: Published, experiment_id: str) -> dict[str, Any]:

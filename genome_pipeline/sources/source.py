@@ -92,12 +92,14 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
     return source_of(source).files()
 
 
-def check_is_no_source(path: Path, source: SourceSettings) -> None:
-    """Raise :class:`SourceError` if a file at ``path`` would replace a file of the source, or be read as one."""
+def check_is_no_source(path: Path, source: SourceSettings, contacts: ContactSettings | None) -> None:
+    """Raise :class:`SourceError` if a file at ``path`` would replace one of the source or the contact log, or be read."""
     if source_of(source).takes(path):
         raise SourceError(
             f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
         )
+    if contacts is not None and path.resolve() == Path(contacts.path).resolve():
+        raise SourceError(f"{path} is the contact log, contacts.path: it would be lost; name another file")
 
 
 @contextmanager

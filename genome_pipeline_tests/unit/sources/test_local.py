@@ -50,9 +50,9 @@ def test_what_is_written_must_not_be_taken_for_the_source(
     folder = landing.put("in/a.csv", "a\n1\n").parent.parent
     for name in is_read:
         with pytest.raises(SourceError, match=r"is where source.path takes files from: it would be lost, or read"):
-            check_is_no_source(folder / name, landing.source(source))
+            check_is_no_source(folder / name, landing.source(source), None)
     for name in is_not:
-        check_is_no_source(folder / name, landing.source(source))
+        check_is_no_source(folder / name, landing.source(source), None)
 
 
 def test_the_partition_folders_of_a_folder_are_part_of_it(landing: Landing) -> None:

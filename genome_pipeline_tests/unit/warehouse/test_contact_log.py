@@ -20,6 +20,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
+from genome_pipeline.sources.source import check_is_no_source
 from genome_pipeline.warehouse.contact_log import ContactCounts, take_in_contacts
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import ingest
@@ -138,6 +139,14 @@ def test_a_parquet_file_is_read_too(log: Log, tmp_path: Path) -> None:
     )
     log.take_in()
     assert log.query("SELECT customer_id FROM contacts ORDER BY 1") == [("1",), ("2",)]
+
+
+def test_no_command_writes_over_the_log(log: Log, tmp_path: Path) -> None:
+    log.put("1,2020-06-01,win")
+    settings = log.settings
+    check_is_no_source(tmp_path / "treated.csv", settings.source, settings.contacts)
+    with pytest.raises(SourceError, match=r"contacts.csv is the contact log, contacts.path: it would be lost"):
+        check_is_no_source(tmp_path / "home" / ".." / "contacts.csv", settings.source, settings.contacts)
 
 
 def test_ids_are_pseudonyms_where_those_of_the_source_are(log: Log) -> None:
