@@ -93,7 +93,7 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
 
 
 def check_is_no_source(path: Path, source: SourceSettings, contacts: ContactSettings | None) -> None:
-    """Raise :class:`SourceError` if a file at ``path`` would replace one of the source or the contact log, or be read."""
+    """Raise :class:`SourceError` if a file at ``path`` would replace a file that is read, or be read as one."""
     if source_of(source).takes(path):
         raise SourceError(
             f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
