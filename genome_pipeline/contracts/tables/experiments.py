@@ -145,8 +145,8 @@ TABLES = (
         "experiment_groups",
         "experiments",
         "experiment x outcome x group x snapshot",
-        "On whom acting works, at the last look of a run: the effect in groups of its customers, drawn to that of all the"
-        " more so the less groups differ beyond chance. Groups of fewer than 30 of an arm are left out.",
+        "On whom acting works, at the last look of a run: the effect in groups of its customers, drawn to that of"
+        " all the more so the less groups differ beyond chance. Groups of fewer than 30 of an arm are left out.",
         (
             "as_of",
             "experiment_id",
