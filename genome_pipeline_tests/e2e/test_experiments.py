@@ -271,14 +271,15 @@ def test_a_rule_that_changed_in_mid_run_is_told_and_the_lists_count(
 @pytest.fixture(scope="module")
 def contacted(ended: Run) -> Run:
     """The same with a contact log: nine of ten treated were reached, and one control."""
-    treated = sorted(ended.arm(True))
-    rows = [f"{name},2020-06-02 10:00,Write,0.5" for name in treated[: len(treated) * 9 // 10]]
+    treated, controls = sorted(ended.arm(True)), sorted(ended.arm(False))
+    soon, first_look = START + timedelta(days=1), START + timedelta(days=30)
+    rows = [f"{name},{soon} 10:00,Write,0.5" for name in treated[: len(treated) * 9 // 10]]
     rows += [
         rows[0],  # twice
-        f"{sorted(ended.arm(False))[0]},2020-07-01T01:00:00+02:00,{NAME},1",  # before the first look, in UTC
-        f"{sorted(ended.arm(False))[1]},2020-05-31 23:00,write,1",  # before the start
-        f"{sorted(ended.arm(False))[2]},2020-06-05 10:00,newsletter,1",
-        "stranger,2020-06-05 10:00,write,1",
+        f"{controls[0]},{first_look}T01:00:00+02:00,{NAME},1",  # before the first look, in UTC
+        f"{controls[1]},{START - timedelta(days=1)} 23:00,write,1",  # before the start
+        f"{controls[2]},{soon} 10:00,newsletter,1",
+        f"stranger,{soon} 10:00,write,1",
         "c0001,soon,write,1",
     ]
     ended.settings.home.joinpath("contacts.csv").write_text("\n".join(["who,when,what,price", *rows]), encoding="utf-8")
@@ -292,7 +293,7 @@ def test_the_contact_log_tells_who_was_reached(contacted: Run) -> None:
     facts = experiment_facts(contacted.settings, NAME)
     missed = len(contacted.arm(True)) - len(contacted.arm(True)) * 9 // 10
     looks = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
-    assert [look["as_of"] for look in looks] == [date(2020, 7, 1), END]
+    assert [look["as_of"] for look in looks] == [START + timedelta(days=30), END]
     for look in looks:
         assert (look["contacted_control_count"], look["unreached_treated_count"]) == (1, missed)
         assert look["reached_effect"] == pytest.approx(look["effect"] / look["reached_share"])
