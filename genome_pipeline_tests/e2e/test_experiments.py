@@ -239,7 +239,7 @@ def test_the_next_run_has_nothing_to_make(ended: Run) -> None:
         ([("write", "Call everyone", ())], "the rule has changed since: its action is now 'Call everyone'."),
         (
             [("write", "Write to everyone", (("order_count", 2.0),)), ("rest", "Wait for them", ())],
-            "the rule has changed since: its audience is now 'orders at least 2'.",
+            "the rule has changed since: its audience is now 'order count at least 2'.",
         ),
     ],
 )

@@ -22,6 +22,8 @@ from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
 from genome_pipeline.sources.source import check_is_no_source
 from genome_pipeline.warehouse.contact_log import ContactCounts, take_in_contacts
+from genome_pipeline.warehouse.corrections import correct_counts
+from genome_pipeline.warehouse.erasure import rewrite_without
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.ingestion import ingest
 
@@ -167,6 +169,21 @@ def test_forgotten_customers_are_left_out(log: Log) -> None:
     log.privacy = {}
     with pytest.raises(ConfigError, match=r"customers were forgotten in .* and none is set"):
         log.take_in()
+
+
+def test_who_is_forgotten_leaves_the_contacts_and_does_not_come_back(log: Log) -> None:
+    log.privacy = {"key": KEY}
+    assert log.take_in("1,2020-06-01,win", "stranger,2020-06-02,win").contact_count == 2
+    log.checked()
+    path, key = log.settings.warehouse_path, PrivacyKey(KEY)
+    assert rewrite_without(path, ["stranger"], correct_counts)["contacts"] == 1
+    Forgotten.beside(path).add([key.forgotten_mark("stranger")], key.fingerprint)
+    changes = log.query("FROM contact_changes")
+    for _ in range(2):
+        assert log.query("SELECT customer_id FROM contacts") == [("1",)]
+        assert log.query("SELECT row_count FROM written_slices WHERE table_name = 'contacts'") == [(1,)]
+        log.take_in()
+    assert log.query("FROM contact_changes") == changes
 
 
 def test_a_sound_log_passes_its_checks(log: Log) -> None:
