@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.playbook import EVERYTHING_RULE
@@ -136,23 +138,31 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
         looks = published.rows(
             "FROM experiment_results_history WHERE experiment_id = ? ORDER BY outcome_name, as_of", [experiment_id]
         )
-        members = published.connection.execute(
-            "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
-        ).df()
+        checks = went_as_drawn(published.connection, terms)
         currency = published.parameters()["currency"]
-    is_treated = members["is_treated"].to_numpy(bool)
-    known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
-    checks: dict[str, Finding] = {
-        "sample ratio": sample_ratio(
-            terms["treated_count"], terms["control_count"], int(is_treated.sum()), int((~is_treated).sum())
-        ),
-        "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
-    }
     return {
         "experiment": terms,
         "currency": currency,
         "looks": looks,
         "checks": {name: {"is_passed": each.passed, "observed": each.sentence} for name, each in checks.items()},
+    }
+
+
+def went_as_drawn(connection: duckdb.DuckDBPyConnection, terms: Mapping[str, Any]) -> dict[str, Finding]:
+    """By the check's name, whether as many are left of both arms as were drawn, and whether they were alike before.
+
+    ``terms`` is a row of ``experiments``.
+    """
+    members = connection.execute(
+        "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [terms["experiment_id"]]
+    ).df()
+    is_treated = members["is_treated"].to_numpy(bool)
+    known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
+    return {
+        "sample ratio": sample_ratio(
+            int(terms["treated_count"]), int(terms["control_count"]), int(is_treated.sum()), int((~is_treated).sum())
+        ),
+        "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
     }
 
 
