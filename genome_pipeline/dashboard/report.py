@@ -19,14 +19,7 @@ from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.checks import check_summary
-from genome_pipeline.dashboard.kit.experiments import (
-    UNITS,
-    effect_and_interval,
-    experiments_at,
-    headline,
-    reason_of,
-    state_of,
-)
+from genome_pipeline.dashboard.kit.experiments import experiments_at, headline, reason_of, state_of
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, last_matured, realised_spend
 from genome_pipeline.dashboard.kit.performance import compare, no_performance
@@ -342,14 +335,13 @@ def _proof(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iter
         if not seen.empty:
             yield proof_figures.effects_of_all(seen, outcome, run.currency)
     yield _table(
-        ("Experiment", "Action", "Run", "Treated / left alone", "Effect", "Verdict", "By which numbers"),
+        ("Experiment", "Action", "Run", "Treated / left alone", "Verdict", "By which numbers"),
         [
             (
                 row["experiment_id"],
                 row["action"],
                 state_of(row),
                 f"{formats.integer(row['treated_count'])} / {formats.integer(row['control_count'])}",
-                " ".join((*effect_and_interval(row, row["outcome_name"], run.currency), UNITS[row["outcome_name"]])),
                 row["verdict"],
                 reason_of(row),
             )

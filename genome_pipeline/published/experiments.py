@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -138,7 +138,7 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
         looks = published.rows(
             "FROM experiment_results_history WHERE experiment_id = ? ORDER BY outcome_name, as_of", [experiment_id]
         )
-        checks = went_as_drawn(published.connection, terms)
+        checks = went_as_drawn(published.connection, experiment_id)
         currency = published.parameters()["currency"]
     return {
         "experiment": terms,
@@ -148,20 +148,18 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
     }
 
 
-def went_as_drawn(connection: duckdb.DuckDBPyConnection, terms: Mapping[str, Any]) -> dict[str, Finding]:
-    """By the check's name, whether as many are left of both arms as were drawn, and whether they were alike before.
-
-    ``terms`` is a row of ``experiments``.
-    """
+def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> dict[str, Finding]:
+    """By the check's name, whether both arms of an experiment lost alike since the draw, and were alike before it."""
+    ((treated, controls),) = connection.execute(
+        "SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", [experiment_id]
+    ).fetchall()
     members = connection.execute(
-        "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [terms["experiment_id"]]
+        "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
     ).df()
     is_treated = members["is_treated"].to_numpy(bool)
     known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
     return {
-        "sample ratio": sample_ratio(
-            int(terms["treated_count"]), int(terms["control_count"]), int(is_treated.sum()), int((~is_treated).sum())
-        ),
+        "sample ratio": sample_ratio(treated, controls, int(is_treated.sum()), int((~is_treated).sum())),
         "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
     }
 

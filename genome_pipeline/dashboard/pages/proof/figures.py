@@ -88,7 +88,7 @@ def effect_by_look(looks: pd.DataFrame, outcome: str, currency: str | None, *, t
             x=mine["look_date"],
             y=best,
             error_y=_whiskers(best, lower, upper, verdict, theme),
-            customdata=[_hover(formats.day(row["look_date"]), row, outcome, currency) for _, row in mine.iterrows()],
+            customdata=[_hover(_seen(row), row, outcome, currency) for _, row in mine.iterrows()],
             **_marks(verdict, theme),
         )
     figure.add_hline(y=0, line={"color": theme.muted, "dash": "dot", "width": 1.5})
@@ -141,8 +141,12 @@ def _name(experiment: pd.Series) -> str:
     return f"{plot_text(rule)}<br>{plot_text(rest)}"
 
 
+def _seen(look: pd.Series) -> str:
+    return f"look of {formats.day(look['look_date'])}"
+
+
 def _hover(title: str, look: pd.Series, outcome: str, currency: str | None) -> str:
-    effect = " (".join(effect_and_interval(look, outcome, currency))
+    effect, interval = effect_and_interval(look, outcome, currency)
     sentence = f"{look['verdict']}: {reason_of(look)}"
-    lines = [title, f"{effect}) {UNITS[outcome]}", *textwrap.wrap(sentence, _HOVER_CHARACTERS)]
+    lines = [title, f"{effect} ({interval}) {UNITS[outcome]}", *textwrap.wrap(sentence, _HOVER_CHARACTERS)]
     return "<br>".join(plot_text(line) for line in lines)

@@ -205,7 +205,7 @@ def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
                 f": {finding.sentence}.",
             ]
         )
-        for check, finding in went_as_drawn(request.connection, experiment).items()
+        for check, finding in went_as_drawn(request.connection, experiment["experiment_id"]).items()
     ]
 
 
