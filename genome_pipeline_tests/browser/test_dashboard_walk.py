@@ -292,7 +292,8 @@ def test_proof(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
     assert [row[0].split("\n")[0] for row in shown] == [row[0] for row in experiments]
     assert [row[1].split(" ", 1)[1] for row in shown] == [row[2] for row in experiments]
     assert [row[6] for row in shown] == [
-        f"{formats.integer(treated)} / {formats.integer(controls)}" for *_, treated, controls in experiments
+        f"{formats.integer(treated)} treated\n{formats.integer(controls)} left alone"
+        for *_, treated, controls in experiments
     ]
     for outcome, times in (("orders", 100), ("spend", 1)):
         expected = [

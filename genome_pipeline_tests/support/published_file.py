@@ -16,14 +16,13 @@ import pandas as pd
 from genome_pipeline.calendar import Period
 from genome_pipeline.contracts.columns import SPREAD
 from genome_pipeline.contracts.genes import GENES, PROFILE_GENES
-from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE
 from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.contracts.views import VIEWS
-from genome_pipeline.models.actions import LEAVE_ALONE_ACTION
+from genome_pipeline.models.actions import leave_alone
 from genome_pipeline.models.experiments.assignment import LEAST_ARM, assign
-from genome_pipeline.models.experiments.results import Terms, looks_until, results
+from genome_pipeline.models.experiments.results import Terms, looks_until, proofs, results
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.totals import TARGETS, TotalError, error_rows, forecast_totals, own_variances
@@ -114,7 +113,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "action_audiences": _audiences(genome),
         "experiments": experiments,
         "experiment_members": members,
-        "experiment_results": _experiment_results(experiments, members, snapshots),
+        **_experiment_results(experiments, members, snapshots),
         "segment_profiles": _profiles(genome),
         "segment_migrations": _migrations(genome, snapshots),
         "segment_model": _segment_model(snapshots),
@@ -583,30 +582,30 @@ def _experiments(genome: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _left_alone(genome: pd.DataFrame, experiments: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
     """Controls of a running experiment do not get its action."""
-    for _, terms in experiments.iterrows():
-        mine = members[(members["experiment_id"] == terms["experiment_id"]) & ~members["is_treated"].astype(bool)]
-        is_alone = (
-            (genome["as_of"] >= terms["as_of"])
-            & (genome["as_of"] < terms["until_date"])
-            & (genome["action"] == terms["action"])
-            & genome["customer_id"].isin(mine["customer_id"])
-        )
-        genome.loc[is_alone, ["action", "action_rule", "is_for_review"]] = LEAVE_ALONE_ACTION, LEFT_ALONE_RULE, False
-        genome.loc[is_alone, "action_reason"] = (
-            f"Left alone by chance until {terms['until_date']}, so that experiment {terms['experiment_id']} can tell"
-            " what acting brings"
-        )
-    return genome
+    told = ["experiment_id", "action", "action_rule", "as_of", "until_date"]
+    controls = members.loc[~members["is_treated"].astype(bool), ["experiment_id", "customer_id"]].merge(
+        experiments[told], on="experiment_id"
+    )
+    return pd.concat(
+        [
+            leave_alone(rows, controls[(controls["as_of"] <= as_of) & (controls["until_date"] > as_of)])
+            for as_of, rows in genome.groupby("as_of")
+        ],
+        ignore_index=True,
+    )
 
 
-def _experiment_results(experiments: pd.DataFrame, members: pd.DataFrame, snapshots: Sequence[date]) -> pd.DataFrame:
+def _experiment_results(
+    experiments: pd.DataFrame, members: pd.DataFrame, snapshots: Sequence[date]
+) -> dict[str, pd.DataFrame]:
     """Treated customers order half as much again as was expected of them; spend varies more."""
     rng = np.random.default_rng(11)
-    found = [pd.DataFrame(columns=list(TABLES["experiment_results"].columns))]
+    names = ("experiment_results", "experiment_groups", "rule_proofs")
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
     for _, row in experiments.iterrows():
-        wish = None if row["wished_lift_share"] is None else row["wished_lift_share"]
+        wish = None if pd.isna(row["wished_lift_share"]) else float(row["wished_lift_share"])
         terms = Terms(
-            row["experiment_id"], row["as_of"], row["until_date"], None, HORIZON_DAYS, wish, row["outcome_name"]
+            row["experiment_id"], row["as_of"], row["until_date"], None, HORIZON_DAYS, wish, row["outcome_name"], 0.5
         )
         mine = members[members["experiment_id"] == row["experiment_id"]]
         looks = looks_until(terms, snapshots, snapshots[-1])
@@ -618,8 +617,18 @@ def _experiment_results(experiments: pd.DataFrame, members: pd.DataFrame, snapsh
             done.append(
                 pd.DataFrame({"customer_id": mine["customer_id"], "look_date": look, "orders": orders, "spend": spend})
             )
-            found.append(results(terms, looks[: len(done)], mine, pd.concat(done), "USD"))
-    return pd.concat(found, ignore_index=True)
+            shown, groups = results(terms, looks[: len(done)], mine, pd.concat(done), "USD", 0)
+            found["experiment_results"].append(shown)
+            found["experiment_groups"].append(groups)
+            if look == terms.end:
+                runs = shown.assign(action_rule=row["action_rule"])
+                found["rule_proofs"] += [proofs(as_of, runs, "USD") for as_of in snapshots if as_of >= look]
+    return {
+        name: pd.concat(
+            [pd.DataFrame(columns=list(TABLES[name].columns)), *(rows for rows in found[name] if len(rows))]
+        )
+        for name in names
+    }
 
 
 def _drivers(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:

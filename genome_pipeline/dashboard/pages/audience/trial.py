@@ -8,7 +8,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import command, notice
 from genome_pipeline.dashboard.kit.experiments import experiments_at, reason_of, state_of, verdict_badge
@@ -24,7 +24,8 @@ def trial(request: PageRequest, audience: pd.Series) -> Component | None:
     if rule == LEFT_ALONE_RULE:
         leaving = [_found(request, row) for _, row in experiments[~experiments["is_over"]].iterrows()]
         return notice("Nobody is to act on these until their experiment is over", leaving, "action")
-    mine = experiments[experiments["action"] == audience["action"]]
+    is_on_it = (experiments["action"] == audience["action"]) | (experiments["action_rule"] == EVERYTHING_RULE)
+    mine = experiments[is_on_it]
     running, over = mine[~mine["is_over"]], mine[mine["is_over"]]
     if not running.empty:
         told = [_found(request, row) for _, row in running.iterrows()]
@@ -35,7 +36,13 @@ def trial(request: PageRequest, audience: pd.Series) -> Component | None:
         "Does this work?",
         [
             *[_found(request, row) for _, row in over.head(1).iterrows()],
-            html.P(["Test whether this works: ", command(f"genome experiment start {rule} --control 20%"), "."]),
+            html.P(
+                [
+                    "Test whether this works: " if over.empty else "Test it again: ",
+                    command(f"genome experiment start {rule} --control 20%"),
+                    ".",
+                ]
+            ),
             html.P(["What that could show: ", command(f"genome experiment plan {rule}"), "."]),
         ],
         "action",

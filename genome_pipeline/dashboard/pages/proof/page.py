@@ -129,11 +129,16 @@ def _all_of_them(request: PageRequest, experiments: pd.DataFrame) -> Component:
             _bounded(*effect_and_interval(row, row["outcome_name"], currency)),
             _bounded(*total_and_interval(row, row["outcome_name"], currency)),
             html.Div([formats.percent(row["elapsed_share"], 0), html.Div(state_of(row), className="kpi-note")]),
-            f"{formats.integer(row['treated_count'])} / {formats.integer(row['control_count'])}",
+            html.Div(
+                [
+                    f"{formats.integer(row['treated_count'])} treated",
+                    html.Div(f"{formats.integer(row['control_count'])} left alone", className="kpi-note"),
+                ]
+            ),
         ]
         for _, row in experiments.iterrows()
     ]
-    headings = ("Experiment", "Verdict", "About", "Effect", "In total", "Passed", "Treated / left alone")
+    headings = ("Experiment", "Verdict", "About", "Effect", "In total", "Passed", "Drawn")
     return panel(
         table(headings, rows, numeric=(3, 4, 5, 6)),
         title="All experiments",

@@ -38,7 +38,18 @@ def test_a_rule_whose_action_is_tested_is_shown_with_the_verdict_so_far(publishe
     over, _ = show(published_path, "/audience", "?rule=cross-sell")
     assert f'"href": "/proof?experiment={PROVEN_EXPERIMENT}"' in over
     assert "✓ proven" in over
+    assert "Test it again: " in over
     assert "genome experiment start cross-sell --control 20%" in over
+
+
+def test_an_experiment_on_everything_is_one_on_each_rule(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "everything.duckdb",
+        published_path,
+        "UPDATE experiments SET action_rule = 'everything', action = 'Everything'"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    assert f'"href": "/proof?experiment={RUNNING_EXPERIMENT}"' in show(path, "/audience", "?rule=win_back")[0]
 
 
 def test_an_earlier_snapshot_knows_no_later_experiment(published_path: Path) -> None:
