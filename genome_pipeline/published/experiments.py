@@ -8,6 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.errors import ConfigError, not_found
@@ -136,23 +138,29 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
         looks = published.rows(
             "FROM experiment_results_history WHERE experiment_id = ? ORDER BY outcome_name, as_of", [experiment_id]
         )
-        members = published.connection.execute(
-            "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
-        ).df()
+        checks = went_as_drawn(published.connection, experiment_id)
         currency = published.parameters()["currency"]
-    is_treated = members["is_treated"].to_numpy(bool)
-    known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
-    checks: dict[str, Finding] = {
-        "sample ratio": sample_ratio(
-            terms["treated_count"], terms["control_count"], int(is_treated.sum()), int((~is_treated).sum())
-        ),
-        "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
-    }
     return {
         "experiment": terms,
         "currency": currency,
         "looks": looks,
         "checks": {name: {"is_passed": each.passed, "observed": each.sentence} for name, each in checks.items()},
+    }
+
+
+def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> dict[str, Finding]:
+    """By the check's name, whether both arms of an experiment lost alike since the draw, and were alike before it."""
+    ((treated, controls),) = connection.execute(
+        "SELECT treated_count, control_count FROM experiments WHERE experiment_id = ?", [experiment_id]
+    ).fetchall()
+    members = connection.execute(
+        "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
+    ).df()
+    is_treated = members["is_treated"].to_numpy(bool)
+    known = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
+    return {
+        "sample ratio": sample_ratio(treated, controls, int(is_treated.sum()), int((~is_treated).sum())),
+        "balance": balance({name: numbers(members[name]) for name in known}, is_treated),
     }
 
 
