@@ -127,7 +127,7 @@ def experiment_list(settings: Settings) -> dict[str, Any]:
         return {
             "as_of": published.latest(),
             "currency": published.parameters()["currency"],
-            "experiments": published.rows("FROM experiment_verdicts ORDER BY as_of DESC, experiment_id"),
+            "experiments": published.rows("FROM experiment_verdicts ORDER BY started_at DESC, experiment_id"),
         }
 
 

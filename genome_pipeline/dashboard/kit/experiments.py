@@ -74,7 +74,7 @@ def verdict_badge(verdict: str) -> Component:
 
 
 def reason_of(experiment: pd.Series) -> str:
-    """The numbers of the verdict of a row of :func:`experiments_at`, and when it fell; without a look, why.
+    """The numbers of the verdict of a row of :func:`experiments_at`; without a look, why.
 
     The verdict itself is left out: it stands beside them.
     """
@@ -82,11 +82,7 @@ def reason_of(experiment: pd.Series) -> str:
         if experiment["is_over"]:
             return "No look was made at it: it ended before one, or too few customers were left."
         return "No look at it yet: the first is made with the next snapshot."
-    reason = str(experiment["verdict_reason"]).removeprefix(f"{experiment['verdict']}: ")
-    decided = experiment["decided_date"]
-    if formats.is_missing(decided) or decided == experiment["look_date"]:
-        return f"{reason}."
-    return f"{reason}, by the look of {formats.day(decided)}, which decided."
+    return str(experiment["verdict_reason"]).removeprefix(f"{experiment['verdict']}: ") + "."
 
 
 def state_of(experiment: pd.Series) -> str:
