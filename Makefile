@@ -29,10 +29,10 @@ demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
 	$(BIN)/genome run --config $(DEMO)
 
 test: .venv/.installed  ## the tests (minutes)
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: demo  ## the tests, the long ones too, and the dashboard's on the demo; with what they cover
-	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 test-cluster: .venv/.installed  ## both engines on a real Spark cluster of this machine (minutes; needs Java 17)
 	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "Java 17 is needed: install it, or set JAVA_HOME"; exit 1; }

@@ -255,6 +255,7 @@ _ALL = (
             "action_rule",
             "action",
             "as_of",
+            "started_at",
             "until_date",
             "stopped_date",
             "outcome_name",

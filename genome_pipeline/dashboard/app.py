@@ -35,6 +35,7 @@ from genome_pipeline.dashboard.pages.customer import page as customer
 from genome_pipeline.dashboard.pages.customer import queries as customer_queries
 from genome_pipeline.dashboard.pages.data_quality import page as data_quality
 from genome_pipeline.dashboard.pages.overview import page as overview
+from genome_pipeline.dashboard.pages.proof import page as proof
 from genome_pipeline.dashboard.pages.risk import page as risk
 from genome_pipeline.dashboard.pages.segments import page as segments
 from genome_pipeline.dashboard.pages.similar import callbacks as similar_callbacks
@@ -52,7 +53,7 @@ from genome_pipeline.published.versions import PublishedFile
 
 PAGES = {
     page.PATH: page
-    for page in (overview, segments, cohorts, value, risk, customer, similar, confidence, audience, data_quality)
+    for page in (overview, segments, cohorts, value, risk, customer, similar, confidence, audience, proof, data_quality)
 }
 _TITLES = {path: page.TITLE for path, page in PAGES.items()}
 _THIS_MACHINE = Access()

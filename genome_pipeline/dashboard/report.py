@@ -14,10 +14,12 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.checks import check_summary
+from genome_pipeline.dashboard.kit.experiments import experiments_at, headline, reason_of, state_of
 from genome_pipeline.dashboard.kit.glossary import description
 from genome_pipeline.dashboard.kit.outcomes import expected_and_realised_spend, last_matured, realised_spend
 from genome_pipeline.dashboard.kit.performance import compare, no_performance
@@ -33,6 +35,7 @@ from genome_pipeline.dashboard.pages.data_quality import figures as quality_figu
 from genome_pipeline.dashboard.pages.data_quality import queries as quality_queries
 from genome_pipeline.dashboard.pages.overview import figures as overview_figures
 from genome_pipeline.dashboard.pages.overview import queries as overview_queries
+from genome_pipeline.dashboard.pages.proof import figures as proof_figures
 from genome_pipeline.dashboard.pages.risk import figures as risk_figures
 from genome_pipeline.dashboard.pages.risk import queries as risk_queries
 from genome_pipeline.dashboard.pages.segments import figures as segment_figures
@@ -91,6 +94,7 @@ def build_report(connection: duckdb.DuckDBPyConnection, as_of: date | None = Non
         *_segments(connection, run, snapshot),
         *_cohorts(connection, run, snapshot),
         *_value_and_risk(connection, run, snapshot, trend),
+        *_proof(connection, run, snapshot),
         *_confidence(connection, snapshot, trend),
         *_data_quality(connection, run),
     )
@@ -318,6 +322,32 @@ def _confidence(connection: duckdb.DuckDBPyConnection, as_of: date, trend: pd.Da
             ],
             numeric=(2,),
         )
+
+
+def _proof(connection: duckdb.DuckDBPyConnection, run: Run, as_of: date) -> Iterable[str | Chart]:
+    """What experiments have shown; nothing where none was started."""
+    experiments = experiments_at(connection, as_of)
+    if experiments.empty:
+        return
+    yield f"<h2>Proof</h2><p>{escape(headline(experiments))}.</p>\n"
+    for outcome in OUTCOMES:
+        seen = experiments[(experiments["outcome_name"] == outcome) & experiments["effect"].notna()]
+        if not seen.empty:
+            yield proof_figures.effects_of_all(seen, outcome, run.currency)
+    yield _table(
+        ("Experiment", "Action", "Run", "Treated / left alone", "Verdict", "By which numbers"),
+        [
+            (
+                row["experiment_id"],
+                row["action"],
+                state_of(row),
+                f"{formats.integer(row['treated_count'])} / {formats.integer(row['control_count'])}",
+                row["verdict"],
+                reason_of(row),
+            )
+            for _, row in experiments.iterrows()
+        ],
+    )
 
 
 def _data_quality(connection: duckdb.DuckDBPyConnection, run: Run) -> Iterable[str | Chart]:

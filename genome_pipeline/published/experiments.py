@@ -8,10 +8,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.errors import ConfigError, not_found
-from genome_pipeline.models.experiments.checks import as_drawn
+from genome_pipeline.models.experiments.checks import Finding, as_drawn
 from genome_pipeline.models.experiments.power import Before, Row, answer, plan
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -125,7 +127,7 @@ def experiment_list(settings: Settings) -> dict[str, Any]:
         return {
             "as_of": published.latest(),
             "currency": published.parameters()["currency"],
-            "experiments": published.rows("FROM experiment_verdicts ORDER BY as_of DESC, experiment_id"),
+            "experiments": published.rows("FROM experiment_verdicts ORDER BY started_at DESC, experiment_id"),
         }
 
 
@@ -139,11 +141,8 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
         looks = published.rows(
             "FROM experiment_results_history WHERE experiment_id = ? ORDER BY outcome_name, as_of", [experiment_id]
         )
-        members = published.connection.execute(
-            "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [experiment_id]
-        ).df()
+        checks = went_as_drawn(published.connection, experiment_id)
         currency = published.parameters()["currency"]
-    checks = as_drawn(terms, members, max(looks, key=lambda look: look["as_of"], default=None))
     return {
         "experiment": terms,
         "rule_change": _rule_change(settings, terms),
@@ -169,6 +168,20 @@ def _rule_change(settings: Settings, terms: dict[str, Any]) -> str | None:
             return None
         what = f"the rule has changed since: {' and '.join(changed)}"
     return f"{what}. The lists count as they were drawn, and whoever is left alone does not get {terms['action']!r}"
+
+
+def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> dict[str, Finding]:
+    """By the check's name, whether an experiment went as it was drawn, by its latest look; see :func:`as_drawn`."""
+    experiments, members, looks = (
+        connection.execute(f"FROM {table} WHERE experiment_id = ? ORDER BY {order}", [experiment_id]).df()
+        for table, order in (
+            ("experiments", "as_of"),
+            ("experiment_members", "customer_id"),
+            ("experiment_results_history", "as_of, outcome_name"),
+        )
+    )
+    look = None if looks.empty else looks.iloc[-1].to_dict()
+    return as_drawn(experiments.iloc[0].to_dict(), members, look)
 
 
 def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[str, Any]:

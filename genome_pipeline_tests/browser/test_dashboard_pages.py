@@ -14,7 +14,14 @@ import pytest
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.security import Access
 from genome_pipeline_tests.browser.watched import Watched, serve
-from genome_pipeline_tests.support.published_file import ABSTAINED_ID, HOSTILE_ID, SNAPSHOTS, build_published_file
+from genome_pipeline_tests.support.published_file import (
+    ABSTAINED_ID,
+    HOSTILE_ID,
+    PROVEN_EXPERIMENT,
+    RUNNING_EXPERIMENT,
+    SNAPSHOTS,
+    build_published_file,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -42,6 +49,11 @@ _PATHS = (
     f"/similar?id=C0010&id={quote(HOSTILE_ID)}",
     "/audience",
     f"/audience?where=customer_id:eq:{quote(HOSTILE_ID)}&where=nothing:eq:1",
+    "/audience?rule=activate",
+    "/audience?rule=left_alone",
+    "/proof",
+    f"/proof?experiment={PROVEN_EXPERIMENT}",
+    f"/proof?as_of={SNAPSHOTS[0]}",
     "/data-quality",
     f"/?as_of={SNAPSHOTS[0]}",
     f"/segments?as_of={SNAPSHOTS[0]}",
@@ -191,6 +203,22 @@ def test_a_choice_stands_in_the_url_and_is_restored(watched: Watched) -> None:
     watched.open(f"/segments?gene=t_days&since={SNAPSHOTS[1]}")
     assert watched.tab.input_value("input[id*=gene]") == "Customer age"
     assert watched.tab.is_visible("h2:text('Where customers moved since 1 Nov 2017')")
+    assert watched.problems == []
+
+
+def test_an_experiment_is_chosen_by_keyboard_from_the_audience_it_tests_on(watched: Watched) -> None:
+    watched.open("/audience?rule=activate")
+    watched.tab.focus(f"a[href='/proof?experiment={RUNNING_EXPERIMENT}']")
+    watched.tab.keyboard.press("Enter")
+    watched.tab.wait_for_selector(f"h2:text-is('Experiment {RUNNING_EXPERIMENT}')")
+    watched.tab.focus(f".experiments a[href='/proof?experiment={PROVEN_EXPERIMENT}']")
+    watched.tab.keyboard.press("Enter")
+    watched.tab.wait_for_url(f"**/proof?experiment={PROVEN_EXPERIMENT}")
+    watched.tab.wait_for_selector(f"h2:text-is('Experiment {PROVEN_EXPERIMENT}')")
+    # A command is selected whole, to be copied.
+    watched.tab.click(".experiment .command")
+    selected = watched.tab.evaluate("getSelection().toString()")
+    assert selected == f"genome experiment show {PROVEN_EXPERIMENT} --to treated.csv"
     assert watched.problems == []
 
 

@@ -277,6 +277,44 @@ def test_customer(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
     )
 
 
+def test_proof(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
+    walk.open("/proof")
+    experiments = _rows(
+        sql,
+        "SELECT experiment_id, outcome_name, verdict, effect, treated_count, control_count FROM experiment_verdicts"
+        " JOIN (SELECT experiment_id, started_at FROM experiments) USING (experiment_id)"
+        " ORDER BY as_of DESC, started_at DESC, experiment_id",
+    )
+    if not experiments:
+        assert "genome experiment plan RULE" in walk.text("main")
+        return
+    shown = _shown(walk, ".experiments")
+    assert [row[0].split("\n")[0] for row in shown] == [row[0] for row in experiments]
+    assert [row[1].split(" ", 1)[1] for row in shown] == [row[2] for row in experiments]
+    assert [row[6] for row in shown] == [
+        f"{formats.integer(treated)} treated\n{formats.integer(controls)} left alone"
+        for *_, treated, controls in experiments
+    ]
+    for outcome, times in (("orders", 100), ("spend", 1)):
+        expected = [
+            (name, times * effect)
+            for name, about, _, effect, *_ in experiments
+            if about == outcome and effect is not None
+        ]
+        if expected:
+            _agree([[row[0], row[2]] for row in _saved(walk, f"What acting brought: {outcome}")], expected)
+    name = experiments[-1][0]
+    walk.tab.click(f".experiments a:text-is('{name}')")
+    walk.tab.wait_for_selector(f"h2:text-is('Experiment {name}')")
+    looks = _rows(
+        sql,
+        "SELECT as_of, effect * 100, effect_lower * 100, effect_upper * 100 FROM experiment_results_history"
+        " WHERE experiment_id = ? AND outcome_name = 'orders' ORDER BY as_of",
+        name,
+    )
+    _agree([row[1:5] for row in _saved(walk, "Orders, look by look")], looks)
+
+
 def test_similar(walk: Watched, sql: duckdb.DuckDBPyConnection) -> None:
     ids = [
         row[0]

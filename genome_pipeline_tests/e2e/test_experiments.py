@@ -46,8 +46,8 @@ contacted_at = "when"
 campaign = "what"
 cost = "price"
 """
-START, END = date(2020, 6, 1), date(2020, 8, 1)
-NAME = "write-2020-06-01"
+START, MIDDLE, END = date(2020, 4, 1), date(2020, 5, 1), date(2020, 6, 1)
+NAME = "write-2020-04-01"
 KEY = "k" * 8 + "0123456789abcdef" * 2
 FURTHER_ORDERS = 2
 
@@ -79,7 +79,7 @@ def _log_until(path: Path, day: date, whole: list[list[str]], treated: set[str] 
     kept = [row for row in rows if row[2][:10] < str(day) or not row[2].startswith("2020-0")]
     for customer in sorted(treated):
         for number in range(FURTHER_ORDERS):
-            moment = datetime(2020, 6, 3, 12) + timedelta(days=9 * number + int(customer[1:]) % 7)
+            moment = datetime(2020, 4, 3, 12) + timedelta(days=9 * number + int(customer[1:]) % 7)
             kept.append([customer, f"x{customer}{number}", str(moment), "p1", "food", "1", "10.00"])
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *kept])
@@ -89,7 +89,7 @@ def _log_until(path: Path, day: date, whole: list[list[str]], treated: set[str] 
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("experiment")
     log = folder / "log.csv"
-    write_shop_log(log)
+    write_shop_log(log, customers=300)
     whole = [*csv.reader(log.open(encoding="utf-8"))]
     (folder / "whole.json").write_text(json.dumps(whole), encoding="utf-8")
     _log_until(log, START, whole)
@@ -106,7 +106,7 @@ def ended(started: Run) -> Run:
     """The same, two months later: the treated have ordered more."""
     folder = started.config.parent
     whole = json.loads((folder / "whole.json").read_text(encoding="utf-8"))
-    _log_until(folder / "log.csv", date(2020, 8, 1), whole, started.arm(True))
+    _log_until(folder / "log.csv", END, whole, started.arm(True))
     make(started.config)
     return started
 
@@ -147,7 +147,7 @@ def test_no_door_names_a_control_for_the_action(started: Run, tmp_path: Path) ->
 
 
 def test_the_same_action_is_not_drawn_twice_at_once(started: Run) -> None:
-    with pytest.raises(ConfigError, match=f"experiment {NAME} on the same action runs until 2020-08-01"):
+    with pytest.raises(ConfigError, match=f"experiment {NAME} on the same action runs until 2020-06-01"):
         start_experiment(started.settings, Wish("write", 0.5), _quiet)
     assert len(ExperimentRecord.beside(started.settings.warehouse_path).experiments()) == 1
 
@@ -159,8 +159,8 @@ def test_the_same_action_is_not_drawn_twice_at_once(started: Run) -> None:
         (Wish("left_alone", 0.5), "get no action"),
         (Wish("write", 0.0), "a control of 0%: nobody would be left alone to compare with; choose a share"),
         (Wish("write", 1.0), "a control of 100%: nobody would be treated; choose a share between"),
-        (Wish("write", 0.5, date(2020, 6, 15)), "2020-06-15 is not the end of a month"),
-        (Wish("write", 0.5, date(2020, 6, 1)), "2020-06-01 is not after 2020-06-01"),
+        (Wish("write", 0.5, date(2020, 4, 15)), "2020-04-15 is not the end of a month"),
+        (Wish("write", 0.5, date(2020, 4, 1)), "2020-04-01 is not after 2020-04-01"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(started: Run, wish: Wish, message: str) -> None:
@@ -172,7 +172,7 @@ def test_a_wish_that_cannot_be_met_is_refused(started: Run, wish: Wish, message:
 def test_the_effect_is_found_and_proven(ended: Run) -> None:
     facts = experiment_facts(ended.settings, NAME)
     orders = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
-    assert [look["as_of"] for look in orders] == [date(2020, 7, 1), END]
+    assert [look["as_of"] for look in orders] == [MIDDLE, END]
     assert [look["elapsed_share"] for look in orders] == [30 / 61, 1.0]
     last = orders[-1]
     assert last["verdict"] == "proven"
@@ -190,7 +190,7 @@ def test_outcomes_are_those_of_the_log(ended: Run) -> None:
     counted = ended.rows(
         "SELECT avg(orders) FILTER (is_treated) - avg(orders) FILTER (NOT is_treated) FROM (SELECT is_treated,"
         " coalesce(sum(purchase_day_count), 0) AS orders FROM experiment_members LEFT JOIN (FROM customer_activity"
-        " WHERE period_start_date >= DATE '2020-06-01') USING (customer_id) GROUP BY customer_id, is_treated)"
+        " WHERE period_start_date >= DATE '2020-04-01') USING (customer_id) GROUP BY customer_id, is_treated)"
     )
     told = ended.rows(
         "SELECT unadjusted_effect FROM experiment_results_history WHERE outcome_name = 'orders' AND as_of = ?", END
@@ -204,12 +204,12 @@ def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None
         " GROUP BY 1 ORDER BY 1",
         START,
     )
-    assert found == [(START, True), (date(2020, 7, 1), True), (END, False)]
+    assert found == [(START, True), (MIDDLE, True), (END, False)]
 
 
 def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:
     second = start_experiment(ended.settings, Wish("write", 0.5), _quiet)
-    assert second["experiment_id"] == "write-2020-08-01"
+    assert second["experiment_id"] == "write-2020-06-01"
     first, other = (
         {
             name
@@ -223,7 +223,7 @@ def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:
     stopped = stop_experiment(ended.settings, second["experiment_id"], _quiet)
     assert stopped["stopped_date"] == END
     assert ended.rows("SELECT count(*) FROM customer_genome WHERE action_rule = 'left_alone'") == [(0,)]
-    with pytest.raises(ConfigError, match="write-2020-08-01 is over since 2020-08-01"):
+    with pytest.raises(ConfigError, match="write-2020-06-01 is over since 2020-06-01"):
         stop_experiment(ended.settings, second["experiment_id"], _quiet)
 
 
@@ -272,7 +272,7 @@ def test_a_rule_that_changed_in_mid_run_is_told_and_the_lists_count(
 def contacted(ended: Run) -> Run:
     """The same with a contact log: nine of ten treated were reached, and one control."""
     treated, controls = sorted(ended.arm(True)), sorted(ended.arm(False))
-    soon, first_look = START + timedelta(days=1), START + timedelta(days=30)
+    soon, first_look = START + timedelta(days=1), MIDDLE
     rows = [f"{name},{soon} 10:00,Write,0.5" for name in treated[: len(treated) * 9 // 10]]
     rows += [
         rows[0],  # twice
@@ -293,7 +293,7 @@ def test_the_contact_log_tells_who_was_reached(contacted: Run) -> None:
     facts = experiment_facts(contacted.settings, NAME)
     missed = len(contacted.arm(True)) - len(contacted.arm(True)) * 9 // 10
     looks = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
-    assert [look["as_of"] for look in looks] == [START + timedelta(days=30), END]
+    assert [look["as_of"] for look in looks] == [MIDDLE, END]
     for look in looks:
         assert (look["contacted_control_count"], look["unreached_treated_count"]) == (1, missed)
         assert look["reached_effect"] == pytest.approx(look["effect"] / look["reached_share"])

@@ -20,6 +20,9 @@ from genome_pipeline.contracts.published import PUBLISHED_VERSION
 from genome_pipeline.contracts.tables import RAW_COLUMNS, TABLES
 from genome_pipeline.contracts.tables.taste import TASTE_SHARES
 from genome_pipeline.contracts.views import VIEWS
+from genome_pipeline.models.actions import leave_alone
+from genome_pipeline.models.experiments.assignment import LEAST_ARM, assign
+from genome_pipeline.models.experiments.results import Terms, looks_until, proofs, results
 from genome_pipeline.models.forecast.candidates import FORECAST
 from genome_pipeline.models.forecast.risk import CANDIDATES as RISK_CANDIDATES
 from genome_pipeline.models.forecast.totals import TARGETS, TotalError, error_rows, forecast_totals, own_variances
@@ -36,6 +39,8 @@ ABSTAINED_ID = "C0003"
 HORIZON_DAYS = 28
 LONG_HORIZON_DAYS = 84
 COST_PER_CUSTOMER = 250.0
+PROVEN_EXPERIMENT, RUNNING_EXPERIMENT = "cross-sell-2017-10-01", "activate-2017-12-01"
+"""Experiments: one on orders that is over by the latest snapshot, and one on spend that still runs."""
 
 _PERIODS = tuple(date(2017, month, 1) for month in range(1, 13))
 _SEGMENTS = {1: "Loyal high spenders", 2: "Steady regulars", 3: "Occasional <b>visitors</b>", 4: "Lapsing one-timers"}
@@ -54,6 +59,8 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         is_provisional=False
     )
     genome = _leading(_next_order(_with_previous_segments(genome, snapshots)))
+    experiments, members = _experiments(genome)
+    genome = _left_alone(genome, experiments, members)
     outcomes = _outcomes(rng, genome, snapshots)
     frames = {
         "customer_activity": activity,
@@ -104,6 +111,9 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
             neighbor_as_of=snapshots[0], neighbor_count=25, mean_similarity=0.9, abstain_reason=None
         ),
         "action_audiences": _audiences(genome),
+        "experiments": experiments,
+        "experiment_members": members,
+        **_experiment_results(experiments, members, snapshots),
         "segment_profiles": _profiles(genome),
         "segment_migrations": _migrations(genome, snapshots),
         "segment_model": _segment_model(snapshots),
@@ -527,6 +537,98 @@ def _audiences(genome: pd.DataFrame) -> pd.DataFrame:
         actual_mean_spend_amount=10.0,
         spend_lift_ratio=0.8,
     )
+
+
+def _experiments(genome: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Half of the rule's customers are left alone; nothing is drawn from an audience that is too small for it."""
+    terms, drawn = [], []
+    for number, (name, start, until, outcome, lift) in enumerate(
+        (
+            (PROVEN_EXPERIMENT, date(2017, 10, 1), date(2017, 12, 1), "orders", None),
+            (RUNNING_EXPERIMENT, date(2017, 12, 1), date(2018, 2, 1), "spend", 0.3),
+        )
+    ):
+        rule, key = name.removesuffix(f"-{start}"), f"{number:064x}"
+        audience = genome[(genome["as_of"] == start) & (genome["action_rule"] == rule)]
+        if len(audience) < 2 * LEAST_ARM:
+            continue
+        draw = assign(audience, 0.5, key).rename(columns={"stratum": "stratum_id"})
+        known = ["customer_id", *(name for name in TABLES["experiment_members"].columns if name in audience)]
+        drawn.append(draw.merge(audience[list(dict.fromkeys(known))], on="customer_id").assign(experiment_id=name))
+        terms.append(
+            {
+                "experiment_id": name,
+                "action_rule": rule,
+                "action": audience["action"].iloc[0],
+                "rule_condition": "everyone else",
+                "as_of": start,
+                "until_date": until,
+                "started_at": _NOW,
+                "stopped_date": None,
+                "stopped_at": None,
+                "horizon_days": HORIZON_DAYS,
+                "control_share": 0.5,
+                "draw_key": key,
+                "outcome_name": outcome,
+                "wished_lift_share": lift,
+                "treated_count": int(draw["is_treated"].sum()),
+                "control_count": int((~draw["is_treated"]).sum()),
+            }
+        )
+    tables = (TABLES[name] for name in ("experiments", "experiment_members"))
+    experiments, members = (pd.DataFrame(columns=list(table.columns)) for table in tables)
+    return (pd.DataFrame(terms), pd.concat(drawn, ignore_index=True)) if terms else (experiments, members)
+
+
+def _left_alone(genome: pd.DataFrame, experiments: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """Controls of a running experiment do not get its action."""
+    told = ["experiment_id", "action", "action_rule", "as_of", "until_date"]
+    controls = members.loc[~members["is_treated"].astype(bool), ["experiment_id", "customer_id"]].merge(
+        experiments[told], on="experiment_id"
+    )
+    return pd.concat(
+        [
+            leave_alone(rows, controls[(controls["as_of"] <= as_of) & (controls["until_date"] > as_of)])
+            for as_of, rows in genome.groupby("as_of")
+        ],
+        ignore_index=True,
+    )
+
+
+def _experiment_results(
+    experiments: pd.DataFrame, members: pd.DataFrame, snapshots: Sequence[date]
+) -> dict[str, pd.DataFrame]:
+    """Treated customers order half as much again as was expected of them; spend varies more."""
+    rng = np.random.default_rng(11)
+    names = ("experiment_results", "experiment_groups", "rule_proofs")
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
+    for _, row in experiments.iterrows():
+        wish = None if pd.isna(row["wished_lift_share"]) else float(row["wished_lift_share"])
+        terms = Terms(
+            row["experiment_id"], row["as_of"], row["until_date"], None, HORIZON_DAYS, wish, row["outcome_name"], 0.5
+        )
+        mine = members[members["experiment_id"] == row["experiment_id"]]
+        looks = looks_until(terms, snapshots, snapshots[-1])
+        pace = mine["expected_orders"].fillna(0.5).to_numpy(float) / HORIZON_DAYS * (1 + 0.5 * mine["is_treated"])
+        done, orders, spend = [], np.zeros(len(mine)), np.zeros(len(mine))
+        for before, look in pairwise([terms.start, *looks]):
+            new = rng.poisson(pace * (look - before).days)
+            orders, spend = orders + new, spend + new * rng.lognormal(3.2, 0.5, len(mine))
+            done.append(
+                pd.DataFrame({"customer_id": mine["customer_id"], "look_date": look, "orders": orders, "spend": spend})
+            )
+            shown, groups = results(terms, looks[: len(done)], mine, pd.concat(done), "USD", 0)
+            found["experiment_results"].append(shown)
+            found["experiment_groups"].append(groups)
+            if look == terms.end:
+                runs = shown.assign(action_rule=row["action_rule"])
+                found["rule_proofs"] += [proofs(as_of, runs, "USD") for as_of in snapshots if as_of >= look]
+    return {
+        name: pd.concat(
+            [pd.DataFrame(columns=list(TABLES[name].columns)), *(rows for rows in found[name] if len(rows))]
+        )
+        for name in names
+    }
 
 
 def _drivers(genome: pd.DataFrame, snapshots: list[date]) -> pd.DataFrame:

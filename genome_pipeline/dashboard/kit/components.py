@@ -167,6 +167,11 @@ def badge(text: str, tone: str = "plain") -> Component:
     return html.Span(text, className=f"badge badge-{tone}")
 
 
+def command(text: str) -> Component:
+    """A command for a terminal; a click selects all of it."""
+    return html.Code(text, className="command")
+
+
 def notice(title: str, text: Any, tone: str = "plain") -> Component:
     """A message set apart from the page."""
     return html.Div(

@@ -14,7 +14,6 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import LEAST_LEFT, Flags
 from genome_pipeline.models.experiments.pooling import effects_by_group
-from genome_pipeline.models.experiments.uplift import Sample, judge_uplift
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
 
@@ -82,6 +81,9 @@ def targeting(members: pd.DataFrame, done: Floats, treated_share: float, seed: i
 
     Arguments are as in :func:`group_rows`; ``treated_share`` is the chance of being treated, in (0, 1).
     """
+    # Its learners take long to import, and only the end of a run needs them.
+    from genome_pipeline.models.experiments.uplift import Sample, judge_uplift
+
     known = np.column_stack([numbers(members[name]) for name in _KNOWN])
     is_treated, churn = members["is_treated"].to_numpy(bool), np.nan_to_num(numbers(members["churn_probability"]))
     try:

@@ -131,6 +131,8 @@ def _row(
     is_stopped = terms.stopped is not None and looks[-1] >= terms.stopped
     verdict = judge(effects, shares, _wished_effect(terms, outcome, expected), is_stopped)
     look = verdict.looks[-1]
+    decided = None if verdict.decided_at is None else looks[verdict.decided_at]
+    at_a_look = f", at the look of {decided}" if decided not in (None, looks[-1]) else ""
     lift = float(effects.lift_share[-1])
     return {
         "as_of": looks[-1],
@@ -149,8 +151,8 @@ def _row(
         "critical_value": look.critical_value,
         "effect_skewness": float(effects.skewness[-1]),
         "verdict": str(verdict.name),
-        "verdict_reason": of_run(verdict, outcome, currency),
-        "decided_date": None if verdict.decided_at is None else looks[verdict.decided_at],
+        "verdict_reason": of_run(verdict, outcome, currency) + at_a_look,
+        "decided_date": decided,
         "more_customers_count": verdict.more_customers,
         "targeting_reason": None,
     }

@@ -12,6 +12,7 @@ from genome_pipeline.dashboard.kit.trend import snapshot_trend
 from genome_pipeline.dashboard.report import build_report, write_report
 from genome_pipeline.published.versions import PublishedFile
 from genome_pipeline_tests.support.published_file import SNAPSHOTS
+from genome_pipeline_tests.support.shown import changed
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,22 @@ def test_the_report_shows_the_figures_of_the_pages(document: str) -> None:
         "Do the intervals hold, orders by segment?",
     ):
         assert f"<h3>{title}</h3>" in document
+
+
+def test_the_report_says_what_experiments_have_shown_where_there_are_any(
+    document: str, connection: duckdb.DuckDBPyConnection, published_path: Path, tmp_path: Path
+) -> None:
+    assert (
+        "<h2>Proof</h2><p>2 experiments were started, 1 is over: 1 has proven that acting brings more.</p>" in document
+    )
+    assert "<h3>What acting brought: spend</h3>" in document
+    assert "50% of the run is still to come." in document
+    # Nothing of a draw or a look that came later.
+    first = _without_plotly(build_report(connection, SNAPSHOTS[0]))
+    assert "<p>1 experiment was started and still runs: it has proven nothing yet.</p>" in first
+    assert "What acting brought" not in first
+    without = changed(tmp_path / "none.duckdb", published_path, "DELETE FROM experiments")
+    assert "<h2>Proof</h2>" not in write_report(without, tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_was_published_by_force_is_said_before_any_number(published_path: Path, tmp_path: Path) -> None:

@@ -341,6 +341,7 @@ PARAMETERS = (
     "reason",
     "baseline",
     "cohort",
+    "experiment",
     "where=customer_id:eq:",
     "where=segment_name:in:",
     "where=confidence:ge:",
@@ -380,6 +381,7 @@ def test_every_parameter_that_a_page_reads_is_attacked(client: FlaskClient, monk
         "reason",
         "baseline",
         "cohort",
+        "experiment",
     } <= _Recorded.asked
     # Pages that read the whole query string themselves: Similar its ids, Audience its selection.
     assert _Recorded.asked | {"id", *_SELECTION_PARAMETERS} <= set(PARAMETERS)

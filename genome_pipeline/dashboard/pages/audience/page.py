@@ -10,6 +10,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import labelled, notice, page, panel
 from genome_pipeline.dashboard.kit.glossary import label
@@ -25,6 +26,7 @@ from genome_pipeline.dashboard.pages.audience.selection import (
     Selection,
     is_number,
 )
+from genome_pipeline.dashboard.pages.audience.trial import trial
 
 PATH = paths.AUDIENCE
 TITLE = "Audience"
@@ -50,13 +52,15 @@ def layout(request: PageRequest) -> Component:
     categories = queries.next_categories(request.connection, request.as_of)
     if selection.buys and not totals.matching_count and selection.buys not in categories:
         faults.append(f"nobody has {selection.buys!r} among their next categories: choose one from 'About to buy'")
-    if selection.rule and selection.rule not in set(audiences["action_rule"]):
+    chosen = audiences[audiences["action_rule"] == selection.rule]
+    if selection.rule and chosen.empty:
         faults.append(f"no rule is called {selection.rule!r} at this snapshot: choose one of the recommended actions")
     return page(
         TITLE,
         QUESTION,
         notice("A part of the link was left out", [html.Div(fault) for fault in faults], "warning") if faults else None,
         _actions(request, selection, audiences),
+        None if chosen.empty else trial(request, chosen.iloc[0]),
         _selection(request, selection, audiences, categories),
         _customers(request, selection, totals, everyone),
         # The values that the fields already show, so that only a new choice changes the URL.
@@ -101,7 +105,8 @@ def _actions(request: PageRequest, selection: Selection, audiences: pd.DataFrame
 
 def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> Component:
     currency = request.run.currency
-    lift = audience["churn_lift_ratio"]
+    lift, rule = audience["churn_lift_ratio"], audience["action_rule"]
+    condition = audience["rule_condition"]
     backtest = (
         "no earlier audience has matured"
         if formats.is_missing(lift)
@@ -113,20 +118,22 @@ def _action(request: PageRequest, selection: Selection, audience: pd.Series) -> 
         ("At stake", formats.compact_money(audience["revenue_at_stake_amount"], currency)),
         ("Confidence", formats.decimal(audience["mean_confidence"])),
     ]
-    is_chosen = audience["action_rule"] == selection.rule
+    is_chosen = rule == selection.rule
     card: Component = dcc.Link(
         [
             html.Strong(("✓ " if is_chosen else "") + audience["action"], className="action-name"),
-            html.Span(f"For {audience['rule_condition']}", className="kpi-note"),
+            html.Span(
+                f"{condition[:1].upper()}{condition[1:]}"
+                if rule in (WAIT_RULE, LEFT_ALONE_RULE)
+                else f"For {condition}",
+                className="kpi-note",
+            ),
             html.Span(
                 [html.Span([html.B(value), f" {name.lower()}"]) for name, value in facts], className="action-facts"
             ),
-            html.Span(f"Backtest: {backtest}", className="kpi-note"),
+            None if rule == LEFT_ALONE_RULE else html.Span(f"Backtest: {backtest}", className="kpi-note"),
         ],
-        href=_link(
-            request,
-            replace(Selection.about(selection.buys), rule=audience["action_rule"], columns=selection.columns),
-        ),
+        href=_link(request, replace(Selection.about(selection.buys), rule=rule, columns=selection.columns)),
         className=f"action{' action-chosen' if is_chosen else ''}",
     )
     return card
@@ -297,6 +304,7 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
     without = [words for words, name in totals_told.items() if formats.is_missing(expected[f"{name}_lower"])]
     is_told = isinstance(reason, str) and without
     why = html.P(f"No interval of {' and '.join(without)}: {reason}.", className="kpi-note") if is_told else None
+    alone = totals.left_alone_count if selection.rule != LEFT_ALONE_RULE else 0
     query = urlencode([("as_of", request.as_of.isoformat()), *selection.parameters])
     exports = html.Div(
         [
@@ -313,11 +321,21 @@ def _customers(request: PageRequest, selection: Selection, totals: queries.Audie
     return panel(
         html.Div([summary, exports], className="audience-head"),
         why,
+        _left_alone(alone) if alone else None,
         content,
         title="Customers",
         reading="Click a heading to sort, a customer to see why. 'Top %' and 'No more than' take the first in this"
         " order. An export holds exactly these rows and columns. The interval of a total is that of the sum, as on the"
         " pages Overview and Segments; it is not the sum of the customers' intervals.",
+    )
+
+
+def _left_alone(count: int) -> Component:
+    return html.P(
+        f"{formats.integer(count)} of these {'is' if count == 1 else 'are'} left alone by an experiment, as the column"
+        " Action says: whoever acts on them too spoils it.",
+        className="kpi-note",
+        id="audience-left-alone",
     )
 
 

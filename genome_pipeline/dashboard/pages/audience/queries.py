@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE
 from genome_pipeline.dashboard.kit.snapshots import Run
 from genome_pipeline.dashboard.pages.audience.selection import Selection
 from genome_pipeline.published.totals import total_sums, with_bounds
@@ -26,13 +27,14 @@ class AudienceTotals:
     """A selection in numbers.
 
     ``matching_count`` customers fulfil its conditions; all other numbers are about the ``customer_count`` of them
-    within its top percent.
+    within its top percent. ``left_alone_count`` of these are left alone by running experiments.
     Sums and means leave out customers without a value, and are null where nobody has one. ``expected`` has the totals
     of :mod:`genome_pipeline.published.totals` with their bounds.
     """
 
     matching_count: int
     customer_count: int
+    left_alone_count: int
     revenue_at_stake_amount: float | None
     expected: pd.Series[Any]
     mean_churn_probability: float | None
@@ -56,7 +58,7 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
     found = connection.execute(
         f"""
         SELECT sum(revenue_at_stake_amount) AS stake, avg(churn_probability) AS churn, avg(confidence) AS confidence,
-            {total_sums()}
+            count(*) FILTER (action_rule = '{LEFT_ALONE_RULE}') AS left_alone, {total_sums()}
         FROM (SELECT * FROM {chosen} {part})
         """,
         values,
@@ -64,7 +66,7 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
     run = Run.of(connection)
     row = with_bounds(connection, as_of, run.horizon_days, run.interval_level, found).iloc[0]
     stake, churn, confidence = (None if pd.isna(row[name]) else row[name] for name in ("stake", "churn", "confidence"))
-    return AudienceTotals(matching, size, stake, row, churn, confidence)
+    return AudienceTotals(matching, size, int(row["left_alone"]), stake, row, churn, confidence)
 
 
 def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:

@@ -12,6 +12,7 @@ import pytest
 from genome_pipeline.dashboard.kit.chart import Chart
 from genome_pipeline.dashboard.kit.customers import customer_genome
 from genome_pipeline.dashboard.kit.drivers import drivers_chart, overall_drivers
+from genome_pipeline.dashboard.kit.experiments import experiments_at
 from genome_pipeline.dashboard.kit.outcomes import (
     error_trend,
     error_trend_chart,
@@ -31,6 +32,8 @@ from genome_pipeline.dashboard.pages.data_quality import figures as quality_figu
 from genome_pipeline.dashboard.pages.data_quality import queries as quality_queries
 from genome_pipeline.dashboard.pages.overview import figures as overview_figures
 from genome_pipeline.dashboard.pages.overview import queries as overview_queries
+from genome_pipeline.dashboard.pages.proof import figures as proof_figures
+from genome_pipeline.dashboard.pages.proof import queries as proof_queries
 from genome_pipeline.dashboard.pages.risk import figures as risk_figures
 from genome_pipeline.dashboard.pages.risk import queries as risk_queries
 from genome_pipeline.dashboard.pages.segments import figures as segment_figures
@@ -40,7 +43,7 @@ from genome_pipeline.dashboard.pages.similar import figures as similar_figures
 from genome_pipeline.dashboard.pages.similar import queries as similar_queries
 from genome_pipeline.dashboard.pages.value import figures as value_figures
 from genome_pipeline.dashboard.pages.value import queries as value_queries
-from genome_pipeline_tests.support.published_file import HOSTILE_ID, LATEST, SNAPSHOTS
+from genome_pipeline_tests.support.published_file import HOSTILE_ID, LATEST, PROVEN_EXPERIMENT, SNAPSHOTS
 
 
 def _map(connection: duckdb.DuckDBPyConnection, as_of: date) -> CustomerMap:
@@ -54,6 +57,17 @@ def _cumulative_spend(connection: duckdb.DuckDBPyConnection, as_of: date, theme:
     forecasts = cohort_queries.cohort_forecasts(connection, as_of)
     chosen = cohort_figures.first_shown(cohorts)
     return cohort_figures.cumulative_spend(cohorts, forecasts, chosen, "month", "USD", theme=theme)
+
+
+def _effects_of_all(connection: duckdb.DuckDBPyConnection, as_of: date, theme: Theme) -> Chart:
+    experiments = experiments_at(connection, as_of)
+    seen = experiments[experiments["effect"].notna() & (experiments["outcome_name"] == "orders")]
+    return proof_figures.effects_of_all(seen, "orders", "USD", theme=theme)
+
+
+def _effect_by_look(connection: duckdb.DuckDBPyConnection, as_of: date, theme: Theme) -> Chart:
+    looks = proof_queries.looks(connection, PROVEN_EXPERIMENT, as_of)
+    return proof_figures.effect_by_look(looks[looks["outcome_name"] == "spend"], "spend", "USD", theme=theme)
 
 
 Draw = Callable[[duckdb.DuckDBPyConnection, date, Theme], Chart]
@@ -166,6 +180,8 @@ FIGURES: Mapping[str, Draw] = {
         cohort_queries.cohorts_by_age(c, d), "month", theme=t
     ),
     "cumulative_spend": _cumulative_spend,
+    "effects_of_all": _effects_of_all,
+    "effect_by_look": _effect_by_look,
     "quarantine_by_period": lambda c, d, t: quality_figures.quarantine_by_period(
         quality_queries.quarantine_by_period(c), theme=t
     ),

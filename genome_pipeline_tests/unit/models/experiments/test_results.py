@@ -81,6 +81,7 @@ def test_a_loss_is_harmful_and_nothing_is_not_proven() -> None:
 def test_the_first_look_decides_and_is_remembered() -> None:
     row = found(TERMS, LOOKS, members(), done(2.0), "EUR").iloc[0]
     assert row["decided_date"] == LOOKS[0]
+    assert row["verdict_reason"].endswith(", at the look of 2020-07-01")
 
 
 def test_a_stopped_run_has_nothing_to_come_and_says_how_many_more_it_needs() -> None:

@@ -1,0 +1,1 @@
+"""Proof: whether acting on customers did anything."""

@@ -1,0 +1,143 @@
+"""Whether acting on a rule works, on the page of its audience; and that controls are on no list of its action."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from urllib.parse import urlencode
+
+import duckdb
+import pytest
+from flask.testing import FlaskClient
+
+from genome_pipeline.dashboard.app import create_app
+from genome_pipeline_tests.support.published_file import (
+    LATEST,
+    PROVEN_EXPERIMENT,
+    RUNNING_EXPERIMENT,
+    SNAPSHOTS,
+)
+from genome_pipeline_tests.support.shown import changed, show
+
+
+def test_a_rule_nobody_has_tested_is_shown_with_the_command_that_does(published_path: Path) -> None:
+    page, _ = show(published_path, "/audience", "?rule=win_back")
+    assert "Test whether this works: " in page
+    assert "genome experiment start win_back --control 20%" in page
+    assert "genome experiment plan win_back" in page
+    assert "genome experiment" not in show(published_path, "/audience")[0]
+
+
+def test_a_rule_whose_action_is_tested_is_shown_with_the_verdict_so_far(published_path: Path) -> None:
+    page, _ = show(published_path, "/audience", "?rule=activate")
+    assert "Does this work? An experiment is running" in page
+    assert f'"href": "/proof?experiment={RUNNING_EXPERIMENT}"' in page
+    assert "○ not proven yet" in page
+    assert f"genome experiment show {RUNNING_EXPERIMENT} --to treated.csv" in page
+    assert "experiment start" not in page
+    over, _ = show(published_path, "/audience", "?rule=cross-sell")
+    assert f'"href": "/proof?experiment={PROVEN_EXPERIMENT}"' in over
+    assert "✓ proven" in over
+    assert "Test it again: " in over
+    assert "genome experiment start cross-sell --control 20%" in over
+
+
+def test_an_experiment_on_everything_is_one_on_each_rule(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "everything.duckdb",
+        published_path,
+        "UPDATE experiments SET action_rule = 'everything', action = 'Everything'"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    assert f'"href": "/proof?experiment={RUNNING_EXPERIMENT}"' in show(path, "/audience", "?rule=win_back")[0]
+
+
+def test_an_earlier_snapshot_knows_no_later_experiment(published_path: Path) -> None:
+    page, _ = show(published_path, "/audience", f"?rule=activate&as_of={SNAPSHOTS[1]}")
+    assert RUNNING_EXPERIMENT not in page
+    assert "genome experiment start activate --control 20%" in page
+
+
+def test_those_left_alone_have_a_card_and_the_experiments_that_leave_them(published_path: Path) -> None:
+    page, _ = show(published_path, "/audience", "?rule=left_alone")
+    assert '"✓ Leave alone"' in page
+    assert "Nobody is to act on these until their experiment is over" in page
+    assert RUNNING_EXPERIMENT in page
+    assert PROVEN_EXPERIMENT not in page
+    assert "audience-left-alone" not in page
+
+
+def test_a_list_by_other_conditions_says_how_many_in_it_are_left_alone(
+    published_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    where = "churn_probability >= 0.5 AND action_rule = 'left_alone'"
+    count = connection.execute(f"SELECT count(*) FROM customer_genome WHERE {where}").fetchall()[0][0]
+    assert count > 1
+    page, _ = show(published_path, "/audience", "?where=churn_probability:ge:0.5")
+    assert f"{count} of these are left alone by an experiment" in page
+    assert "left alone by an experiment" not in show(published_path, "/audience", "?rule=win_back")[0]
+
+
+def test_texts_of_an_experiment_are_literal(published_path: Path, tmp_path: Path) -> None:
+    hostile = changed(
+        tmp_path / "hostile.duckdb",
+        published_path,
+        f"UPDATE experiments SET experiment_id = '<img src=x>' WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    page = create_app(hostile).server.test_client().get("/audience?rule=activate").get_data(as_text=True)
+    assert "&lt;img src=x&gt;" in page
+    assert "<img" not in page
+
+
+def _exported(client: FlaskClient, *parameters: tuple[str, str]) -> list[dict[str, str]]:
+    answer = client.get(
+        f"/export/audience.csv?{urlencode([('columns', 'customer_id,action,action_rule'), *parameters])}"
+    )
+    assert answer.status_code == 200
+    return list(csv.DictReader(line for line in answer.text.splitlines() if not line.startswith("# ")))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (("rule", "activate"),),
+        (("where", "action:eq:Activate"),),
+        (("where", "action_rule:in:activate,cross-sell"), ("where", "action:eq:Activate")),
+        (),
+    ],
+    ids=["by rule", "by action", "by both", "everyone"],
+)
+def test_no_export_names_a_control_for_the_action_of_its_running_experiment(
+    client: FlaskClient, connection: duckdb.DuckDBPyConnection, parameters: tuple[tuple[str, str], ...]
+) -> None:
+    members = dict(
+        connection.execute(
+            "SELECT customer_id, is_treated FROM experiment_members WHERE experiment_id = ?", [RUNNING_EXPERIMENT]
+        ).fetchall()
+    )
+    rows = _exported(client, *parameters, ("as_of", str(LATEST)))
+    acted_on = [row["customer_id"] for row in rows if row["action"] == "Activate"]
+    # The check can fail: customers of the same experiment are on the list, those whom it treats.
+    assert [customer_id for customer_id in acted_on if members.get(customer_id)]
+    assert [customer_id for customer_id in acted_on if members.get(customer_id) is False] == []
+    controls = [row for row in rows if members.get(row["customer_id"]) is False]
+    assert {row["action_rule"] for row in controls} <= {"left_alone", "win_back", "cross-sell", "reward"}
+
+
+def test_the_controls_of_an_experiment_that_is_over_get_its_action_again(
+    client: FlaskClient, connection: duckdb.DuckDBPyConnection
+) -> None:
+    controls = {
+        row[0]
+        for row in connection.execute(
+            "SELECT customer_id FROM experiment_members WHERE experiment_id = ? AND NOT is_treated", [PROVEN_EXPERIMENT]
+        ).fetchall()
+    }
+
+    def named(as_of: object) -> set[str]:
+        return controls & {
+            row["customer_id"] for row in _exported(client, ("rule", "cross-sell"), ("as_of", str(as_of)))
+        }
+
+    assert named(SNAPSHOTS[0]) == named(SNAPSHOTS[1]) == set()
+    assert named(SNAPSHOTS[2])

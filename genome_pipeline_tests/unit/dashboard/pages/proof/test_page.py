@@ -1,0 +1,142 @@
+"""The Proof page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pytest
+
+from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.kit.experiments import experiments_at
+from genome_pipeline.dashboard.pages.proof import figures, queries
+from genome_pipeline_tests.support.published_file import (
+    LATEST,
+    PROVEN_EXPERIMENT,
+    RUNNING_EXPERIMENT,
+    SNAPSHOTS,
+    build_published_file,
+)
+from genome_pipeline_tests.support.shown import changed, show
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_the_page_says_at_a_glance_what_was_run_and_shown(published_path: Path) -> None:
+    page, _ = show(published_path, "/proof")
+    assert "2 experiments were started, 1 is over: 1 has proven that acting brings more." in page
+    assert "What acting brought: orders" in page
+    assert "What acting brought: spend" in page
+    assert "✓ proven" in page
+    assert "○ not proven yet" in page
+    assert f'"href": "/proof?experiment={PROVEN_EXPERIMENT}"' in page
+
+
+def test_the_experiment_of_the_url_is_shown_by_default_the_latest(published_path: Path) -> None:
+    for search, name in (
+        ("", RUNNING_EXPERIMENT),
+        (f"?experiment={PROVEN_EXPERIMENT}", PROVEN_EXPERIMENT),
+        ("?experiment=nothing", RUNNING_EXPERIMENT),
+    ):
+        page, _ = show(published_path, "/proof", search)
+        assert f'"Experiment {name}"' in page
+        assert f"genome experiment show {name} --to treated.csv" in page
+    assert '"✓ Balance"' in page
+    assert "all who were drawn have an outcome" in page
+
+
+def test_a_snapshot_knows_no_later_draw_look_or_stop(published_path: Path, tmp_path: Path) -> None:
+    stopped = changed(
+        tmp_path / "stopped.duckdb",
+        published_path,
+        f"UPDATE experiments SET stopped_date = '{SNAPSHOTS[2]}' WHERE experiment_id = '{PROVEN_EXPERIMENT}'",
+    )
+    first, _ = show(stopped, "/proof", f"?as_of={SNAPSHOTS[0]}")
+    assert RUNNING_EXPERIMENT not in first
+    assert "1 experiment was started and still runs: it has proven nothing yet." in first
+    assert "No look at it yet: the first is made with the next snapshot." in first
+    assert "look by look" not in first
+    second, _ = show(stopped, "/proof", f"?as_of={SNAPSHOTS[1]}")
+    assert "1 experiment was started and still runs: it has proven that acting brings more." in second
+    assert "runs until 1 Dec 2017" in second
+    assert "Orders, look by look" in second
+    assert "1 Dec 2017, look" not in second
+    third, _ = show(stopped, "/proof", f"?as_of={SNAPSHOTS[2]}&experiment={PROVEN_EXPERIMENT}")
+    assert "stopped at 1 Dec 2017" in third
+    assert "2 experiments were started, 1 is over" in third
+
+
+def test_looks_are_those_by_the_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
+    for as_of, seen in zip(SNAPSHOTS, ([], SNAPSHOTS[1:2], SNAPSHOTS[1:3], SNAPSHOTS[1:3]), strict=True):
+        looks = queries.looks(connection, PROVEN_EXPERIMENT, as_of)
+        expected = [(look, outcome) for look in seen for outcome in ("orders", "spend")]
+        assert list(zip(looks["look_date"].dt.date, looks["outcome_name"], strict=True)) == expected
+    experiments = experiments_at(connection, SNAPSHOTS[1])
+    assert experiments["look_date"].dt.date.tolist() == [SNAPSHOTS[1]]
+
+
+def test_the_latest_snapshot_agrees_with_the_view_of_verdicts(connection: duckdb.DuckDBPyConnection) -> None:
+    columns = "experiment_id, elapsed_share, effect, effect_lower, effect_upper, verdict, verdict_reason"
+    view = connection.execute(f"SELECT {columns} FROM experiment_verdicts ORDER BY as_of DESC, experiment_id").df()
+    shown = experiments_at(connection, LATEST)[columns.split(", ")]
+    assert len(view) == 2
+    assert shown.to_dict("records") == view.to_dict("records")
+
+
+def test_before_anything_was_started_the_page_says_what_an_experiment_is(published_path: Path, tmp_path: Path) -> None:
+    empty = changed(
+        tmp_path / "empty.duckdb",
+        published_path,
+        "DELETE FROM experiment_results_history",
+        "DELETE FROM experiment_members",
+        "DELETE FROM experiments",
+    )
+    page, title = show(empty, "/proof")
+    assert title == "Proof"
+    assert "No experiment was started by this snapshot" in page
+    assert "drawn by chance" in page
+    assert "genome experiment plan RULE" in page
+
+
+def test_a_check_that_failed_is_said_to_have(published_path: Path, tmp_path: Path) -> None:
+    lost = changed(
+        tmp_path / "lost.duckdb",
+        published_path,
+        f"DELETE FROM experiment_members WHERE experiment_id = '{RUNNING_EXPERIMENT}' AND NOT is_treated"
+        " AND stratum_id < 3",
+    )
+    assert '"✓ Sample ratio"' in show(published_path, "/proof")[0]
+    assert '"✗ Sample ratio"' in show(lost, "/proof")[0]
+
+
+@pytest.fixture(scope="module")
+def hostile(published_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment whose every text tries to run."""
+    path = build_published_file(tmp_path_factory.mktemp("hostile") / "genome.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        for table in ("experiment_members", "experiment_results_history", "experiments"):
+            connection.execute(
+                f"UPDATE {table} SET experiment_id = ? WHERE experiment_id = ?", [HOSTILE, PROVEN_EXPERIMENT]
+            )
+        connection.execute(
+            "UPDATE experiments SET action_rule = $it, action = $it, rule_condition = $it WHERE experiment_id = $it",
+            {"it": HOSTILE},
+        )
+        connection.execute("UPDATE experiment_results_history SET verdict_reason = ?", [HOSTILE])
+    return path
+
+
+def test_texts_of_experiments_are_literal(hostile: Path) -> None:
+    client = create_app(hostile).server.test_client()
+    page = client.get(f"/proof?experiment={quote(HOSTILE)}").get_data(as_text=True)
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "<img" not in page
+    with duckdb.connect(str(hostile), read_only=True) as connection:
+        experiments = experiments_at(connection, LATEST)
+        looks = queries.looks(connection, HOSTILE, LATEST)
+    of_all = figures.effects_of_all(experiments[experiments["outcome_name"] == "orders"], "orders", "USD")
+    by_look = figures.effect_by_look(looks[looks["outcome_name"] == "orders"], "orders", "USD")
+    for chart in (of_all, by_look):
+        assert "<img" not in str(chart.figure.to_dict())
+        assert "&lt;img" in str(chart.figure.to_dict())
