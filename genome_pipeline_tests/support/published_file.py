@@ -605,7 +605,15 @@ def _experiment_results(
     for _, row in experiments.iterrows():
         wish = None if pd.isna(row["wished_lift_share"]) else float(row["wished_lift_share"])
         terms = Terms(
-            row["experiment_id"], row["as_of"], row["until_date"], None, HORIZON_DAYS, wish, row["outcome_name"], 0.5
+            row["experiment_id"],
+            row["as_of"],
+            row["until_date"],
+            None,
+            HORIZON_DAYS,
+            wish,
+            row["outcome_name"],
+            0.5,
+            None,
         )
         mine = members[members["experiment_id"] == row["experiment_id"]]
         looks = looks_until(terms, snapshots, snapshots[-1])
@@ -617,7 +625,7 @@ def _experiment_results(
             done.append(
                 pd.DataFrame({"customer_id": mine["customer_id"], "look_date": look, "orders": orders, "spend": spend})
             )
-            shown, groups = results(terms, looks[: len(done)], mine, pd.concat(done), "USD", 0)
+            shown, groups = results(terms, looks[: len(done)], mine, pd.concat(done), None, "USD", 0)
             found["experiment_results"].append(shown)
             found["experiment_groups"].append(groups)
             if look == terms.end:

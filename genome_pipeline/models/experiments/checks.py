@@ -143,7 +143,7 @@ _COVARIATES = ("expected_orders", "expected_spend", "churn_probability", "days_s
 
 
 def as_drawn(
-    experiment: Mapping[str, Any], members: pd.DataFrame, look: Mapping[str, Any] | None
+    experiment: Mapping[Any, Any], members: pd.DataFrame, look: Mapping[Any, Any] | None
 ) -> dict[str, Finding]:
     """Whether an experiment went as it was drawn, by the name of each check.
 

@@ -48,9 +48,7 @@ def _results(subject: Subject, check_name: str, wanted: Sequence[str]) -> Iterat
             members = connection.execute(
                 "FROM experiment_members WHERE experiment_id = ? ORDER BY customer_id", [name]
             ).df()
-            for kind, finding in as_drawn(
-                drawn.iloc[0].to_dict(), members, {str(k): v for k, v in look.items()}
-            ).items():
+            for kind, finding in as_drawn(drawn.iloc[0].to_dict(), members, look).items():
                 if kind in wanted:
                     yield CheckResult(
                         "experiment_results",
