@@ -297,6 +297,9 @@ def export(
 ) -> None:
     """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
     settings = settings_of(config)
+    from genome_pipeline.published.experiments import check_draws_are_published
+
+    check_draws_are_published(settings)
     if to and "://" in to:
         if csv:
             raise ConfigError("--csv is for files: leave it out, or name a folder with --to")

@@ -7,6 +7,7 @@ from typing import Any
 
 from genome_pipeline.contracts.columns.totals import TOTALS
 from genome_pipeline.errors import not_found
+from genome_pipeline.published.experiments import check_draws_are_published
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.totals import total_sums, with_bounds
@@ -74,6 +75,7 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     """
     check_target(path)
     check_is_no_source(path, settings.source, settings.contacts)
+    check_draws_are_published(settings)
     with Published(settings.published_path) as published:
         rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]
         if rule not in rules:

@@ -21,6 +21,7 @@ from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources.source import check_is_no_source
+from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 _CONTROL_SHARES = (0.1, 0.2, 0.3, 0.5)
 
@@ -201,6 +202,22 @@ def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[st
             " ORDER BY round(expected_spend, 6) DESC NULLS LAST, customer_id",
             [experiment_id],
             path,
+        )
+
+
+def check_draws_are_published(settings: Settings) -> None:
+    """Raises :class:`ConfigError` where the published file does not know of an experiment that was drawn.
+
+    That is so if the process that drew it was killed before it had published: controls still have their action there.
+    """
+    drawn = {each["experiment_id"] for each in ExperimentRecord.beside(settings.warehouse_path).experiments()}
+    if not drawn:
+        return
+    with Published(settings.published_path) as published:
+        known = {row["experiment_id"] for row in published.rows("SELECT experiment_id FROM experiments")}
+    if missing := sorted(drawn - known):
+        raise ConfigError(
+            f"experiment {missing[0]} was drawn, and whom it leaves alone is not published yet: use `genome run` first"
         )
 
 

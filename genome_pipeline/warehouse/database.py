@@ -45,6 +45,7 @@ _LOG_EVERY_SECONDS = 10.0
 SOURCE_SETTING = "source"
 """Key under which the place of the source is kept; not part of the identity, as ingestion decides about a move."""
 _CLOCK_TOLERANCE = timedelta(hours=1)
+_REMEDY = "restore it from a backup, or `genome rebuild` makes it anew from the source"
 Slice = date | str | None
 
 WHOLE = "all"
@@ -65,11 +66,13 @@ class WrittenSlices:
 
 
 @contextmanager
-def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[Backend]:
+def open_database(
+    path: Path, *, read_only: bool = False, wait_seconds: float = LOCK_WAIT_SECONDS, remedy: str = _REMEDY
+) -> Iterator[Backend]:
     """Open a DuckDB file as an Ibis backend, and close it whatever happens.
 
     While another process holds the file, waits up to ``wait_seconds``, saying so in the log. Raises
-    :class:`WarehouseError` when the wait was in vain or the file is not a usable database.
+    :class:`WarehouseError`, with ``remedy`` as what to do, when the wait was in vain or the file is no usable database.
     """
     started = last_logged = time.monotonic()
     while True:
@@ -81,10 +84,7 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             break
         except duckdb.IOException as error:
             if "set lock on file" not in str(error):
-                raise WarehouseError(
-                    f"{path} cannot be opened ({first_line(error)}): restore it from a backup, or `genome rebuild`"
-                    " makes it anew from the source"
-                ) from error
+                raise WarehouseError(f"{path} cannot be opened ({first_line(error)}): {remedy}") from error
             waited = time.monotonic() - started
             if waited > wait_seconds:
                 raise WarehouseBusy(
@@ -97,8 +97,7 @@ def open_database(path: Path, *, read_only: bool = False, wait_seconds: float = 
             time.sleep(_RETRY_SECONDS)
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{path} is not a database this version can read ({first_line(error)}): restore it from a"
-                " backup, or `genome rebuild` makes it anew from the source"
+                f"{path} is not a database this version can read ({first_line(error)}): {remedy}"
             ) from None
     try:
         connection.execute("SET TimeZone = 'UTC'")

@@ -21,6 +21,7 @@ from genome_pipeline.warehouse.database import open_database
 from genome_pipeline.warehouse.transaction import transaction
 
 _EXPERIMENTS, _MEMBERS = RECORDS
+_REMEDY = "restore it from a backup, or remove it: the next run makes it anew from the warehouse"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class ExperimentRecord:
             connection.execute(f"INSERT INTO {_MEMBERS.name} BY NAME SELECT {', '.join(_MEMBERS.columns)} FROM drawn")
             connection.unregister("drawn")
 
+    def remove(self, experiment_id: str) -> None:
+        """Take an experiment out again that was never told of."""
+        with self._open() as database, transaction(database) as connection:
+            for table in RECORDS:
+                connection.execute(f"DELETE FROM {table.name} WHERE experiment_id = ?", [experiment_id])
+
     def stop(self, experiment_id: str, stopped_date: date, stopped_at: datetime) -> None:
         """Note that an experiment ends at the snapshot of ``stopped_date``."""
         with self._open() as database:
@@ -61,12 +68,18 @@ class ExperimentRecord:
             )
 
     def copy_to(self, warehouse: Backend) -> dict[str, int]:
-        """Replace the warehouse's copy by the record, in one transaction; table -> rows."""
-        if not self.path.exists():
-            with self._open():
-                pass
+        """Replace the warehouse's copy by the record, in one transaction; table -> rows.
+
+        A record that is gone is made anew from the copy.
+        """
+        is_new = not self.path.exists()
+        with self._open():
+            pass  # it can be read, and has its tables
         connection = warehouse.con
-        connection.execute(f"ATTACH {literal(str(self.path))} AS record (READ_ONLY)")
+        connection.execute(f"ATTACH {literal(str(self.path))} AS record")
+        if is_new:
+            for table in RECORDS:
+                connection.execute(f"INSERT INTO record.{table.name} BY NAME FROM main.{table.name}")
         try:
             with transaction(warehouse):
                 for table in RECORDS:
@@ -81,7 +94,7 @@ class ExperimentRecord:
 
     @contextmanager
     def _open(self) -> Iterator[Backend]:
-        with open_database(self.path) as database:
+        with open_database(self.path, remedy=_REMEDY) as database:
             for table in RECORDS:
                 if table.name not in database.list_tables():
                     database.con.execute(table.ddl())

@@ -16,11 +16,15 @@ import duckdb
 import pandas as pd
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from genome_pipeline.command.cli import app
 from genome_pipeline.command.forgetting import forget
 from genome_pipeline.command.terminal.experiments import print_experiment
 from genome_pipeline.contracts.playbook import Condition, PlaybookRule
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.errors import ConfigError, RunFailed
+from genome_pipeline.orchestration.runs import experimenting
 from genome_pipeline.orchestration.runs.experimenting import Wish, start_experiment, stop_experiment
 from genome_pipeline.orchestration.runs.rebuild import rebuild
 from genome_pipeline.published.audience import audience_summary, write_audience
@@ -96,7 +100,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     config = shop_config(folder, more=PLAYBOOK)
     settings, _ = make(config)
     assert experiment_plan(settings, "write", 0.5, None)["rows"]
-    experiment = start_experiment(settings, Wish("write", 0.5, END, lift=0.1), _quiet)
+    with pytest.MonkeyPatch.context() as patched:
+        # The same draw each time: by one in twenty, the interval would miss the effect.
+        patched.setattr(experimenting, "new_key", lambda: "0f" * 32)
+        experiment = start_experiment(settings, Wish("write", 0.5, END, lift=0.1), _quiet)
     yield Run(config, settings, experiment)
     os.environ.pop("DAGSTER_HOME", None)
 
@@ -144,6 +151,48 @@ def test_no_door_names_a_control_for_the_action(started: Run, tmp_path: Path) ->
             told += 1
     assert told == 5  # genome and actions, with their histories, and the audience view
     assert started.rows("SELECT count(*) FROM customer_genome WHERE action_rule = 'left_alone'") == [(len(controls),)]
+
+
+def test_a_draw_that_is_not_published_is_told_at_every_door_of_the_command(started: Run, tmp_path: Path) -> None:
+    record = ExperimentRecord.beside(started.settings.warehouse_path)
+    unknown = started.experiment | {"experiment_id": "call-2020-04-01", "action": "Call"}
+    record.add(unknown, pd.DataFrame(columns=TABLES["experiment_members"].columns))
+    try:
+        config = ["--config", str(started.config)]
+        for arguments in (
+            ["audience", "write", "--to", str(tmp_path / "write.csv")],
+            ["export", "--to", str(tmp_path / "all")],
+        ):
+            done = CliRunner().invoke(app, [*arguments, *config])
+            assert isinstance(done.exception, ConfigError)
+            assert "experiment call-2020-04-01 was drawn, and whom it leaves alone is not published yet" in str(
+                done.exception
+            )
+        assert not [*tmp_path.iterdir()]
+    finally:
+        record.remove("call-2020-04-01")
+
+
+def test_the_command_tells_of_it(started: Run) -> None:
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(
+            app, ["experiment", *arguments, "--config", str(started.config)], env={"COLUMNS": "200"}
+        )
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert NAME in said("list")
+    shown = said("show", NAME)
+    assert f"{started.experiment['treated_count']} to treat" in shown
+    assert "No look at it yet" in shown
+    (told,) = json.loads(said("list", "--json"))["experiments"]
+    assert told["verdict"] == "not proven yet"
+    with pytest.raises(ConfigError, match=r"--control 'a fifth' is no share: write it like 20% or 0\.2"):
+        CliRunner().invoke(
+            app,
+            ["experiment", "plan", "write", "--control", "a fifth", "--config", str(started.config)],
+            catch_exceptions=False,
+        )
 
 
 def test_the_same_action_is_not_drawn_twice_at_once(started: Run) -> None:
@@ -205,6 +254,17 @@ def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None
         START,
     )
     assert found == [(START, True), (MIDDLE, True), (END, False)]
+
+
+def test_a_draw_that_cannot_be_published_is_taken_back(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise RunFailed("no space is left")
+
+    monkeypatch.setattr(experimenting, "publish_again", full_disk)
+    with pytest.raises(RunFailed, match="no space is left"):
+        start_experiment(ended.settings, Wish("write", 0.5), _quiet)
+    record = ExperimentRecord.beside(ended.settings.warehouse_path).experiments()
+    assert [each["experiment_id"] for each in record] == [NAME]
 
 
 def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:

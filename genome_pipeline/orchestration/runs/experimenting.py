@@ -56,15 +56,21 @@ class Wish(NamedTuple):
 def start_experiment(settings: Settings, wish: Wish, progress: Progress) -> dict[str, Any]:
     """Draw an experiment among the audience that the rule has in the published snapshot, and publish the actions.
 
-    The draw is kept before anything is published, so that whatever is published from then on leaves the controls alone.
+    The draw is kept before anything is published, so that whatever is published from then on leaves the controls alone;
+    if nothing can be published, it is taken back.
     Returns the row of ``experiments``. Raises :class:`ConfigError` for a wish that cannot be met, and as
-    :func:`~genome_pipeline.orchestration.runs.run.run` does; before the draw nothing was changed then.
+    :func:`~genome_pipeline.orchestration.runs.run.run` does.
     """
     with alone_at_work(settings, "`genome experiment start`"):
         record = ExperimentRecord.beside(settings.warehouse_path)
         experiment, members = _drawn(settings, wish, record.experiments())
         record.add(experiment, members)
-        _publish(settings, experiment["as_of"], progress)
+        try:
+            _publish(settings, experiment["as_of"], progress)
+        except BaseException:
+            # Readers still see the actions of before: nobody was told of the draw, and nobody is left alone by it.
+            record.remove(experiment["experiment_id"])
+            raise
     return experiment
 
 

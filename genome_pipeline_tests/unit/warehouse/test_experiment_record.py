@@ -12,6 +12,7 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.warehouse.database import open_database
+from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 
@@ -88,3 +89,34 @@ def test_the_warehouse_has_a_copy_and_no_more(tmp_path: Path) -> None:
             assert record.copy_to(warehouse) == {"experiments": 1, "experiment_members": 2}
         found = warehouse.con.execute("FROM experiment_members ORDER BY customer_id").df()
         pd.testing.assert_frame_equal(found, members(), check_dtype=False)
+
+
+def test_a_record_that_is_gone_is_made_anew_from_the_warehouse(tmp_path: Path) -> None:
+    record = ExperimentRecord(tmp_path / "experiments.duckdb")
+    record.add(experiment(), members())
+    with open_database(tmp_path / "warehouse.duckdb") as warehouse:
+        for name in ("experiments", "experiment_members"):
+            warehouse.con.execute(TABLES[name].ddl())
+        record.copy_to(warehouse)
+        record.path.unlink()
+        assert record.copy_to(warehouse) == {"experiments": 1, "experiment_members": 2}
+    assert record.experiments() == [experiment()]
+
+
+def test_a_damaged_record_says_what_to_do(tmp_path: Path) -> None:
+    record = ExperimentRecord(tmp_path / "experiments.duckdb")
+    record.path.write_bytes(b"no database" * 1_000)
+    with pytest.raises(WarehouseError, match="or remove it: the next run makes it anew from the warehouse"):
+        record.experiments()
+
+
+def test_an_experiment_that_was_never_told_of_is_taken_out_whole(tmp_path: Path) -> None:
+    record = ExperimentRecord(tmp_path / "experiments.duckdb")
+    record.add(experiment(), members())
+    record.add(experiment("other"), members("other"))
+    record.remove("other")
+    with open_database(record.path, read_only=True) as database:
+        assert database.con.execute("SELECT DISTINCT experiment_id FROM experiment_members").fetchall() == [
+            ("win_back-2020-06-01",)
+        ]
+    assert record.experiments() == [experiment()]
