@@ -113,6 +113,7 @@ def build_published_file(path: Path, *, customer_count: int = 300, seed: int = 7
         "action_audiences": _audiences(genome),
         "experiments": experiments,
         "experiment_members": members,
+        "contacts": pd.DataFrame(columns=list(TABLES["contacts"].columns)),
         **_experiment_results(experiments, members, snapshots),
         "segment_profiles": _profiles(genome),
         "segment_migrations": _migrations(genome, snapshots),
