@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+_LEAST_SHARE = 1e-4
 
 RuleArgument = Annotated[
     str, typer.Argument(help="Rule of the playbook, as `genome audience` lists them; or everything.")
@@ -56,7 +59,8 @@ def plan(
     if as_json:
         print_json(facts)
     else:
-        print_plan(new_console(), facts, config_argument(config))
+        options = f" --control {control}" + (f" --lift {lift}" if lift else "")
+        print_plan(new_console(), facts, options + config_argument(config))
 
 
 @app.command()
@@ -89,13 +93,18 @@ def start(
     wish = Wish(rule, _share("--control", control), day_of(until), outcome, _lift(lift))
     with progress_shown(silent=quiet or as_json) as progress:
         experiment = start_experiment(settings, wish, progress)
+    if not (quiet or as_json):
+        # Before the list is written: it may fail, and the experiment runs all the same.
+        print_started(new_console(), experiment, config_argument(config), is_written=to is not None)
     facts = {"experiment": experiment}
     if to:
         facts |= write_treated(settings, experiment["experiment_id"], to)
     if as_json:
         print_json(facts)
-    elif not quiet:
-        print_started(new_console(), facts, config_argument(config))
+    elif to and not quiet:
+        new_console().print(
+            f"{facts['row_count']:,} customers to treat written to {facts['path']}", markup=False, highlight=False
+        )
 
 
 @app.command("list")
@@ -163,7 +172,9 @@ def _share(option: str, text: str) -> float:
     """The share that a user wrote as ``20%`` or ``0.2``. Raises :class:`ConfigError` for anything else."""
     number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
     try:
-        value = float(number)
+        value = float(number) / (100 if percent else 1)
     except ValueError:
-        raise ConfigError(f"{option} {text!r} is no share: write it like 20% or 0.2") from None
-    return value / 100 if percent else value
+        value = math.nan
+    if not 0 <= value <= 1 or 0 < value < _LEAST_SHARE:
+        raise ConfigError(f"{option} {text!r} is no share from 0 to 100%: write it like 20% or 0.2")
+    return value

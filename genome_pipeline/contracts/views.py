@@ -271,7 +271,8 @@ _ALL = (
         ("experiment_id",),
         "SELECT experiments.*, coalesce(seen.elapsed_share, 0) AS elapsed_share, seen.effect, seen.effect_lower,"
         " seen.effect_upper, coalesce(seen.verdict, 'not proven yet') AS verdict,"
-        " coalesce(seen.verdict_reason, 'no look at it yet') AS verdict_reason FROM experiments LEFT JOIN"
+        " coalesce(seen.verdict_reason, if(stopped_date IS NULL, 'no look at it yet', 'stopped before its first"
+        " look')) AS verdict_reason FROM experiments LEFT JOIN"
         " (SELECT * FROM experiment_results_history QUALIFY row_number() OVER (PARTITION BY experiment_id, outcome_name"
         " ORDER BY as_of DESC) = 1) AS seen USING (experiment_id, outcome_name)",
     ),

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
-from genome_pipeline.contracts.playbook import EVERYTHING_RULE
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.experiments.checks import Finding, as_drawn
 from genome_pipeline.models.experiments.power import Before, Row, answer, plan
@@ -24,6 +25,13 @@ from genome_pipeline.sources.source import check_is_no_source
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 _CONTROL_SHARES = (0.1, 0.2, 0.3, 0.5)
+
+_IN_NO_RUN = """
+    SELECT count(*) AS customer_count FROM customer_genome WHERE customer_id NOT IN (
+        SELECT customer_id FROM experiment_members JOIN experiments USING (experiment_id)
+        WHERE least(until_date, coalesce(stopped_date, until_date)) > (SELECT max(as_of) FROM customer_genome))
+"""
+"""How many customers are in no running experiment: an experiment on everything draws among them."""
 
 _BEFORE = """
     SELECT outlook.expected_orders, outlook.expected_spend,
@@ -91,7 +99,9 @@ def _audience_size(published: Published, rule: str) -> int:
     rows = published.rows("SELECT action_rule, customer_count FROM action_audiences ORDER BY rule_position")
     sizes = {row["action_rule"]: int(row["customer_count"]) for row in rows}
     if rule == EVERYTHING_RULE:
-        return sum(sizes.values())
+        return int(published.row(_IN_NO_RUN)["customer_count"])
+    if rule in (WAIT_RULE, LEFT_ALONE_RULE):
+        raise ConfigError(f"customers of {rule!r} get no action, so that there is nothing to test: choose a rule")
     if rule not in sizes:
         raise not_found("rule", rule, [*sizes])
     return sizes[rule]
@@ -142,13 +152,19 @@ def experiment_facts(settings: Settings, experiment_id: str) -> dict[str, Any]:
         looks = published.rows(
             "FROM experiment_results_history WHERE experiment_id = ? ORDER BY outcome_name, as_of", [experiment_id]
         )
-        checks = went_as_drawn(published.connection, experiment_id)
+        checks = went_as_drawn(published.connection, experiment_id, published.latest())
+        groups = published.rows(
+            "SELECT * FROM experiment_groups_history WHERE experiment_id = ? AND outcome_name = ?"
+            " ORDER BY split_by, group_name",
+            [experiment_id, terms["outcome_name"]],
+        )
         currency = published.parameters()["currency"]
     return {
         "experiment": terms,
         "rule_change": _rule_change(settings, terms),
         "currency": currency,
         "looks": looks,
+        "groups": groups,
         "checks": {name: {"is_passed": each.passed, "observed": each.sentence} for name, each in checks.items()},
     }
 
@@ -171,8 +187,8 @@ def _rule_change(settings: Settings, terms: dict[str, Any]) -> str | None:
     return f"{what}. The lists count as they were drawn, and whoever is left alone does not get {terms['action']!r}"
 
 
-def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> dict[str, Finding]:
-    """By the check's name, whether an experiment went as it was drawn, by its latest look; see :func:`as_drawn`."""
+def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str, as_of: date) -> dict[str, Finding]:
+    """By the check's name, whether an experiment went as it was drawn, by its last look up to ``as_of``."""
     experiments, members, looks = (
         connection.execute(f"FROM {table} WHERE experiment_id = ? ORDER BY {order}", [experiment_id]).df()
         for table, order in (
@@ -181,24 +197,32 @@ def went_as_drawn(connection: duckdb.DuckDBPyConnection, experiment_id: str) -> 
             ("experiment_results_history", "as_of, outcome_name"),
         )
     )
+    looks = looks[looks["as_of"] <= pd.Timestamp(as_of)]
     look = None if looks.empty else looks.iloc[-1].to_dict()
     return as_drawn(experiments.iloc[0].to_dict(), members, look)
 
 
 def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[str, Any]:
-    """Write the customers whom an experiment treats, as drawn, to a CSV or Parquet file; nobody who is left alone.
+    """Write the customers whom an experiment treats, as drawn, to a CSV or Parquet file.
 
+    Whoever any experiment leaves alone now is not among them.
     Returns ``path`` and ``row_count``. Raises :class:`ConfigError` for an unknown experiment, for a path from which the
     source would read the file, and as :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_treated_target(settings, path)
+    check_draws_are_published(settings)
     with Published(settings.published_path) as published:
-        _terms(published, experiment_id)
+        if _terms(published, experiment_id)["action_rule"] == EVERYTHING_RULE:
+            raise ConfigError(
+                f"{experiment_id} has no list of its own: whom it leaves alone is in no audience, and `genome audience"
+                " RULE --to FILE` writes those"
+            )
         return write_rows(
             published.connection,
             "SELECT experiment_id, customer_id, action, expected_orders, expected_spend, churn_probability,"
             " members.segment_name, days_since_last_order FROM experiment_members AS members"
             " JOIN experiments USING (experiment_id) WHERE experiment_id = ? AND is_treated"
+            f" AND customer_id NOT IN (SELECT customer_id FROM customer_genome WHERE action_rule = '{LEFT_ALONE_RULE}')"
             " ORDER BY round(expected_spend, 6) DESC NULLS LAST, customer_id",
             [experiment_id],
             path,

@@ -73,12 +73,14 @@ def outcomes_since(lines: ir.Table, members: ir.Table, start: date, looks: Seque
 
 
 def ended_runs(experiments: ir.Table, results: ir.Table, as_of: date) -> ir.Table:
-    """The last look at every run that had ended, or was stopped, by a snapshot.
+    """The last look at every run that had ended, or was stopped, by a snapshot, at the outcome that it was about.
 
-    Columns: those of ``experiment_results``, and ``action_rule``; a row per experiment and outcome, oldest draw first.
+    Columns: those of ``experiment_results``, ``action_rule`` and ``action``; a row per experiment, oldest draw first.
     """
     ended = _with_end(experiments).mutate(started=experiments.as_of)
-    ended = ended.filter(ended.end <= ibis.date(as_of)).select("experiment_id", "action_rule", "end", "started")
-    looks = results.inner_join(ended, "experiment_id")
+    ended = ended.filter(ended.end <= ibis.date(as_of)).select(
+        "experiment_id", "action_rule", "action", "outcome_name", "end", "started"
+    )
+    looks = results.inner_join(ended, ["experiment_id", "outcome_name"])
     last = looks.filter(looks.as_of == looks.end)
     return last.order_by("started", "experiment_id", "outcome_name").drop("end", "started")

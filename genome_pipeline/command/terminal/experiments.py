@@ -10,13 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from genome_pipeline.command.terminal.cells import new_grid, percent
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 
 _TIMES = {"orders": 100}
 """Orders are told per 100 customers, spend per customer."""
 
 
-def print_plan(console: Console, facts: dict[str, Any], config: str) -> None:
-    """What an experiment could show, from :func:`genome_pipeline.published.experiments.experiment_plan`."""
+def print_plan(console: Console, facts: dict[str, Any], options: str) -> None:
+    """What an experiment could show, from :func:`genome_pipeline.published.experiments.experiment_plan`.
+
+    ``options`` are those with which to start it.
+    """
     rule = facts["action_rule"]
     title = f"Experiments on the {facts['customer_count']:,} customers of {escape(rule)} as of {facts['as_of']}"
     table = Table(box=None, title=title, title_justify="left", padding=(0, 1, 0, 0))
@@ -45,30 +49,25 @@ def print_plan(console: Console, facts: dict[str, Any], config: str) -> None:
     )
     for sentence in facts["answers"].values():
         console.print(f"- {sentence[0].upper()}{sentence[1:]}.", markup=False, highlight=False)
-    console.print(f"Start one with `genome experiment start {rule}{config}`.", markup=False, highlight=False)
+    console.print(f"Start one with `genome experiment start {rule}{options}`.", markup=False, highlight=False)
 
 
 def _seen(lift: float) -> str:
     return f"{lift:.1%}" if math.isfinite(lift) else "none"
 
 
-def print_started(console: Console, facts: dict[str, Any], config: str) -> None:
+def print_started(console: Console, experiment: dict[str, Any], config: str, *, is_written: bool) -> None:
     """What was drawn, from :func:`genome_pipeline.orchestration.runs.experimenting.start_experiment`."""
-    experiment = facts["experiment"]
     name = experiment["experiment_id"]
     console.print(
         f"Experiment {name} runs until {experiment['until_date']}: {experiment['treated_count']:,} customers are to get"
-        f" {experiment['action']!r}, and {experiment['control_count']:,} are left alone by chance. No list names those"
-        f" for this action until then. Outcomes count from {experiment['as_of']} on; `genome run` looks at them at each"
-        " snapshot.",
+        f" {experiment['action']!r}, and {experiment['control_count']:,} are left alone by chance: no list of"
+        f" a snapshot from {experiment['as_of']} on names those for this action until then. Outcomes count from that"
+        " day on; `genome run` looks at them at each snapshot.",
         markup=False,
         highlight=False,
     )
-    if "path" in facts:
-        console.print(
-            f"{facts['row_count']:,} customers to treat written to {facts['path']}", markup=False, highlight=False
-        )
-    else:
+    if not is_written and experiment["action_rule"] != EVERYTHING_RULE:
         console.print(
             f"`genome experiment show {name} --to FILE{config}` writes whom to treat.", markup=False, highlight=False
         )
@@ -126,10 +125,34 @@ def print_experiment(console: Console, facts: dict[str, Any]) -> None:
         rows.add_row(name.capitalize(), told if check["is_passed"] else f"[yellow]{told}[/]")
     console.print(rows)
     if not facts["looks"]:
-        console.print("No look at it yet: the first is made with the next snapshot.", highlight=False)
+        stopped = experiment["stopped_date"] is not None
+        words = "It was stopped before its first look." if stopped else "No look at it yet: the next snapshot has one."
+        console.print(words, highlight=False)
         return
     for outcome in dict.fromkeys(look["outcome_name"] for look in facts["looks"]):
         console.print(_looks(outcome, [look for look in facts["looks"] if look["outcome_name"] == outcome], facts))
+    if facts["groups"]:
+        console.print(_groups(experiment["outcome_name"], facts))
+
+
+def _groups(outcome: str, facts: dict[str, Any]) -> Table:
+    """On whom acting worked."""
+    times = _TIMES.get(outcome, 1)
+    table = Table(box=None, title=f"\nBy group, {outcome}", title_justify="left", padding=(0, 1, 0, 0))
+    for name in ("Split by", "Group", "Treated", "Left alone", "Effect", "95% interval"):
+        table.add_column(name, justify="left" if name in ("Split by", "Group") else "right")
+    for row in facts["groups"]:
+        table.add_row(
+            row["split_by"],
+            escape(row["group_name"]),
+            f"{row['treated_count']:,}",
+            f"{row['control_count']:,}",
+            f"{times * row['effect']:+,.2f}",
+            f"{times * row['effect_lower']:,.2f} to {times * row['effect_upper']:,.2f}",
+        )
+    last = facts["looks"][-1]
+    table.caption, table.caption_justify = last["targeting_reason"], "left"
+    return table
 
 
 def _looks(outcome: str, looks: list[dict[str, Any]], facts: dict[str, Any]) -> Table:

@@ -72,7 +72,7 @@ def assign(audience: pd.DataFrame, control_share: float, key: str) -> pd.DataFra
 def check_control_share(control_share: float) -> None:
     """Raise :class:`~genome_pipeline.errors.ConfigError` unless the share is above 0 and below 1."""
     if not 0 < control_share < 1:
-        whom = "nobody would be left alone to compare with" if control_share <= 0 else "nobody would be treated"
+        whom = "nobody would be treated" if control_share >= 1 else "nobody would be left alone to compare with"
         raise ConfigError(f"a control of {control_share:.0%}: {whom}; choose a share between 0 and 100%, such as 20%")
 
 

@@ -111,14 +111,12 @@ def adjusted_effects(outcomes: Floats, expected: Floats | None, is_treated: Flag
     for sign, arm in ((1.0, is_treated), (-1.0, ~is_treated)):
         means[sign], contributions[arm] = _mean_at(center, x[arm], outcomes[arm], sign)
     covariance = contributions.T @ contributions
-    variance = np.diag(covariance)
-    third = (contributions**3).sum(axis=0)
     return Effects(
         means[1.0] - means[-1.0],
         covariance,
         means[-1.0],
         (contributions[~is_treated] ** 2).sum(axis=0),
-        np.divide(third, variance**1.5, out=np.zeros_like(third), where=variance > 0),
+        _skewness(contributions, is_treated),
         treated_count,
         control_count,
     )
@@ -144,6 +142,19 @@ def _mean_at(center: float, x: Floats, y: Floats, sign: float) -> tuple[Floats, 
     residuals = y - y.mean(axis=0) - np.outer(off, slope)
     parts = sign * (weights / np.sqrt(np.maximum(1 - leverage, _NEGLIGIBLE)))[:, None] * residuals
     return np.asarray(weights @ y), parts
+
+
+def _skewness(contributions: Floats, is_treated: Flags) -> Floats:
+    """Skewness of each estimate, shape (looks,), from what is left of all customers together.
+
+    Both arms were drawn from the same customers. A small arm that happens to lack those who weigh most would look even
+    by itself, just when its mean is too low.
+    """
+    treated, controls = int(is_treated.sum()), int((~is_treated).sum())
+    left = contributions * np.where(is_treated, treated, -controls)[:, None]
+    second, third = (left**2).mean(axis=0), (left**3).mean(axis=0)
+    of_one = np.divide(third, second**1.5, out=np.zeros_like(third), where=second > 0)
+    return np.asarray(of_one * (1 / treated**2 - 1 / controls**2) / (1 / treated + 1 / controls) ** 1.5)
 
 
 class OfReached(NamedTuple):

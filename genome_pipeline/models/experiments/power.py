@@ -31,6 +31,9 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 LARGEST_LIFT = 0.5
 """A plan promises nothing about lifts above this: no message makes an audience buy half as much again."""
 
+LEAST_LIFT = 0.001
+"""A lift below this would need millions of customers."""
+
 _NEGLIGIBLE = 1e-9
 
 
@@ -172,8 +175,7 @@ def plan(
         NotEnoughData: the audience is too small, or did nothing before, as :func:`spread_of` says.
     """
     rows = []
-    if lift is not None and not 0 < lift <= LARGEST_LIFT:
-        raise ConfigError(f"a lift of {lift:.0%}: choose one above 0 and up to {LARGEST_LIFT:.0%}, such as 10%")
+    check_lift(lift)
     for share in control_shares:
         check_control_share(share)
         check_audience(customer_count, share)
@@ -185,6 +187,14 @@ def plan(
                 for share in control_shares
             ]
     return rows
+
+
+def check_lift(lift: float | None) -> None:
+    """Raise :class:`~genome_pipeline.errors.ConfigError` for a lift that no plan can be made for."""
+    if lift is not None and not LEAST_LIFT <= lift <= LARGEST_LIFT:
+        raise ConfigError(
+            f"a lift of {100 * lift:g}%: choose one from {LEAST_LIFT:.1%} to {LARGEST_LIFT:.0%}, such as 10%"
+        )
 
 
 def _row(outcome: str, days: int, spread: Spread, count: int, share: float, looks: int, lift: float | None) -> Row:

@@ -15,7 +15,7 @@ from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import Flags, adjusted_effects, effect_of_reached
 from genome_pipeline.models.experiments.groups import group_rows, targeting
 from genome_pipeline.models.experiments.pooling import Run, pooled
-from genome_pipeline.models.experiments.sequential import judge
+from genome_pipeline.models.experiments.sequential import LARGEST_SKEWNESS, VerdictName, judge
 from genome_pipeline.models.experiments.words import of_rule, of_run
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.not_enough_data import NotEnoughData
@@ -200,14 +200,15 @@ def proofs(as_of: date, runs: pd.DataFrame, currency: str) -> pd.DataFrame:
     """Contract ``rule_proofs`` at a snapshot: what the runs of each rule have shown together.
 
     One run says what it said at its end; several are pooled, as :mod:`genome_pipeline.models.experiments.pooling` says.
-    Runs in which nobody did anything say nothing.
+    Runs in which nobody did anything say nothing, nor do those of another action than the rule's latest run had.
 
     Args:
         as_of: the snapshot.
         runs: rows of :func:`genome_pipeline.transforms.experiments.ended_runs`.
         currency: code to write after amounts; may be empty.
     """
-    telling = runs[runs["standard_error"] > 0]
+    latest = runs.groupby("action_rule")["action"].transform("last")
+    telling = runs[(runs["standard_error"] > 0) & (runs["action"] == latest)]
     rows = [
         {"as_of": as_of, "action_rule": rule, "outcome_name": outcome, **_together(mine, str(outcome), currency)}
         for (rule, outcome), mine in telling.groupby(["action_rule", "outcome_name"], sort=True)
@@ -226,6 +227,8 @@ def _together(runs: pd.DataFrame, outcome: str, currency: str) -> dict[str, Any]
             for run in runs.to_dict("records")
         ]
     )
+    if abs(_skewness_together(runs)) > LARGEST_SKEWNESS:
+        of_all = of_all._replace(verdict=VerdictName.NOT_PROVEN_YET)
     return {
         "run_count": of_all.run_count,
         "treated_count": of_all.treated_count,
@@ -236,3 +239,10 @@ def _together(runs: pd.DataFrame, outcome: str, currency: str) -> dict[str, Any]
         "verdict": str(of_all.verdict),
         "verdict_reason": of_rule(of_all, outcome, currency),
     }
+
+
+def _skewness_together(runs: pd.DataFrame) -> float:
+    """Skewness of the pooled effect: third moments of independent runs add up, as their variances do."""
+    deviations = numbers(runs["treated_count"]) * numbers(runs["standard_error"])
+    third = float((deviations**3 * numbers(runs["effect_skewness"])).sum())
+    return third / float((deviations**2).sum()) ** 1.5

@@ -49,7 +49,9 @@ def customer_actions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             for as_of in dates
         ]
         experiments, members = database.table("experiments"), database.table("experiment_members")
-        controls = [controls_at(experiments, members, as_of) for as_of in dates]
+        # A snapshot of a running period leaves alone whom today's does.
+        today = pipeline.settings.today()
+        controls = [controls_at(experiments, members, min(as_of, today)) for as_of in dates]
         facts = read_facts(database, dates)
         return (
             [*frames, *(rows.to_pandas() for rows in others)]

@@ -12,6 +12,7 @@ from genome_pipeline.contracts.columns.experiments import OUTCOMES
 from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
 from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.experiments.assignment import assign, check_control_share, new_key
+from genome_pipeline.models.experiments.power import check_lift
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.orchestration.assets.tables import SNAPSHOT_TABLE_STAGES
 from genome_pipeline.orchestration.resources import Pipeline
@@ -22,6 +23,9 @@ from genome_pipeline.published.experiments import one_of
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
+
+_LONGEST_DAYS = 3 * 365
+"""A run is no longer."""
 
 EVERY_ACTION = "Every action of the playbook"
 
@@ -62,27 +66,27 @@ def start_experiment(settings: Settings, wish: Wish, progress: Progress) -> dict
     :func:`~genome_pipeline.orchestration.runs.run.run` does.
     """
     with alone_at_work(settings, "`genome experiment start`"):
-        record = ExperimentRecord.beside(settings.warehouse_path)
-        experiment, members = _drawn(settings, wish, record.experiments())
+        record, as_of = _record_and_snapshot(settings)
+        experiment, members = _drawn(settings, wish, as_of, record.experiments())
         record.add(experiment, members)
         try:
-            _publish(settings, experiment["as_of"], progress)
+            _publish(settings, as_of, progress)
         except BaseException:
-            # Readers still see the actions of before: nobody was told of the draw, and nobody is left alone by it.
-            record.remove(experiment["experiment_id"])
+            if not _is_published(settings, experiment["experiment_id"]):
+                # Readers still see the actions of before: nobody is left alone by a draw that nobody was told of.
+                record.remove(experiment["experiment_id"])
             raise
     return experiment
 
 
 def stop_experiment(settings: Settings, experiment_id: str, progress: Progress) -> dict[str, Any]:
-    """End an experiment before its time, at the published snapshot: its controls get their actions again.
+    """End an experiment before its time, at the latest snapshot: its controls get their actions again.
 
     Returns the row of ``experiments``. Raises :class:`ConfigError` for one that does not exist or is over.
     """
     with alone_at_work(settings, "`genome experiment stop`"):
-        record = ExperimentRecord.beside(settings.warehouse_path)
+        record, as_of = _record_and_snapshot(settings)
         experiment = one_of(record.experiments(), experiment_id)
-        as_of = _published_snapshot(settings)
         if not is_running(experiment, as_of):
             ended = experiment["stopped_date"] or experiment["until_date"]
             raise ConfigError(f"experiment {experiment_id} is over since {ended}: there is nothing to stop")
@@ -98,12 +102,12 @@ def is_running(experiment: dict[str, Any], as_of: date) -> bool:
 
 
 def _drawn(
-    settings: Settings, wish: Wish, experiments: Sequence[dict[str, Any]]
+    settings: Settings, wish: Wish, as_of: date, experiments: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """A row of ``experiments``, and its rows of ``experiment_members``."""
     check_control_share(wish.control_share)
+    check_lift(wish.lift)
     action, condition = _what(settings, wish.rule)
-    as_of = _published_snapshot(settings)
     until = _end_of_run(settings, wish.until, as_of)
     running = [experiment for experiment in experiments if is_running(experiment, as_of)]
     for experiment in running:
@@ -114,17 +118,19 @@ def _drawn(
             )
     with Published(settings.published_path) as published:
         audience = published.connection.execute(
-            f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome WHERE {_AUDIENCE} ORDER BY customer_id",
-            {"rule": wish.rule, "running": [experiment["experiment_id"] for experiment in running]},
+            f"SELECT customer_id, {', '.join(_FROZEN)} FROM customer_genome_history WHERE as_of = $as_of"
+            f" AND {_AUDIENCE} ORDER BY customer_id",
+            {"as_of": as_of, "rule": wish.rule, "running": [experiment["experiment_id"] for experiment in running]},
         ).df()
         horizon_days = int(published.parameters()["horizon_days"])
-    key = new_key()
+    same = [each for each in experiments if each["action_rule"] == wish.rule and each["as_of"] == as_of]
+    # Drawn again at one snapshot, the same customers are left alone: their list may have gone out.
+    key = same[0]["draw_key"] if same else new_key()
     try:
         drawn = assign(audience, wish.control_share, key)
     except NotEnoughData as error:
         raise ConfigError(f"{error}; nothing was started") from None
-    same = sum(each["action_rule"] == wish.rule and each["as_of"] == as_of for each in experiments)
-    name = f"{wish.rule}-{as_of}" + (f"-{same + 1}" if same else "")
+    name = f"{wish.rule}-{as_of}" + (f"-{len(same) + 1}" if same else "")
     members = audience.merge(drawn, on="customer_id", validate="one_to_one").rename(columns={"stratum": "stratum_id"})
     experiment = {
         "experiment_id": name,
@@ -162,8 +168,14 @@ def _what(settings: Settings, name: str) -> tuple[str, str]:
 def _end_of_run(settings: Settings, until: date | None, as_of: date) -> date:
     """The snapshot of the last look. Raises :class:`ConfigError` for a day that is none, or not after ``as_of``."""
     calendar = settings.time
+    latest = calendar.period.shift(as_of, calendar.window_periods(_LONGEST_DAYS))
+    if calendar.end is not None and calendar.end <= as_of:
+        raise ConfigError(f"calendar.end = {calendar.end}: no snapshot follows, so that nothing could be looked at")
     if until is None:
-        return calendar.period.shift(as_of, calendar.window_periods(settings.predict.horizon_days))
+        until = calendar.period.shift(as_of, calendar.window_periods(settings.predict.horizon_days))
+        return until if calendar.end is None else min(until, calendar.end)
+    if until > min(latest, calendar.end or latest):
+        raise ConfigError(f"--until {until} is too far: choose a day up to {min(latest, calendar.end or latest)}")
     try:
         calendar.period_start(until)
     except ValueError as error:
@@ -175,18 +187,37 @@ def _end_of_run(settings: Settings, until: date | None, as_of: date) -> date:
     return until
 
 
-def _published_snapshot(settings: Settings) -> date:
-    """The latest published snapshot. Raises :class:`ConfigError` if the warehouse has a later one."""
+def _record_and_snapshot(settings: Settings) -> tuple[ExperimentRecord, date]:
+    """The record, and the latest snapshot whose period has ended.
+
+    Raises :class:`ConfigError` where what is published is not what the warehouse and the config say.
+    """
+    record = ExperimentRecord.beside(settings.warehouse_path)
     with Published(settings.published_path) as published:
-        as_of = published.latest()
-    with Pipeline.of(settings).warehouse.open() as database:
-        latest = latest_snapshot(database)
-    if latest != as_of:
-        raise ConfigError(
-            f"the latest snapshot in the warehouse is {latest}, the latest published one {as_of}: publish it with"
-            " `genome run` first"
+        known = published.row(
+            "SELECT max(as_of) AS as_of FROM customer_genome_history WHERE as_of <= ?", [settings.today()]
         )
-    return as_of
+        latest, made_under = (
+            published.latest(),
+            published.row("SELECT settings_hash FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"),
+        )
+    if made_under["settings_hash"] != settings.results_hash:
+        raise ConfigError("the config has changed since what is published was made: use `genome run` first")
+    if known["as_of"] is None:
+        raise ConfigError(f"the only snapshot is of {latest}, which has not come yet: wait for the end of the period")
+    with Pipeline.of(settings).warehouse.open() as database:
+        if latest_snapshot(database) != latest:
+            raise ConfigError(
+                f"the latest snapshot in the warehouse is {latest_snapshot(database)}, the latest published one"
+                f" {latest}: publish it with `genome run` first"
+            )
+        record.copy_to(database)  # which makes a record anew that is gone
+    return record, known["as_of"]
+
+
+def _is_published(settings: Settings, experiment_id: str) -> bool:
+    with Published(settings.published_path) as published:
+        return bool(published.rows("SELECT 1 FROM experiments WHERE experiment_id = ?", [experiment_id]))
 
 
 def _publish(settings: Settings, as_of: date, progress: Progress) -> None:

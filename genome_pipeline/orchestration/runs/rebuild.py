@@ -13,6 +13,7 @@ from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import SOURCE_SETTING, open_database
 from genome_pipeline.warehouse.errors import WarehouseBusy, WarehouseError
+from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 from genome_pipeline.warehouse.forgotten import Forgotten
 from genome_pipeline.warehouse.publishing import check_replaceable, remember_published_files
 
@@ -33,7 +34,7 @@ def _rebuild(settings: Settings, progress: Progress) -> Outcome:
     check_replaceable(settings.published_path)
     warehouse = settings.warehouse_path
     forgotten = Forgotten.beside(warehouse)
-    _take_old_list(forgotten, warehouse)
+    _take_over(forgotten, warehouse)
     forgotten.check_key(settings.privacy_key)
     aside = warehouse.with_name("warehouse-before-rebuild.duckdb")
     # If a warehouse was put aside before, this one is from a rebuild that stopped half way, unless it was published.
@@ -63,12 +64,17 @@ def _put_aside(warehouse: Path, aside: Path) -> None:
             path.replace(kept)
 
 
-def _take_old_list(forgotten: Forgotten, warehouse: Path) -> None:
-    """Take over the list of forgotten customers from a warehouse of an older version, unless that is damaged."""
+def _take_over(forgotten: Forgotten, warehouse: Path) -> None:
+    """Take over what cannot be made again from a warehouse that is not damaged.
+
+    That is the list of forgotten customers, of an older version, and a record of experiments that is gone.
+    """
     if warehouse.exists():
         try:
             with open_database(warehouse) as database:
                 forgotten.take_from(database)
+                if "experiments" in database.list_tables():
+                    ExperimentRecord.beside(warehouse).copy_to(database)  # which makes one anew that is gone
         except WarehouseBusy:
             raise
         except (WarehouseError, duckdb.Error):

@@ -26,7 +26,7 @@ from genome_pipeline.orchestration.home import open_instance
 from genome_pipeline.orchestration.internals import make_new_run_id, open_event_logs
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
-from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale
+from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale, latest_snapshot
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
@@ -86,14 +86,16 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
 
 
 def publish_again(settings: Settings, as_of: date, stages: Sequence[Stage], progress: Progress) -> None:
-    """Read the record of experiments, make some stages again at a snapshot, and publish; for a command at work.
+    """Read the record of experiments, make some stages again from a snapshot on, and publish; for a command at work.
 
     Raises as :func:`run` does.
     """
     check_replaceable(settings.published_path)
     definitions = _definitions(settings, progress)
-    start = settings.time.period_start(as_of)
-    part = PlannedRun(start, start, (experiment_record, *stages, *PUBLISHING_STAGES))
+    with Pipeline.of(settings).warehouse.open() as database:
+        latest = latest_snapshot(database) or as_of
+    first, last = (settings.time.period_start(day) for day in (as_of, latest))
+    part = PlannedRun(first, last, (experiment_record, *stages, *PUBLISHING_STAGES))
     with open_instance(settings) as instance:
         release_dead_runs(instance)
         _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)

@@ -241,7 +241,7 @@ def _stale(pipeline: Pipeline, database: Backend, periods: Sequence[date]) -> St
         made_at = max(made_at, lines.get(str(start), made_at))
         if as_of <= settings.today():
             made_at = max(made_at, _midnight(as_of, settings))
-        is_drawn_since = actions.get(as_of, made_at) < _drawn_at(experiments, as_of)
+        is_drawn_since = actions.get(as_of, made_at) < _drawn_at(experiments, min(as_of, settings.today()))
         if start in stale_lines or str(as_of) not in snapshots or snapshots[str(as_of)] < made_at or is_drawn_since:
             return replace(stale, snapshots=list(periods[number:]))
     return stale

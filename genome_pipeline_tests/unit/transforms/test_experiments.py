@@ -74,9 +74,9 @@ def test_outcomes_add_up_from_look_to_look_and_others_do_not_count() -> None:
 def test_a_run_has_ended_with_its_last_look_or_with_its_stop() -> None:
     experiments = table(
         "experiments",
-        "experiment_id, action_rule, as_of, until_date, stopped_date",
-        "('b', 'win_back', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
-        "('a', 'win_back', DATE '2020-05-01', DATE '2020-12-01', DATE '2020-07-01')",
+        "experiment_id, action_rule, action, outcome_name, as_of, until_date, stopped_date",
+        "('b', 'win_back', 'Write', 'orders', DATE '2020-06-01', DATE '2020-08-01', NULL::DATE)",
+        "('a', 'win_back', 'Write', 'orders', DATE '2020-05-01', DATE '2020-12-01', DATE '2020-07-01')",
     )
     results = table(
         "experiment_results",
@@ -85,6 +85,7 @@ def test_a_run_has_ended_with_its_last_look_or_with_its_stop() -> None:
         "(DATE '2020-06-01', 'a', 'orders', 2)",
         "(DATE '2020-07-01', 'b', 'orders', 3)",
         "(DATE '2020-08-01', 'b', 'orders', 4)",
+        "(DATE '2020-08-01', 'b', 'spend', 5)",
     )
     found = [
         ended_runs(experiments, results, day).to_pandas()["effect"].tolist()

@@ -126,3 +126,14 @@ def test_who_was_reached_is_told_apart() -> None:
     assert found.deviation < 0.1
     with pytest.raises(NotEnoughData, match="too few to tell what reaching did"):
         effect_of_reached(y, x, is_treated, generator.random(count) < 0.5)
+
+
+def test_a_small_arm_without_the_customers_who_weigh_most_is_not_taken_for_an_even_one() -> None:
+    generator = np.random.default_rng(1)
+    spend = generator.lognormal(0, 2, 5_000)
+    is_treated = np.arange(5_000) >= 250
+    is_treated[np.argsort(spend)[-300:]] = True  # as it may happen by chance
+    found = adjusted_effects(spend[:, None], None, is_treated)
+    alone = adjusted_effects(np.where(is_treated, spend.mean(), spend)[:, None], None, is_treated)
+    assert abs(found.skewness[0]) > 0.25
+    assert abs(found.skewness[0]) > abs(alone.skewness[0])

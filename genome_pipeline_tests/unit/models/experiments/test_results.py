@@ -111,6 +111,8 @@ def run(
     return {
         "experiment_id": name,
         "action_rule": rule,
+        "action": "Write",
+        "effect_skewness": 0.0,
         "outcome_name": "orders",
         "treated_count": 100,
         "control_mean": 1.0,
@@ -186,3 +188,13 @@ def test_too_few_reached_are_counted_and_without_a_contact_log_nobody_is() -> No
     without = results(TERMS, LOOKS, members(), done(1.0), None, "EUR", 0)[0]
     told = ["reached_share", "reached_effect", "contacted_control_count", "unreached_treated_count"]
     assert without[told].isna().all(axis=None)
+
+
+def test_runs_of_an_action_that_the_rule_had_before_do_not_count() -> None:
+    runs = pd.DataFrame([run("a", 5.0) | {"action": "Call"}, run("b", 0.1), run("c", 0.1)])
+    assert proofs(LOOKS[-1], runs, "EUR")["run_count"].tolist() == [2]
+
+
+def test_runs_of_which_a_few_customers_are_most_prove_nothing_together() -> None:
+    runs = [run(name, 0.5) | {"effect_skewness": 0.6} for name in ("a", "b", "c")]
+    assert proofs(LOOKS[-1], pd.DataFrame(runs), "EUR")["verdict"].tolist() == ["not proven yet"]
