@@ -245,4 +245,4 @@ def _skewness_together(runs: pd.DataFrame) -> float:
     """Skewness of the pooled effect: third moments of independent runs add up, as their variances do."""
     deviations = numbers(runs["treated_count"]) * numbers(runs["standard_error"])
     third = float((deviations**3 * numbers(runs["effect_skewness"])).sum())
-    return third / float((deviations**2).sum()) ** 1.5
+    return float(third / float((deviations**2).sum()) ** 1.5)
