@@ -326,9 +326,8 @@ def test_a_rebuild_without_the_key_is_refused_with_all_as_before(
     assert early.warehouse_path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "lost", ["moved aside by a rebuild that was killed", pytest.param("deleted", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["moved aside by a rebuild that was killed", "deleted"])
 def test_a_forgotten_customer_stays_away_whatever_became_of_the_warehouse(
     early: Settings, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def test_totals_over_models_of_before_they_were_learned_of_say_what_to_make_agai
     )
 
 
+@pytest.mark.slow
 def test_a_changed_cost_is_published_without_making_a_snapshot_again(
     several: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

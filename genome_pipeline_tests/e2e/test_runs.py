@@ -252,6 +252,7 @@ def test_a_removed_file_at_either_end_empties_its_period(tmp_path: Path, month: 
         assert query(settings.warehouse_path, left.format(table)) == [(0,)], table
 
 
+@pytest.mark.slow
 def test_a_reader_keeps_the_published_file_it_opened(early_shop: Path) -> None:
     settings = load_settings(early_shop)
     reader = subprocess.Popen(
