@@ -28,13 +28,17 @@ def experiments_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
     """One row per experiment drawn by a snapshot, latest first, with its last look by then at what it is about.
 
     The numbers of a look are null before the first. ``stopped_date`` is null until it was stopped, and ``is_over``
-    false as long as its controls are left alone.
+    false as long as its controls are left alone. At a provisional snapshot its period has not ended: a run until then
+    is over only if it was stopped.
     """
     return connection.execute(
         """
         SELECT experiment_id, action_rule, action, rule_condition, experiments.as_of, until_date,
             CASE WHEN stopped_date <= $as_of THEN stopped_date END AS stopped_date,
-            least(until_date, coalesce(stopped_date, until_date)) <= $as_of AS is_over,
+            coalesce(stopped_date <= $as_of, false) OR until_date < $as_of OR (
+                until_date = $as_of
+                AND NOT EXISTS (FROM customer_genome_history WHERE as_of = $as_of AND is_provisional)
+            ) AS is_over,
             control_share, outcome_name, wished_lift_share,
             experiments.treated_count, experiments.control_count,
             look.as_of AS look_date, coalesce(elapsed_share, 0) AS elapsed_share,
@@ -79,6 +83,8 @@ def reason_of(experiment: pd.Series) -> str:
     The verdict itself is left out: it stands beside them.
     """
     if formats.is_missing(experiment["verdict_reason"]):
+        if not formats.is_missing(experiment["stopped_date"]):
+            return "No look was made at it: it was stopped before one, or too few customers were left."
         if experiment["is_over"]:
             return "No look was made at it: it ended before one, or too few customers were left."
         return "No look at it yet: the first is made with the next snapshot."
