@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+import duckdb
 import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -13,10 +15,28 @@ from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.components import command, notice
 from genome_pipeline.dashboard.kit.experiments import experiments_at, reason_of, state_of, verdict_badge
 from genome_pipeline.dashboard.kit.request import PageRequest
+from genome_pipeline.dashboard.pages.audience import queries
+from genome_pipeline.dashboard.pages.audience.selection import Selection
 
 
-def trial(request: PageRequest, audience: pd.Series) -> Component | None:
-    """A note on the rule of a row of ``action_audiences``; nothing for those who wait for more data."""
+def held_back(connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection) -> str:
+    """Why the list of an earlier snapshot is not to be acted on: whom experiments leave alone by now; else empty."""
+    count, ends = queries.left_alone_since(connection, as_of, selection)
+    if not count:
+        return ""
+    experiments = " and ".join(f"{name} until {formats.day(until)}" for name, until in ends.items())
+    return (
+        f"{formats.integer(count)} of these customers {'is' if count == 1 else 'are'} left alone by"
+        f" experiment{'' if len(ends) == 1 else 's'} {experiments}: nothing is exported; choose the latest snapshot,"
+        f" which leaves {'this one' if count == 1 else 'them'} out."
+    )
+
+
+def trial(request: PageRequest, audience: pd.Series, reason_held: str) -> Component | None:
+    """A note on the rule of a row of ``action_audiences``; nothing for those who wait for more data.
+
+    ``reason_held`` is what :func:`held_back` says: where it says something, the rule's action is being tested already.
+    """
     rule = str(audience["action_rule"])
     if rule == WAIT_RULE:
         return None
@@ -32,6 +52,8 @@ def trial(request: PageRequest, audience: pd.Series) -> Component | None:
         return notice(
             "Does this work? An experiment is running", [*told, *map(_treated, running.itertuples())], "action"
         )
+    if reason_held:
+        return None
     return notice(
         "Does this work?",
         [
