@@ -45,7 +45,7 @@ def layout(request: PageRequest) -> Component:
     return page(
         TITLE,
         QUESTION,
-        _headline(experiments),
+        _headline(request, experiments),
         *_charts(request, experiments),
         _all_of_them(request, experiments),
         _chosen(request, experiment, ids),
@@ -62,7 +62,7 @@ def _nothing_started() -> Component:
     )
 
 
-def _headline(experiments: pd.DataFrame) -> Component:
+def _headline(request: PageRequest, experiments: pd.DataFrame) -> Component:
     counts = experiments["verdict"].value_counts()
     running = experiments[~experiments["is_over"]]
     return panel(
@@ -84,10 +84,10 @@ def _headline(experiments: pd.DataFrame) -> Component:
             + [
                 kpi(
                     "Left alone now",
-                    formats.integer(running["control_count"].sum()),
+                    formats.integer(queries.left_alone_count(request.connection, request.as_of)),
                     name="left-alone",
-                    explanation="Customers whom running experiments drew to be left alone: no list names them for the"
-                    " action until the run is over.",
+                    explanation="Customers whom running experiments leave alone at this snapshot: those drawn for it"
+                    " who would get the tested action. No list names them for it until the run is over.",
                     note=f"by {len(running)} running",
                 )
             ],
@@ -196,7 +196,7 @@ def _chosen(request: PageRequest, experiment: pd.Series, ids: list[str]) -> Comp
 
 
 def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
-    """Whether the experiment went as it was drawn: else its verdict is not to be relied on."""
+    """Whether the experiment went as it was drawn by the snapshot: else its verdict is not to be relied on."""
     # The tests' library takes 60 MB, which only who has experiments is to pay.
     from genome_pipeline.published.experiments import went_as_drawn
 
@@ -210,7 +210,7 @@ def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
                 f": {finding.sentence}.",
             ]
         )
-        for check, finding in went_as_drawn(request.connection, experiment["experiment_id"]).items()
+        for check, finding in went_as_drawn(request.connection, experiment["experiment_id"], request.as_of).items()
     ]
 
 

@@ -7,6 +7,8 @@ from datetime import date
 import duckdb
 import pandas as pd
 
+from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE
+
 
 def looks(connection: duckdb.DuckDBPyConnection, experiment_id: str, as_of: date) -> pd.DataFrame:
     """Every look at an experiment by a snapshot, oldest first: a row per outcome."""
@@ -15,3 +17,12 @@ def looks(connection: duckdb.DuckDBPyConnection, experiment_id: str, as_of: date
         " ORDER BY look_date, outcome_name",
         [experiment_id, as_of],
     ).df()
+
+
+def left_alone_count(connection: duckdb.DuckDBPyConnection, as_of: date) -> int:
+    """How many customers running experiments leave alone at a snapshot."""
+    found = connection.execute(
+        "SELECT coalesce(sum(customer_count), 0) FROM action_audiences_history WHERE as_of = ? AND action_rule = ?",
+        [as_of, LEFT_ALONE_RULE],
+    ).fetchall()
+    return int(found[0][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from genome_pipeline.dashboard.app import create_app
 from genome_pipeline.dashboard.kit.experiments import experiments_at
 from genome_pipeline.dashboard.pages.proof import figures, queries
+from genome_pipeline.models.experiments.checks import Finding
 from genome_pipeline_tests.support.published_file import (
     LATEST,
     PROVEN_EXPERIMENT,
@@ -108,6 +110,54 @@ def test_a_check_that_failed_is_said_to_have(published_path: Path, tmp_path: Pat
     )
     assert '"✓ Sample ratio"' in show(published_path, "/proof")[0]
     assert '"✗ Sample ratio"' in show(lost, "/proof")[0]
+
+
+def test_the_checks_are_those_by_the_snapshot(published_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def went_as_drawn(_: object, experiment_id: str, as_of: date) -> dict[str, Finding]:
+        asked.append((experiment_id, as_of))
+        return {"balance": Finding(False, f"as known by {as_of}", {})}
+
+    monkeypatch.setattr("genome_pipeline.published.experiments.went_as_drawn", went_as_drawn)
+    page, _ = show(published_path, "/proof", f"?as_of={SNAPSHOTS[1]}")
+    assert asked == [(PROVEN_EXPERIMENT, SNAPSHOTS[1])]
+    assert "as known by 2017-11-01." in page
+
+
+def test_an_earlier_snapshot_tells_no_later_check(published_path: Path, tmp_path: Path) -> None:
+    later = changed(
+        tmp_path / "later.duckdb",
+        published_path,
+        "UPDATE experiment_results_history SET reached_share = 0, contacted_control_count = 60,"
+        f" unreached_treated_count = 60 WHERE as_of = '{SNAPSHOTS[2]}'",
+    )
+    assert "✗" not in show(later, "/proof", f"?as_of={SNAPSHOTS[1]}")[0]
+    assert "✗" in show(later, "/proof", f"?as_of={SNAPSHOTS[2]}&experiment={PROVEN_EXPERIMENT}")[0]
+
+
+def test_those_left_alone_now_are_as_many_as_on_the_card_of_their_audience(
+    published_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for as_of in (SNAPSHOTS[1], LATEST):
+        told = connection.execute(
+            "SELECT count(*) FROM customer_actions_history WHERE action_rule = 'left_alone' AND as_of = ?", [as_of]
+        ).fetchall()[0][0]
+        drawn = connection.execute(
+            "SELECT sum(control_count) FROM experiments WHERE as_of <= $day AND until_date > $day", {"day": as_of}
+        ).fetchall()[0][0]
+        assert 0 < told < drawn
+        assert queries.left_alone_count(connection, as_of) == told
+        page = render_kpi(published_path, as_of)
+        assert f'"{told}"' in page
+        assert f'"{drawn}"' not in page
+
+
+def render_kpi(path: Path, as_of: date) -> str:
+    """The card "Left alone now"."""
+    page, _ = show(path, "/proof", f"?as_of={as_of}")
+    start = page.index('"Left alone now"')
+    return page[start : page.index("running", page.index("by ", start)) + 10]
 
 
 @pytest.fixture(scope="module")
