@@ -55,6 +55,13 @@ def experiments_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
     ).df()
 
 
+def rule_proofs_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """What all runs of each rule that had ended by a snapshot have shown together: a row per rule and outcome."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of) FROM rule_proofs_history WHERE as_of = ? ORDER BY action_rule, outcome_name", [as_of]
+    ).df()
+
+
 def headline(experiments: pd.DataFrame) -> str:
     """What all experiments together come to, in a sentence; there is at least one."""
     over = int(experiments["is_over"].sum())
@@ -78,7 +85,7 @@ def verdict_badge(verdict: str) -> Component:
 
 
 def reason_of(experiment: pd.Series) -> str:
-    """The numbers of the verdict of a row of :func:`experiments_at`; without a look, why.
+    """The numbers of the verdict of a row of :func:`experiments_at` or :func:`rule_proofs_at`; without a look, why.
 
     The verdict itself is left out: it stands beside them.
     """

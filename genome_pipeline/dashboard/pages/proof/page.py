@@ -9,6 +9,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from genome_pipeline.contracts.columns.experiments import OUTCOMES
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, command, empty_state, kpi, page, panel
@@ -19,6 +20,7 @@ from genome_pipeline.dashboard.kit.experiments import (
     headline,
     mean_cell,
     reason_of,
+    rule_proofs_at,
     state_of,
     total_and_interval,
     verdict_badge,
@@ -48,6 +50,7 @@ def layout(request: PageRequest) -> Component:
         _headline(request, experiments),
         *_charts(request, experiments),
         _all_of_them(request, experiments),
+        _rules(request),
         _chosen(request, experiment, ids),
         *_looks(request, experiment),
     )
@@ -146,6 +149,35 @@ def _all_of_them(request: PageRequest, experiments: pd.DataFrame) -> Component:
         " look, and its interval; orders per 100 customers, spend per customer. In total: times the customers treated.",
         columns=("elapsed_share", "effect", "effect_total", "verdict"),
         name="experiments",
+    )
+
+
+def _rules(request: PageRequest) -> Component | None:
+    """All runs of each rule that have ended, together; nothing before the first."""
+    proofs = rule_proofs_at(request.connection, request.as_of)
+    if proofs.empty:
+        return None
+    currency = request.run.currency
+    rows = [
+        [
+            "everything: all rules at once" if proof["action_rule"] == EVERYTHING_RULE else proof["action_rule"],
+            proof["outcome_name"],
+            formats.integer(proof["run_count"]),
+            formats.integer(proof["treated_count"]),
+            _bounded(*effect_and_interval(proof, proof["outcome_name"], currency)),
+            verdict_badge(proof["verdict"]),
+            reason_of(proof),
+        ]
+        for _, proof in proofs.iterrows()
+    ]
+    headings = ("Rule", "Outcome", "Runs", "Treated", "Effect", "Verdict", "By which numbers")
+    return panel(
+        table(headings, rows, numeric=(2, 3, 4)),
+        title="All runs of a rule together",
+        reading="Runs that have ended or were stopped. One run says what it said at its end; several are pooled, each"
+        " counting by how sure it is. Effect: orders per 100 customers, spend per customer.",
+        columns=("run_count", "effect", "verdict"),
+        name="rules",
     )
 
 

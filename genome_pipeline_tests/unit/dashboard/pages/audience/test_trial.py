@@ -52,6 +52,46 @@ def test_an_experiment_on_everything_is_one_on_each_rule(published_path: Path, t
     assert f'"href": "/proof?experiment={RUNNING_EXPERIMENT}"' in show(path, "/audience", "?rule=win_back")[0]
 
 
+def test_an_experiment_on_everything_is_told_as_such_and_hides_nothing_of_a_rule(
+    published_path: Path, tmp_path: Path
+) -> None:
+    path = changed(
+        tmp_path / "everything.duckdb",
+        published_path,
+        "UPDATE experiments SET action_rule = 'everything', action = 'Everything'"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    page, _ = show(path, "/audience", "?rule=cross-sell")
+    assert "An experiment on all rules at once is running" in page
+    assert " on all rules at once, runs until 1 Feb 2018: " in page
+    assert "The run of this rule that has ended" in page
+    assert "experiment start" not in page
+    over = changed(
+        tmp_path / "over.duckdb",
+        path,
+        f"UPDATE experiments SET stopped_date = '{LATEST}' WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    page, _ = show(over, "/audience", "?rule=cross-sell")
+    assert " on all rules at once, stopped at 1 Jan 2018: " in page
+    assert "The run of this rule that has ended" in page
+    assert "Test it again: " in page
+    # No evidence for a rule that was never tested alone.
+    assert "Test whether this works: " in show(over, "/audience", "?rule=win_back")[0]
+
+
+def test_a_rule_is_told_what_all_its_runs_have_shown_together(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "together.duckdb",
+        published_path,
+        "UPDATE rule_proofs_history SET run_count = 3, verdict = 'not proven yet', verdict_reason ="
+        " 'not proven yet: +1.00 orders per 100 customers (-2.00 to 4.00), 3 runs' WHERE outcome_name = 'orders'",
+    )
+    page, _ = show(path, "/audience", "?rule=cross-sell")
+    assert "All 3 runs of this rule that have ended" in page
+    assert "+1.00 orders per 100 customers (-2.00 to 4.00), 3 runs." in page
+    assert "All 3 runs" not in show(path, "/audience", f"?rule=cross-sell&as_of={SNAPSHOTS[1]}")[0]
+
+
 def test_an_earlier_snapshot_knows_no_later_experiment(published_path: Path) -> None:
     page, _ = show(published_path, "/audience", f"?rule=win_back&as_of={SNAPSHOTS[1]}")
     assert RUNNING_EXPERIMENT not in page

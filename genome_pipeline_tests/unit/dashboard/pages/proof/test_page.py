@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.experiments import experiments_at
 from genome_pipeline.dashboard.pages.proof import figures, queries
 from genome_pipeline.models.experiments.checks import Finding
@@ -158,6 +159,23 @@ def render_kpi(path: Path, as_of: date) -> str:
     page, _ = show(path, "/proof", f"?as_of={as_of}")
     start = page.index('"Left alone now"')
     return page[start : page.index("running", page.index("by ", start)) + 10]
+
+
+def test_all_runs_of_a_rule_are_told_together(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "together.duckdb",
+        published_path,
+        "UPDATE rule_proofs_history SET run_count = 3, verdict = 'not proven yet', effect = 0.01, effect_lower = -0.02,"
+        " effect_upper = 0.04, verdict_reason = 'not proven yet: the sentence of three runs'"
+        " WHERE outcome_name = 'orders'",
+        "UPDATE rule_proofs_history SET action_rule = 'everything' WHERE outcome_name = 'spend'",
+    )
+    page, _ = show(path, "/proof")
+    together = page[page.index('"All runs of a rule together"') :]
+    for told in ('"cross-sell"', '"3"', '"+1.00"', f'"{formats.MINUS}2.00 to 4.00"', '"the sentence of three runs."'):
+        assert told in together
+    assert '"everything: all rules at once"' in together
+    assert "All runs of a rule together" not in show(path, "/proof", f"?as_of={SNAPSHOTS[1]}")[0]
 
 
 @pytest.fixture(scope="module")
