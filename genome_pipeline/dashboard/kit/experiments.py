@@ -43,7 +43,8 @@ def experiments_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
             experiments.treated_count, experiments.control_count,
             look.as_of AS look_date, coalesce(elapsed_share, 0) AS elapsed_share,
             effect, effect_lower, effect_upper, effect_total, effect_total_lower, effect_total_upper,
-            coalesce(verdict, 'not proven yet') AS verdict, verdict_reason, decided_date
+            coalesce(verdict, 'not proven yet') AS verdict, verdict_reason, decided_date,
+            targeting_reason
         FROM experiments LEFT JOIN (
             SELECT * FROM experiment_results_history WHERE as_of <= $as_of
             QUALIFY row_number() OVER (PARTITION BY experiment_id, outcome_name ORDER BY as_of DESC) = 1

@@ -8,7 +8,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.contracts.columns.experiments import OUTCOMES
+from genome_pipeline.contracts.columns.experiments import OUTCOMES, SPLITS
 from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
@@ -52,6 +52,7 @@ def layout(request: PageRequest) -> Component:
         _all_of_them(request, experiments),
         _rules(request),
         _chosen(request, experiment, ids),
+        *_on_whom(request, experiment),
         *_looks(request, experiment),
     )
 
@@ -244,6 +245,25 @@ def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
         )
         for check, finding in went_as_drawn(request.connection, experiment["experiment_id"], request.as_of).items()
     ]
+
+
+def _on_whom(request: PageRequest, experiment: pd.Series) -> list[Component]:
+    """On whom an experiment that is over worked, and whether to choose by that; nothing before."""
+    if not experiment["is_over"]:
+        return []
+    outcome, reason = experiment["outcome_name"], experiment["targeting_reason"]
+    groups = queries.groups(request.connection, experiment["experiment_id"], outcome, request.as_of)
+    charts = []
+    for split in SPLITS:
+        mine = groups[groups["split_by"] == split]
+        if not mine.empty:
+            chart = figures.effect_by_group(mine, outcome, split, request.run.currency, theme=request.theme)
+            charts.append(chart_panel(chart, figures.drawn_groups(mine, outcome), (split, "own_effect", "effect")))
+    told = []
+    if not formats.is_missing(reason):
+        sentence = html.P(f"{reason[:1].upper()}{reason[1:]}.")
+        told.append(panel(sentence, title="On whom it worked", columns=("targeting_reason",), name="targeting"))
+    return [*told, *(columns_of(*charts[place : place + 2]) for place in range(0, len(charts), 2))]
 
 
 def _looks(request: PageRequest, experiment: pd.Series) -> list[Component]:

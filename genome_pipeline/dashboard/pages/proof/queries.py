@@ -19,6 +19,16 @@ def looks(connection: duckdb.DuckDBPyConnection, experiment_id: str, as_of: date
     ).df()
 
 
+def groups(connection: duckdb.DuckDBPyConnection, experiment_id: str, outcome: str, as_of: date) -> pd.DataFrame:
+    """On whom an experiment worked, by the end of its run; empty while it runs, and where groups are too small."""
+    return connection.execute(
+        "SELECT split_by, group_name, treated_count, control_count, own_effect, effect, effect_lower, effect_upper"
+        " FROM experiment_groups_history WHERE experiment_id = ? AND outcome_name = ? AND as_of <= ?"
+        " ORDER BY split_by, group_name",
+        [experiment_id, outcome, as_of],
+    ).df()
+
+
 def left_alone_count(connection: duckdb.DuckDBPyConnection, as_of: date) -> int:
     """How many customers running experiments leave alone at a snapshot."""
     found = connection.execute(

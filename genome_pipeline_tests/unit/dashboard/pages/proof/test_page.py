@@ -178,6 +178,52 @@ def test_all_runs_of_a_rule_are_told_together(published_path: Path, tmp_path: Pa
     assert "All runs of a rule together" not in show(path, "/proof", f"?as_of={SNAPSHOTS[1]}")[0]
 
 
+GROUPS = [
+    f"INSERT INTO experiment_groups_history BY NAME SELECT DATE '{SNAPSHOTS[2]}' AS as_of, '{PROVEN_EXPERIMENT}' AS"
+    f" experiment_id, 'orders' AS outcome_name, '{split}' AS split_by, '{group}' AS group_name, 40 AS treated_count,"
+    f" 41 AS control_count, 0.3 AS own_effect, 0.1 AS own_standard_error, {effect} AS effect, {effect} - 0.1 AS"
+    f" effect_lower, {effect} + 0.1 AS effect_upper"
+    for split, group, effect in (
+        ("churn_probability", "01: 0 to 0.2", 0.05),
+        ("churn_probability", "02: 0.21 to 0.9", 0.25),
+        ("segment_name", HOSTILE, -0.2),
+    )
+]
+
+
+def test_an_experiment_that_is_over_tells_on_whom_it_worked(published_path: Path, tmp_path: Path) -> None:
+    path = changed(tmp_path / "groups.duckdb", published_path, *GROUPS)
+    page, _ = show(path, "/proof", f"?experiment={PROVEN_EXPERIMENT}")
+    assert "On whom it worked" in page
+    assert "whom acting works on can be told from 1,000 of each." in page
+    assert '"Orders by churn probability"' in page
+    assert '"Orders by segment"' in page
+    for search in ("", f"?experiment={PROVEN_EXPERIMENT}&as_of={SNAPSHOTS[1]}"):
+        page, _ = show(path, "/proof", search)
+        assert "On whom it worked" not in page
+        assert "Orders by churn probability" not in page
+    assert "Orders by churn probability" not in show(published_path, "/proof", f"?experiment={PROVEN_EXPERIMENT}")[0]
+
+
+def test_effects_in_groups_are_drawn_with_their_intervals_beside_a_line_at_nothing(
+    published_path: Path, tmp_path: Path
+) -> None:
+    path = changed(tmp_path / "groups.duckdb", published_path, *GROUPS)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        groups = queries.groups(connection, PROVEN_EXPERIMENT, "orders", LATEST)
+    churn = groups[groups["split_by"] == "churn_probability"]
+    figure = figures.effect_by_group(churn, "orders", "churn_probability", "USD").figure
+    (marks,) = figure.data
+    assert list(marks.x) == pytest.approx([5.0, 25.0])
+    assert [*marks.error_x.array, *marks.error_x.arrayminus] == pytest.approx([10.0] * 4)
+    assert list(figure.layout.yaxis.ticktext) == ["01: 0 to 0.2", "02: 0.21 to 0.9"]
+    assert list(marks.y) == [1, 0]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0
+    assert "40 treated, 41 left alone" in marks.customdata[0]
+    named = figures.effect_by_group(groups[groups["split_by"] == "segment_name"], "orders", "segment_name", "USD")
+    assert "<img" not in str(named.figure.to_dict())
+
+
 @pytest.fixture(scope="module")
 def hostile(published_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An experiment whose every text tries to run."""
