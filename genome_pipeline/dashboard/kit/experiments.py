@@ -28,18 +28,23 @@ def experiments_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
     """One row per experiment drawn by a snapshot, latest first, with its last look by then at what it is about.
 
     The numbers of a look are null before the first. ``stopped_date`` is null until it was stopped, and ``is_over``
-    false as long as its controls are left alone.
+    false as long as its controls are left alone. At a provisional snapshot its period has not ended: a run until then
+    is over only if it was stopped.
     """
     return connection.execute(
         """
         SELECT experiment_id, action_rule, action, rule_condition, experiments.as_of, until_date,
             CASE WHEN stopped_date <= $as_of THEN stopped_date END AS stopped_date,
-            least(until_date, coalesce(stopped_date, until_date)) <= $as_of AS is_over,
+            coalesce(stopped_date <= $as_of, false) OR until_date < $as_of OR (
+                until_date = $as_of
+                AND NOT EXISTS (FROM customer_genome_history WHERE as_of = $as_of AND is_provisional)
+            ) AS is_over,
             control_share, outcome_name, wished_lift_share,
             experiments.treated_count, experiments.control_count,
             look.as_of AS look_date, coalesce(elapsed_share, 0) AS elapsed_share,
             effect, effect_lower, effect_upper, effect_total, effect_total_lower, effect_total_upper,
-            coalesce(verdict, 'not proven yet') AS verdict, verdict_reason, decided_date
+            coalesce(verdict, 'not proven yet') AS verdict, verdict_reason, decided_date,
+            targeting_reason
         FROM experiments LEFT JOIN (
             SELECT * FROM experiment_results_history WHERE as_of <= $as_of
             QUALIFY row_number() OVER (PARTITION BY experiment_id, outcome_name ORDER BY as_of DESC) = 1
@@ -48,6 +53,13 @@ def experiments_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
         ORDER BY experiments.as_of DESC, started_at DESC, experiment_id
         """,
         {"as_of": as_of},
+    ).df()
+
+
+def rule_proofs_at(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.DataFrame:
+    """What all runs of each rule that had ended by a snapshot have shown together: a row per rule and outcome."""
+    return connection.execute(
+        "SELECT * EXCLUDE (as_of) FROM rule_proofs_history WHERE as_of = ? ORDER BY action_rule, outcome_name", [as_of]
     ).df()
 
 
@@ -74,11 +86,13 @@ def verdict_badge(verdict: str) -> Component:
 
 
 def reason_of(experiment: pd.Series) -> str:
-    """The numbers of the verdict of a row of :func:`experiments_at`; without a look, why.
+    """The numbers of the verdict of a row of :func:`experiments_at` or :func:`rule_proofs_at`; without a look, why.
 
     The verdict itself is left out: it stands beside them.
     """
     if formats.is_missing(experiment["verdict_reason"]):
+        if not formats.is_missing(experiment["stopped_date"]):
+            return "No look was made at it: it was stopped before one, or too few customers were left."
         if experiment["is_over"]:
             return "No look was made at it: it ended before one, or too few customers were left."
         return "No look at it yet: the first is made with the next snapshot."

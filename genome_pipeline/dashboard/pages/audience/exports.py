@@ -14,6 +14,7 @@ import duckdb
 from genome_pipeline.dashboard.kit.snapshots import Run, provisional_snapshots
 from genome_pipeline.dashboard.pages.audience import queries
 from genome_pipeline.dashboard.pages.audience.selection import Selection, in_words
+from genome_pipeline.dashboard.pages.audience.trial import held_back
 from genome_pipeline.published.export import write_rows
 
 EXPORT_SECONDS = 600.0
@@ -77,7 +78,8 @@ def audience_file(
     The head of the file states the snapshot, the selection and the number of customers. ``connection`` and ``folder``
     come from :meth:`genome_pipeline.published.versions.PublishedFile.connect_alone`. The database that sorts the rows
     also writes them: handing them over in batches fragments the heap until it is as large as all rows together. Raises
-    :class:`ExportRefused` where the selection was not understood, or has too many rows and columns.
+    :class:`ExportRefused` where the selection was not understood, has too many rows and columns, or would name those
+    whom an experiment leaves alone by now for its action.
     """
     if selection.faults:
         raise ExportRefused(f"Nothing is exported, as a part of the link is wrong: {selection.faults[0]}.", 400)
@@ -88,6 +90,8 @@ def audience_file(
             " choose fewer of either, or use `genome export`.",
             413,
         )
+    if reason := held_back(connection, as_of, selection):
+        raise ExportRefused(reason, 409)
     run = Run.of(connection)
     is_provisional = as_of in provisional_snapshots(connection)
     notes = {

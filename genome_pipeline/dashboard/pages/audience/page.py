@@ -26,7 +26,7 @@ from genome_pipeline.dashboard.pages.audience.selection import (
     Selection,
     is_number,
 )
-from genome_pipeline.dashboard.pages.audience.trial import trial
+from genome_pipeline.dashboard.pages.audience.trial import held_back, trial
 
 PATH = paths.AUDIENCE
 TITLE = "Audience"
@@ -53,6 +53,7 @@ def layout(request: PageRequest) -> Component:
     if selection.buys and not totals.matching_count and selection.buys not in categories:
         faults.append(f"nobody has {selection.buys!r} among their next categories: choose one from 'About to buy'")
     chosen = audiences[audiences["action_rule"] == selection.rule]
+    held = held_back(request.connection, request.as_of, selection)
     if selection.rule and chosen.empty:
         faults.append(f"no rule is called {selection.rule!r} at this snapshot: choose one of the recommended actions")
     return page(
@@ -60,7 +61,8 @@ def layout(request: PageRequest) -> Component:
         QUESTION,
         notice("A part of the link was left out", [html.Div(fault) for fault in faults], "warning") if faults else None,
         _actions(request, selection, audiences),
-        None if chosen.empty else trial(request, chosen.iloc[0]),
+        notice("This list is history", held, "warning") if held else None,
+        None if chosen.empty else trial(request, chosen.iloc[0], held),
         _selection(request, selection, audiences, categories),
         _customers(request, selection, totals, everyone),
         # The values that the fields already show, so that only a new choice changes the URL.

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from genome_pipeline.contracts.playbook import LEFT_ALONE_RULE
-from genome_pipeline.dashboard.kit.snapshots import Run
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE, WAIT_RULE
+from genome_pipeline.dashboard.kit.experiments import experiments_at
+from genome_pipeline.dashboard.kit.snapshots import Run, all_snapshots
 from genome_pipeline.dashboard.pages.audience.selection import Selection
 from genome_pipeline.published.totals import total_sums, with_bounds
 
@@ -67,6 +68,43 @@ def audience_totals(connection: duckdb.DuckDBPyConnection, as_of: date, selectio
     row = with_bounds(connection, as_of, run.horizon_days, run.interval_level, found).iloc[0]
     stake, churn, confidence = (None if pd.isna(row[name]) else row[name] for name in ("stake", "churn", "confidence"))
     return AudienceTotals(matching, size, int(row["left_alone"]), stake, row, churn, confidence)
+
+
+def left_alone_since(
+    connection: duckdb.DuckDBPyConnection, as_of: date, selection: Selection
+) -> tuple[int, dict[str, date]]:
+    """How many of an earlier snapshot's list are now left alone by experiments on the action it names them for.
+
+    Returns the number of customers, and by id of their experiments until when these run. 0 at the latest snapshot: its
+    list leaves them out.
+    """
+    latest = all_snapshots(connection)[0]
+    experiments = experiments_at(connection, latest) if as_of < latest else pd.DataFrame({"is_over": []}, dtype=bool)
+    running = experiments[~experiments["is_over"]]
+    if running.empty:
+        return 0, {}
+    matching, size = audience_size(connection, as_of, selection)
+    chosen, values = selection.chosen(as_of)
+    part = f"ORDER BY {selection.order} LIMIT {size}" if size < matching else ""
+    found = connection.execute(
+        f"""
+        SELECT count(DISTINCT customer_id), list(DISTINCT experiment_id ORDER BY experiment_id)
+        FROM (SELECT customer_id, action, action_rule FROM {chosen} {part}) AS listed
+        JOIN experiment_members USING (customer_id)
+        JOIN (
+            SELECT experiment_id, action AS tested_action, action_rule AS tested_rule FROM experiments
+            WHERE experiment_id IN ({", ".join("?" for _ in running["experiment_id"])})
+        ) USING (experiment_id)
+        WHERE NOT is_treated AND (
+            listed.action = tested_action
+            OR tested_rule = '{EVERYTHING_RULE}' AND listed.action_rule NOT IN ('{WAIT_RULE}', '{LEFT_ALONE_RULE}')
+        )
+        """,
+        [*values, *running["experiment_id"]],
+    ).fetchall()
+    count, ids = found[0]
+    ends = dict(zip(running["experiment_id"], running["until_date"], strict=True))
+    return int(count), {name: ends[name] for name in ids or ()}
 
 
 def audience_query(as_of: date, selection: Selection, size: int, first: int = 0) -> tuple[str, list[Any]]:

@@ -12,7 +12,7 @@ from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.chart import Chart, new_chart
 from genome_pipeline.dashboard.kit.drawing import snapshot_axis
 from genome_pipeline.dashboard.kit.experiments import PER_CUSTOMERS, UNITS, effect_and_interval, reason_of
-from genome_pipeline.dashboard.kit.glossary import plot_text
+from genome_pipeline.dashboard.kit.glossary import label, plot_text
 from genome_pipeline.dashboard.kit.theme import LIGHT, Theme
 
 _SYMBOLS = dict(zip(VERDICTS, ("circle", "circle-open", "x"), strict=True))
@@ -95,6 +95,68 @@ def effect_by_look(looks: pd.DataFrame, outcome: str, currency: str | None, *, t
     figure.update_yaxes(**_axis(outcome, currency))
     snapshot_axis(figure, looks["look_date"].tolist())
     return chart
+
+
+def drawn_groups(groups: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Effects in groups as they are drawn, in the unit of the outcome, with their sizes."""
+    unit = UNITS[outcome].replace(" ", "_")
+    effects = ("own_effect", "effect", "effect_lower", "effect_upper")
+    names = {effect: effect.replace("effect", unit) for effect in effects}
+    told = groups[["group_name", "treated_count", "control_count", *names]].rename(columns=names)
+    told[[*names.values()]] *= PER_CUSTOMERS[outcome]
+    return told
+
+
+def effect_by_group(
+    groups: pd.DataFrame, outcome: str, split: str, currency: str | None, *, theme: Theme = LIGHT
+) -> Chart:
+    """The effect in the groups of one experiment by one column, ``split``, in order from the top."""
+    chart = new_chart(
+        f"{outcome.capitalize()} by {label(split).lower()}",
+        f"Mark: {UNITS[outcome]} more than if nobody had acted, drawn to that of all the more so the less groups differ"
+        " beyond chance. Whisker: its 95% interval. At the line nothing changed.",
+        theme,
+        height=110 + 34 * len(groups),
+    )
+    figure = chart.figure
+    values = drawn_groups(groups, outcome)
+    best, lower, upper = (values.iloc[:, place] for place in (-3, -2, -1))
+    places = list(range(len(groups) - 1, -1, -1))
+    figure.add_scatter(
+        x=best,
+        y=places,
+        mode="markers",
+        marker={"color": theme.model, "size": 10},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": upper - best,
+            "arrayminus": best - lower,
+            "color": theme.model,
+            "thickness": 1.8,
+            "width": 6,
+        },
+        customdata=[_group_hover(row, outcome, currency) for _, row in groups.iterrows()],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_vline(x=0, line={"color": theme.muted, "dash": "dot", "width": 1.5})
+    figure.update_xaxes(**_axis(outcome, currency))
+    figure.update_yaxes(
+        tickvals=places,
+        ticktext=[plot_text(name) for name in groups["group_name"]],
+        range=[-0.6, len(groups) - 0.4],
+        showgrid=False,
+        tickfont={"color": theme.ink},
+    )
+    return chart
+
+
+def _group_hover(group: pd.Series, outcome: str, currency: str | None) -> str:
+    effect, interval = effect_and_interval(group, outcome, currency)
+    sizes = f"{formats.integer(group['treated_count'])} treated, {formats.integer(group['control_count'])} left alone"
+    lines = [str(group["group_name"]), f"{effect} ({interval}) {UNITS[outcome]}", sizes]
+    return "<br>".join(plot_text(line) for line in lines)
 
 
 def _marks(verdict: str, theme: Theme) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from genome_pipeline.contracts.columns.experiments import OUTCOMES
+from genome_pipeline.contracts.columns.experiments import OUTCOMES, SPLITS
+from genome_pipeline.contracts.playbook import EVERYTHING_RULE
 from genome_pipeline.dashboard.kit import formats, paths
 from genome_pipeline.dashboard.kit.chart import chart_panel
 from genome_pipeline.dashboard.kit.components import choice, columns_of, command, empty_state, kpi, page, panel
@@ -19,6 +20,7 @@ from genome_pipeline.dashboard.kit.experiments import (
     headline,
     mean_cell,
     reason_of,
+    rule_proofs_at,
     state_of,
     total_and_interval,
     verdict_badge,
@@ -45,10 +47,12 @@ def layout(request: PageRequest) -> Component:
     return page(
         TITLE,
         QUESTION,
-        _headline(experiments),
+        _headline(request, experiments),
         *_charts(request, experiments),
         _all_of_them(request, experiments),
+        _rules(request),
         _chosen(request, experiment, ids),
+        *_on_whom(request, experiment),
         *_looks(request, experiment),
     )
 
@@ -62,7 +66,7 @@ def _nothing_started() -> Component:
     )
 
 
-def _headline(experiments: pd.DataFrame) -> Component:
+def _headline(request: PageRequest, experiments: pd.DataFrame) -> Component:
     counts = experiments["verdict"].value_counts()
     running = experiments[~experiments["is_over"]]
     return panel(
@@ -84,10 +88,10 @@ def _headline(experiments: pd.DataFrame) -> Component:
             + [
                 kpi(
                     "Left alone now",
-                    formats.integer(running["control_count"].sum()),
+                    formats.integer(queries.left_alone_count(request.connection, request.as_of)),
                     name="left-alone",
-                    explanation="Customers whom running experiments drew to be left alone: no list names them for the"
-                    " action until the run is over.",
+                    explanation="Customers whom running experiments leave alone at this snapshot: those drawn for it"
+                    " who would get the tested action. No list names them for it until the run is over.",
                     note=f"by {len(running)} running",
                 )
             ],
@@ -149,6 +153,35 @@ def _all_of_them(request: PageRequest, experiments: pd.DataFrame) -> Component:
     )
 
 
+def _rules(request: PageRequest) -> Component | None:
+    """All runs of each rule that have ended, together; nothing before the first."""
+    proofs = rule_proofs_at(request.connection, request.as_of)
+    if proofs.empty:
+        return None
+    currency = request.run.currency
+    rows = [
+        [
+            "everything: all rules at once" if proof["action_rule"] == EVERYTHING_RULE else proof["action_rule"],
+            proof["outcome_name"],
+            formats.integer(proof["run_count"]),
+            formats.integer(proof["treated_count"]),
+            _bounded(*effect_and_interval(proof, proof["outcome_name"], currency)),
+            verdict_badge(proof["verdict"]),
+            reason_of(proof),
+        ]
+        for _, proof in proofs.iterrows()
+    ]
+    headings = ("Rule", "Outcome", "Runs", "Treated", "Effect", "Verdict", "By which numbers")
+    return panel(
+        table(headings, rows, numeric=(2, 3, 4)),
+        title="All runs of a rule together",
+        reading="Runs that have ended or were stopped. One run says what it said at its end; several are pooled, each"
+        " counting by how sure it is. Effect: orders per 100 customers, spend per customer.",
+        columns=("run_count", "effect", "verdict"),
+        name="rules",
+    )
+
+
 def _bounded(best: str, interval: str) -> Component:
     return html.Div([best, html.Div(interval, className="kpi-note")])
 
@@ -196,7 +229,7 @@ def _chosen(request: PageRequest, experiment: pd.Series, ids: list[str]) -> Comp
 
 
 def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
-    """Whether the experiment went as it was drawn: else its verdict is not to be relied on."""
+    """Whether the experiment went as it was drawn by the snapshot: else its verdict is not to be relied on."""
     # The tests' library takes 60 MB, which only who has experiments is to pay.
     from genome_pipeline.published.experiments import went_as_drawn
 
@@ -210,8 +243,27 @@ def _checks(request: PageRequest, experiment: pd.Series) -> list[Component]:
                 f": {finding.sentence}.",
             ]
         )
-        for check, finding in went_as_drawn(request.connection, experiment["experiment_id"]).items()
+        for check, finding in went_as_drawn(request.connection, experiment["experiment_id"], request.as_of).items()
     ]
+
+
+def _on_whom(request: PageRequest, experiment: pd.Series) -> list[Component]:
+    """On whom an experiment that is over worked, and whether to choose by that; nothing before."""
+    if not experiment["is_over"]:
+        return []
+    outcome, reason = experiment["outcome_name"], experiment["targeting_reason"]
+    groups = queries.groups(request.connection, experiment["experiment_id"], outcome, request.as_of)
+    charts = []
+    for split in SPLITS:
+        mine = groups[groups["split_by"] == split]
+        if not mine.empty:
+            chart = figures.effect_by_group(mine, outcome, split, request.run.currency, theme=request.theme)
+            charts.append(chart_panel(chart, figures.drawn_groups(mine, outcome), (split, "own_effect", "effect")))
+    told = []
+    if not formats.is_missing(reason):
+        sentence = html.P(f"{reason[:1].upper()}{reason[1:]}.")
+        told.append(panel(sentence, title="On whom it worked", columns=("targeting_reason",), name="targeting"))
+    return [*told, *(columns_of(*charts[place : place + 2]) for place in range(0, len(charts), 2))]
 
 
 def _looks(request: PageRequest, experiment: pd.Series) -> list[Component]:

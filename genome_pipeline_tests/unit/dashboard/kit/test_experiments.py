@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,19 @@ import pytest
 from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.experiments import (
     effect_and_interval,
+    experiments_at,
     headline,
     reason_of,
     state_of,
     total_and_interval,
 )
+from genome_pipeline_tests.support.published_file import (
+    LATEST,
+    PROVEN_EXPERIMENT,
+    RUNNING_EXPERIMENT,
+    SNAPSHOTS,
+)
+from genome_pipeline_tests.support.shown import changed
 
 
 @pytest.mark.parametrize(
@@ -67,8 +77,36 @@ def test_an_effect_is_told_with_its_sign_and_interval_in_the_unit_of_the_outcome
 def test_the_reason_leaves_out_the_verdict() -> None:
     told = {"verdict": "proven", "verdict_reason": "proven: +5.00 orders per 100 customers (1.00 to 9.00)"}
     assert reason_of(look(**told)) == "+5.00 orders per 100 customers (1.00 to 9.00)."
-    assert "No look was made at it" in reason_of(look(verdict_reason=None, is_over=True))
-    assert "No look at it yet" in reason_of(look(verdict_reason=None, is_over=False))
+    unseen = {"verdict_reason": None, "stopped_date": None}
+    assert "No look was made at it" in reason_of(look(**unseen, is_over=True))
+    assert "No look at it yet" in reason_of(look(**unseen, is_over=False))
+
+
+def test_a_stopped_experiment_awaits_no_look() -> None:
+    for is_over in (False, True):
+        told = reason_of(look(verdict_reason=None, is_over=is_over, stopped_date=date(2018, 1, 1)))
+        assert told == "No look was made at it: it was stopped before one, or too few customers were left."
+
+
+@pytest.mark.parametrize(
+    ("is_provisional", "stopped", "is_over"),
+    [(False, None, True), (True, None, False), (True, LATEST, True), (True, SNAPSHOTS[2], True)],
+)
+def test_a_run_until_a_provisional_snapshot_is_not_over_unless_it_was_stopped(
+    published_path: Path, tmp_path: Path, is_provisional: bool, stopped: date | None, is_over: bool
+) -> None:
+    path = changed(
+        tmp_path / "provisional.duckdb",
+        published_path,
+        f"UPDATE customer_genome_history SET is_provisional = {is_provisional} WHERE as_of = '{LATEST}'",
+        f"UPDATE experiments SET until_date = '{LATEST}', stopped_date = nullif('{stopped}', 'None')::DATE"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    with duckdb.connect(str(path), read_only=True) as connection:
+        experiments = experiments_at(connection, LATEST).set_index("experiment_id")
+    assert bool(experiments.loc[RUNNING_EXPERIMENT, "is_over"]) is is_over
+    assert experiments.loc[PROVEN_EXPERIMENT, "is_over"]
+    assert ("runs until" in state_of(experiments.loc[RUNNING_EXPERIMENT])) is not is_over
 
 
 def test_an_experiment_runs_is_over_or_was_stopped() -> None:

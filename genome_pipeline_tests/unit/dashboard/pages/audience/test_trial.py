@@ -52,10 +52,136 @@ def test_an_experiment_on_everything_is_one_on_each_rule(published_path: Path, t
     assert f'"href": "/proof?experiment={RUNNING_EXPERIMENT}"' in show(path, "/audience", "?rule=win_back")[0]
 
 
+def test_an_experiment_on_everything_is_told_as_such_and_hides_nothing_of_a_rule(
+    published_path: Path, tmp_path: Path
+) -> None:
+    path = changed(
+        tmp_path / "everything.duckdb",
+        published_path,
+        "UPDATE experiments SET action_rule = 'everything', action = 'Everything'"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    page, _ = show(path, "/audience", "?rule=cross-sell")
+    assert "An experiment on all rules at once is running" in page
+    assert " on all rules at once, runs until 1 Feb 2018: " in page
+    assert "The run of this rule that has ended" in page
+    assert "experiment start" not in page
+    over = changed(
+        tmp_path / "over.duckdb",
+        path,
+        f"UPDATE experiments SET stopped_date = '{LATEST}' WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    page, _ = show(over, "/audience", "?rule=cross-sell")
+    assert " on all rules at once, stopped at 1 Jan 2018: " in page
+    assert "The run of this rule that has ended" in page
+    assert "Test it again: " in page
+    # No evidence for a rule that was never tested alone.
+    assert "Test whether this works: " in show(over, "/audience", "?rule=win_back")[0]
+
+
+def test_a_rule_is_told_what_all_its_runs_have_shown_together(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "together.duckdb",
+        published_path,
+        "UPDATE rule_proofs_history SET run_count = 3, verdict = 'not proven yet', verdict_reason ="
+        " 'not proven yet: +1.00 orders per 100 customers (-2.00 to 4.00), 3 runs' WHERE outcome_name = 'orders'",
+    )
+    page, _ = show(path, "/audience", "?rule=cross-sell")
+    assert "All 3 runs of this rule that have ended" in page
+    assert "+1.00 orders per 100 customers (-2.00 to 4.00), 3 runs." in page
+    assert "All 3 runs" not in show(path, "/audience", f"?rule=cross-sell&as_of={SNAPSHOTS[1]}")[0]
+
+
 def test_an_earlier_snapshot_knows_no_later_experiment(published_path: Path) -> None:
-    page, _ = show(published_path, "/audience", f"?rule=activate&as_of={SNAPSHOTS[1]}")
+    page, _ = show(published_path, "/audience", f"?rule=win_back&as_of={SNAPSHOTS[1]}")
     assert RUNNING_EXPERIMENT not in page
-    assert "genome experiment start activate --control 20%" in page
+    assert "genome experiment start win_back --control 20%" in page
+
+
+def _held(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    return int(
+        connection.execute(
+            "SELECT count(*) FROM customer_actions_history AS actions JOIN experiment_members USING (customer_id)"
+            f" WHERE actions.as_of = ? AND experiment_id = ? AND NOT is_treated AND {condition}",
+            [SNAPSHOTS[1], RUNNING_EXPERIMENT],
+        ).fetchall()[0][0]
+    )
+
+
+def test_an_earlier_list_that_names_controls_of_a_running_experiment_is_history(
+    client: FlaskClient, published_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    count = _held(connection, "action = 'Activate'")
+    assert count > 1
+    sentence = (
+        f"{count} of these customers are left alone by experiment {RUNNING_EXPERIMENT} until 1 Feb 2018: nothing is"
+        " exported; choose the latest snapshot, which leaves them out."
+    )
+    for search in (f"rule=activate&as_of={SNAPSHOTS[1]}", f"where=action:eq:Activate&as_of={SNAPSHOTS[1]}"):
+        for kind in ("csv", "parquet"):
+            refused = client.get(f"/export/audience.{kind}?{search}")
+            assert (refused.status_code, refused.text) == (409, sentence)
+        page, _ = show(published_path, "/audience", f"?{search}")
+        assert sentence in page
+        assert "Test whether this works" not in page
+    assert client.get(f"/export/audience.csv?rule=activate&as_of={LATEST}").status_code == 200
+    assert client.get(f"/export/audience.csv?rule=win_back&as_of={SNAPSHOTS[1]}").status_code == 200
+    assert "left alone by experiment" not in show(published_path, "/audience", "?rule=activate")[0]
+
+
+def test_an_earlier_list_without_its_controls_is_exported(
+    client: FlaskClient, connection: duckdb.DuckDBPyConnection
+) -> None:
+    treated = connection.execute(
+        "SELECT customer_id FROM customer_actions_history AS actions JOIN experiment_members USING (customer_id)"
+        " WHERE is_treated AND action = 'Activate' AND actions.as_of = ? AND experiment_id = ?",
+        [SNAPSHOTS[1], RUNNING_EXPERIMENT],
+    ).fetchall()
+    named = ",".join(row[0] for row in treated[:3])
+    rows = _exported(client, ("rule", "activate"), ("where", f"customer_id:in:{named}"), ("as_of", str(SNAPSHOTS[1])))
+    assert len(rows) == 3
+
+
+def test_an_earlier_list_is_free_again_once_the_experiment_was_stopped(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "stopped.duckdb",
+        published_path,
+        f"UPDATE experiments SET stopped_date = '{LATEST}' WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    client = create_app(path).server.test_client()
+    assert client.get(f"/export/audience.csv?rule=activate&as_of={SNAPSHOTS[1]}").status_code == 200
+
+
+@pytest.mark.parametrize(("is_provisional", "status"), [(True, 409), (False, 200)])
+def test_a_run_until_a_provisional_snapshot_still_holds_its_controls(
+    published_path: Path, tmp_path: Path, is_provisional: bool, status: int
+) -> None:
+    path = changed(
+        tmp_path / "provisional.duckdb",
+        published_path,
+        f"UPDATE experiments SET until_date = '{LATEST}' WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+        f"UPDATE customer_genome_history SET is_provisional = {is_provisional} WHERE as_of = '{LATEST}'",
+    )
+    client = create_app(path).server.test_client()
+    assert client.get(f"/export/audience.csv?rule=activate&as_of={SNAPSHOTS[1]}").status_code == status
+
+
+def test_an_experiment_on_everything_holds_back_a_list_of_any_action(
+    published_path: Path, tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    path = changed(
+        tmp_path / "everything.duckdb",
+        published_path,
+        "UPDATE experiments SET action_rule = 'everything', action = 'Everything'"
+        f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
+    )
+    client = create_app(path).server.test_client()
+    refused = client.get(f"/export/audience.csv?as_of={SNAPSHOTS[1]}")
+    count = _held(connection, "action_rule <> 'left_alone'")
+    assert count > _held(connection, "action = 'Activate'")
+    assert refused.status_code == 409
+    assert refused.text.startswith(f"{count} of these customers are left alone by experiment {RUNNING_EXPERIMENT}")
+    assert client.get(f"/export/audience.csv?rule=left_alone&as_of={SNAPSHOTS[1]}").status_code == 200
 
 
 def test_those_left_alone_have_a_card_and_the_experiments_that_leave_them(published_path: Path) -> None:

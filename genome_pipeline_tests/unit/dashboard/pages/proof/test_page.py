@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,8 +10,10 @@ import duckdb
 import pytest
 
 from genome_pipeline.dashboard.app import create_app
+from genome_pipeline.dashboard.kit import formats
 from genome_pipeline.dashboard.kit.experiments import experiments_at
 from genome_pipeline.dashboard.pages.proof import figures, queries
+from genome_pipeline.models.experiments.checks import Finding
 from genome_pipeline_tests.support.published_file import (
     LATEST,
     PROVEN_EXPERIMENT,
@@ -108,6 +111,117 @@ def test_a_check_that_failed_is_said_to_have(published_path: Path, tmp_path: Pat
     )
     assert '"✓ Sample ratio"' in show(published_path, "/proof")[0]
     assert '"✗ Sample ratio"' in show(lost, "/proof")[0]
+
+
+def test_the_checks_are_those_by_the_snapshot(published_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def went_as_drawn(_: object, experiment_id: str, as_of: date) -> dict[str, Finding]:
+        asked.append((experiment_id, as_of))
+        return {"balance": Finding(False, f"as known by {as_of}", {})}
+
+    monkeypatch.setattr("genome_pipeline.published.experiments.went_as_drawn", went_as_drawn)
+    page, _ = show(published_path, "/proof", f"?as_of={SNAPSHOTS[1]}")
+    assert asked == [(PROVEN_EXPERIMENT, SNAPSHOTS[1])]
+    assert "as known by 2017-11-01." in page
+
+
+def test_an_earlier_snapshot_tells_no_later_check(published_path: Path, tmp_path: Path) -> None:
+    later = changed(
+        tmp_path / "later.duckdb",
+        published_path,
+        "UPDATE experiment_results_history SET reached_share = 0, contacted_control_count = 60,"
+        f" unreached_treated_count = 60 WHERE as_of = '{SNAPSHOTS[2]}'",
+    )
+    assert "✗" not in show(later, "/proof", f"?as_of={SNAPSHOTS[1]}")[0]
+    assert "✗" in show(later, "/proof", f"?as_of={SNAPSHOTS[2]}&experiment={PROVEN_EXPERIMENT}")[0]
+
+
+def test_those_left_alone_now_are_as_many_as_on_the_card_of_their_audience(
+    published_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for as_of in (SNAPSHOTS[1], LATEST):
+        told = connection.execute(
+            "SELECT count(*) FROM customer_actions_history WHERE action_rule = 'left_alone' AND as_of = ?", [as_of]
+        ).fetchall()[0][0]
+        drawn = connection.execute(
+            "SELECT sum(control_count) FROM experiments WHERE as_of <= $day AND until_date > $day", {"day": as_of}
+        ).fetchall()[0][0]
+        assert 0 < told < drawn
+        assert queries.left_alone_count(connection, as_of) == told
+        page = render_kpi(published_path, as_of)
+        assert f'"{told}"' in page
+        assert f'"{drawn}"' not in page
+
+
+def render_kpi(path: Path, as_of: date) -> str:
+    """The card "Left alone now"."""
+    page, _ = show(path, "/proof", f"?as_of={as_of}")
+    start = page.index('"Left alone now"')
+    return page[start : page.index("running", page.index("by ", start)) + 10]
+
+
+def test_all_runs_of_a_rule_are_told_together(published_path: Path, tmp_path: Path) -> None:
+    path = changed(
+        tmp_path / "together.duckdb",
+        published_path,
+        "UPDATE rule_proofs_history SET run_count = 3, verdict = 'not proven yet', effect = 0.01, effect_lower = -0.02,"
+        " effect_upper = 0.04, verdict_reason = 'not proven yet: the sentence of three runs'"
+        " WHERE outcome_name = 'orders'",
+        "UPDATE rule_proofs_history SET action_rule = 'everything' WHERE outcome_name = 'spend'",
+    )
+    page, _ = show(path, "/proof")
+    together = page[page.index('"All runs of a rule together"') :]
+    for told in ('"cross-sell"', '"3"', '"+1.00"', f'"{formats.MINUS}2.00 to 4.00"', '"the sentence of three runs."'):
+        assert told in together
+    assert '"everything: all rules at once"' in together
+    assert "All runs of a rule together" not in show(path, "/proof", f"?as_of={SNAPSHOTS[1]}")[0]
+
+
+GROUPS = [
+    f"INSERT INTO experiment_groups_history BY NAME SELECT DATE '{SNAPSHOTS[2]}' AS as_of, '{PROVEN_EXPERIMENT}' AS"
+    f" experiment_id, 'orders' AS outcome_name, '{split}' AS split_by, '{group}' AS group_name, 40 AS treated_count,"
+    f" 41 AS control_count, 0.3 AS own_effect, 0.1 AS own_standard_error, {effect} AS effect, {effect} - 0.1 AS"
+    f" effect_lower, {effect} + 0.1 AS effect_upper"
+    for split, group, effect in (
+        ("churn_probability", "01: 0 to 0.2", 0.05),
+        ("churn_probability", "02: 0.21 to 0.9", 0.25),
+        ("segment_name", HOSTILE, -0.2),
+    )
+]
+
+
+def test_an_experiment_that_is_over_tells_on_whom_it_worked(published_path: Path, tmp_path: Path) -> None:
+    path = changed(tmp_path / "groups.duckdb", published_path, *GROUPS)
+    page, _ = show(path, "/proof", f"?experiment={PROVEN_EXPERIMENT}")
+    assert "On whom it worked" in page
+    assert "whom acting works on can be told from 1,000 of each." in page
+    assert '"Orders by churn probability"' in page
+    assert '"Orders by segment"' in page
+    for search in ("", f"?experiment={PROVEN_EXPERIMENT}&as_of={SNAPSHOTS[1]}"):
+        page, _ = show(path, "/proof", search)
+        assert "On whom it worked" not in page
+        assert "Orders by churn probability" not in page
+    assert "Orders by churn probability" not in show(published_path, "/proof", f"?experiment={PROVEN_EXPERIMENT}")[0]
+
+
+def test_effects_in_groups_are_drawn_with_their_intervals_beside_a_line_at_nothing(
+    published_path: Path, tmp_path: Path
+) -> None:
+    path = changed(tmp_path / "groups.duckdb", published_path, *GROUPS)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        groups = queries.groups(connection, PROVEN_EXPERIMENT, "orders", LATEST)
+    churn = groups[groups["split_by"] == "churn_probability"]
+    figure = figures.effect_by_group(churn, "orders", "churn_probability", "USD").figure
+    (marks,) = figure.data
+    assert list(marks.x) == pytest.approx([5.0, 25.0])
+    assert [*marks.error_x.array, *marks.error_x.arrayminus] == pytest.approx([10.0] * 4)
+    assert list(figure.layout.yaxis.ticktext) == ["01: 0 to 0.2", "02: 0.21 to 0.9"]
+    assert list(marks.y) == [1, 0]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0
+    assert "40 treated, 41 left alone" in marks.customdata[0]
+    named = figures.effect_by_group(groups[groups["split_by"] == "segment_name"], "orders", "segment_name", "USD")
+    assert "<img" not in str(named.figure.to_dict())
 
 
 @pytest.fixture(scope="module")
