@@ -104,9 +104,10 @@ def test_a_run_until_a_provisional_snapshot_is_not_over_unless_it_was_stopped(
     )
     with duckdb.connect(str(path), read_only=True) as connection:
         experiments = experiments_at(connection, LATEST).set_index("experiment_id")
-    assert bool(experiments.loc[RUNNING_EXPERIMENT, "is_over"]) is is_over
+    (running,) = (row for name, row in experiments.iterrows() if name == RUNNING_EXPERIMENT)
+    assert bool(running["is_over"]) is is_over
     assert experiments.loc[PROVEN_EXPERIMENT, "is_over"]
-    assert ("runs until" in state_of(experiments.loc[RUNNING_EXPERIMENT])) is not is_over
+    assert ("runs until" in state_of(running)) is not is_over
 
 
 def test_an_experiment_runs_is_over_or_was_stopped() -> None:
