@@ -69,7 +69,9 @@ class Run:
             return connection.execute(query, values or None).fetchall()
 
     def arm(self, is_treated: bool) -> set[str]:
-        found = self.rows("SELECT customer_id FROM experiment_members WHERE is_treated = ?", is_treated)
+        found = self.rows(
+            "SELECT customer_id FROM experiment_members WHERE experiment_id = ? AND is_treated = ?", NAME, is_treated
+        )
         return {name for (name,) in found}
 
 

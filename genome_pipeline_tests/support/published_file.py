@@ -630,7 +630,8 @@ def _experiment_results(
             found["experiment_results"].append(shown)
             found["experiment_groups"].append(groups)
             if look == terms.end:
-                runs = shown.assign(action_rule=row["action_rule"])
+                about = shown[shown["outcome_name"] == row["outcome_name"]]
+                runs = about.assign(action_rule=row["action_rule"], action=row["action"])
                 found["rule_proofs"] += [proofs(as_of, runs, "USD") for as_of in snapshots if as_of >= look]
     return {
         name: pd.concat(

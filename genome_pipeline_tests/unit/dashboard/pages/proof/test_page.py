@@ -168,7 +168,7 @@ def test_all_runs_of_a_rule_are_told_together(published_path: Path, tmp_path: Pa
         "UPDATE rule_proofs_history SET run_count = 3, verdict = 'not proven yet', effect = 0.01, effect_lower = -0.02,"
         " effect_upper = 0.04, verdict_reason = 'not proven yet: the sentence of three runs'"
         " WHERE outcome_name = 'orders'",
-        "UPDATE rule_proofs_history SET action_rule = 'everything' WHERE outcome_name = 'spend'",
+        "INSERT INTO rule_proofs_history SELECT * REPLACE ('everything' AS action_rule) FROM rule_proofs_history",
     )
     page, _ = show(path, "/proof")
     together = page[page.index('"All runs of a rule together"') :]
