@@ -53,7 +53,9 @@ def test_a_provisional_snapshot_is_marked_wherever_it_is_named(tmp_path: Path, p
     assert page.count("(provisional)") == 2
     client = create_app(path).server.test_client()
     assert client.get("/export/audience.csv").text.startswith(f"# snapshot: {latest} (provisional)")
-    assert client.get(f"/export/audience.csv?as_of={SNAPSHOTS[0]}").text.startswith(f"# snapshot: {SNAPSHOTS[0]}\n")
+    assert client.get(f"/export/audience.csv?rule=win_back&as_of={SNAPSHOTS[0]}").text.startswith(
+        f"# snapshot: {SNAPSHOTS[0]}\n"
+    )
     with PublishedFile(path).connect() as opened:
         report, earlier = build_report(opened), build_report(opened, SNAPSHOTS[0])
     assert f"{formats.day(latest)} (provisional)</h1>" in report

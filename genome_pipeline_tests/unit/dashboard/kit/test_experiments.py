@@ -103,10 +103,11 @@ def test_a_run_until_a_provisional_snapshot_is_not_over_unless_it_was_stopped(
         f" WHERE experiment_id = '{RUNNING_EXPERIMENT}'",
     )
     with duckdb.connect(str(path), read_only=True) as connection:
-        experiments = experiments_at(connection, LATEST).set_index("experiment_id")
-    (running,) = (row for name, row in experiments.iterrows() if name == RUNNING_EXPERIMENT)
+        experiments = experiments_at(connection, LATEST)
+    (_, running), (_, proven) = experiments.iterrows()
+    assert (running["experiment_id"], proven["experiment_id"]) == (RUNNING_EXPERIMENT, PROVEN_EXPERIMENT)
     assert bool(running["is_over"]) is is_over
-    assert experiments.loc[PROVEN_EXPERIMENT, "is_over"]
+    assert proven["is_over"]
     assert ("runs until" in state_of(running)) is not is_over
 
 
