@@ -33,7 +33,6 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEva
     return {found.check_name: found for found in result.get_asset_check_evaluations()}
 
 
-@pytest.mark.slow
 def test_the_checks_say_what_moved_and_by_how_much(settings: Settings) -> None:
     found = evaluations(measure(settings, date(2020, 1, 1), LAST))
     drift = found["drift"]

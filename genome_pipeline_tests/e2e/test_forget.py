@@ -267,6 +267,7 @@ def test_nothing_of_a_forgotten_customer_is_computed_by_subtraction(early: Setti
     assert outcome.as_of == (), "nothing is stale by that"
 
 
+@pytest.mark.slow
 def test_files_of_others_that_name_a_forgotten_customer_are_named(early: Settings) -> None:
     genome = "(SELECT customer_id, spend_amount FROM customer_genome)"
     with duckdb.connect(early.published_path, read_only=True) as connection:
@@ -313,6 +314,7 @@ def early_config(settings: Settings) -> Path:
     return settings.home.parent / "home.toml"
 
 
+@pytest.mark.slow
 def test_a_rebuild_without_the_key_is_refused_with_all_as_before(
     early: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_file_that_lost_its_dates_stops_there(tmp_path: Path) -> None:
     assert "for unreadable_date" in why
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_are_named_and_stop_the_run_where_they_are_many(tmp_path: Path) -> None:
     write_shop_log(tmp_path / "log.csv", customers=60)
     landing = split_by_month(tmp_path)
@@ -102,6 +103,7 @@ def test_files_that_are_gone_are_named_and_stop_the_run_where_they_are_many(tmp_
     assert read_and_judge(settings) is None
 
 
+@pytest.mark.slow
 def test_where_every_row_is_set_aside_the_reason_and_the_first_row_are_named(tmp_path: Path) -> None:
     rows = "".join(f"c{number},o{number},2020-01-0{number},p1,food,1,-2.00\n" for number in range(1, 6))
     (tmp_path / "log.csv").write_text(HEADER + rows, encoding="utf-8")

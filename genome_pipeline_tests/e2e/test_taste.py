@@ -56,6 +56,7 @@ def uncategorised(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.mark.slow
 def test_without_categories_a_run_succeeds_and_the_tables_are_empty(uncategorised: Settings) -> None:
     with Published(uncategorised.published_path) as published:
         for table in ("customer_categories", "customer_taste", "customer_next_category"):
@@ -112,6 +113,7 @@ def test_the_genome_has_the_next_category_and_the_one_to_suggest(shop_run: Setti
     assert told["broken"] == 0
 
 
+@pytest.mark.slow
 def test_neighbours_are_compared_by_taste_where_there_are_categories(
     shop_run: Settings, uncategorised: Settings
 ) -> None:

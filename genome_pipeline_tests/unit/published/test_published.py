@@ -68,6 +68,7 @@ def test_rows_are_asked_for_once_for_each_version_of_the_file(tmp_path: Path) ->
     assert draw(9) != first
 
 
+@pytest.mark.slow
 def test_a_writer_can_publish_again_and_again_under_an_open_reader(tmp_path: Path) -> None:
     published = PublishedFile(build_published_file(tmp_path / "genome.duckdb", customer_count=10, as_of=SNAPSHOTS[0]))
     for turn in range(6):
