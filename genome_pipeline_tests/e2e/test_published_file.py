@@ -11,6 +11,7 @@ import pytest
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.settings import Settings
+from genome_pipeline_tests.support.pipelines import is_empty_in_the_shop
 
 _READ_ALL = """
 import duckdb, json, sys
@@ -62,9 +63,7 @@ def test_the_plain_name_is_the_latest_snapshot(shop_run: Settings, table: object
     with duckdb.connect(str(shop_run.published_path), read_only=True) as connection:
         latest = connection.execute(f"SELECT DISTINCT {slice_by} FROM {name}").fetchall()
         newest = connection.execute(f"SELECT max({slice_by}) FROM {name}_history").fetchone()
-    # The shop has one horizon, of which other tables tell, and no experiments.
-    is_empty = name.startswith("outlook_") or table.group == "experiments"  # type: ignore[attr-defined]
-    assert latest == ([] if is_empty else [newest])
+    assert latest == ([] if is_empty_in_the_shop(name) else [newest])
 
 
 def test_no_path_of_the_machine_is_in_the_published_file(shop_run: Settings) -> None:

@@ -160,6 +160,11 @@ def tables(database: Path, as_of: date | None = None) -> dict[str, pd.DataFrame]
     return found
 
 
+def is_empty_in_the_shop(table: str) -> bool:
+    """Whether the shop has nothing for a table: it has one horizon, of which others tell, and no experiments."""
+    return table.startswith(("outlook_", "contact_")) or TABLES[table].group == "experiments"
+
+
 def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:
     """Integers, decimals, dates and labels identical, doubles to 1e-9."""
     assert one.keys() == other.keys()
