@@ -15,7 +15,6 @@ from genome_pipeline.models.arrays import Floats
 from genome_pipeline.models.experiments.effect import LEAST_LEFT, Flags
 from genome_pipeline.models.experiments.pooling import effects_by_group
 from genome_pipeline.models.genes import numbers
-from genome_pipeline.models.not_enough_data import NotEnoughData
 
 _KNOWN = ("expected_orders", "expected_spend", "churn_probability", "days_since_last_order")
 _DIGITS = 6  # what is compared with a bound is rounded
@@ -82,11 +81,14 @@ def targeting(members: pd.DataFrame, done: Floats, treated_share: float, seed: i
     Arguments are as in :func:`group_rows`; ``treated_share`` is the chance of being treated, in (0, 1).
     """
     # Its learners take long to import, and only the end of a run needs them.
-    from genome_pipeline.models.experiments.uplift import Sample, judge_uplift
+    from genome_pipeline.models.experiments.uplift import LEAST_ARM_TO_LEARN, Sample, judge_uplift
 
     known = np.column_stack([numbers(members[name]) for name in _KNOWN])
     is_treated, churn = members["is_treated"].to_numpy(bool), np.nan_to_num(numbers(members["churn_probability"]))
-    try:
-        return judge_uplift(Sample(known, done, is_treated, treated_share, churn), 0.0, seed).sentence
-    except NotEnoughData as reason:
-        return str(reason)
+    treated, controls = int(is_treated.sum()), int((~is_treated).sum())
+    if min(treated, controls) <= 2 * LEAST_ARM_TO_LEARN:  # each half is judged by the model of the other
+        return (
+            f"{treated:,} customers were treated and {controls:,} left alone: whether to choose by the effect on each"
+            f" can be told from more than {2 * LEAST_ARM_TO_LEARN:,} of each"
+        )
+    return judge_uplift(Sample(known, done, is_treated, treated_share, churn), 0.0, seed).sentence

@@ -160,7 +160,10 @@ def test_at_the_end_groups_tell_on_whom_it_works_and_whether_to_choose() -> None
         "04: 40 to 40",
         "05: 50 to 50",
     ]
-    assert "can be told from 1,000 of each" in rows["targeting_reason"].iloc[0]
+    assert rows["targeting_reason"].iloc[0] == (
+        "200 customers were treated and 200 left alone: whether to choose by the effect on each can be told from more"
+        " than 2,000 of each"
+    )
     early = results(TERMS, LOOKS[:1], who, what, None, "EUR", 0)
     assert early[1].empty
     assert early[0]["targeting_reason"].isna().all()
