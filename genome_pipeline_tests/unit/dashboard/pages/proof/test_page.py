@@ -195,7 +195,7 @@ def test_an_experiment_that_is_over_tells_on_whom_it_worked(published_path: Path
     path = changed(tmp_path / "groups.duckdb", published_path, *GROUPS)
     page, _ = show(path, "/proof", f"?experiment={PROVEN_EXPERIMENT}")
     assert "On whom it worked" in page
-    assert "whom acting works on can be told from 1,000 of each." in page
+    assert "whether to choose by the effect on each can be told from more than 2,000 of each." in page
     assert '"Orders by churn probability"' in page
     assert '"Orders by segment"' in page
     for search in ("", f"?experiment={PROVEN_EXPERIMENT}&as_of={SNAPSHOTS[1]}"):
