@@ -7,7 +7,7 @@ place one order more within the month with a probability of 35%. The same custom
 
 - *none*: nobody is treated;
 - *naive*: models learn from all customers, as though nobody had been treated;
-- *honest*: models learn as the program does, without the outcomes of the treated.
+- *honest*: models learn as the program does: controls stand for the treated, whose outcomes are left out.
 
 The log loss of churn is that of customers who are not treated in the month, and of those who have never been: whoever
 was treated before may have ordered for that reason, which tells less of them. Beside it stands the loss that the
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
@@ -36,9 +37,9 @@ from genome_pipeline.models.experiments.assignment import assign
 from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.genes import by_customer, numbers
 from genome_pipeline.models.losses import log_losses
-from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
+from genome_pipeline.models.snapshots import LabelledSnapshot, labelled_with_stand_ins, snapshots_to_learn_from
 from genome_pipeline.transforms.activity import customer_activity
-from genome_pipeline.transforms.experiments import without_treated
+from genome_pipeline.transforms.experiments import stand_ins, without_treated
 from genome_pipeline.transforms.features import customer_features
 from genome_pipeline.transforms.outcomes import realised_outcomes
 
@@ -82,7 +83,8 @@ class World:
             "CREATE TABLE experiments (experiment_id VARCHAR, as_of DATE, until_date DATE, stopped_date DATE)"
         )
         connection.execute(
-            "CREATE TABLE experiment_members (experiment_id VARCHAR, customer_id VARCHAR, is_treated BOOLEAN)"
+            "CREATE TABLE experiment_members (experiment_id VARCHAR, customer_id VARCHAR, is_treated BOOLEAN,"
+            " stratum_id INTEGER, churn_probability DOUBLE)"
         )
 
     def forecast(self, month: int) -> pd.DataFrame:
@@ -94,7 +96,7 @@ class World:
         features = self._features(as_of)
         model = fit_risk_model(features, labelled, DAYS, SEED)
         churn = numbers(model.predict(features)["churn_probability"])
-        actual = self._outcomes(as_of, DAYS, is_filtered=False)
+        actual = self._outcomes(as_of, DAYS)
         return pd.DataFrame(
             {
                 "customer_id": features["customer_id"],
@@ -110,7 +112,9 @@ class World:
         count = round(DECILE * len(forecast))
         order = np.lexsort((forecast["customer_id"], -forecast["churn_probability"].round(6)))
         audience = forecast.iloc[order[:count]].assign(expected_spend=0.0)
-        drawn = assign(audience, CONTROL_SHARE, f"{1_000 * seed + month:064x}").assign(experiment_id=f"m{month}")
+        drawn = assign(audience, CONTROL_SHARE, f"{1_000 * seed + month:064x}").assign(
+            experiment_id=f"m{month}", churn_probability=by_customer(audience)["churn_probability"].to_numpy()
+        )
         treated = drawn.loc[drawn["is_treated"], "customer_id"]
         generator = np.random.default_rng([seed, month])
         comes = generator.random(len(treated)) < FURTHER_ORDER
@@ -124,7 +128,8 @@ class World:
             )
             connection.register("drawn", drawn)
             connection.execute(
-                "INSERT INTO experiment_members BY NAME SELECT experiment_id, customer_id, is_treated FROM drawn"
+                "INSERT INTO experiment_members BY NAME SELECT experiment_id, customer_id, is_treated,"
+                " stratum AS stratum_id, churn_probability FROM drawn"
             )
         return set(treated)
 
@@ -146,25 +151,31 @@ class World:
     def _features(self, as_of: date) -> pd.DataFrame:
         calendar = Calendar(Period.DAY, START)
         rows = customer_features(self.database.table("activity"), calendar, as_of, DAYS)
-        return by_customer(self.database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df())
+        return by_customer(self._frame(rows))
 
-    def _outcomes(self, as_of: date, days: int, *, is_filtered: bool) -> pd.DataFrame:
+    def _outcomes(self, as_of: date, days: int) -> pd.DataFrame:
+        return self._realised(self._customers(as_of), days)
+
+    def _labelled(self, as_of: date, days: int) -> LabelledSnapshot:
+        customers = self._customers(as_of)
+        experiments, members = (self.database.table(name) for name in ("experiments", "experiment_members"))
+        outcomes = self._realised(without_treated(customers, experiments, members, days), days)
+        instead = self._frame(stand_ins(customers, experiments, members, days)).drop(columns="as_of")
+        return labelled_with_stand_ins(as_of, days, self._features(as_of), outcomes, instead)
+
+    def _customers(self, as_of: date) -> ir.Table:
         self.database.con.register("known", self._features(as_of)[["as_of", "customer_id"]])
         self.database.con.execute(
             "CREATE OR REPLACE TABLE customers AS SELECT as_of::DATE AS as_of, customer_id FROM known"
         )
-        customers = self.database.table("customers")
-        if is_filtered:
-            experiments, members = (self.database.table(name) for name in ("experiments", "experiment_members"))
-            customers = without_treated(customers, experiments, members, days)
-        rows = realised_outcomes(self.database.table("lines"), customers, days)
+        return self.database.table("customers")
+
+    def _realised(self, customers: ir.Table, days: int) -> pd.DataFrame:
+        return self._frame(realised_outcomes(self.database.table("lines"), customers, days)).drop(columns="as_of")
+
+    def _frame(self, rows: ir.Table) -> pd.DataFrame:
         frame: pd.DataFrame = self.database.con.execute(ibis.to_sql(rows, dialect="duckdb")).df()
         return frame
-
-    def _labelled(self, as_of: date, days: int) -> LabelledSnapshot:
-        outcomes, features = self._outcomes(as_of, days, is_filtered=True), self._features(as_of)
-        left = features[features["customer_id"].isin(outcomes["customer_id"])].reset_index(drop=True)
-        return LabelledSnapshot(as_of, days, left, outcomes.drop(columns="as_of"))
 
 
 def _day(month: int) -> date:

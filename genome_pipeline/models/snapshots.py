@@ -81,6 +81,29 @@ class LabelledSnapshot:
         object.__setattr__(self, "outcomes", outcomes)
 
 
+def labelled_with_stand_ins(
+    as_of: date, horizon_days: int, features: pd.DataFrame, outcomes: pd.DataFrame, stand_ins: pd.DataFrame
+) -> LabelledSnapshot:
+    """The snapshot of the customers who have outcomes, with a stand-in's features and outcomes for those who have none.
+
+    Args:
+        as_of: date of the snapshot.
+        horizon_days: length of the outcomes.
+        features: as in :class:`LabelledSnapshot`, of all customers.
+        outcomes: as there, of those whose outcomes nobody has changed.
+        stand_ins: ``customer_id`` (of others) and ``stand_in_id``, who is among the customers with outcomes.
+    """
+    named = features["customer_id"].isin(outcomes["customer_id"])
+    if stand_ins.empty and named.all():
+        return LabelledSnapshot(as_of, horizon_days, features, outcomes)
+
+    def with_them(rows: pd.DataFrame) -> pd.DataFrame:
+        theirs = stand_ins.merge(rows, left_on="stand_in_id", right_on="customer_id", suffixes=("", "_of_stand_in"))
+        return pd.concat([rows, theirs[rows.columns]], ignore_index=True)
+
+    return LabelledSnapshot(as_of, horizon_days, with_them(features[named]), with_them(outcomes))
+
+
 def model_matrix(features: pd.DataFrame) -> Floats:
     """Design matrix of the genes, float64 of shape (customers, genes), columns in the order of ``GENES``; null is NaN.
 

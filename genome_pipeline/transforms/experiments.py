@@ -34,21 +34,58 @@ def controls_at(experiments: ir.Table, members: ir.Table, as_of: date) -> ir.Tab
 def without_treated(customers: ir.Table, experiments: ir.Table, members: ir.Table, horizon_days: int) -> ir.Table:
     """Customers of snapshots whose outcome over the horizon no experiment has changed: its treated are left out.
 
-    A forecast is about customers on whom nobody acts more than usual. Controls stay, and stand for the treated, who
-    were drawn from among the same customers by chance.
+    A forecast is about customers on whom nobody acts more than usual.
     """
+    treated = _within(customers, experiments, members.filter(members.is_treated), horizon_days)
+    return customers.anti_join(treated, ["as_of", "customer_id"])
+
+
+def stand_ins(customers: ir.Table, experiments: ir.Table, members: ir.Table, horizon_days: int) -> ir.Table:
+    """Who stands for each of the treated among customers of snapshots: a control of the same experiment and stratum.
+
+    Whoever is chosen to be treated differs from other customers, so that leaving the treated out would leave few of
+    their kind to learn from. Controls were drawn from among them by chance, and count for them as well: this is
+    weighting by the inverse probability of being left alone (Horvitz and Thompson 1952, "A generalization of sampling
+    without replacement from a finite universe", equation 5), in whole customers.
+
+    Of several experiments the latest counts. Where nobody of the stratum was left alone, nobody stands in.
+
+    Columns: ``as_of``, ``customer_id`` (treated) and ``stand_in_id``, ordered by the first two.
+    """
+    found = _within(customers, experiments, members, horizon_days)
+    treated = found.filter(found.is_treated)
+    latest = treated.group_by(["as_of", "customer_id"]).order_by(treated.started.desc(), treated.experiment_id)
+    treated = latest.mutate(place=ibis.row_number()).filter(lambda row: row.place == 0).drop("place")
+    controls = found.filter(~found.is_treated).anti_join(treated, ["as_of", "customer_id"])
+    group = ["as_of", "experiment_id", "stratum_id"]
+    controls = _in_turn(controls, group)
+    joined = _in_turn(treated, group).inner_join(
+        controls.select(*group, "place", "in_all", stand_in_id="customer_id"), group, rname="{name}_of_controls"
+    )
+    nearest = joined.filter(joined.place * joined.in_all_of_controls // joined.in_all == joined.place_of_controls)
+    return nearest.select("as_of", "customer_id", "stand_in_id").order_by("as_of", "customer_id")
+
+
+def _within(customers: ir.Table, experiments: ir.Table, members: ir.Table, horizon_days: int) -> ir.Table:
+    """The members among customers of snapshots while their experiment runs within the horizon."""
     runs = _with_end(experiments).rename(started="as_of").select("experiment_id", "started", "end")
-    joined = members.filter(members.is_treated).inner_join(runs, "experiment_id")
-    treated = joined.select("customer_id", "started", "end")
+    taking_part = members.inner_join(runs, "experiment_id")
     horizon = ibis.interval(days=horizon_days)
-    return customers.anti_join(
-        treated,
+    return customers.select("as_of", "customer_id").inner_join(
+        taking_part,
         [
-            customers.customer_id == treated.customer_id,
-            treated.started < (customers.as_of + horizon).cast("date"),
-            treated.end > customers.as_of,
+            customers.customer_id == taking_part.customer_id,
+            taking_part.started < (customers.as_of + horizon).cast("date"),
+            taking_part.end > customers.as_of,
         ],
     )
+
+
+def _in_turn(members: ir.Table, group: list[str]) -> ir.Table:
+    """The members with their ``place`` in the group, from 0, likeliest to leave last, of so many ``in_all``."""
+    ordered = members.group_by(group).order_by(members.churn_probability.cast("float64").round(6), members.customer_id)
+    turns = ordered.mutate(place=ibis.row_number())
+    return turns.group_by(group).mutate(in_all=turns.count())
 
 
 def outcomes_since(lines: ir.Table, members: ir.Table, start: date, looks: Sequence[date]) -> ir.Table:

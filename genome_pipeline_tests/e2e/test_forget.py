@@ -36,24 +36,12 @@ from genome_pipeline.published.totals import total_sums, with_bounds
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.erasure import NEIGHBORS, SUMS
 from genome_pipeline.warehouse.forgotten import Forgotten, up_to_tens
+from genome_pipeline_tests.support.files import files_with
 from genome_pipeline_tests.support.landing import landing_settings
 from genome_pipeline_tests.support.pipelines import assert_same, make, shop, shop_config, tables
 
 KEY = "0123456789abcdef0123456789abcdef"
 GONE = "c0000"
-
-
-def files_with(folder: Path, text: str) -> list[str]:
-    """Files in which the bytes of the text stand, also those of each array in a NumPy archive."""
-    found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                content += b"".join(array.tobytes() for array in arrays.values())
-        if any(text.encode(encoding) in content for encoding in ("utf-8", "utf-16-le", "utf-32-le")):
-            found.append(str(path.relative_to(folder)))
-    return found
 
 
 def rows_with(database: Path, text: str) -> list[str]:

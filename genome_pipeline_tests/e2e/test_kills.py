@@ -20,7 +20,8 @@ from genome_pipeline.command.forgetting import forget
 from genome_pipeline.orchestration.runs.run import run
 from genome_pipeline.orchestration.runs.staleness import Span
 from genome_pipeline.settings import load_settings
-from genome_pipeline_tests.e2e.test_forget import GONE, KEY, files_with, rows_with
+from genome_pipeline_tests.e2e.test_forget import GONE, KEY, rows_with
+from genome_pipeline_tests.support.files import files_with
 from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
 SEEDS = range(10)

@@ -17,10 +17,10 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.calendar import observed_until
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
+from genome_pipeline.models.snapshots import LabelledSnapshot, labelled_with_stand_ins, snapshots_to_learn_from
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
-from genome_pipeline.transforms.experiments import without_treated
+from genome_pipeline.transforms.experiments import stand_ins, without_treated
 from genome_pipeline.transforms.outcomes import realised_outcomes
 from genome_pipeline.transforms.sampling import stratified_sample
 from genome_pipeline.transforms.taste import segment_tastes, taste_shares
@@ -257,16 +257,22 @@ class LabelledSnapshots:
 
     def _label(self, database: Backend, dates: list[date], horizon_days: int) -> None:
         chosen = _to_learn_from(database, dates, self._settings.predict.seed)
-        untouched = _untouched(database, chosen.select("as_of", "customer_id"), horizon_days)
-        outcomes = realised_outcomes(database.table("validated_transactions"), untouched, horizon_days)
+        customers = chosen.select("as_of", "customer_id")
+        outcomes = realised_outcomes(
+            database.table("validated_transactions"), _untouched(database, customers, horizon_days), horizon_days
+        )
         if unread := [day for day in dates if day not in self._features]:
             self._features |= _by_snapshot(database, chosen.filter(chosen.as_of.isin([*map(ibis.date, unread)])))
+        experiments, members = database.table("experiments"), database.table("experiment_members")
+        instead = _by_snapshot(database, stand_ins(customers, experiments, members, horizon_days))
         for day, frame in _by_snapshot(database, outcomes).items():
-            features = self._features[day]
-            if len(frame) < len(features):
-                features = features[features["customer_id"].isin(frame["customer_id"])].reset_index(drop=True)
-            labelled = LabelledSnapshot(day, horizon_days, features, frame.drop(columns="as_of"))
-            self._read[day, horizon_days] = labelled
+            self._read[day, horizon_days] = labelled_with_stand_ins(
+                day,
+                horizon_days,
+                self._features[day],
+                frame.drop(columns="as_of"),
+                instead.get(day, pd.DataFrame(columns=["customer_id", "stand_in_id"], dtype="str")),
+            )
 
 
 def _to_learn_from(database: Backend, dates: Sequence[date], seed: int) -> ir.Table:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.models.snapshots import (
     LabelledSnapshot,
+    labelled_with_stand_ins,
     origins,
     pooled_rows,
     season_before,
@@ -31,6 +32,18 @@ def labelled(day: int, horizon_days: int, size: int = 30) -> LabelledSnapshot:
     features = customers([f"{number:02d}" for number in range(size)], as_of=at(day))
     outcomes = features[["customer_id"]].assign(actual_orders=0.0, actual_spend=0.0, has_churned=True)
     return LabelledSnapshot(at(day), horizon_days, features, outcomes)
+
+
+def test_a_stand_in_gives_its_features_and_outcomes_under_the_name_of_another() -> None:
+    features = customers(["a", "b", "c", "nobody"], as_of=START).assign(order_count=[1, 2, 3, 4])
+    outcomes = pd.DataFrame(
+        {"customer_id": ["b", "c"], "actual_orders": [5.0, 6.0], "actual_spend": 0.0, "has_churned": False}
+    )
+    instead = pd.DataFrame({"customer_id": ["a"], "stand_in_id": ["c"]})
+    found = labelled_with_stand_ins(START, 30, features, outcomes, instead)
+    assert found.features["customer_id"].tolist() == ["a", "b", "c"]
+    assert found.features["order_count"].tolist() == [3, 2, 3]
+    assert found.outcomes["actual_orders"].tolist() == [6, 5, 6]
 
 
 def days_of(snapshots: Sequence[LabelledSnapshot]) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from genome_pipeline.transforms.experiments import controls_at, ended_runs, outcomes_since, without_treated
+from genome_pipeline.transforms.experiments import controls_at, ended_runs, outcomes_since, stand_ins, without_treated
 from genome_pipeline_tests.support.logs import engine
 
 DATABASE = engine()
@@ -109,3 +109,36 @@ def test_only_the_treated_are_left_out_and_only_where_the_run_meets_the_horizon(
     kept = {str(pd.Timestamp(day).date()) for day in left.loc[left["customer_id"] == "t", "as_of"]}
     assert kept == {"2020-05-01", "2020-08-01"}  # 30 days from 2 May on reach the start
     assert len(left) == 12
+
+
+def test_a_control_of_the_same_stratum_stands_for_each_of_the_treated() -> None:
+    experiments = table(
+        "experiments",
+        "experiment_id, as_of, until_date, stopped_date",
+        "('e', DATE '2020-06-01', DATE '2020-12-01', NULL::DATE)",
+        "('later', DATE '2020-06-10', DATE '2020-12-01', NULL::DATE)",
+    )
+    members = table(
+        "experiment_members",
+        "experiment_id, customer_id, is_treated, stratum_id, churn_probability",
+        *(f"('e', 't{number}', true, 0, 0.{number})" for number in range(1, 5)),
+        "('e', 'loyal', false, 0, 0.05)",
+        "('e', 'leaver', false, 0, 0.95)",
+        "('e', 'treated later', false, 0, 0.5)",
+        "('e', 'alone', true, 1, 0.5)",
+        "('later', 'treated later', true, 0, 0.5)",
+        "('later', 't4', true, 0, 0.4)",
+        "('later', 'another', false, 0, 0.4)",
+    )
+    names = ("t1", "t2", "t3", "t4", "loyal", "leaver", "treated later", "alone", "another", "other")
+    rows = [f"(DATE '{day}', '{name}')" for day in ("2020-05-01", "2020-06-01") for name in names]
+    customers = table("customers", "as_of, customer_id", *rows)
+    found = stand_ins(customers, experiments, members, 30).to_pandas()
+    assert found["as_of"].dt.date.unique().tolist() == [date(2020, 6, 1)]
+    assert dict(zip(found["customer_id"], found["stand_in_id"], strict=True)) == {
+        "t1": "loyal",
+        "t2": "loyal",
+        "t3": "leaver",
+        "t4": "another",  # of the later of its two experiments
+        "treated later": "another",
+    }
