@@ -32,7 +32,7 @@ from genome_pipeline.warehouse.erasure import (
     rows_of,
 )
 from genome_pipeline.warehouse.forgotten import Forgotten
-from genome_pipeline.warehouse.publishing import is_current
+from genome_pipeline.warehouse.published_changes import is_current
 
 
 def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:

@@ -29,12 +29,14 @@ class View:
         return tuple(COLUMNS[name] for name in self.columns)
 
     def ddl(self, schema: str) -> str:
-        """``CREATE VIEW`` statement; tables are named without a schema, as a reader may attach the file under any name.
+        """``CREATE VIEW`` statement, which replaces one of before.
+
+        Tables are named without a schema, as a reader may attach the file under any name.
 
         The comment on a view's column is its description in the dictionary.
         """
         columns = ", ".join(f'CAST("{column.name}" AS {column.type}) AS "{column.name}"' for column in self.fields)
-        return f"CREATE VIEW {schema}.{self.name} AS SELECT {columns} FROM ({self.query}) AS answer"
+        return f"CREATE OR REPLACE VIEW {schema}.{self.name} AS SELECT {columns} FROM ({self.query}) AS answer"
 
 
 _PAYBACK = """

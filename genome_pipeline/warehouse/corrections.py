@@ -59,7 +59,11 @@ def correct_counts(copy: Backend, left_out: LeftOut) -> None:
 
 
 def correct_publications(database: Backend) -> None:
-    """Count the source rows of the last publication again, and remove the counts of earlier ones."""
+    """Count the source rows of the last publication again, and remove the counts of earlier ones.
+
+    The next publication is then written whole: not every corrected row belongs to a slice that counts as written.
+    """
+    database.con.execute("DELETE FROM published_slices")
     _set_row_counts(database, _row_counts(database))
 
 

@@ -195,7 +195,9 @@ class Warehouse:
             raise WarehouseError(f"rows for {table.name} lack {missing} and have undeclared {extra}")
         with transaction(database) as connection:
             try:
-                connection.execute(f"DELETE FROM main.{table.name} WHERE {_in_slices(table, slices)}", _values(slices))
+                connection.execute(
+                    f"DELETE FROM main.{table.name} WHERE {in_slices(table, slices)}", slice_values(slices)
+                )
                 inserted = _insert(database, table, rows)
                 counts = _row_counts(connection, table, slices)
                 if sum(counts.values()) != inserted:
@@ -335,19 +337,21 @@ def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> i
 def _row_counts(connection: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Slice]) -> dict[Slice, int]:
     found = dict(
         connection.execute(
-            f"SELECT {table.slice_by}, count(*) FROM main.{table.name} WHERE {_in_slices(table, slices)} GROUP BY 1",
-            _values(slices),
+            f"SELECT {table.slice_by}, count(*) FROM main.{table.name} WHERE {in_slices(table, slices)} GROUP BY 1",
+            slice_values(slices),
         ).fetchall()
     )
     return {key: found.get(key, 0) for key in slices}
 
 
-def _in_slices(table: Table, slices: Sequence[Slice]) -> str:
+def in_slices(table: Table, slices: Sequence[Slice]) -> str:
+    """SQL condition: a row belongs to one of the slices; its only parameter is :func:`slice_values`."""
     condition = f"{table.slice_by} IN (SELECT unnest(?))"
     return f"({condition} OR {table.slice_by} IS NULL)" if None in slices else condition
 
 
-def _values(slices: Sequence[Slice]) -> list[list[Slice]]:
+def slice_values(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Parameters of :func:`in_slices`."""
     return [[key for key in slices if key is not None]]
 
 

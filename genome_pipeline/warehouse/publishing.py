@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +26,26 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.settings import Settings
 from genome_pipeline.sql import literal
 from genome_pipeline.transforms.validation import rejected_by_reason, samples_by_reason
-from genome_pipeline.warehouse.database import Warehouse, open_database, record_time
+from genome_pipeline.warehouse.database import (
+    Slice,
+    Warehouse,
+    in_slices,
+    open_database,
+    record_time,
+    slice_values,
+)
 from genome_pipeline.warehouse.errors import WarehouseError
 from genome_pipeline.warehouse.ingestion import PRESENT_FILES
+from genome_pipeline.warehouse.published_changes import (
+    changed_slices,
+    copy_file,
+    is_kept,
+    remember_published_slices,
+)
+from genome_pipeline.warehouse.schema import first_line
 from genome_pipeline.warehouse.transaction import transaction
+
+logger = logging.getLogger(__name__)
 
 STORAGE_VERSION = "v1.0.0"
 """Oldest DuckDB storage format: every client from 1.0 on can read the file."""
@@ -42,17 +59,6 @@ class Publication:
     as_of: date
     row_counts: dict[str, int]
     byte_count: int
-
-
-def is_current(path: Path) -> bool:
-    """Whether there is a published file with this program's schema."""
-    if not path.exists():
-        return False
-    try:
-        with open_database(path, read_only=True) as published:
-            return version_in(published.con) == PUBLISHED_VERSION
-    except (WarehouseError, duckdb.Error):
-        return False
 
 
 def remember_published_files(database: Backend, published: Path) -> None:
@@ -90,6 +96,9 @@ def publish(
 ) -> Publication:
     """Build a new published file from the warehouse and put it in place of the old one in one step.
 
+    The old one is copied, and what has changed since is written into the copy; the whole is written where that cannot
+    be (:func:`~genome_pipeline.warehouse.published_changes.changed_slices`).
+
     ``forced_past`` says which obstacles were overridden, for the record.
     A reader that has the old file open keeps it, whole. On any failure the old file stays. Raises
     :class:`WarehouseError` when there is no snapshot to publish or the new file does not hold what it should.
@@ -109,28 +118,61 @@ def publish(
     record = _run_record(database, settings, run_id, as_of, forced_past)
     building = folder / f"genome-{as_of}-{run_id[:8]}.duckdb"
     try:
-        connection.execute(f"ATTACH {literal(str(building))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        try:
-            connection.register("this_run", record)
-            counts = {table.name: _copy(database, table, costs) for table in TABLES.values() if table.is_published}
-            for table in TABLES.values():
-                if table.is_published:
-                    _describe(database, table)
-            for view in VIEWS.values():
-                connection.execute(view.ddl("published"))
-                _comment(database, "VIEW", view.name, view.description, view.fields)
-        finally:
-            connection.execute("DETACH published")
+        connection.register("this_run", record)
+        connection.register("costs", costs)
+        connection.register("dictionary", data_dictionary())
+        counts = _build(database, building, settings.published_path)
         os.replace(building, settings.published_path)
         # Only now: slices count as made once they are recorded as published.
         warehouse.append(database, TABLES["pipeline_runs"], record)
         with transaction(database):
             connection.execute("DELETE FROM published_files")
             connection.execute(f"INSERT INTO published_files {PRESENT_FILES}")
+            remember_published_slices(connection)
     finally:
-        building.unlink(missing_ok=True)
-        building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
+        _remove(building)
     return Publication(settings.published_path, as_of, counts, settings.published_path.stat().st_size)
+
+
+def _build(database: Backend, building: Path, last: Path) -> dict[str, int]:
+    """Make the new file: what has changed since the last one in a copy of it, or else the whole; rows of each table."""
+    changed = changed_slices(database, last)
+    if changed is not None:
+        try:
+            copy_file(last, building)
+            return _write(database, building, changed)
+        except (WarehouseError, duckdb.Error) as error:
+            logger.warning("%s is written whole, as it could not be completed: %s", last.name, first_line(error))
+            _remove(building)
+    return _write(database, building, None)
+
+
+def _write(database: Backend, building: Path, changed: Mapping[str, list[Slice]] | None) -> dict[str, int]:
+    connection = database.con
+    options = "" if changed is not None else f" (STORAGE_VERSION '{STORAGE_VERSION}')"
+    connection.execute(f"ATTACH {literal(str(building))} AS published{options}")
+    try:
+        published = [table for table in TABLES.values() if table.is_published]
+        counts = {}
+        for table in published:
+            if changed is None:
+                connection.execute(table.ddl(f"published.{table.published_name}"))
+            slices = changed[table.name] if changed is not None and is_kept(table) else None
+            counts[table.name] = _copy(database, table, slices)
+        with transaction(database):  # by itself, each of a thousand comments would wait for the disk
+            for table in published:
+                _describe(database, table)
+            for view in VIEWS.values():
+                connection.execute(view.ddl("published"))
+                _comment(database, "VIEW", view.name, view.description, view.fields)
+    finally:
+        connection.execute("DETACH published")
+    return counts
+
+
+def _remove(building: Path) -> None:
+    building.unlink(missing_ok=True)
+    building.with_name(f"{building.name}.wal").unlink(missing_ok=True)
 
 
 def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
@@ -188,30 +230,37 @@ def are_contacts_published(database: Backend) -> bool:
     return bool(is_published)
 
 
-def _copy(database: Backend, table: Table, costs: pd.DataFrame) -> int:
+def _copy(database: Backend, table: Table, slices: Sequence[Slice] | None) -> int:
+    """Replace slices of a published table, or, if None, all of it; returns the rows that it now has."""
     connection, target = database.con, f"published.{table.published_name}"
-    connection.execute(table.ddl(target))
-    if table.name == "data_dictionary":
-        connection.register("incoming", data_dictionary())
-        source = "incoming"
-    elif table.name == "quarantine_reasons":
-        source = f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
-    elif table.name == "quarantine_samples":
-        source = f"({ibis.to_sql(samples_by_reason(database.table('quarantined_transactions')))})"
-    elif table.name == "acquisition_costs":
-        connection.register("costs", costs)
-        source = "costs"
-    elif table.name == "pipeline_runs":
-        source = "(FROM main.pipeline_runs UNION ALL BY NAME FROM this_run)"
-    else:
-        source = f"main.{table.name}"
-    order = ", ".join(table.key)
-    connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {source} ORDER BY {order}")
+    source = _source(database, table)
+    chosen, values = ("true", []) if slices is None else (in_slices(table, slices), slice_values(slices))
+    if slices is None or slices:
+        connection.execute(f"DELETE FROM {target} WHERE {chosen}", values)
+        order = ", ".join(table.key)
+        connection.execute(
+            f"INSERT INTO {target} BY NAME SELECT * FROM {source} WHERE {chosen} ORDER BY {order}", values
+        )
     copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
     wanted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
     if copied != wanted or copied is None:
         raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
     return int(copied[0])
+
+
+def _source(database: Backend, table: Table) -> str:
+    """What the rows of a published table are read from."""
+    if table.name == "data_dictionary":
+        return "dictionary"
+    if table.name == "quarantine_reasons":
+        return f"({ibis.to_sql(rejected_by_reason(database.table('quarantined_transactions')))})"
+    if table.name == "quarantine_samples":
+        return f"({ibis.to_sql(samples_by_reason(database.table('quarantined_transactions')))})"
+    if table.name == "acquisition_costs":
+        return "costs"
+    if table.name == "pipeline_runs":
+        return "(FROM main.pipeline_runs UNION ALL BY NAME FROM this_run)"
+    return f"main.{table.name}"
 
 
 def _describe(database: Backend, table: Table) -> None:
@@ -221,8 +270,8 @@ def _describe(database: Backend, table: Table) -> None:
     if table.is_snapshot:
         # The view names its table unqualified: a reader may attach the file under any name.
         connection.execute(
-            f"CREATE VIEW published.{table.name} AS SELECT * FROM {table.name}_history WHERE {table.slice_by} ="
-            f" (SELECT max({table.slice_by}) FROM {table.name}_history)"
+            f"CREATE OR REPLACE VIEW published.{table.name} AS SELECT * FROM {table.name}_history"
+            f" WHERE {table.slice_by} = (SELECT max({table.slice_by}) FROM {table.name}_history)"
         )
         described = [
             ("TABLE", table.published_name, f"{table.description} All snapshots."),

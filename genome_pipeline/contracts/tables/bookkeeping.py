@@ -33,6 +33,15 @@ TABLES = (
         None,
     ),
     Table(
+        "published_slices",
+        "bookkeeping",
+        "slice of a table",
+        "The slices as they were at the last publication: the next one writes what has changed since.",
+        ("table_name", "slice_key", "row_count", "run_id", "settings_hash", "written_at"),
+        ("table_name", "slice_key"),
+        None,
+    ),
+    Table(
         "warehouse_identity",
         "bookkeeping",
         "setting",

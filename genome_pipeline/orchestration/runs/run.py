@@ -30,11 +30,11 @@ from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
+from genome_pipeline.warehouse.published_changes import is_current
 from genome_pipeline.warehouse.publishing import (
     are_contacts_published,
     are_costs_published,
     check_replaceable,
-    is_current,
 )
 
 _LOGGER = "progress"

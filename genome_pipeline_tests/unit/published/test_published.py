@@ -15,7 +15,7 @@ from genome_pipeline.dashboard.kit.snapshots import all_snapshots
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published.reader import Published, PublishedFileMissing, PublishedFileUnreadable
 from genome_pipeline.published.versions import PublishedFile, remembered_rows
-from genome_pipeline.warehouse.publishing import is_current
+from genome_pipeline.warehouse.published_changes import is_current
 from genome_pipeline_tests.support.published_file import SNAPSHOTS, build_published_file
 
 

@@ -12,7 +12,8 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.errors import WarehouseError
-from genome_pipeline.warehouse.publishing import check_replaceable, is_current
+from genome_pipeline.warehouse.published_changes import is_current
+from genome_pipeline.warehouse.publishing import check_replaceable
 from genome_pipeline_tests.support.landing import landing_settings
 
 
