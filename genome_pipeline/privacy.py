@@ -17,6 +17,9 @@ HOW_TO_MAKE_A_KEY = (
     f'make one with `python -c "import secrets; print(secrets.token_hex(32))"`, keep it safe, and set {KEY_VARIABLE}'
     " to it"
 )
+FORGOTTEN_FILE = "forgotten_customers.csv"
+"""Name of the list of forgotten customers, in the home."""
+
 LEAST_KEY_LENGTH = 32
 """Least length of a key in characters: 16 random bytes in hex."""
 

@@ -308,10 +308,10 @@ def export(
         counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
     else:
         from genome_pipeline.published.export import export_tables
-        from genome_pipeline.sources.source import check_is_no_source
+        from genome_pipeline.sources.source import check_may_be_written
 
         folder, suffix = Path(to) if to else settings.exports_path, ".csv" if csv else ".parquet"
-        check_is_no_source(folder / f"customer_genome{suffix}", settings.source, settings.contacts)
+        check_may_be_written(folder / f"customer_genome{suffix}", settings)
         counts, place = export_tables(settings.published_path, folder, suffix), str(folder)
     if as_json:
         print_json({"place": place, "tables": counts})

@@ -46,7 +46,7 @@ def rows_to_forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str,
     return {
         "customer_count": len(stored),
         "files": _rows_in_files(settings, stored),
-        "files_to_delete": _others_files(settings, stored),
+        "files_to_delete": _others_files(settings, [*stored, *map(as_name, customer_ids)]),
     }
 
 
@@ -88,20 +88,23 @@ def _forget(settings: Settings, customer_ids: Sequence[str], key: PrivacyKey) ->
 
         # First, so that the customers cannot come back if the rest is interrupted.
         forgotten.add((key.forgotten_mark(as_name(name)) for name in customer_ids), key.fingerprint)
+        is_made_anew = is_current(settings.published_path)
+        made_anew = {settings.warehouse_path, *([settings.published_path] if is_made_anew else [])}
+        # Before the warehouse, whose next run reads the record of experiments.
+        for path in _databases(settings):
+            if path not in made_anew and rows_of(path, stored):
+                rewrite_without(path, stored)
         rewrite_without(settings.warehouse_path, stored, complete_warehouse)
         _clear_leftovers(settings)
-        for path in _databases(settings):
-            if path == settings.published_path and is_current(path):
-                rewrite_without(path, stored, complete_published)
-            elif path != settings.warehouse_path and rows_of(path, stored):
-                rewrite_without(path, stored)
+        if is_made_anew:
+            rewrite_without(settings.published_path, stored, complete_published)
         _forget_in_indexes(pipeline, stored)
         _renew_what_is_made_from_the_published(settings)
         log_text_count = forget_in_logs(instance, dagster_home, stored)
     return {
         "customer_count": len(stored),
         "files": found,
-        "files_to_delete": _others_files(settings, stored),
+        "files_to_delete": _others_files(settings, [*stored, *map(as_name, customer_ids)]),
         "log_text_count": log_text_count,
     }
 
@@ -148,8 +151,8 @@ def _databases(settings: Settings) -> list[Path]:
     return databases_under(settings.home)
 
 
-def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
-    """Files under the home that name one of the customers and were not written by this program."""
+def _others_files(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Files under the home that name one of the customers, or may, and were not written by this program."""
     own = (
         settings.artifacts_path,
         settings.exports_path,
@@ -161,12 +164,13 @@ def _others_files(settings: Settings, stored: Sequence[str]) -> list[str]:
     found, databases = [], set(_databases(settings))
     for path in sorted(files_under(settings.home)):
         is_own = any(path.is_relative_to(folder) for folder in own) or path in databases or path.suffix == ".wal"
-        if not is_own and _names_one(path, stored):
+        if not is_own and _may_name_one(path, names):
             found.append(str(path.relative_to(settings.home)))
     return found
 
 
-def _names_one(path: Path, stored: Sequence[str]) -> bool:
+def _may_name_one(path: Path, names: Sequence[str]) -> bool:
+    """Whether the file names one of the customers, or cannot be told to: it is compressed, or no text in UTF-8."""
     if path.suffix.lower() == ".parquet":
         with suppress(duckdb.Error), connect() as connection:
             rows = f"read_parquet({literal(str(path))})"
@@ -174,11 +178,14 @@ def _names_one(path: Path, stored: Sequence[str]) -> bool:
                 name for name, type_, *_ in connection.execute(f"DESCRIBE FROM {rows}").fetchall() if type_ == "VARCHAR"
             ]
             named = " OR ".join(f"trim({identifier(name)}) IN (SELECT unnest($ids))" for name in texts) or "false"
-            values = {"ids": list(stored)} if texts else {}
+            values = {"ids": list(names)} if texts else {}
             return bool(connection.execute(f"SELECT count(*) > 0 FROM {rows} WHERE {named}", values).fetchall()[0][0])
-    named_in = re.compile("|".join(rf"(?<!\w){re.escape(customer_id)}(?!\w)" for customer_id in stored))
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        return any(named_in.search(line) for line in lines)
+    named_in = re.compile("|".join(rf"(?<!\w){re.escape(customer_id)}(?!\w)" for customer_id in names))
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return any("\0" in line or named_in.search(line) for line in lines)
+    except UnicodeDecodeError:
+        return True
 
 
 def _clear_leftovers(settings: Settings) -> None:

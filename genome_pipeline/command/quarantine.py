@@ -10,7 +10,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.settings import Settings
-from genome_pipeline.sources.source import check_is_no_source
+from genome_pipeline.sources.source import check_may_be_written
 from genome_pipeline.sql import identifier
 
 
@@ -44,7 +44,7 @@ def write_quarantine(settings: Settings, path: Path, reason: str | None = None) 
     has.
     """
     check_target(path)
-    check_is_no_source(path, settings.source, settings.contacts)
+    check_may_be_written(path, settings)
     mapped = {f"raw_{ours}": theirs for ours, theirs in settings.source.columns.mapped.items()}
     texts = {"array_to_string(reasons, ' ')": "reasons", **mapped}
     columns = ", ".join(f"{text} AS {identifier(name)}" for text, name in texts.items())

@@ -132,7 +132,7 @@ class PlaybookRule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
-    action: str = Field(min_length=1)
+    action: str = Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")  # no control characters: terminals obey them
     when: tuple[Condition, ...] = ()
     reason: str = Field(min_length=1)
 

@@ -12,7 +12,7 @@ from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.published.totals import total_sums, with_bounds
 from genome_pipeline.settings import Settings
-from genome_pipeline.sources.source import check_is_no_source
+from genome_pipeline.sources.source import check_may_be_written
 
 _COLUMNS = (
     "as_of",
@@ -74,7 +74,7 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     :func:`genome_pipeline.published.export.write_rows` does.
     """
     check_target(path)
-    check_is_no_source(path, settings.source, settings.contacts)
+    check_may_be_written(path, settings)
     check_draws_are_published(settings)
     with Published(settings.published_path) as published:
         rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]

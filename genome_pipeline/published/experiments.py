@@ -21,7 +21,7 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.published.export import check_target, write_rows
 from genome_pipeline.published.reader import Published
 from genome_pipeline.settings import Settings
-from genome_pipeline.sources.source import check_is_no_source
+from genome_pipeline.sources.source import check_may_be_written
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 
 _CONTROL_SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -248,7 +248,7 @@ def check_draws_are_published(settings: Settings) -> None:
 def check_treated_target(settings: Settings, path: Path) -> None:
     """Raises :class:`ConfigError` as :func:`write_treated` does for a path."""
     check_target(path)
-    check_is_no_source(path, settings.source, settings.contacts)
+    check_may_be_written(path, settings)
 
 
 def _terms(published: Published, experiment_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -93,12 +94,6 @@ def _day(text: str, place: str) -> date:
 
 
 def _cost(text: str, place: str) -> float:
-    try:
-        cost = float(text)
-    except ValueError:
-        cost = -1.0
-    if not 0 <= cost < float("inf"):
-        raise ConfigError(
-            f"{place}: {text!r} is no cost; write a number from 0, with a point before decimals"
-        ) from None
-    return cost
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", text):
+        raise ConfigError(f"{place}: {text!r} is no cost; write a number from 0, with a point before decimals")
+    return float(text)

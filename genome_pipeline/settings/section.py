@@ -25,8 +25,10 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _a_number_is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float, float | None):
-            raise ValueError(f"{str(value).lower()} is no number; write one")
+        is_number = cls.model_fields[str(info.field_name)].annotation in (int, float, float | None)
+        for one in value if isinstance(value, list) else [value] if is_number else []:
+            if isinstance(one, bool):
+                raise ValueError(f"{str(one).lower()} is no number; write one")
         return value
 
 

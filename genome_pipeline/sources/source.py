@@ -19,7 +19,8 @@ from typing import Protocol
 import duckdb
 
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.settings import ContactSettings, SourceColumns, SourceKind, SourceSettings
+from genome_pipeline.privacy import FORGOTTEN_FILE
+from genome_pipeline.settings import ContactSettings, Settings, SourceColumns, SourceKind, SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, combined
 from genome_pipeline.sources.buckets import Bucket
 from genome_pipeline.sources.columns import choose
@@ -32,7 +33,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceFile",
-    "check_is_no_source",
+    "check_may_be_written",
     "find_files",
     "mark_of",
     "read_contacts",
@@ -92,14 +93,20 @@ def find_files(source: SourceSettings) -> list[SourceFile]:
     return source_of(source).files()
 
 
-def check_is_no_source(path: Path, source: SourceSettings, contacts: ContactSettings | None) -> None:
-    """Raise :class:`SourceError` if a file at ``path`` would replace a file that is read, or be read as one."""
-    if source_of(source).takes(path):
+def check_may_be_written(path: Path, settings: Settings) -> None:
+    """Raise :class:`SourceError` if a file at ``path`` would replace one that is read or kept, or be read as orders."""
+    if source_of(settings.source).takes(path):
         raise SourceError(
             f"{path} is where source.path takes files from: it would be lost, or read as orders; name another folder"
         )
-    if contacts is not None and path.resolve() == Path(contacts.path).resolve():
-        raise SourceError(f"{path} is the contact log, contacts.path: it would be lost; name another file")
+    taken = {
+        "the contact log, contacts.path": None if settings.contacts is None else settings.contacts.path,
+        "the file of costs, acquisition.cost_file": settings.acquisition.cost_file,
+        "the list of forgotten customers": settings.home / FORGOTTEN_FILE,
+    }
+    for what, kept in taken.items():
+        if kept is not None and path.resolve() == Path(kept).resolve():
+            raise SourceError(f"{path} is {what}: it would be lost; name another file")
 
 
 @contextmanager

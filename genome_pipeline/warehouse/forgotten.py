@@ -17,7 +17,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline import __version__
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.privacy import KEY_VARIABLE, PrivacyKey
+from genome_pipeline.privacy import FORGOTTEN_FILE, KEY_VARIABLE, PrivacyKey
 
 _COLUMNS = ("customer_hash", "key_fingerprint", "forgotten_on", "version")
 
@@ -34,7 +34,7 @@ class Forgotten:
     @classmethod
     def beside(cls, warehouse: Path) -> Forgotten:
         """The list that belongs to a warehouse."""
-        return cls(warehouse.with_name("forgotten_customers.csv"))
+        return cls(warehouse.with_name(FORGOTTEN_FILE))
 
     def marks(self) -> set[str]:
         """The hash of every customer who was forgotten. Raises :class:`ConfigError` where the list cannot be read."""

@@ -23,15 +23,19 @@ from genome_pipeline.command.forgetting import forget
 from genome_pipeline.command.terminal.experiments import print_experiment
 from genome_pipeline.contracts.playbook import Condition, PlaybookRule
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.errors import ConfigError, RunFailed
+from genome_pipeline.errors import ConfigError
+from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs import experimenting
 from genome_pipeline.orchestration.runs.experimenting import Wish, start_experiment, stop_experiment
 from genome_pipeline.orchestration.runs.rebuild import rebuild
 from genome_pipeline.published.audience import audience_summary, write_audience
 from genome_pipeline.published.experiments import experiment_facts, experiment_list, experiment_plan, write_treated
 from genome_pipeline.published.export import export_tables
+from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.settings.sections import ActionSettings
+from genome_pipeline.warehouse import publishing
 from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 from genome_pipeline_tests.support.pipelines import assert_same, make, shop_config, tables, write_shop_log
 
@@ -260,18 +264,28 @@ def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None
     assert found == [(START, True), (MIDDLE, True), (END, False)]
 
 
-def test_a_draw_that_cannot_be_published_is_taken_back(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(*_: object) -> None:
-        raise RunFailed("no space is left")
-
-    monkeypatch.setattr(experimenting, "publish_again", full_disk)
-    with pytest.raises(RunFailed, match="no space is left"):
-        start_experiment(ended.settings, Wish("write", 0.5), _quiet)
+def test_a_draw_that_cannot_be_published_is_taken_back_with_the_actions_that_followed(
+    ended: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ended.rows("SELECT customer_id, action_rule FROM customer_genome ORDER BY customer_id")
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "_build", full_disk)
+        with pytest.raises(ConfigError, match="no space is left"):
+            start_experiment(ended.settings, Wish("write", 0.5), _quiet)
     record = ExperimentRecord.beside(ended.settings.warehouse_path).experiments()
     assert [each["experiment_id"] for each in record] == [NAME]
+    with Pipeline.of(ended.settings).warehouse.open() as database:
+        obstacles = obstacles_in_words(gate().obstacles(database.con, ended.settings.time))
+        assert "check contract of experiments has not run since it was written" in obstacles
+    make(ended.config)
+    assert ended.rows("SELECT customer_id, action_rule FROM customer_genome ORDER BY customer_id") == before
 
 
-def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_second_experiment_overlaps_and_is_stopped(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     second = start_experiment(ended.settings, Wish("write", 0.5), _quiet)
     assert second["experiment_id"] == "write-2020-06-01"
     first, other = (
@@ -284,6 +298,10 @@ def test_a_second_experiment_overlaps_and_is_stopped(ended: Run) -> None:
         for each in (NAME, second["experiment_id"])
     )
     assert first != other
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "_build", full_disk)
+        with pytest.raises(ConfigError, match="no space is left"):
+            stop_experiment(ended.settings, second["experiment_id"], _quiet)
     stopped = stop_experiment(ended.settings, second["experiment_id"], _quiet)
     assert stopped["stopped_date"] == END
     assert ended.rows("SELECT count(*) FROM customer_genome WHERE action_rule = 'left_alone'") == [(0,)]

@@ -52,7 +52,9 @@ def print_rows_to_forget(console: Console, facts: dict[str, Any]) -> None:
 def _print_files_to_delete(console: Console, facts: dict[str, Any]) -> None:
     for path in facts["files_to_delete"]:
         console.print(
-            f"{path} names them, and is left as it is: delete it, or write it again", highlight=False, markup=False
+            f"{path} names them or may, and is left as it is: delete it, or write it again",
+            highlight=False,
+            markup=False,
         )
 
 

@@ -34,7 +34,8 @@ _RESULTS = ("experiment_results", "experiment_groups")
 def experiment_record(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
     """Bring the warehouse's copy of the record of experiments up to date."""
     with pipeline.warehouse.open() as database:
-        counts = ExperimentRecord.beside(pipeline.warehouse.path).copy_to(database)
+        record = ExperimentRecord.beside(pipeline.warehouse.path)
+        counts = record.copy_to(database, context.run_id, pipeline.settings.results_hash)
     for table, rows in counts.items():
         context.add_asset_metadata({"dagster/row_count": rows}, asset_key=table)
 

@@ -75,6 +75,7 @@ def start_experiment(settings: Settings, wish: Wish, progress: Progress) -> dict
             if not _is_published(settings, experiment["experiment_id"]):
                 # Readers still see the actions of before: nobody is left alone by a draw that nobody was told of.
                 record.remove(experiment["experiment_id"])
+                _take_back(settings, record)
             raise
     return experiment
 
@@ -91,7 +92,13 @@ def stop_experiment(settings: Settings, experiment_id: str, progress: Progress) 
             ended = experiment["stopped_date"] or experiment["until_date"]
             raise ConfigError(f"experiment {experiment_id} is over since {ended}: there is nothing to stop")
         record.stop(experiment_id, as_of, _now())
-        _publish(settings, as_of, progress)
+        try:
+            _publish(settings, as_of, progress)
+        except BaseException:
+            if not _is_published(settings, experiment_id, is_stopped=True):
+                record.resume(experiment_id)
+                _take_back(settings, record)
+            raise
         return one_of(record.experiments(), experiment_id)
 
 
@@ -211,13 +218,20 @@ def _record_and_snapshot(settings: Settings) -> tuple[ExperimentRecord, date]:
                 f"the latest snapshot in the warehouse is {latest_snapshot(database)}, the latest published one"
                 f" {latest}: publish it with `genome run` first"
             )
-        record.copy_to(database)  # which makes a record anew that is gone
+        record.make_from(database)
     return record, known["as_of"]
 
 
-def _is_published(settings: Settings, experiment_id: str) -> bool:
+def _is_published(settings: Settings, experiment_id: str, *, is_stopped: bool = False) -> bool:
+    stopped = " AND stopped_date IS NOT NULL" if is_stopped else ""
     with Published(settings.published_path) as published:
-        return bool(published.rows("SELECT 1 FROM experiments WHERE experiment_id = ?", [experiment_id]))
+        return bool(published.rows(f"SELECT 1 FROM experiments WHERE experiment_id = ?{stopped}", [experiment_id]))
+
+
+def _take_back(settings: Settings, record: ExperimentRecord) -> None:
+    """Let the warehouse follow the record, too: nothing made by what was taken back may be published."""
+    with Pipeline.of(settings).warehouse.open() as database:
+        record.copy_to(database, "taken back", settings.results_hash)
 
 
 def _publish(settings: Settings, as_of: date, progress: Progress) -> None:

@@ -74,7 +74,7 @@ def _take_over(forgotten: Forgotten, warehouse: Path) -> None:
             with open_database(warehouse) as database:
                 forgotten.take_from(database)
                 if "experiments" in database.list_tables():
-                    ExperimentRecord.beside(warehouse).copy_to(database)  # which makes one anew that is gone
+                    ExperimentRecord.beside(warehouse).make_from(database)
         except WarehouseBusy:
             raise
         except (WarehouseError, duckdb.Error):

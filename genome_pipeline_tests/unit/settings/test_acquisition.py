@@ -52,6 +52,8 @@ def test_a_month_is_no_week(tmp_path: Path) -> None:
         ("cohort,cost\n1024-01,3\n", "line 2: 1024-01 is not between 1900-01-01 and 2200-01-01; correct the year"),
         ("cohort,cost\n2024-01,-3\n", "line 2: '-3' is no cost; write a number from 0, with a point before decimals"),
         ("cohort,cost\n2024-01,free\n", "line 2: 'free' is no cost"),
+        ("cohort,cost\n2024-01,1_2.5\n", "line 2: '1_2.5' is no cost"),
+        ("cohort,cost\n2024-01,１２\n", "line 2: '１２' is no cost"),  # noqa: RUF001, digits of another width
         ("cohort,cost\n2024-01,inf\n", "line 2: 'inf' is no cost"),
         (
             "cohort,cost\n2024-01,3\n2024-01-31,4\n",

@@ -181,6 +181,7 @@ def test_a_secret_that_is_not_valid_json_is_not_shown(tmp_path: Path, monkeypatc
         ("2020-01-01", "0001-01-01", "0001-01-01 is not between 1900-01-01 and 2200-01-01; correct the year"),
         ("2020-01-01", "2020-01-01\nend = 9999-12-01", "calendar.end: 9999-12-01 is not between 1900-01-01 and 2200"),
         ("[calendar]", "[predict]\nhorizon_days = true\n[calendar]", "horizon_days: true is no number; write one"),
+        ("[calendar]", "[predict]\nhorizons_days = [true]\n[calendar]", "horizons_days: true is no number; write one"),
         ("[calendar]", "[similarity]\nweights = {spend = inf}\n[calendar]", "weights.spend = inf is wrong: .* finite"),
         (
             "[calendar]",

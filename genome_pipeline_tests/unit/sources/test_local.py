@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.sources.source import SourceError, SourceFile, check_is_no_source, find_files
+from genome_pipeline.sources.source import SourceError, SourceFile, check_may_be_written, find_files
+from genome_pipeline_tests.support.landing import landing_settings
 from genome_pipeline_tests.support.workbooks import write_workbook
 from genome_pipeline_tests.unit.sources.conftest import Landing
 
@@ -48,11 +49,13 @@ def test_what_is_written_must_not_be_taken_for_the_source(
     landing: Landing, source: str, is_read: list[str], is_not: list[str]
 ) -> None:
     folder = landing.put("in/a.csv", "a\n1\n").parent.parent
+    settings = landing_settings(folder)
+    settings = settings.model_copy(update={"source": landing.source(source)})
     for name in is_read:
         with pytest.raises(SourceError, match=r"is where source.path takes files from: it would be lost, or read"):
-            check_is_no_source(folder / name, landing.source(source), None)
+            check_may_be_written(folder / name, settings)
     for name in is_not:
-        check_is_no_source(folder / name, landing.source(source), None)
+        check_may_be_written(folder / name, settings)
 
 
 def test_the_partition_folders_of_a_folder_are_part_of_it(landing: Landing) -> None:

@@ -20,7 +20,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings import Settings
 from genome_pipeline.sources import SourceError
-from genome_pipeline.sources.source import check_is_no_source
+from genome_pipeline.sources.source import check_may_be_written
 from genome_pipeline.warehouse.contact_log import ContactCounts, take_in_contacts
 from genome_pipeline.warehouse.corrections import correct_counts
 from genome_pipeline.warehouse.erasure import rewrite_without
@@ -146,9 +146,11 @@ def test_a_parquet_file_is_read_too(log: Log, tmp_path: Path) -> None:
 def test_no_command_writes_over_the_log(log: Log, tmp_path: Path) -> None:
     log.put("1,2020-06-01,win")
     settings = log.settings
-    check_is_no_source(tmp_path / "treated.csv", settings.source, settings.contacts)
+    check_may_be_written(tmp_path / "treated.csv", settings)
     with pytest.raises(SourceError, match=r"contacts.csv is the contact log, contacts.path: it would be lost"):
-        check_is_no_source(tmp_path / "home" / ".." / "contacts.csv", settings.source, settings.contacts)
+        check_may_be_written(tmp_path / "home" / ".." / "contacts.csv", settings)
+    with pytest.raises(SourceError, match=r"forgotten_customers.csv is the list of forgotten customers: it would be"):
+        check_may_be_written(settings.home / "forgotten_customers.csv", settings)
 
 
 def test_ids_are_pseudonyms_where_those_of_the_source_are(log: Log) -> None:
