@@ -260,8 +260,8 @@ def _read_moments(
 
 
 def _count(connection: duckdb.DuckDBPyConnection) -> int:
-    found = connection.execute("SELECT count(*) FROM moments").fetchone()
-    return int(found[0]) if found else 0
+    ((count,),) = connection.execute("SELECT count(*) FROM moments").fetchall()
+    return int(count)
 
 
 def _dates(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -282,10 +282,9 @@ def _span(
     table = ibis.duckdb.from_connection(connection).table("moments")
     formats = Formats(date_formats=date_formats, time_zone=draft.source.time_zone)
     connection.register("ordered", table.select(ordered_at=moment(table.raw_ordered_at, formats)).to_pyarrow())
-    found = connection.execute(
+    ((first, last, early),) = connection.execute(
         "SELECT min(ordered_at), max(ordered_at), quantile_disc(ordered_at, 0.001) FROM ordered"
-    ).fetchone()
-    first, last, early = found or (None, None, None)
+    ).fetchall()
     if first is None:
         return None, None, None
     is_lone = early - first > _LONG

@@ -291,7 +291,7 @@ def _is_empty(database: Backend) -> bool:
     """Whether nothing was made under the identity yet, so that a slip in the first config can be corrected."""
     if "raw_transactions" in database.list_tables():
         return False
-    return database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchone() is None
+    return not database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchall()
 
 
 def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
@@ -324,9 +324,10 @@ def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> i
     else:
         query = ibis.to_sql(rows, dialect="duckdb")
     try:
-        connection.execute(f"INSERT INTO main.{table.name} BY NAME SELECT {names} FROM ({query})")
-        inserted = connection.fetchone()
-        return int(inserted[0]) if inserted else 0
+        ((inserted,),) = connection.execute(
+            f"INSERT INTO main.{table.name} BY NAME SELECT {names} FROM ({query})"
+        ).fetchall()
+        return int(inserted)
     finally:
         if isinstance(rows, pd.DataFrame):
             connection.unregister("incoming")

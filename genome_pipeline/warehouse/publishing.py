@@ -96,8 +96,7 @@ def publish(
     """
     check_replaceable(settings.published_path)
     connection = database.con
-    found = connection.execute("SELECT max(as_of) FROM customer_genome").fetchone()
-    as_of = found[0] if found else None
+    ((as_of,),) = connection.execute("SELECT max(as_of) FROM customer_genome").fetchall()
     if as_of is None:
         raise WarehouseError(_nothing_because(connection))
     folder = settings.published_path.parent
@@ -135,10 +134,9 @@ def publish(
 
 def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
     """The reason why no snapshot has customers: nothing was made, or every row was set aside."""
-    found = connection.execute(
+    ((valid, set_aside),) = connection.execute(
         "SELECT (SELECT count(*) FROM validated_transactions), count(*) FROM quarantined_transactions"
-    ).fetchone()
-    valid, set_aside = found or (0, 0)
+    ).fetchall()
     if valid or not set_aside:
         return "there is no snapshot to publish: materialise customer_genome first"
     reason, count, (file, row) = connection.execute(
@@ -207,11 +205,12 @@ def _copy(database: Backend, table: Table, costs: pd.DataFrame) -> int:
         source = f"main.{table.name}"
     order = ", ".join(table.key)
     connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM {source} ORDER BY {order}")
-    copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
-    wanted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
-    if copied != wanted or copied is None:
+    ((copied, wanted),) = connection.execute(
+        f"SELECT (SELECT count(*) FROM {target}), (SELECT count(*) FROM {source})"
+    ).fetchall()
+    if copied != wanted:
         raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
-    return int(copied[0])
+    return int(copied)
 
 
 def _describe(database: Backend, table: Table) -> None:
@@ -242,17 +241,17 @@ def _comment(database: Backend, kind: str, name: str, description: str, columns:
 def _run_record(
     database: Backend, settings: Settings, run_id: str, as_of: date, forced_past: str | None
 ) -> pd.DataFrame:
-    counts = database.con.execute(
+    (counts,) = database.con.execute(
         "SELECT (SELECT count(*) FROM raw_transactions), (SELECT count(*) FROM validated_transactions),"
         " (SELECT count(*) FROM quarantined_transactions)"
-    ).fetchone()
+    ).fetchall()
     parameters = {
         "horizon_days": settings.predict.horizon_days,
         "interval_level": settings.predict.interval_level,
         "currency": settings.source.currency,
         "period": settings.calendar.period.value,
         "source_name": Path(settings.source.path).name,
-        **dict(zip(("raw_row_count", "validated_row_count", "quarantined_row_count"), counts or (), strict=True)),
+        **dict(zip(("raw_row_count", "validated_row_count", "quarantined_row_count"), counts, strict=True)),
     }
     return pd.DataFrame(
         {
