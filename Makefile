@@ -22,8 +22,8 @@ help:            ## list the targets
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-$(LOG): .venv/.installed examples/complete_journey.py
-	$(BIN)/python examples/complete_journey.py $@
+$(LOG): .venv/.installed
+	$(BIN)/python -m genome_pipeline.command.demo $@
 
 demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
 	$(BIN)/genome run --config $(DEMO)

@@ -44,7 +44,6 @@ app = typer.Typer(
     name="genome",
     help="Raw transactions in; segments, value, churn risk, similar customers and confidence out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -130,6 +129,17 @@ def run(
         print_json(facts)
     elif not quiet:
         print_summary(new_console(), facts, config_argument(config))
+
+
+@app.command()
+def demo() -> None:
+    """Write a real log and its config to this folder, which must be empty, run, and tell what to look at next."""
+    from genome_pipeline.command.demo import NEXT_STEPS, prepare
+
+    shown = prepare(Path())
+    typer.echo(f"{shown.title}: genome.toml and {shown.log} are in {Path().absolute()}")
+    run()
+    typer.echo(NEXT_STEPS)
 
 
 @app.command()

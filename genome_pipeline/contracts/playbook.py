@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from genome_pipeline.contracts.column import Column, Unit
 from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.documents import EVERY_COLUMN
 from genome_pipeline.contracts.tables import TABLES
 
 WAIT_RULE = "wait"
@@ -224,8 +225,8 @@ def _known(name: str) -> Column:
     if name not in FACTS:
         close = difflib.get_close_matches(name, FACTS, 1)
         raise ValueError(
-            f"no column {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; use one of customer_genome, see"
-            " docs/data_dictionary.md"
+            f"no column {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; use one of customer_genome, which"
+            f" {EVERY_COLUMN} lists"
         )
     return COLUMNS[name]
 
