@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -330,7 +330,9 @@ def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> i
         return int(inserted)
     finally:
         if isinstance(rows, pd.DataFrame):
-            connection.unregister("incoming")
+            # DuckDB 2.0 refuses it after an error, whose rollback does the same.
+            with suppress(duckdb.TransactionException):
+                connection.unregister("incoming")
 
 
 def _row_counts(connection: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Slice]) -> dict[Slice, int]:
