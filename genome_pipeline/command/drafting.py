@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,15 @@ from tomlkit.items import Table
 from genome_pipeline.calendar import FIRST_DAY, LAST_DAY
 from genome_pipeline.contracts.formats import Formats
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.settings import DEFAULT_HOME, Draft, Settings, SourceColumns
+from genome_pipeline.settings import (
+    DEFAULT_HOME,
+    SCHEMA_FILE,
+    SCHEMA_LINE,
+    Draft,
+    Settings,
+    SourceColumns,
+    settings_schema,
+)
 from genome_pipeline.sources.columns import wider_type
 from genome_pipeline.sources.guessing import (
     KNOWN_NAMES,
@@ -135,7 +144,22 @@ def config_text(values: Mapping[str, Any], notes: Mapping[str, str], missing: Se
     """
     document = tomlkit.document()
     _add(document, values, "", notes, missing)
-    return tomlkit.dumps(document).strip() + "\n"
+    return f"{SCHEMA_LINE}\n{tomlkit.dumps(document).strip()}\n"
+
+
+def write_config(target: Path, text: str | None) -> list[str]:
+    """Write the schema beside ``target`` and, where there is a text, the config itself; returns what was written.
+
+    Raises :class:`ConfigError` for a text where there is a config already, which is left as it is.
+    """
+    schema = target.parent / SCHEMA_FILE
+    if text is not None and target.exists():
+        raise ConfigError(f"{target} is there, and was left as it is: add to it what is shown above, by hand")
+    schema.write_text(json.dumps(settings_schema(), indent=2) + "\n", encoding="utf-8", newline="\n")
+    if text is None:
+        return [str(schema)]
+    target.write_text(text, encoding="utf-8", newline="\n")
+    return [str(target), str(schema)]
 
 
 def _add(
@@ -260,8 +284,8 @@ def _read_moments(
 
 
 def _count(connection: duckdb.DuckDBPyConnection) -> int:
-    found = connection.execute("SELECT count(*) FROM moments").fetchone()
-    return int(found[0]) if found else 0
+    ((count,),) = connection.execute("SELECT count(*) FROM moments").fetchall()
+    return int(count)
 
 
 def _dates(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -282,10 +306,9 @@ def _span(
     table = ibis.duckdb.from_connection(connection).table("moments")
     formats = Formats(date_formats=date_formats, time_zone=draft.source.time_zone)
     connection.register("ordered", table.select(ordered_at=moment(table.raw_ordered_at, formats)).to_pyarrow())
-    found = connection.execute(
+    ((first, last, early),) = connection.execute(
         "SELECT min(ordered_at), max(ordered_at), quantile_disc(ordered_at, 0.001) FROM ordered"
-    ).fetchone()
-    first, last, early = found or (None, None, None)
+    ).fetchall()
     if first is None:
         return None, None, None
     is_lone = early - first > _LONG

@@ -183,24 +183,25 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
 
     with pipeline.warehouse.open_to_read() as database:
         connection = database.con
-        files, rows, read_at = connection.execute(
+        ((files, rows, read_at),) = connection.execute(
             "SELECT count(*), coalesce(sum(row_count), 0), max(ingested_at) FROM source_files"
-        ).fetchone()
+        ).fetchall()
         snapshots = connection.execute(
             "SELECT slice_key FROM written_slices WHERE table_name = 'customer_genome' ORDER BY 1"
         ).fetchall()
         published = connection.execute(
             "SELECT as_of, published_at, forced_past FROM pipeline_runs ORDER BY published_at DESC LIMIT 1"
-        ).fetchone()
+        ).fetchall()
         made_since = connection.execute(
             "SELECT DISTINCT slice_key FROM written_slices WHERE table_name IN (SELECT unnest(?)) AND written_at >"
             " coalesce((SELECT max(published_at) FROM pipeline_runs), TIMESTAMP '-infinity') ORDER BY 1",
             [[name for name, table in TABLES.items() if table.slice_by == "as_of"]],
         ).fetchall()
         obstacles = gate().obstacles(connection, settings.time)
-        passed, checked = connection.execute(
+        ((passed, checked),) = connection.execute(
             f"SELECT count(*) FILTER (is_passed), count(*) FROM ({LATEST_CHECKS})"
-        ).fetchone()
+        ).fetchall()
+    latest = published[0] if published else None
     return {
         "warehouse": str(settings.warehouse_path),
         "source_files": files,
@@ -208,10 +209,10 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         "last_ingested_at": read_at,
         "snapshots": _ends(snapshots),
         "checks": f"{passed} of {checked} passed",
-        "published": _published(settings, published),
-        **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and published else {}),
+        "published": _published(settings, latest),
+        **({"made_since": f"{_ends(made_since)}; what is published is older"} if made_since and latest else {}),
         **({"in_the_way": obstacles_in_words(obstacles)} if obstacles else {}),
-        **({"forced_past": published[2]} if published and published[2] else {}),
+        **({"forced_past": latest[2]} if latest and latest[2] else {}),
         "published_file": str(settings.published_path),
     }
 

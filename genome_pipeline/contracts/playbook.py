@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from genome_pipeline.contracts.column import Column, Unit
 from genome_pipeline.contracts.columns import COLUMNS
+from genome_pipeline.contracts.documents import EVERY_COLUMN
 from genome_pipeline.contracts.tables import TABLES
 
 WAIT_RULE = "wait"
@@ -57,13 +58,15 @@ class Condition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    column: str
-    at_least: _Number | None = None
-    at_most: _Number | None = None
-    is_one_of: tuple[bool | str, ...] | None = Field(default=None, alias="is", min_length=1)
-    top_share: _Number | None = Field(default=None, gt=0, lt=1)
-    bottom_share: _Number | None = Field(default=None, gt=0, lt=1)
-    at_least_times_mean: _Number | None = Field(default=None, gt=0)
+    column: str = Field(description="Column of customer_genome.")
+    at_least: _Number | None = Field(default=None, description="The value is this or more.")
+    at_most: _Number | None = Field(default=None, description="The value is this or less.")
+    is_one_of: tuple[bool | str, ...] | None = Field(
+        default=None, alias="is", min_length=1, description="The value is this one, or one of these."
+    )
+    top_share: _Number | None = Field(default=None, gt=0, lt=1, description="Among this share with the highest values.")
+    bottom_share: _Number | None = Field(default=None, gt=0, lt=1, description="Among this share with the lowest.")
+    at_least_times_mean: _Number | None = Field(default=None, gt=0, description="This times the mean, or more.")
 
     @model_validator(mode="before")
     @classmethod
@@ -131,10 +134,14 @@ class PlaybookRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
-    action: str = Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")  # no control characters: terminals obey them
-    when: tuple[Condition, ...] = ()
-    reason: str = Field(min_length=1)
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", description="The rule's name in tables and commands.")
+    # Without control characters, which terminals obey.
+    action: str = Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="What to do.")
+    when: tuple[Condition, ...] = Field(default=(), description="What must all hold; nothing, for everyone left.")
+    reason: str = Field(
+        min_length=1,
+        description="Why, with columns in {braces}; what is in [brackets] is left out where a value in it is unknown.",
+    )
 
     @model_validator(mode="after")
     def _of_known_columns(self) -> PlaybookRule:
@@ -224,8 +231,8 @@ def _known(name: str) -> Column:
     if name not in FACTS:
         close = difflib.get_close_matches(name, FACTS, 1)
         raise ValueError(
-            f"no column {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; use one of customer_genome, see"
-            " docs/data_dictionary.md"
+            f"no column {name!r}{f' (did you mean {close[0]!r}?)' if close else ''}; use one of customer_genome, which"
+            f" {EVERY_COLUMN} lists"
         )
     return COLUMNS[name]
 

@@ -92,7 +92,7 @@ def version_in(connection: Any) -> str | None:
     """The schema version recorded in a published file that is open in DuckDB; None if it has none."""
     found = connection.execute("SELECT * FROM pipeline_runs ORDER BY published_at DESC LIMIT 1")
     names = [column[0] for column in found.description]
-    return dict(zip(names, found.fetchone() or (), strict=False)).get("published_schema_version")
+    return next((dict(zip(names, row, strict=True)).get("published_schema_version") for row in found.fetchall()), None)
 
 
 def parsed(version: str) -> tuple[int, ...]:

@@ -69,8 +69,9 @@ class _Space:
 
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection, as_of: date) -> _Space:
-        row = connection.execute("SELECT parameters FROM similarity_index_history WHERE as_of = ?", [as_of]).fetchone()
-        parameters = json.loads(row[0]) if row else {}
+        query = "SELECT parameters FROM similarity_index_history WHERE as_of = ?"
+        found = connection.execute(query, [as_of]).fetchall()
+        parameters = json.loads(found[0][0]) if found else {}
         categories = tuple(parameters.get("categories", ()))
         scaler = _scaler(connection, as_of, len(categories))
         weight = dict(zip(parameters.get("genes", ()), parameters.get("weights", ()), strict=True))

@@ -63,7 +63,7 @@ def _push(connection: duckdb.DuckDBPyConnection, cursor: Cursor, name: str, targ
             " schema, there and push again"
         )
     cursor.execute(f"DELETE FROM {table}")
-    rows = connection.execute(f"SELECT * FROM {identifier(name)}").to_arrow_reader(_BATCH_ROWS)
+    rows = connection.sql(f"SELECT * FROM {identifier(name)}").to_arrow_reader(_BATCH_ROWS)
     return cursor.adbc_ingest(name, rows, mode="append", db_schema_name=SCHEMA)
 
 

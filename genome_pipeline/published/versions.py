@@ -127,9 +127,9 @@ def remembered(connection: duckdb.DuckDBPyConnection, name: str, make: Callable[
 
     It is kept in the in-memory database that the version is attached to, and disappears with it.
     """
-    row = connection.execute(f"SELECT value FROM {REMEMBERED} WHERE name = ?", [name]).fetchone()
-    if row is not None:
-        return json.loads(row[0])
+    found = connection.execute(f"SELECT value FROM {REMEMBERED} WHERE name = ?", [name]).fetchall()
+    if found:
+        return json.loads(found[0][0])
     value = make()
     # If another request was faster, its value is the same.
     with suppress(duckdb.ConstraintException, duckdb.TransactionException):

@@ -11,6 +11,7 @@ from genome_pipeline.settings.load import (
     load_settings,
     load_settings_or_demo,
 )
+from genome_pipeline.settings.schema import SCHEMA_FILE, SCHEMA_LINE, settings_schema
 from genome_pipeline.settings.sections import AlertSettings, BlockWeights, DashboardSettings
 from genome_pipeline.settings.settings import DEFAULT_HOME, Draft, Settings
 from genome_pipeline.settings.source import SourceColumns, SourceKind, SourceSettings
@@ -19,6 +20,8 @@ __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "DEFAULT_HOME",
+    "SCHEMA_FILE",
+    "SCHEMA_LINE",
     "AlertSettings",
     "BlockWeights",
     "ContactSettings",
@@ -34,4 +37,5 @@ __all__ = [
     "load_draft",
     "load_settings",
     "load_settings_or_demo",
+    "settings_schema",
 ]

@@ -13,11 +13,11 @@ from genome_pipeline.settings.source import Columns, SourceKind
 class ContactColumns(Columns):
     """Names of the contact log's columns."""
 
-    customer_id: str
-    contacted_at: str
-    channel: str | None = None
-    campaign: str | None = None
-    cost: str | None = None
+    customer_id: str = Field(description="Who was reached, as in the source.")
+    contacted_at: str = Field(description="When: a date, or a moment.")
+    channel: str | None = Field(default=None, description="By which way.")
+    campaign: str | None = Field(default=None, description="The rule, the action or the id of the experiment.")
+    cost: str | None = Field(default=None, description="What the contact cost.")
 
 
 class ContactSettings(Section):

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from genome_pipeline.contracts.documents import EVERY_SETTING
 from genome_pipeline.settings.section import suggestion
 from genome_pipeline.settings.settings import DELIMITER, PREFIX, Settings
 
@@ -33,7 +34,7 @@ def sentence(config: Path | None, error: Any) -> str:
                 ", ".join(known)
             )
         case "missing":
-            return f"{place}: {location} is missing; add it (see examples/genome.toml)"
+            return f"{place}: {location} is missing; add it (every setting stands in {EVERY_SETTING})"
         case "model_type":
             return f"{place}: {location} is one value; it is a section, so give each of its settings by name"
         case "value_error":

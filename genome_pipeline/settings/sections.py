@@ -26,9 +26,9 @@ _SHORTEST_SECRET = 12
 class CalendarSettings(Section):
     """The steps into which time is divided."""
 
-    period: Period = Period.MONTH
-    start: date | None = None
-    end: date | None = None
+    period: Period = Field(default=Period.MONTH, description="month, week or day.")
+    start: date | None = Field(default=None, description="First day of the first period.")
+    end: date | None = Field(default=None, description="End of the last period, of a log that will not grow.")
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -57,9 +57,9 @@ class CalendarSettings(Section):
 
 
 class CompleteCalendar(CalendarSettings):
-    """The first period is known."""
+    """The steps into which time is divided; where the first begins is known."""
 
-    start: date
+    start: date = Field(description="First day of the first period.")
 
 
 _HorizonDays = Annotated[int, Field(ge=1, le=3650)]
@@ -72,14 +72,16 @@ class PredictSettings(Section):
     horizons_days: tuple[_HorizonDays, ...] = Field(
         default=(), description="All horizons, the main one first; of one alone, `horizon_days` is enough."
     )
-    interval_level: float = Field(default=0.8, gt=0.5, lt=1)
+    interval_level: float = Field(
+        default=0.8, gt=0.5, lt=1, description="Share of outcomes that prediction intervals are to hold."
+    )
     discount_rate: float = Field(
         default=0.1, ge=0.001, le=1, description="By how much a year's delay lowers the lifetime value."
     )
     lifetime_years: int = Field(
         default=3, ge=1, le=50, description="The years from now on that a lifetime value is of."
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="Of everything drawn by chance; the same one gives the same tables.")
 
     @property
     def further_horizons_days(self) -> tuple[int, ...]:
@@ -118,13 +120,13 @@ class PredictSettings(Section):
 class BlockWeights(Section):
     """The weight of each block's genes in the cosine."""
 
-    activity: float = Field(default=1, ge=0)
-    spend: float = Field(default=1, ge=0)
-    duration: float = Field(default=1, ge=0)
-    breadth: float = Field(default=1, ge=0)
-    rhythm: float = Field(default=1, ge=0)
-    momentum: float = Field(default=1, ge=0)
-    returns: float = Field(default=1, ge=0)
+    activity: float = Field(default=1, ge=0, description="Of the genes of how often and how lately a customer buys.")
+    spend: float = Field(default=1, ge=0, description="Of the genes of what they spend.")
+    duration: float = Field(default=1, ge=0, description="Of the genes of how long they have been a customer.")
+    breadth: float = Field(default=1, ge=0, description="Of the genes of how many products and categories they buy.")
+    rhythm: float = Field(default=1, ge=0, description="Of the genes of how regular their purchases are.")
+    momentum: float = Field(default=1, ge=0, description="Of the genes of what has changed lately.")
+    returns: float = Field(default=1, ge=0, description="Of the genes of what they bring back.")
     taste: float = Field(default=1, ge=0, description="Of the shares of spend over categories, all of them together.")
 
     @model_validator(mode="after")
@@ -145,8 +147,12 @@ class SimilaritySettings(Section):
 class ActionSettings(Section):
     """The playbook, and the confidence below which a person should review an action first."""
 
-    rules: tuple[PlaybookRule, ...] = DEFAULT_PLAYBOOK
-    review_confidence: float = Field(default=1 / 3, ge=0, le=1)
+    rules: tuple[PlaybookRule, ...] = Field(
+        default=DEFAULT_PLAYBOOK, description="In order: the first that fits is taken, the last has no `when`."
+    )
+    review_confidence: float = Field(
+        default=1 / 3, ge=0, le=1, description="Below this confidence a person is asked to look first."
+    )
 
     @field_validator("rules")
     @classmethod
@@ -160,7 +166,7 @@ class ActionSettings(Section):
 class RuleSettings(Section):
     """Row rules that are switched off, and the codes and limits that some rules use."""
 
-    disabled: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = Field(default=(), description="Row rules to switch off.")
     non_product_codes: tuple[str, ...] = Field(default=(), description="Codes, or patterns with * and ?; any case.")
     outlier_amount: float = Field(default=100_000, gt=0, description="Line totals from here on are warned of.")
 
@@ -245,7 +251,9 @@ class SparkSettings(Section):
 class PrivacySettings(Section):
     """Whether ids are stored, and the key of the hashes that replace them; the key comes from the environment only."""
 
-    pseudonyms: bool = False
+    pseudonyms: bool = Field(
+        default=False, description="No raw customer id is stored; needs GENOME_PRIVACY__KEY in the environment."
+    )
     key: SecretStr | None = None
 
     @field_validator("key")
@@ -291,9 +299,9 @@ class AlertSettings(Section):
     """Who is told of a failed run and, if wanted, of warnings. Webhook and mail password come from the environment."""
 
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; the message is its input.")
-    mail_to: str = ""
-    mail_from: str = "customer-genome@localhost"
-    smtp_host: str = "localhost"
-    smtp_port: int = Field(default=25, ge=1, le=65535)
-    smtp_user: str = ""
+    mail_to: str = Field(default="", description="Address to write to; without one, no mail is sent.")
+    mail_from: str = Field(default="customer-genome@localhost", description="The sender's address.")
+    smtp_host: str = Field(default="localhost", description="Mail server.")
+    smtp_port: int = Field(default=25, ge=1, le=65535, description="Its port.")
+    smtp_user: str = Field(default="", description="User there; GENOME_SMTP_PASSWORD is the password.")
     warnings: bool = Field(default=False, description="Tell of what is published with warnings, too.")

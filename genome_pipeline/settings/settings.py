@@ -48,8 +48,10 @@ class Draft(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
 
-    home: Path = DEFAULT_HOME
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    home: Path = Field(default=DEFAULT_HOME, description="Where everything is kept, relative to this file.")
+    engine: Literal["duckdb", "spark"] = Field(
+        default="duckdb", description='"spark": row-level stages and scoring on the cluster of [spark].'
+    )
     spark: SparkSettings = Field(default=SparkSettings(), validate_default=True)
     source: SourceSettings
     calendar: CalendarSettings = CalendarSettings()
@@ -57,7 +59,7 @@ class Draft(BaseSettings):
     similarity: SimilaritySettings = SimilaritySettings()
     actions: ActionSettings = ActionSettings()
     acquisition: AcquisitionSettings = AcquisitionSettings()
-    contacts: ContactSettings | None = None
+    contacts: ContactSettings | None = Field(default=None, description="Who was really reached, for experiments.")
     rules: RuleSettings = RuleSettings()
     quality: QualitySettings = QualitySettings()
     warehouse: WarehouseSettings = WarehouseSettings()

@@ -68,16 +68,18 @@ class Columns(Section):
 class SourceColumns(Columns):
     """Names of the source's columns."""
 
-    customer_id: str | None = None
-    ordered_at: str | None = None
-    order_id: str | None = None
-    product_id: str | None = None
-    category: str | None = None
-    quantity: str | None = None
-    unit_price: str | None = None
-    amount: str | None = None
-    country: str | None = None
-    currency: str | None = None
+    customer_id: str | None = Field(default=None, description="Who bought.")
+    ordered_at: str | None = Field(default=None, description="When: a date, or a moment.")
+    order_id: str | None = Field(default=None, description="Without it, a customer has one order a day.")
+    product_id: str | None = Field(default=None, description="What was bought.")
+    category: str | None = Field(default=None, description="The product's category.")
+    quantity: str | None = Field(default=None, description="How many; negative for a return.")
+    unit_price: str | None = Field(default=None, description="The price of one.")
+    amount: str | None = Field(default=None, description="The line's total, where there is no unit_price.")
+    country: str | None = Field(default=None, description="Country of the order.")
+    currency: str | None = Field(
+        default=None, description="The line's currency; rows in another than source.currency are set aside."
+    )
 
     @property
     def has_amounts(self) -> bool:
@@ -88,8 +90,8 @@ class SourceColumns(Columns):
 class CompleteColumns(SourceColumns):
     """Names of columns, including those without which nothing can be measured."""
 
-    customer_id: str
-    ordered_at: str
+    customer_id: str = Field(description="Who bought.")
+    ordered_at: str = Field(description="When: a date, or a moment.")
 
 
 class SourceSettings(Section):
@@ -99,7 +101,7 @@ class SourceSettings(Section):
     that URL is stored separately, so that ``path`` can be shown.
     """
 
-    path: str
+    path: str = Field(description="File, folder or glob, relative to this file; s3://, gs://, az:// or postgresql://.")
     table: str | None = Field(default=None, description="Table of the database, with its schema: sales.lines.")
     query: str | None = Field(default=None, description="SELECT statement, in place of the table.")
     columns: SourceColumns = SourceColumns()
@@ -108,8 +110,10 @@ class SourceSettings(Section):
         default=None, description="strptime format of ordered_at, where it is not ISO; of several, the first that fits."
     )
     time_zone: str = Field(default="UTC", description="IANA zone whose wall time counts.")
-    decimal: Literal[".", ","] = "."
-    thousands: Literal[",", ".", "'", " ", "_"] | None = None
+    decimal: Literal[".", ","] = Field(default=".", description="The mark in numbers written as text.")
+    thousands: Literal[",", ".", "'", " ", "_"] | None = Field(
+        default=None, description="The mark between thousands in numbers written as text."
+    )
     encoding: str | None = Field(default=None, description="Text encoding; detected when not given.")
     delimiter: str | None = Field(default=None, description="CSV delimiter; detected when not given.")
     header: bool = Field(default=True, description="Without one, columns are named by number: '1' is the first.")
@@ -216,7 +220,7 @@ class SourceSettings(Section):
 
 
 class CompleteSource(SourceSettings):
-    """A source whose columns are named."""
+    """Where the transactions are and how to read them; the columns are named."""
 
     columns: CompleteColumns
 

@@ -54,11 +54,11 @@ def take_in_contacts(database: Backend, settings: Settings, run_id: str) -> Cont
     """
     log = settings.contacts
     mapped = {} if log is None else log.columns.mapped
-    known = database.con.execute("SELECT mapped_columns FROM contact_files").fetchone()
+    known = database.con.execute("SELECT mapped_columns FROM contact_files LIMIT 1").fetchall()
     with transaction(database) as connection:
         connection.execute("CREATE OR REPLACE TEMP TABLE incoming_contacts AS FROM main.contacts LIMIT 0")
         counts = _NONE if log is None else _read(database, settings, log)
-        is_read_otherwise = known != ((json.dumps(mapped),) if mapped else None)
+        is_read_otherwise = known != ([(json.dumps(mapped),)] if mapped else [])
         ((count, earliest),) = connection.execute(
             "SELECT count(*), min(contacted_on) FROM (SELECT any_value(contacted_at)::DATE AS contacted_on FROM"
             " (SELECT contact_id, contacted_at FROM main.contacts UNION ALL"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -293,7 +293,7 @@ def _is_empty(database: Backend) -> bool:
     """Whether nothing was made under the identity yet, so that a slip in the first config can be corrected."""
     if "raw_transactions" in database.list_tables():
         return False
-    return database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchone() is None
+    return not database.con.execute("SELECT 1 FROM written_slices LIMIT 1").fetchall()
 
 
 def record_time(connection: duckdb.DuckDBPyConnection) -> datetime:
@@ -326,12 +326,15 @@ def _insert(database: Backend, table: Table, rows: ir.Table | pd.DataFrame) -> i
     else:
         query = ibis.to_sql(rows, dialect="duckdb")
     try:
-        connection.execute(f"INSERT INTO main.{table.name} BY NAME SELECT {names} FROM ({query})")
-        inserted = connection.fetchone()
-        return int(inserted[0]) if inserted else 0
+        ((inserted,),) = connection.execute(
+            f"INSERT INTO main.{table.name} BY NAME SELECT {names} FROM ({query})"
+        ).fetchall()
+        return int(inserted)
     finally:
         if isinstance(rows, pd.DataFrame):
-            connection.unregister("incoming")
+            # DuckDB 2.0 refuses it after an error, whose rollback does the same.
+            with suppress(duckdb.TransactionException):
+                connection.unregister("incoming")
 
 
 def _row_counts(connection: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Slice]) -> dict[Slice, int]:

@@ -218,7 +218,7 @@ def _mark(database: Backend, customer_ids: Sequence[str]) -> None:
             shown = [part for customer_id in customer_ids for part in (customer_id, customer_id[:_SHOWN_LENGTH])]
             texts = connection.execute(
                 f"SELECT rowid, {_EXAMPLES_IN[1]} FROM {name}"
-                f" WHERE len(list_filter($shown, part -> contains({_EXAMPLES_IN[1]}, part))) > 0",
+                f" WHERE len(list_filter($shown, lambda part: contains({_EXAMPLES_IN[1]}, part))) > 0",
                 {"shown": shown},
             ).fetchall()
             for row_number, text in texts:

@@ -73,10 +73,11 @@ class Exchange:
         """
         folder = self.next_folder()
         Path(folder).mkdir()
+        # Relations, as the result of a statement would hold all rows, and no other work could go before its end.
         with self._in_memory.cursor() as connection, self._in_memory.cursor() as given:
-            rows = given.execute("SELECT * FROM read_parquet(?)", [_parts(customers)])
+            rows = given.sql("SELECT * FROM read_parquet(?)", params=[_parts(customers)])
             batches = rows.to_arrow_reader(BATCH_CUSTOMERS)
-            schema = connection.execute(f"SELECT {_typed_nulls(fields)} LIMIT 0").to_arrow_table().schema
+            schema = connection.sql(f"SELECT {_typed_nulls(fields)} LIMIT 0").to_arrow_table().schema
             with pq.ParquetWriter(f"{folder}/0.parquet", schema) as writer:
                 for batch in _applied(connection, load(stored), apply, fields, batches):
                     writer.write_batch(batch)
@@ -151,7 +152,7 @@ def _applied(
     for batch in batches:
         customers = connection.from_arrow(pa.Table.from_batches([batch])).df()
         connection.register("given", apply(model, customers))
-        yield from connection.execute(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
+        yield from connection.sql(f"SELECT {columns} FROM given").to_arrow_table().to_batches()
 
 
 def _parts(lot: str) -> str:

@@ -183,19 +183,22 @@ def _check_place(
     """Raises :class:`SourceError` for another log: at another place, and without any file of known content."""
     before = database.con.execute(
         "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [SOURCE_SETTING]
-    ).fetchone()
-    if before is None or before[0] == settings.source.place or not known:
+    ).fetchall()
+    if not before or not known:
+        return
+    ((place,),) = before
+    if place == settings.source.place:
         return
     if settings.source.is_database:
         raise SourceError(
-            f"{settings.warehouse_path} holds the rows of {before[0]}, and the config now asks for"
+            f"{settings.warehouse_path} holds the rows of {place}, and the config now asks for"
             f" {settings.source.place}: `genome rebuild` takes that in, or set GENOME_HOME to another folder"
         )
     # The settings for reading a file follow its hash.
     contents = {content.split()[0] for content in known if content}
     if not any(file.content_hash and file.content_hash.split()[0] in contents for file in files):
         raise SourceError(
-            f"{settings.warehouse_path} holds the rows of {before[0]}, and {settings.source.place} has no file of the"
+            f"{settings.warehouse_path} holds the rows of {place}, and {settings.source.place} has no file of the"
             " same content: set GENOME_HOME (or home in the config) to another folder for another log; if this one has"
             " moved, `genome rebuild` takes it in from there"
         )
@@ -217,17 +220,14 @@ def _take_in(
         nulls = f" REPLACE ({', '.join(f'NULL AS {name}' for name in empty)})" if empty else ""
         rows.project(f"*{nulls}").create_view("incoming", replace=True)
         query, values = without_forgotten(database, settings, forgotten, RAW_COLUMNS)
-        connection.execute(
+        ((inserted,),) = connection.execute(
             f"INSERT INTO raw_transactions BY NAME SELECT *, $file AS source_file, $at::TIMESTAMP AS ingested_at"
             f" FROM ({query})",
             {"file": file.name, "at": ingested_at, **values},
-        )
-        inserted = connection.fetchone()
+        ).fetchall()
         connection.execute("DROP VIEW incoming")
-    connection.execute("DELETE FROM raw_transactions WHERE source_row < 0")
-    removed = connection.fetchone()
-    left_out = int(removed[0]) if removed else 0
-    row_count = (int(inserted[0]) if inserted else 0) - left_out
+    ((left_out,),) = connection.execute("DELETE FROM raw_transactions WHERE source_row < 0").fetchall()
+    row_count = inserted - left_out
     connection.execute(
         "INSERT INTO source_files BY NAME SELECT ? AS source_file, ? AS content_hash, NULL AS copy_of_source_file,"
         " ? AS row_count, ? AS raw_types, ? AS ingested_at, ? AS suppressed_row_count",
@@ -331,8 +331,8 @@ def _widen(
 def _is_empty(rows: duckdb.DuckDBPyRelation, name: str, type_: str) -> bool:
     """Whether the column has no value."""
     value = f"nullif({name}, 'nan')" if type_ in ("FLOAT", "DOUBLE") else name
-    found = rows.aggregate(f"count({value})").fetchone()
-    return found is not None and found[0] == 0
+    ((count,),) = rows.aggregate(f"count({value})").fetchall()
+    return bool(count == 0)
 
 
 def _of_two_types(

@@ -105,8 +105,7 @@ def publish(
     """
     check_replaceable(settings.published_path)
     connection = database.con
-    found = connection.execute("SELECT max(as_of) FROM customer_genome").fetchone()
-    as_of = found[0] if found else None
+    ((as_of,),) = connection.execute("SELECT max(as_of) FROM customer_genome").fetchall()
     if as_of is None:
         raise WarehouseError(_nothing_because(connection))
     folder = settings.published_path.parent
@@ -177,10 +176,9 @@ def _remove(building: Path) -> None:
 
 def _nothing_because(connection: duckdb.DuckDBPyConnection) -> str:
     """The reason why no snapshot has customers: nothing was made, or every row was set aside."""
-    found = connection.execute(
+    ((valid, set_aside),) = connection.execute(
         "SELECT (SELECT count(*) FROM validated_transactions), count(*) FROM quarantined_transactions"
-    ).fetchone()
-    valid, set_aside = found or (0, 0)
+    ).fetchall()
     if valid or not set_aside:
         return "there is no snapshot to publish: materialise customer_genome first"
     reason, count, (file, row) = connection.execute(
@@ -241,11 +239,12 @@ def _copy(database: Backend, table: Table, slices: Sequence[Slice] | None) -> in
         connection.execute(
             f"INSERT INTO {target} BY NAME SELECT * FROM {source} WHERE {chosen} ORDER BY {order}", values
         )
-    copied = connection.execute(f"SELECT count(*) FROM {target}").fetchone()
-    wanted = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
-    if copied != wanted or copied is None:
+    ((copied, wanted),) = connection.execute(
+        f"SELECT (SELECT count(*) FROM {target}), (SELECT count(*) FROM {source})"
+    ).fetchall()
+    if copied != wanted:
         raise WarehouseError(f"the new published file lacks rows of {table.name}: the old one stays")
-    return int(copied[0])
+    return int(copied)
 
 
 def _source(database: Backend, table: Table) -> str:
@@ -291,17 +290,17 @@ def _comment(database: Backend, kind: str, name: str, description: str, columns:
 def _run_record(
     database: Backend, settings: Settings, run_id: str, as_of: date, forced_past: str | None
 ) -> pd.DataFrame:
-    counts = database.con.execute(
+    (counts,) = database.con.execute(
         "SELECT (SELECT count(*) FROM raw_transactions), (SELECT count(*) FROM validated_transactions),"
         " (SELECT count(*) FROM quarantined_transactions)"
-    ).fetchone()
+    ).fetchall()
     parameters = {
         "horizon_days": settings.predict.horizon_days,
         "interval_level": settings.predict.interval_level,
         "currency": settings.source.currency,
         "period": settings.calendar.period.value,
         "source_name": Path(settings.source.path).name,
-        **dict(zip(("raw_row_count", "validated_row_count", "quarantined_row_count"), counts or (), strict=True)),
+        **dict(zip(("raw_row_count", "validated_row_count", "quarantined_row_count"), counts, strict=True)),
     }
     return pd.DataFrame(
         {

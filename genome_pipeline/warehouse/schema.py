@@ -25,8 +25,8 @@ def schema_version(database: Backend) -> int | None:
         return None
     found = database.con.execute(
         "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?", [VERSION_SETTING]
-    ).fetchone()
-    return int(found[0]) if found else 1
+    ).fetchall()
+    return int(found[0][0]) if found else 1
 
 
 def migrate(database: Backend, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The three example logs: nothing lost, no look-ahead, the numbers the field knows."""
 
 import os
-import runpy
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from genome_pipeline.command.demo import write_complete_journey
 from genome_pipeline.settings import Settings
 from genome_pipeline_tests.support.pipelines import EXAMPLES, SHARED_LOGS, assert_same, make, tables
 
@@ -38,7 +38,7 @@ def cdnow_sample(folder: Path) -> Path:
 def complete_journey(folder: Path) -> Path:
     """The demo's log, from its package."""
     path = folder / "complete_journey.parquet"
-    runpy.run_path(str(EXAMPLES / "complete_journey.py"))["write_log"](path)
+    write_complete_journey(path)
     return path
 
 

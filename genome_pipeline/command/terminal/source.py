@@ -65,7 +65,12 @@ def print_inspection(console: Console, facts: dict[str, Any], target: Path, conf
         console.print(Text.assemble(("! ", "yellow"), clean(warning)))
     if facts["config"] is not None:
         what = "Save this, filled in," if facts["missing"] else "Save this"
-        console.print(Text(f"\n{what} as {target}; `genome run{config_argument}` then takes it from there:\n", "bold"))
+        console.print(
+            Text(
+                f"\n{what} as {target} (or say --write); `genome run{config_argument}` then takes it from there:\n",
+                "bold",
+            )
+        )
         # Not wrapped to the width of the terminal, as it is meant to be copied.
         console.print(Text(facts["config"]), soft_wrap=True)
     else:

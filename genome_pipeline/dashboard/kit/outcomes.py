@@ -47,10 +47,10 @@ def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
 
 def last_matured(connection: duckdb.DuckDBPyConnection, as_of: date) -> date | None:
     """The latest snapshot that had matured by ``as_of``, if there is one."""
-    row = connection.execute(
+    ((last,),) = connection.execute(
         "SELECT max(as_of) FROM model_performance_history WHERE matured_as_of <= ?", [as_of]
-    ).fetchone()
-    return row[0] if row else None
+    ).fetchall()
+    return last
 
 
 def error_trend(connection: duckdb.DuckDBPyConnection, as_of: date, target: str, metric: str) -> pd.DataFrame:

@@ -35,12 +35,13 @@ class Run:
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection) -> Run:
         """The run that made the file, with the parameters it was given."""
-        row = connection.execute(
+        rows = connection.execute(
             "SELECT run_id, as_of, version, published_at, parameters, forced_past FROM pipeline_runs"
             " ORDER BY published_at DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        ).fetchall()
+        if not rows:
             raise LookupError("the published file has no row in pipeline_runs")
+        (row,) = rows
         parameters = json.loads(row[4])
         return cls(
             run_id=row[0],

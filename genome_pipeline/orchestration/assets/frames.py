@@ -118,8 +118,8 @@ def was_written(database: Backend, table: str, as_of: date) -> bool:
     """Whether the slice was ever written; a slice without rows counts as written."""
     found = database.con.execute(
         "SELECT 1 FROM written_slices WHERE table_name = ? AND slice_key = ?", [table, str(as_of)]
-    ).fetchone()
-    return found is not None
+    ).fetchall()
+    return bool(found)
 
 
 def order_days(database: Backend, until: date) -> list[date]:

@@ -159,5 +159,5 @@ def _model_file(database: Backend, as_of: date) -> str | None:
     """File name of the stored model of a snapshot, if there is one."""
     found = database.con.execute(
         "SELECT artifact_file FROM segment_model WHERE as_of = ? AND is_chosen", [as_of]
-    ).fetchone()
-    return found[0] if found else None
+    ).fetchall()
+    return found[0][0] if found else None

@@ -125,8 +125,9 @@ def _names_taken(column: str, files: Sequence[Mapping[str, Any]]) -> str:
     row_count = sum(file["row_count"] for file in files)
     first = min(files, key=lambda file: file["source_file"])
     return (
-        f"column {column!r}: {row_count:,} rows are taken for another id or name than is written, by the rule of"
-        f" docs/methodology.md, the first of them {first['source_file']} row {first['first_row']:,}"
+        f"column {column!r}: {row_count:,} rows are taken for another id or name than is written, as blanks around it,"
+        f" marks that show nothing and the .0 of a whole number do not count, the first of them {first['source_file']}"
+        f" row {first['first_row']:,}"
     )
 
 

@@ -19,9 +19,8 @@ def published_is_whole(subject: Subject) -> Sequence[CheckResult]:
     """Open the file read-only and look."""
     with open_database(subject.settings.published_path, read_only=True) as published:
         found = set(published.list_tables())
-        customers = published.con.execute("SELECT count(*) FROM customer_genome").fetchone()
+        ((count,),) = published.con.execute("SELECT count(*) FROM customer_genome").fetchall()
     missing = sorted(published_schema()["tables"].keys() - found)
-    count = int(customers[0]) if customers else 0
     return [
         CheckResult(
             "published_genome",

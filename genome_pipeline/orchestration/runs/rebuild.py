@@ -97,10 +97,10 @@ def _place_of(warehouse: Path) -> str | None:
     try:
         with open_database(warehouse, read_only=True) as database:
             query = "SELECT setting_value FROM warehouse_identity WHERE setting_name = ?"
-            found = database.con.execute(query, [SOURCE_SETTING]).fetchone()
+            found = database.con.execute(query, [SOURCE_SETTING]).fetchall()
     except (WarehouseError, duckdb.Error):
         return None
-    return str(found[0]) if found else None
+    return str(found[0][0]) if found else None
 
 
 def _delete(database: Path) -> None:

@@ -259,3 +259,31 @@ def test_a_column_of_currencies_is_no_typed_one(tmp_path: Path) -> None:
     facts = json.loads(done.stdout)
     assert {"ours": "currency", "theirs": "currency"}.items() <= facts["columns"][-1].items()
     assert [row["amount"] for row in facts["first_rows"]] == ["5.00", "6.00"]
+
+
+def test_the_config_and_its_schema_are_written_where_there_are_none(genome: Command, tmp_path: Path) -> None:
+    write(tmp_path / "export.csv", ["customer,date,amount", "c1,2024-01-15,2.50", "c2,2024-02-03,4.00"])
+    code, out, _ = genome.run("check", "export.csv", "--write")
+    assert (code, out.splitlines()[-1]) == (0, "genome.toml and genome.schema.json written")
+    assert (tmp_path / "genome.toml").read_text(encoding="utf-8").startswith("#:schema ./genome.schema.json\n")
+    assert load_settings().source.columns.customer_id == "customer"
+    assert '"horizon_days"' in (tmp_path / "genome.schema.json").read_text(encoding="utf-8")
+
+
+def test_a_config_that_is_there_is_not_written_over(genome: Command, tmp_path: Path) -> None:
+    write(tmp_path / "export.csv", ["customer,date,amount", "c1,2024-01-15,2.50"])
+    (tmp_path / "genome.toml").write_text("# mine\n", encoding="utf-8")
+    code, _, err = genome.run("check", "export.csv", "--write")
+    assert (code, "genome.toml is there, and was left as it is" in err) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.csv", "genome.toml"]
+    assert (tmp_path / "genome.toml").read_text(encoding="utf-8") == "# mine\n"
+
+
+def test_the_schema_of_a_config_is_made_anew(genome: Command, tmp_path: Path) -> None:
+    write(tmp_path / "export.csv", ["customer,date,amount", "c1,2024-01-15,2.50"])
+    genome.run("check", "export.csv", "--write")
+    (tmp_path / "genome.schema.json").write_text("of an older version", encoding="utf-8")
+    before = (tmp_path / "genome.toml").read_bytes()
+    assert json.loads(genome.run("check", "--write", "--json")[1])["written"] == ["genome.schema.json"]
+    assert json.loads((tmp_path / "genome.schema.json").read_text(encoding="utf-8"))["title"] == "genome.toml"
+    assert (tmp_path / "genome.toml").read_bytes() == before

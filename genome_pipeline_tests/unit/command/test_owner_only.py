@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,5 +77,8 @@ def test_an_image_gets_nothing_but_what_the_package_is_built_from() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     taken = {line[1:] for line in lines if line.startswith("!")}
     assert lines[0] == "*"
-    assert taken == {"genome_pipeline", "pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    with_the_package = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    built_from = {"genome_pipeline", "pyproject.toml", "requirements.runtime.lock", "README.md", "LICENSE"}
+    assert taken == built_from | with_the_package.keys()
     assert all((ROOT / name).exists() for name in taken)

@@ -1,3 +1,4 @@
+import re
 import secrets
 import traceback
 from datetime import date
@@ -409,3 +410,18 @@ def test_a_key_that_could_be_guessed_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_a_pattern_of_files_in_a_bucket_is_no_query() -> None:
     assert draft_of("s3://bucket/part-?.csv").source.path == "s3://bucket/part-?.csv"
     assert draft_of("s3://bucket/year=2020/*.parquet").source.path == "s3://bucket/year=2020/*.parquet"
+
+
+def test_a_message_cites_files_that_are_there(tmp_path: Path) -> None:
+    config = tmp_path / "genome.toml"
+    config.write_text("[calendar]\nstart = 2024-01-01\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config)
+    (cited,) = re.findall(r"every setting stands in (\S+)\)", str(raised.value))
+    assert "[source.columns]" in Path(cited).read_text(encoding="utf-8")
+    rule = '[[actions.rules]]\nname = "a"\naction = "b"\nreason = "c"\nwhen = [{column = "nothing", at_least = 1}]\n'
+    config.write_text(GOOD + rule, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config)
+    (cited,) = re.findall(r"which (\S+) lists", str(raised.value))
+    assert "customer_genome" in Path(cited).read_text(encoding="utf-8")
