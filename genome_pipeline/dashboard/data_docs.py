@@ -18,7 +18,8 @@ def register(server: flask.Flask, folder: Path | None, visits: Visits) -> None:
     """Serve the pages of ``folder``, and nothing else that lies there or beyond."""
 
     def show(name: str) -> Response:
-        if folder is None or not _PAGE.fullmatch(name) or not (folder / name).is_file():
+        page = folder / name if folder is not None and _PAGE.fullmatch(name) else None
+        if folder is None or page is None or page.is_symlink() or not page.is_file():
             return flask.Response(
                 "There is no such page of Data Docs here: the next `genome run` writes them, beside the warehouse.",
                 404,

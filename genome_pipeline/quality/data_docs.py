@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from genome_pipeline.quality.suites import suite_result
 
 if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationValidationResult
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -39,13 +38,12 @@ class Validated:
     run_id: str
     at: datetime
     periods: str
-    suite: ExpectationSuite
     results: list[ExpectationValidationResult]
 
 
 @dataclass(frozen=True)
 class DataDocs:
-    """A folder with ``suites``, ``results`` (the latest of each suite) and ``docs``, readable by its owner only."""
+    """A folder, for its owner only: ``suites`` of contracts, the latest ``results`` of each suite, and ``docs``."""
 
     folder: Path
 
@@ -63,12 +61,6 @@ class DataDocs:
 
     def keep(self, validated: Validated) -> None:
         """Write a suite, its results and its page in place of the former ones."""
-        suite = validated.suite.to_json_dict()
-        suite["meta"] = {
-            **suite.get("meta", {}),
-            "table": validated.table,
-            "blocking": validated.is_blocking,
-        }
         failed = sum(not result.success for result in validated.results)
         facts: dict[str, Any] = {
             "table": validated.table,
@@ -80,9 +72,11 @@ class DataDocs:
             "expectations": len(validated.results),
             "failed": failed,
         }
-        result = suite_result(validated.suite.name, validated.results, facts)
-        self._write(self.folder / "suites" / f"{validated.name}.json", json.dumps(suite, indent=2, ensure_ascii=False))
-        self._write(self.folder / "results" / f"{validated.name}.json", json.dumps(result.to_json_dict(), indent=1))
+        result = suite_result(validated.name, validated.results, facts)
+        found = result.to_json_dict()
+        self._write(self.folder / "results" / f"{validated.name}.json", json.dumps(found, indent=1))
+        if not validated.is_own:  # users have theirs
+            self._write(self._suite(validated.name), _suite_of(validated, found))
         self._write(self._page(validated.name), _rendered(validated.name, result, facts))
         self._write_index({**self._summary(), validated.name: facts})
 
@@ -93,10 +87,13 @@ class DataDocs:
             name for name, facts in summary.items() if facts["own"] and facts["table"] == table and name not in kept
         ]
         for name in gone:
-            for path in (*(self.folder / kind / f"{name}.json" for kind in ("suites", "results")), self._page(name)):
+            for path in (self.folder / "results" / f"{name}.json", self._page(name)):
                 path.unlink(missing_ok=True)
         if gone:
             self._write_index({name: facts for name, facts in summary.items() if name not in gone})
+
+    def _suite(self, name: str) -> Path:
+        return self.folder / "suites" / f"{name}.json"
 
     def _page(self, name: str) -> Path:
         return self.folder / "docs" / f"{name}.html"
@@ -114,11 +111,19 @@ class DataDocs:
 
     def _write(self, path: Path, text: str) -> None:
         """Replace the file whole, so that a reader never finds half of it."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=path.parent)  # readable by its owner only
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, path)
+
+
+def _suite_of(validated: Validated, found: Mapping[str, Any]) -> str:
+    """The suite of a result, as Great Expectations loads it."""
+    meta = {"table": validated.table, "blocking": validated.is_blocking}
+    expectations = [result["expectation_config"] for result in found["results"]]
+    return json.dumps({"name": validated.name, "expectations": expectations, "meta": meta}, indent=2)
 
 
 @cache

@@ -24,13 +24,11 @@ from genome_pipeline.quality.expectations import (
     TYPES_CHECK,
     Check,
     Standard,
-    checks_of,
     violations,
 )
 from genome_pipeline.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
     from great_expectations.expectations.expectation import Expectation
@@ -60,19 +58,6 @@ def context() -> EphemeralDataContext:
     made = great_expectations.get_context(mode="ephemeral")
     made.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     return made
-
-
-def suite_of(table: Table) -> ExpectationSuite:
-    """The suite of the table's contract; ``meta["check"]`` of an expectation names the check that it is of."""
-    context()
-    from great_expectations import ExpectationSuite
-
-    by_check = expectations_of(table, checks_of(table))
-    return ExpectationSuite(
-        table.name,
-        expectations=[expectation for expectations in by_check.values() for expectation in expectations],
-        meta={"table": table.name, "blocking": True},
-    )
 
 
 def expectations_of(table: Table, checks: Sequence[Check]) -> dict[str, list[Expectation]]:

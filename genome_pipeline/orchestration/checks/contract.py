@@ -10,7 +10,6 @@ from genome_pipeline.orchestration.checks.bridge import Check, Subject
 from genome_pipeline.quality.counting import Slices
 from genome_pipeline.quality.data_docs import DataDocs, Validated
 from genome_pipeline.quality.own_suites import load_own_suites, validate_own
-from genome_pipeline.quality.suites import suite_of
 from genome_pipeline.quality.validation import CheckResult, validate
 
 
@@ -24,12 +23,12 @@ def contract_check(table: Table) -> Check:
         found = validate(settings.warehouse_path, table, slices)
         docs = DataDocs(settings.quality_path)
         run = (subject.run_id, datetime.now(UTC), _in_words(slices))
-        docs.keep(Validated(table.name, table.name, False, True, *run, suite_of(table), found.expectations))
+        docs.keep(Validated(table.name, table.name, False, True, *run, found.expectations))
         results = list(found.results)
         for own in suites:
             by_user = validate_own(settings.warehouse_path, own, slices)
             name = f"own-{own.name}"
-            docs.keep(Validated(name, table.name, True, own.is_blocking, *run, own.suite, by_user.expectations))
+            docs.keep(Validated(name, table.name, True, own.is_blocking, *run, by_user.expectations))
             results += by_user.results
         docs.forget(table.name, [f"own-{own.name}" for own in suites])
         return results

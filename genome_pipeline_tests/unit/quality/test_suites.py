@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from genome_pipeline.contracts.tables import TABLES
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.quality.expectations import checks_of
 from genome_pipeline.quality.own_suites import _datasource
-from genome_pipeline.quality.suites import COUNTS_ONLY, suite_of
+from genome_pipeline.quality.suites import COUNTS_ONLY, expectations_of
 from genome_pipeline.quality.validation import validate
 from genome_pipeline_tests.support.contract_files import write
 
@@ -46,12 +47,19 @@ def findings(results: Any) -> list[tuple[str, str, bool, Any]]:
     )
 
 
+def stated(table: Table) -> list[Any]:
+    return [each for of_check in expectations_of(table, checks_of(table)).values() for each in of_check]
+
+
 def by_great_expectations(file: Path, table: str) -> Any:
     """What it finds by its own queries; kwargs of a result also hold the id of the batch."""
+    from great_expectations import ExpectationSuite
+
+    suite = ExpectationSuite(table, expectations=stated(TABLES[table]))
     with _datasource(file) as datasource:
         asset = datasource.add_query_asset("rows", query=f"SELECT * FROM {table}")
         batch = asset.add_batch_definition_whole_table("rows").get_batch()
-        results = batch.validate(suite_of(TABLES[table]), result_format=COUNTS_ONLY).results
+        results = batch.validate(suite, result_format=COUNTS_ONLY).results
     for result in results:
         result.expectation_config.kwargs.pop("batch_id", None)
     return results
@@ -81,24 +89,8 @@ def agree(folder: Path, table: str, changes: Mapping[str, str], *, some_fail: bo
     assert any(not result.success for result in ours) or not some_fail
 
 
-def test_a_suite_in_json_is_loaded_and_run_by_great_expectations_from_its_own_folder(tmp_path: Path) -> None:
-    import great_expectations
-
-    from genome_pipeline.quality.suites import context as ours
-
-    ours()
-    suite = suite_of(RISK)
-    project = great_expectations.get_context(mode="file", project_root_dir=tmp_path)
-    (tmp_path / "gx" / "expectations" / "customer_risk.json").write_text(json.dumps(suite.to_json_dict()))
-    loaded = project.suites.get("customer_risk")
-    assert loaded.meta["table"] == "customer_risk"
-    assert [each.configuration.to_json_dict() for each in loaded.expectations] == [
-        each.configuration.to_json_dict() for each in suite.expectations
-    ]
-
-
 def test_standard_kinds_are_used_where_there_are_some() -> None:
-    kinds = {expectation.expectation_type for table in TABLES.values() for expectation in suite_of(table).expectations}
+    kinds = {expectation.expectation_type for table in TABLES.values() for expectation in stated(table)}
     assert kinds == {
         "expect_table_columns_to_match_ordered_list",
         "expect_column_values_to_not_be_null",
@@ -109,5 +101,5 @@ def test_standard_kinds_are_used_where_there_are_some() -> None:
         "expect_column_pair_values_a_to_be_greater_than_b",
         "unexpected_rows_expectation",
     }
-    of_risk = [expectation.expectation_type for expectation in suite_of(RISK).expectations]
+    of_risk = [expectation.expectation_type for expectation in stated(RISK)]
     assert of_risk.count("unexpected_rows_expectation") == 3  # the types, and the customers of both tables
