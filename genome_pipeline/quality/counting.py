@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 
@@ -66,16 +67,17 @@ def count(connection: duckdb.DuckDBPyConnection, table: Table, checks: Sequence[
     slice_ = identifier(table.slice_by) if slices is not None and table.slice_by else "NULL"
     rows = row_counts(connection, table, slices)
     broken: dict[str, BySlice] = {}
-    met: dict[str, int] = {}
+    met: Mapping[str, int] = {}
     errors: dict[str, str] = {}
     by_row = [check for check in checks if check.breach]
     try:
-        found = _meeting(connection, _conditions(by_row), batch, slice_)
+        met = _meeting(connection, _conditions(by_row), batch)
+        broken |= {check.name: {None: met[str(check.breach)]} if met[str(check.breach)] else {} for check in by_row}
+        failing = [check for check in by_row if broken[check.name]]
+        if failing and slice_ != "NULL":
+            broken |= _by_slice(connection, failing, batch, slice_)
     except duckdb.Error as error:
         errors |= dict.fromkeys((check.name for check in by_row), _first_line(error))
-    else:
-        broken |= {check.name: found[str(check.breach)] for check in by_row}
-        met |= {condition: sum(of.values()) for condition, of in found.items()}
     for check in checks:
         if check.breach:
             continue
@@ -92,18 +94,30 @@ def _conditions(checks: Sequence[Check]) -> list[str]:
     return list(dict.fromkeys(conditions + [each for one in standards for each in (one.breach, one.ignored)]))
 
 
-def _meeting(
-    connection: duckdb.DuckDBPyConnection, conditions: Sequence[str], batch: str, slice_: str
-) -> dict[str, BySlice]:
+def _meeting(connection: duckdb.DuckDBPyConnection, conditions: Sequence[str], batch: str) -> dict[str, int]:
+    """How many rows meet each of the conditions, in one pass."""
     if not conditions:
         return {}
-    counted = ", ".join(f"count_if({condition})" for condition in conditions)
-    grouped = "" if slice_ == "NULL" else f" GROUP BY {slice_}"
-    answer = connection.execute(f"SELECT {slice_}, {counted} FROM {batch}{grouped}").fetchall()
+    return dict(zip(conditions, _counted(connection, "", conditions, batch)[0], strict=True))
+
+
+def _by_slice(
+    connection: duckdb.DuckDBPyConnection, checks: Sequence[Check], batch: str, slice_: str
+) -> dict[str, BySlice]:
+    """How many rows of each slice violate each of the checks; slower than all slices together, and rarely needed."""
+    answer = _counted(connection, f"{slice_}, ", [str(check.breach) for check in checks], f"{batch} GROUP BY {slice_}")
     return {
-        condition: {row[0]: row[position] for row in answer if row[position]}
-        for position, condition in enumerate(conditions, start=1)
+        check.name: {row[0]: row[position] for row in answer if row[position]}
+        for position, check in enumerate(checks, start=1)
     }
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, first: str, conditions: Sequence[str], batch: str
+) -> list[tuple[Any, ...]]:
+    # Twice as fast as count_if.
+    counted = ", ".join(f"count(CASE WHEN {condition} THEN 1 END)" for condition in conditions)
+    return connection.execute(f"SELECT {first}{counted} FROM {batch}").fetchall()
 
 
 def _together(

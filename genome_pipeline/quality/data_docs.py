@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,15 +99,25 @@ class DataDocs:
     def _page(self, name: str) -> Path:
         return self.folder / "docs" / f"{name}.html"
 
+    def clear(self) -> None:
+        """Remove what was kept."""
+        for name in ("suites", "results", "docs"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self._summary_file.unlink(missing_ok=True)
+
+    @property
+    def _summary_file(self) -> Path:
+        return self.folder / "summary.json"
+
     def _summary(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads(self._summary_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         return found
 
     def _write_index(self, summary: Mapping[str, Mapping[str, Any]]) -> None:
-        self._write(self.folder / "summary.json", json.dumps(summary, indent=1))
+        self._write(self._summary_file, json.dumps(summary, indent=1))
         self._write(self.index, _view().env.get_template("data_docs_index.j2").render(suites=summary))
 
     def _write(self, path: Path, text: str) -> None:

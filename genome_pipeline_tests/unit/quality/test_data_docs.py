@@ -88,6 +88,8 @@ def test_suites_that_are_gone_are_forgotten(tmp_path: Path) -> None:
         ]
     )
     assert "own-bands" not in docs.index.read_text(encoding="utf-8")
+    docs.clear()
+    assert list(docs.folder.iterdir()) == []
 
 
 def test_a_table_without_a_page_has_the_index(tmp_path: Path) -> None:
