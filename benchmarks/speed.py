@@ -158,7 +158,7 @@ def _job(config: str, job: str, stages: Sequence[str], first: str, last: str) ->
     from genome_pipeline.orchestration.assets.flow import STAGES
     from genome_pipeline.orchestration.home import prepare_home
     from genome_pipeline.orchestration.internals import open_event_logs
-    from genome_pipeline.quality.validation import load_great_expectations
+    from genome_pipeline.quality.suites import load_great_expectations
     from genome_pipeline.settings import load_settings
 
     load_great_expectations()
@@ -213,7 +213,7 @@ def _plain_calls(config: str, home: str) -> dict[str, float]:
     from genome_pipeline.orchestration.checks.declared import declared_checks
     from genome_pipeline.orchestration.partitions import period_partitions
     from genome_pipeline.orchestration.resources import Pipeline
-    from genome_pipeline.quality.validation import load_great_expectations
+    from genome_pipeline.quality.suites import load_great_expectations
     from genome_pipeline.settings import load_settings
 
     load_great_expectations()

@@ -392,7 +392,7 @@ def dashboard(
     log.prepare()
     new_console().print(f"Customer Genome dashboard: http://{host}:{port}/   (Ctrl-C stops it)")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ends in its own way
-    serve(settings.published_path, access, log, host=host, port=port)
+    serve(settings.published_path, access, log, host, port, settings.data_docs_path)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.remaking import remake
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
 from genome_pipeline.published.export import renew_exports
+from genome_pipeline.quality.data_docs import DataDocs
 from genome_pipeline.settings import Settings
 from genome_pipeline.sql import identifier, literal
 from genome_pipeline.warehouse.corrections import correct_counts, fill_published
@@ -160,6 +161,7 @@ def _others_files(settings: Settings, names: Sequence[str]) -> list[str]:
         settings.dagster_home,
         settings.published_path.parent,
         settings.report_path.parent,
+        settings.quality_path,
     )
     found, databases = [], set(_databases(settings))
     for path in sorted(files_under(settings.home)):
@@ -216,7 +218,11 @@ def _forget_in_indexes(pipeline: Pipeline, stored: Sequence[str]) -> None:
 
 
 def _renew_what_is_made_from_the_published(settings: Settings) -> None:
-    """Write the report, in which a failed check may name a customer, and the exported tables again."""
+    """Write the report, in which a failed check may name a customer, and the exported tables again.
+
+    Data Docs, whose counts included the customers, are written by the next run.
+    """
+    DataDocs(settings.quality_path).clear()
     if settings.published_path.exists():
         renew_exports(settings.published_path, settings.exports_path)
         if settings.report_path.exists():

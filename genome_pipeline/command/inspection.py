@@ -20,7 +20,9 @@ from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.published.reader import LATEST_CHECKS, Published
+from genome_pipeline.quality.data_docs import DataDocs
 from genome_pipeline.quality.gate import obstacles_in_words
+from genome_pipeline.quality.own_suites import load_own_suites
 from genome_pipeline.settings import Draft, Settings, SourceSettings
 from genome_pipeline.sources import text
 from genome_pipeline.sources.guessing import written
@@ -42,6 +44,7 @@ def inspect_source(draft: Draft, folder: Path) -> dict[str, Any]:
     :class:`ConfigError` for mistakes that would stop a run at its settings or the first file. Writes nothing.
     """
     _check_home(draft)
+    load_own_suites(draft.quality.suites)
     files = find_files(draft.source)
     if not files:
         raise ConfigError(f"{draft.source.path} holds no rows: name a file with column names and rows below them")
@@ -202,6 +205,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
             f"SELECT count(*) FILTER (is_passed), count(*) FROM ({LATEST_CHECKS})"
         ).fetchall()
     latest = published[0] if published else None
+    data_docs = DataDocs(settings.quality_path).index
     return {
         "warehouse": str(settings.warehouse_path),
         "source_files": files,
@@ -214,6 +218,7 @@ def pipeline_status(settings: Settings) -> dict[str, Any]:
         **({"in_the_way": obstacles_in_words(obstacles)} if obstacles else {}),
         **({"forced_past": latest[2]} if latest and latest[2] else {}),
         "published_file": str(settings.published_path),
+        **({"data_docs": str(data_docs)} if data_docs.exists() else {}),
     }
 
 

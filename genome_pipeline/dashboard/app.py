@@ -17,6 +17,7 @@ from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 from markupsafe import Markup, escape
 
+from genome_pipeline.dashboard import data_docs
 from genome_pipeline.dashboard.audit import AuditLog
 from genome_pipeline.dashboard.calls import refuse_malformed
 from genome_pipeline.dashboard.kit import callbacks as kit_callbacks
@@ -91,10 +92,15 @@ class Dashboard(Dash):
 </html>"""
 
 
-def create_app(published_path: Path, access: Access = _THIS_MACHINE, audit: AuditLog | None = None) -> Dashboard:
+def create_app(
+    published_path: Path,
+    access: Access = _THIS_MACHINE,
+    audit: AuditLog | None = None,
+    data_docs_path: Path | None = None,
+) -> Dashboard:
     """The dashboard of one published file; every page is made anew from the file as it is at that moment.
 
-    What visitors see is recorded in ``audit``, where one is given.
+    What visitors see is recorded in ``audit``, where one is given. ``data_docs_path`` is the folder of Data Docs.
     """
     published, visits = PublishedFile(published_path), Visits(audit)
     app = Dashboard(
@@ -114,18 +120,21 @@ def create_app(published_path: Path, access: Access = _THIS_MACHINE, audit: Audi
     customer_callbacks.register(app, published, visits)
     similar_callbacks.register(app)
     audience_callbacks.register(app, published, visits)
+    data_docs.register(app.server, data_docs_path, visits)
     protect(app.server, access, app.csp_hashes(), visits)
     refuse_malformed(app)
     return app
 
 
-def serve(published_path: Path, access: Access, audit: AuditLog, host: str, port: int) -> None:
+def serve(
+    published_path: Path, access: Access, audit: AuditLog, host: str, port: int, data_docs_path: Path | None = None
+) -> None:
     """Serve the dashboard until Ctrl-C or SIGTERM.
 
     Raises :class:`~genome_pipeline.errors.ConfigError` where the port is taken.
     """
     return_freed_memory()
-    app = create_app(published_path, access, audit)
+    app = create_app(published_path, access, audit, data_docs_path)
     server = Server(app.server, host, port)
     stopped = threading.Event()
     # SIGTERM ends the process as Ctrl-C does, and removes rows that were put aside on the disk.

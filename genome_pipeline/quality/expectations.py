@@ -1,17 +1,16 @@
-"""The checks of a table, derived from its contract, and the Great Expectations that run them.
+"""The checks of a table, derived from its contract.
 
-Each :class:`Check` is one named statement. Great Expectations takes about 10 ms per expectation and sends a query for
-each, so that the hundred checks of a wide table would cost more than the stage that wrote it. The checks of a table are
-therefore bundled into few expectations. Each has one query, which reads the table once and returns a row per failed
-check, with the number of rows in each slice. No query returns a value of a row: results are logged, and a log names
-nobody.
+A check is one named statement. Where Great Expectations has a kind for it, it is stated by that kind
+(:class:`Standard`), else by SQL. :mod:`genome_pipeline.quality.suites` makes suites of Great Expectations from checks,
+:mod:`genome_pipeline.quality.counting` counts the rows that violate them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from genome_pipeline.contracts.column import Column
 from genome_pipeline.contracts.columns.totals import FIRST_KINDS, TOTALS
@@ -19,15 +18,18 @@ from genome_pipeline.contracts.playbook import EVERYTHING_RULE, LEFT_ALONE_RULE,
 from genome_pipeline.contracts.tables import Reference, Table
 from genome_pipeline.sql import identifier, literal
 
-if TYPE_CHECKING:
-    from genome_pipeline.quality.expect_no_rows import ExpectNoRows
 
-# One row per check, whatever the number of slices: Great Expectations returns few rows.
-_BY_CHECK = (
-    "SELECT check_name, list(struct_pack(slice := slice, unexpected_count := CAST(unexpected_count AS BIGINT)))"
-    " AS slices FROM ({found}) GROUP BY check_name"
-)
-_BUNDLE = 100  # Great Expectations returns at most 200 rows of a query
+@dataclass(frozen=True)
+class Standard:
+    """An expectation of a kind that Great Expectations has: its type and arguments, and what they mean in SQL.
+
+    ``breach`` is true of a row that violates it, ``ignored`` of a row that it does not judge.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any]
+    breach: str
+    ignored: str = "false"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Check:
 
     ``description`` states what must hold, about ``columns``. ``breach`` is an SQL condition that is true of a row that
     violates it. If one row is not enough to tell, ``broken_rows`` is a query of the violating rows, from ``{batch}``
-    and from other tables ``{within}`` the slices checked; it gives the key and the slice.
+    and from other tables ``{within}`` the slices checked; it gives the key and the slice. ``standards`` are the
+    expectations that say the same, all together, where Great Expectations has such.
     """
 
     name: str
@@ -44,42 +47,60 @@ class Check:
     columns: tuple[str, ...] = ()
     breach: str | None = None
     broken_rows: str | None = None
+    standards: tuple[Standard, ...] = ()
+
+
+def _stated(name: str, description: str, columns: tuple[str, ...], *standards: Standard) -> Check:
+    breach = " OR ".join(standard.breach for standard in standards)
+    return Check(name, description, columns, breach, standards=standards)
+
+
+def _ordered(low: str, high: str, *, is_strict: bool = False) -> Standard:
+    """That ``low`` is at most ``high``, or below it, where neither is null."""
+    ours, theirs = identifier(low), identifier(high)
+    return Standard(
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": high, "column_B": low, "or_equal": not is_strict, "ignore_row_if": "either_value_is_missing"},
+        f"{ours} {'>=' if is_strict else '>'} {theirs}",
+        f"{ours} IS NULL OR {theirs} IS NULL",
+    )
 
 
 COLUMNS_CHECK = Check("columns", "the columns are those of the contract, in its order")
 TYPES_CHECK = Check("column_types", "every column has the type of the contract")
 KEY_CHECK = "unique_key"
+_GREATEST = sys.float_info.max
 
 RELATIONS = (
-    Check(
+    _stated(
         "first_order_by_last_order",
         "first_order_date is not after last_order_date",
         ("first_order_date", "last_order_date"),
-        "first_order_date > last_order_date",
+        _ordered("first_order_date", "last_order_date"),
     ),
-    Check(
+    _stated(
         "last_order_before_as_of",
         "last_order_date is before as_of",
         ("last_order_date", "as_of"),
-        "last_order_date >= as_of",
+        _ordered("last_order_date", "as_of", is_strict=True),
     ),
-    Check(
+    _stated(
         "recency_within_t",
         "recency_days is at most t_days",
         ("recency_days", "t_days"),
-        "recency_days > t_days",
+        _ordered("recency_days", "t_days"),
     ),
-    Check(
+    _stated(
         "matured_after_as_of",
         "matured_as_of is after as_of",
         ("matured_as_of", "as_of"),
-        "matured_as_of <= as_of",
+        _ordered("as_of", "matured_as_of", is_strict=True),
     ),
-    Check(
+    _stated(
         "selection_before_as_of",
         "selection_as_of is before as_of",
         ("selection_as_of", "as_of"),
-        "selection_as_of >= as_of",
+        _ordered("selection_as_of", "as_of", is_strict=True),
     ),
     Check(
         "orders_agree_with_churn",
@@ -100,11 +121,11 @@ RELATIONS = (
         "abs(revenue_at_stake_amount - churn_probability * orders_if_retained * spend_per_order_amount)"
         " > 1e-9 * greatest(1, revenue_at_stake_amount)",
     ),
-    Check(
+    _stated(
         "neighbor_before_as_of",
         "neighbor_as_of is before as_of",
         ("neighbor_as_of", "as_of"),
-        "neighbor_as_of >= as_of",
+        _ordered("neighbor_as_of", "as_of", is_strict=True),
     ),
     Check(
         "neighbor_is_another",
@@ -278,11 +299,7 @@ ARRANGEMENTS = (
 
 def checks_of(table: Table) -> tuple[Check, ...]:
     """Every check of the table, in a stable order."""
-    not_null = [
-        Check(f"not_null_{name}", f"{name} is never null", (name,), f"{identifier(name)} IS NULL")
-        for name in table.columns
-        if name not in table.nullable
-    ]
+    not_null = [_not_null(name) for name in table.columns if name not in table.nullable]
     bounds = [check for column in table.fields if (check := _bounds(column))]
     values = [_values(column, column.values) for column in table.fields if column.values]
     intervals = [_interval(name) for name in table.columns if {f"{name}_lower", f"{name}_upper"} <= set(table.columns)]
@@ -290,30 +307,6 @@ def checks_of(table: Table) -> tuple[Check, ...]:
     references = [check for reference in table.references for check in _references(reference)]
     key = Check(KEY_CHECK, f"{', '.join(table.key)} identify a row", table.key)
     return (COLUMNS_CHECK, TYPES_CHECK, *not_null, *bounds, *values, *intervals, *relations, *references, key)
-
-
-def expectations_of(table: Table, checks: Sequence[Check], *, within: str, by_slice: bool) -> list[ExpectNoRows]:
-    """Great Expectations for the ``checks`` on rows; ``within`` is the SQL condition of the slices to check.
-
-    ``meta["checks"]`` of each expectation names its checks. Its query returns ``check_name`` and ``slices`` of failed
-    checks only: the ``slice`` as text (null unless ``by_slice``) and its ``unexpected_count``.
-    """
-    from genome_pipeline.quality.expect_no_rows import ExpectNoRows
-
-    row_checks = [check for check in checks if check.breach]
-    bundles = [row_checks[start : start + _BUNDLE] for start in range(0, len(row_checks), _BUNDLE)]
-    slice_ = f"CAST({identifier(table.slice_by)} AS VARCHAR)" if by_slice and table.slice_by else "NULL"
-    queries = [(bundle, _rows_query(bundle, slice_)) for bundle in bundles]
-    queries += [
-        ([check], _broken_query(check, check.broken_rows.replace("{within}", within), slice_))
-        for check in checks
-        if check.broken_rows
-    ]
-    queries += [([check], _key_query(table, check, slice_)) for check in checks if check.name == KEY_CHECK]
-    return [
-        ExpectNoRows(unexpected_rows_query=query, meta={"checks": [check.name for check in bundle]})
-        for bundle, query in queries
-    ]
 
 
 def _bounds(column: Column) -> Check | None:
@@ -332,18 +325,39 @@ def _bounds(column: Column) -> Check | None:
         return None
     # DuckDB orders NaN above any number, so a lower bound alone would let it pass.
     breach = f"NOT ({' AND '.join(parts)})"
-    return Check(f"range_{column.name}", f"{column.name} is {' and '.join(words)}", (column.name,), breach)
+    if is_double:
+        # What Great Expectations has for "finite".
+        low, high = (-_GREATEST if low is None else low), (_GREATEST if high is None else high)
+    between = Standard(
+        "expect_column_values_to_be_between",
+        {"column": column.name, "min_value": low, "max_value": high},
+        breach,
+        f"{name} IS NULL",
+    )
+    return _stated(f"range_{column.name}", f"{column.name} is {' and '.join(words)}", (column.name,), between)
+
+
+def _not_null(name: str) -> Check:
+    null = f"{identifier(name)} IS NULL"
+    standard = Standard("expect_column_values_to_not_be_null", {"column": name}, null)
+    return _stated(f"not_null_{name}", f"{name} is never null", (name,), standard)
 
 
 def _values(column: Column, values: tuple[str, ...]) -> Check:
-    breach = f"{identifier(column.name)} NOT IN ({', '.join(literal(value) for value in values)})"
-    return Check(f"values_{column.name}", f"{column.name} is one of {', '.join(values)}", (column.name,), breach)
+    name = identifier(column.name)
+    in_set = Standard(
+        "expect_column_values_to_be_in_set",
+        {"column": column.name, "value_set": list(values)},
+        f"{name} NOT IN ({', '.join(literal(value) for value in values)})",
+        f"{name} IS NULL",
+    )
+    return _stated(f"values_{column.name}", f"{column.name} is one of {', '.join(values)}", (column.name,), in_set)
 
 
 def _interval(name: str) -> Check:
     low, point, high = columns = (f"{name}_lower", name, f"{name}_upper")
-    breach = f"{low} > {point} OR {point} > {high} OR {low} > {high}"
-    return Check(f"interval_{name}", f"{name} is within {low} and {high}", columns, breach)
+    pairs = (_ordered(low, point), _ordered(point, high), _ordered(low, high))
+    return _stated(f"interval_{name}", f"{name} is within {low} and {high}", columns, *pairs)
 
 
 def _references(reference: Reference) -> list[Check]:
@@ -374,44 +388,17 @@ def _references(reference: Reference) -> list[Check]:
     return checks
 
 
-def _rows_query(checks: Sequence[Check], slice_: str) -> str:
-    broken = ", ".join(f"CASE WHEN {check.breach} THEN {literal(check.name)} END" for check in checks)
-    found = (
-        "SELECT check_name, slice, count(*) AS unexpected_count"
-        f" FROM (SELECT unnest([{broken}]) AS check_name, {slice_} AS slice FROM {{batch}}"
-        f" WHERE {' OR '.join(f'({check.breach})' for check in checks)})"
-        " WHERE check_name IS NOT NULL GROUP BY ALL"
-    )
-    return _BY_CHECK.format(found=found)
+def rows_of(table: Table, within: str) -> str:
+    """The rows of the slices ``within`` which is checked, as an SQL table."""
+    return f"(SELECT * FROM {table.name} WHERE {within})"
 
 
-def _broken_query(check: Check, broken_rows: str, slice_: str) -> str:
-    found = (
-        f"SELECT {literal(check.name)} AS check_name, {slice_} AS slice, count(*) AS unexpected_count"
-        f" FROM ({broken_rows}) GROUP BY ALL HAVING count(*) > 0"
-    )
-    return _BY_CHECK.format(found=found)
-
-
-def _key_query(table: Table, check: Check, slice_: str) -> str:
-    found = (
-        f"SELECT {literal(check.name)} AS check_name, slice, sum(copies) AS unexpected_count FROM"
-        f" (SELECT max({slice_}) AS slice, count(*) AS copies FROM {{batch}} GROUP BY {_key(table)}"
-        " HAVING count(*) > 1) GROUP BY slice"
-    )
-    return _BY_CHECK.format(found=found)
-
-
-def _key(table: Table) -> str:
-    return ", ".join(identifier(name) for name in table.key)
-
-
-def rows_query(table: Table, check: Check, within: str) -> str:
-    """Query, for whoever has the database, of the rows that violate the check; ``within`` is a condition of slices."""
-    batch = f"(SELECT * FROM {table.name} WHERE {within})"
+def violations(table: Table, check: Check, batch: str, within: str) -> str:
+    """Query of the rows of ``batch`` that violate the check; ``within`` is the condition of the slices it holds."""
     if check.broken_rows:
         return check.broken_rows.replace("{within}", within).replace("{batch}", batch)
     if check.name == KEY_CHECK:
-        return f"SELECT {_key(table)}, count(*) AS copies FROM {batch} GROUP BY ALL HAVING copies > 1"
+        key = ", ".join(map(identifier, table.key))
+        return f"SELECT {key}, count(*) AS copies FROM {batch} GROUP BY ALL HAVING copies > 1"
     shown = ", ".join(map(identifier, dict.fromkeys((*table.key, *check.columns))))
     return f"SELECT {shown} FROM {batch} WHERE {check.breach}"

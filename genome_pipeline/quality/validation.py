@@ -1,43 +1,26 @@
-"""Validate tables against their contracts with Great Expectations, inside DuckDB.
-
-Great Expectations takes seconds to import, so it is imported only where a validation runs.
-"""
+"""Validate tables against their contracts: counted inside DuckDB, judged by Great Expectations."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
 from genome_pipeline.contracts.column import AS_READ
-from genome_pipeline.contracts.columns import COLUMNS
 from genome_pipeline.contracts.tables import Table
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.quality.expectations import (
-    COLUMNS_CHECK,
-    TYPES_CHECK,
-    Check,
-    checks_of,
-    expectations_of,
-    rows_query,
-)
+from genome_pipeline.quality.counting import Counts, Slices, count, rows_of, within
+from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, violations
+from genome_pipeline.quality.suites import judge
 
 if TYPE_CHECKING:
-    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-    from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
-
-_SOURCE = "warehouse"
+    from great_expectations.core import ExpectationValidationResult
 
 Severity = Literal["ERROR", "WARN"]
-Slices = Mapping[date | None, date | None] | None
-"""Date of each slice to check (``None``: the null slice) -> start of its period; ``None`` for the whole table."""
 
 
 @dataclass(frozen=True)
@@ -61,127 +44,85 @@ class CheckResult:
     rows: str = ""
 
 
-def validate_table(database: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
-    """Results of every check of the table on the rows of each of ``slices``, in the order of ``checks_of``.
+@dataclass(frozen=True)
+class Validation:
+    """Results of every check of a table on each slice, in the order of ``checks_of``.
 
-    Checks of columns and their types are about the whole table: they give one result without a period.
+    ``expectations`` are the results of every expectation of its suite, on all slices together.
     """
-    return validate_tables(database, [(table, slices)])
+
+    results: list[CheckResult]
+    expectations: list[ExpectationValidationResult]
 
 
-def validate_tables(database: Path, tables: Sequence[tuple[Table, Slices]]) -> list[CheckResult]:
-    """Results of every check of several tables of one file, which is opened once or already open in this process.
+def validate(database: Path, table: Table, slices: Slices = None) -> Validation:
+    """Check the rows of each of ``slices`` in a file, which may already be open in this process.
 
-    A check that cannot run (a missing column, a failing query) counts as failed. A file that cannot be opened raises
-    DuckDB's error, so that the caller can wait for a lock; a missing file raises :class:`FileNotFoundError`. Keys
-    must be unique among the rows checked.
+    Checks of columns and their types are about the whole table: they give one result without a period. A check that
+    cannot run (a missing column, a failing query) counts as failed. A file that cannot be opened raises DuckDB's
+    error, so that the caller can wait for a lock; a missing file raises :class:`FileNotFoundError`. Keys must be unique
+    among the rows checked.
     """
     if not database.exists():  # DuckDB would create it
         raise FileNotFoundError(database)
-    # Kept open to the end, so that no writer comes between reading the catalogue and running the expectations.
-    with connect(str(database)) as connection, _datasource(database) as datasource:
+    with connect(str(database)) as connection:
         connection.execute("SET enable_progress_bar = false")
-        return [result for table, slices in tables for result in _table_results(connection, datasource, table, slices)]
+        types = _types(connection, table)
+        checks = checks_of(table)
+        failures = _failures(table, types, checks)
+        runnable = [check for check in checks if check.columns and check.name not in failures]
+        counts = count(connection, table, runnable, slices) if runnable else Counts({}, {}, {}, {})
+    failures |= {name: f"not checked, because of an error: {error}" for name, error in counts.errors.items()}
+    expectations = judge(table, checks, counts, list(types), failures)
+    holding = {check.name for check in checks} - {
+        result.expectation_config.meta["check"]  # type: ignore[union-attr]
+        for result in expectations
+        if not result.success
+    }
+    results = [
+        result
+        for check in checks
+        for result in _results(
+            table, check, slices, counts, failures.get(check.name), check.name in holding, len(types)
+        )
+    ]
+    return Validation(results, expectations)
 
 
-def load_great_expectations() -> None:
-    """Import what a validation needs; it takes seconds, which a caller may want to spend beforehand."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations  # noqa: F401
-
-
-@contextmanager
-def _datasource(database: Path) -> Iterator[SQLDatasource]:
-    from genome_pipeline.quality import dialect
-
-    context = _context()
-    datasource = context.data_sources.add_sql(  # type: ignore[call-arg]
-        _SOURCE,
-        # The path is not part of the connection string, in which some characters have a meaning.
-        connection_string=f"{dialect.DRIVER}:///",
-        create_temp_table=False,
-        kwargs={"connect_args": {"database": str(database)}},
-    )
-    try:
-        yield datasource
-    finally:
-        # A data source keeps two engines, and each keeps the file open until it is disposed of.
-        datasource.get_execution_engine().close()
-        datasource.get_engine().dispose()
-        context.data_sources.delete(_SOURCE)
-
-
-@cache
-def _context() -> EphemeralDataContext:
-    """One context per process: creating one takes as long as checking a small table."""
-    load_great_expectations()
-    import great_expectations
-
-    from genome_pipeline.quality import dialect
-
-    dialect.register()
-    context = great_expectations.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    return context
-
-
-def _table_results(
-    connection: duckdb.DuckDBPyConnection, datasource: SQLDatasource, table: Table, slices: Slices
-) -> list[CheckResult]:
-    types = _types(connection, table)
+def _failures(table: Table, types: dict[str, str], checks: Sequence[Check]) -> dict[str, str]:
+    """Why checks fail, or cannot run, whatever the rows are: by their names."""
     faults = _column_faults(table, types)
     failures: dict[str, str] = {}
     if disorder := _disorder(table, list(types)):
         failures[COLUMNS_CHECK.name] = disorder
     if faults:
         failures[TYPES_CHECK.name] = "; ".join(faults.values())
-
-    checks = checks_of(table)
-    runnable = []
     for check in checks:
-        if check in (COLUMNS_CHECK, TYPES_CHECK):
-            continue
         # Every query reads the key and the slice.
         needed = {*check.columns, *table.key, table.slice_by}
-        if in_the_way := [fault for name, fault in faults.items() if name in needed]:
+        in_the_way = [fault for name, fault in faults.items() if name in needed]
+        if check.columns and in_the_way:
             failures[check.name] = f"not checked, because {'; '.join(in_the_way)}"
-        else:
-            runnable.append(check)
+    return failures
 
-    row_counts: dict[date | None, int] = {}
-    found: dict[str, dict[date | None, str]] = {}
-    if runnable:
-        rows = _rows_of(table, slices)
-        row_counts = _row_counts(connection, table, rows, slices)
-        found = _failures(datasource, table, runnable, slices, row_counts)
 
+def _results(
+    table: Table, check: Check, slices: Slices, counts: Counts, failure: str | None, holds: bool, column_count: int
+) -> list[CheckResult]:
+    if not check.columns or failure:
+        said = f"{check.description}: {failure or f'all {column_count} columns'}"
+        return [CheckResult(table.name, check.name, "ERROR", holds, said, sum(counts.rows.values()))]
     results = []
-    for check in checks:
-        if not check.columns or check.name in failures:
-            observed = f"{check.description}: {failures.get(check.name, f'all {len(types)} columns')}"
-            results.append(
-                CheckResult(
-                    table.name, check.name, "ERROR", check.name not in failures, observed, sum(row_counts.values())
-                )
-            )
-            continue
-        broken = found[check.name]
-        for key, row_count in row_counts.items():
-            observed = f"{check.description}: {broken.get(key, f'all {row_count:,} rows')}"
-            period = None if slices is None else slices[key]
-            within = _within(table, None if slices is None else {key: period})
-            results.append(
-                CheckResult(
-                    table.name,
-                    check.name,
-                    "ERROR",
-                    key not in broken,
-                    observed,
-                    row_count,
-                    period,
-                    rows=rows_query(table, check, within) if key in broken else "",
-                )
-            )
+    broken = counts.broken[check.name]
+    for key, row_count in counts.rows.items():
+        # Great Expectations says whether the check holds, the counts say where it does not.
+        is_passed = holds or (bool(broken) and key not in broken)
+        found = f"all {row_count:,} rows" if is_passed else f"broken by {broken.get(key, 0):,} of {row_count:,} rows"
+        chosen = within(table, None if slices is None else [key])
+        rows = "" if is_passed else violations(table, check, rows_of(table, chosen), chosen)
+        period = None if slices is None else slices[key]
+        said = f"{check.description}: {found}"
+        results.append(CheckResult(table.name, check.name, "ERROR", is_passed, said, row_count, period, rows=rows))
     return results
 
 
@@ -217,81 +158,3 @@ def _disorder(table: Table, found: list[str]) -> str | None:
     unknown = [name for name in found if name not in table.columns]
     words = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("undeclared", unknown)) if names]
     return "; ".join(words) or f"in another order: {', '.join(found)}"
-
-
-def _rows_of(table: Table, slices: Slices) -> str:
-    """Query of the rows to check."""
-    return f"SELECT * FROM {table.name} WHERE {_within(table, slices)}"
-
-
-def _within(table: Table, slices: Slices) -> str:
-    """SQL condition of the slices to check."""
-    if slices is None:
-        return "true"
-    if table.slice_by is None or COLUMNS[table.slice_by].type != "DATE":
-        raise ValueError(f"table {table.name} has no slices by date; check it whole")
-    dates = [f"DATE '{day.isoformat()}'" for day in slices if day is not None]
-    conditions = [f"{table.slice_by} IN ({', '.join(dates)})"] * bool(dates)
-    conditions += [f"{table.slice_by} IS NULL"] * (None in slices)
-    return f"({' OR '.join(conditions) or 'false'})"
-
-
-def _row_counts(
-    connection: duckdb.DuckDBPyConnection, table: Table, rows: str, slices: Slices
-) -> dict[date | None, int]:
-    """Number of rows in each slice, including empty ones; under ``None`` if the table is checked as a whole."""
-    if slices is None:
-        return {None: connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]}
-    found = dict(connection.execute(f"SELECT {table.slice_by}, count(*) FROM ({rows}) GROUP BY 1").fetchall())
-    return {key: found.get(key, 0) for key in slices}
-
-
-def _failures(
-    datasource: SQLDatasource,
-    table: Table,
-    checks: Sequence[Check],
-    slices: Slices,
-    row_counts: Mapping[date | None, int],
-) -> dict[str, dict[date | None, str]]:
-    """Failures that Great Expectations found, in words, by check and slice, or why a check could not run."""
-    from great_expectations import ExpectationSuite
-
-    def everywhere(reason: str) -> dict[date | None, str]:
-        return dict.fromkeys(row_counts, f"not checked, because {reason}")
-
-    # A check counts as failed until a result says otherwise.
-    failures = {check.name: everywhere("Great Expectations returned no result") for check in checks}
-    try:
-        asset = datasource.add_query_asset(f"{table.name} {len(datasource.assets)}", query=_rows_of(table, slices))
-        batch = asset.add_batch_definition_whole_table("rows").get_batch()
-        expectations = expectations_of(table, checks, within=_within(table, slices), by_slice=slices is not None)
-        suite = ExpectationSuite(table.name, expectations=list(expectations))
-        results = batch.validate(suite, result_format="COMPLETE").results
-    except Exception as error:  # an unexpected error must not let a table pass
-        return dict.fromkeys(failures, everywhere(f"of an error: {_first_line(error)}"))
-    keys = {str(key): key for key in row_counts}
-    for result in results:
-        names = result.expectation_config.meta["checks"]  # type: ignore[union-attr]
-        if reason := _exception(result.exception_info):
-            failures |= dict.fromkeys(names, everywhere(f"of an error: {_first_line(reason)}"))
-            continue
-        unexpected = result.result["details"]["unexpected_rows"]
-        failures |= {name: {} for name in names}
-        for row in unexpected:
-            for found in row["slices"]:
-                key = keys[str(found["slice"])]
-                failures[row["check_name"]][key] = (
-                    f"broken by {found['unexpected_count']:,} of {row_counts[key]:,} rows"
-                )
-    return failures
-
-
-def _exception(info: dict[str, Any]) -> str | None:
-    """Why an expectation could not run; its information is one exception, or one per metric."""
-    exceptions = [info] if "raised_exception" in info else list(info.values())
-    return next((str(each["exception_message"]) for each in exceptions if each["raised_exception"]), None)
-
-
-def _first_line(error: object) -> str:
-    # Later lines repeat the query.
-    return (str(error).splitlines() or [repr(error)])[0]

@@ -79,7 +79,7 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
             f"{config}: source.path holds a password; take it out, and set PGPASSWORD, or GENOME_SOURCE__PATH to the"
             " whole URL"
         )
-    for name, key in (("acquisition", "cost_file"), ("contacts", "path")):
+    for name, key in (("acquisition", "cost_file"), ("contacts", "path"), ("quality", "suites")):
         section = data.get(name)
         if isinstance(section, dict) and key in section and "://" not in str(section[key]):
             section[key] = _beside(folder, section[key])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -196,6 +197,7 @@ class QualitySettings(Section):
     )
     drift_warning_psi: float = Field(default=0.25, gt=0, description="A gene that moved by more than this has drifted.")
     drift_error_psi: float | None = Field(default=None, gt=0, description="Beyond this, nothing is published.")
+    suites: Path | None = Field(default=None, description="A folder of your own suites of Great Expectations, in JSON.")
 
     @field_validator("max_quarantined_share_by_reason")
     @classmethod

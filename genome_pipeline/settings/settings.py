@@ -126,6 +126,16 @@ class Settings(Draft):
         return self.home / "reports" / "genome_report.html"
 
     @property
+    def quality_path(self) -> Path:
+        """Suites of Great Expectations, what they found last, and Data Docs."""
+        return self.home / "quality"
+
+    @property
+    def data_docs_path(self) -> Path:
+        """The pages of Data Docs."""
+        return self.quality_path / "docs"
+
+    @property
     def exports_path(self) -> Path:
         """The default folder of `genome export`."""
         return self.home / "exports"

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, as_dagste
 from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
 from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.quality.data_docs import DataDocs
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.database import WHOLE, slice_key
@@ -81,9 +83,10 @@ class Check:
                 except Exception as error:
                     raise as_dagster_failure(error, pipeline) from error
                 self._log_errors(context, results)
+                docs = DataDocs(pipeline.settings.quality_path).page(self.asset)
                 if context.has_partition_key_range:
-                    yield from self._period_evaluations(context, results)
-                yield _evaluation(results)
+                    yield from self._period_evaluations(context, results, docs)
+                yield _evaluation(results, docs)
 
         return _check
 
@@ -115,13 +118,13 @@ class Check:
                 context.log.error(f"check {self.name} of {self.asset} failed: {result.observed}")
 
     def _period_evaluations(
-        self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult]
+        self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult], docs: Path
     ) -> Iterator[dg.AssetCheckEvaluation]:
         """The findings of each period of a range; Dagster records evaluations of single periods only."""
         periods = period_starts(context)
         made = _latest_materializations(context.instance, dg.AssetKey(self.asset), periods)
         for period in periods:
-            found = _evaluation([result for result in results if result.period_start_date in (period, None)])
+            found = _evaluation([result for result in results if result.period_start_date in (period, None)], docs)
             yield dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(self.asset),
                 check_name=self.name,
@@ -162,10 +165,15 @@ def check(asset: str, *, description: str, is_blocking: bool) -> Callable[[Check
     return decorate
 
 
-def _evaluation(results: Sequence[CheckResult]) -> dg.AssetCheckResult:
+def _evaluation(results: Sequence[CheckResult], docs: Path) -> dg.AssetCheckResult:
+    """The findings as Dagster shows them, with the path of the page of Data Docs."""
     failed = [result for result in results if not result.is_passed]
     has_error = any(result.severity == "ERROR" for result in failed)
-    metadata: dict[str, Any] = {"checked": len(results), "failed": len(failed)}
+    metadata: dict[str, Any] = {
+        "checked": len(results),
+        "failed": len(failed),
+        "data_docs": dg.MetadataValue.path(docs.absolute()),
+    }
     if failed:
         metadata["failures"] = dg.TableMetadataValue(
             records=[

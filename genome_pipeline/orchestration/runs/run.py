@@ -28,7 +28,8 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale, latest_snapshot
 from genome_pipeline.quality.gate import obstacles_in_words
-from genome_pipeline.quality.validation import load_great_expectations
+from genome_pipeline.quality.own_suites import load_own_suites
+from genome_pipeline.quality.suites import load_great_expectations
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.published_changes import is_current
 from genome_pipeline.warehouse.publishing import (
@@ -66,6 +67,7 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     """As :func:`run`, for a command that already holds the home."""
     check_replaceable(settings.published_path)
     settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
+    load_own_suites(settings.quality.suites)  # and so is one in a suite
     pipeline = Pipeline.of(settings)
     definitions = _definitions(settings, progress)
     # The first check needs it seconds from now; until then a core is idle.

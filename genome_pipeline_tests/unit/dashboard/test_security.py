@@ -41,6 +41,43 @@ def client(published_path: Path) -> FlaskClient:
     return tested
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("index.html", 200),
+        ("customer_risk.html", 200),
+        ("own-nothing.html", 404),
+        ("notes.txt", 404),
+        ("..%2Fsummary.json", 404),
+        ("%2e%2e/summary.json", 404),
+        ("link.html", 404),
+    ],
+)
+def test_data_docs_are_served_to_whom_is_let_in_and_nothing_beside_them(
+    published_path: Path, tmp_path: Path, path: str, status: int
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (tmp_path / "summary.json").write_text("SECRET")
+    (tmp_path / "secret.html").write_text("SECRET")
+    (docs / "link.html").symlink_to(tmp_path / "secret.html")
+    for name in ("index.html", "customer_risk.html", "notes.txt"):
+        (docs / name).write_text("a page")
+    open_to_all = create_app(published_path, data_docs_path=docs).server.test_client()
+    answer = open_to_all.get(f"/data-docs/{path}")
+    assert "SECRET" not in answer.text
+    # A path with more parts is a link to a page of the dashboard, which does not exist.
+    assert answer.status_code == status or "/" in answer.request.path.removeprefix("/data-docs/")
+    guarded = create_app(published_path, Access(PASSWORD, TOKEN), data_docs_path=docs).server.test_client()
+    assert guarded.get(f"/data-docs/{path}").status_code == 302
+    assert guarded.get("/data-docs/index.html", headers={"Authorization": f"Bearer {TOKEN}"}).text == "a page"
+
+
+def test_without_data_docs_a_sentence_says_what_writes_them(client: FlaskClient) -> None:
+    answer = client.get("/data-docs/index.html")
+    assert (answer.status_code, "the next `genome run` writes them" in answer.text) == (404, True)
+
+
 def _page_request(client: FlaskClient, pathname: str, search: str = "", **arguments: Any) -> Any:
     outputs = [
         "page.children",

@@ -12,15 +12,20 @@ import duckdb
 import pytest
 
 from genome_pipeline.contracts.columns.totals import TOTALS
-from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.quality import expectations, validation
+from genome_pipeline.contracts.tables import TABLES, Table
+from genome_pipeline.quality import validation
+from genome_pipeline.quality.counting import Slices
 from genome_pipeline.quality.expectations import Check, checks_of
-from genome_pipeline.quality.validation import CheckResult, validate_table, validate_tables
+from genome_pipeline.quality.validation import CheckResult, validate
 from genome_pipeline_tests.support.contract_files import write
 
 GENOME = TABLES["customer_genome"]
 RISK = TABLES["customer_risk"]
 AS_OF = date(2020, 2, 1)
+
+
+def validate_table(file: Path, table: Table, slices: Slices = None) -> list[CheckResult]:
+    return validate(file, table, slices).results
 
 
 def by_name(results: list[CheckResult]) -> dict[str, CheckResult]:
@@ -80,7 +85,7 @@ def test_every_table_that_keeps_its_contract_passes_every_check(file: Path) -> N
     for table in TABLES.values():
         rows = 41 if table.name == "forecast_totals" else 20
         write(file, table, rows, changes=changes.get(table.name))
-    results = validate_tables(file, [(table, None) for table in TABLES.values()])
+    results = [result for table in TABLES.values() for result in validate_table(file, table)]
     # Each table holds one snapshot: the earlier one that matured neighbours are of is not there.
     assert [(result.table_name, result.check_name) for result in results if not result.is_passed] == [
         ("matured_neighbors", "neighbor_customer_id_in_customer_features")
@@ -678,30 +683,15 @@ def test_an_error_inside_an_expectation_fails_its_checks(file: Path, monkeypatch
     assert results["unique_key"].is_passed
 
 
-def test_an_error_before_any_expectation_runs_fails_every_check(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("no suite")
-
-    monkeypatch.setattr(validation, "expectations_of", fail)
+def test_an_error_of_a_query_of_its_own_fails_that_check_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Check("broken", "the query runs", ("p_alive",), broken_rows="SELECT as_of, nothing FROM {batch}")
+    monkeypatch.setattr(validation, "checks_of", lambda table: (*checks_of(table), broken))
     results = by_name(validate_table(write(file, RISK), RISK))
-    assert failed(list(results.values())) == set(results) - {"columns", "column_types"}
-    assert "no suite" in results["unique_key"].observed
+    assert failed(list(results.values())) == {"broken"}
+    assert "not checked, because of an error: Binder Error" in results["broken"].observed
 
 
-def test_a_check_without_a_result_fails(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        validation,
-        "expectations_of",
-        lambda table, checks, **options: expectations.expectations_of(
-            table, [c for c in checks if c.name != "unique_key"], **options
-        ),
-    )
-    results = validate_table(write(file, RISK), RISK)
-    assert failed(results) == {"unique_key"}
-    assert "returned no result" in by_name(results)["unique_key"].observed
-
-
-def test_more_checks_than_one_query_returns_are_all_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_checks_are_all_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [Check(f"never_{number}", "it is true", ("p_alive",), "p_alive > 0") for number in range(250)]
     monkeypatch.setattr(validation, "checks_of", lambda table: (*checks_of(table), *many))
     assert failed(validate_table(write(file, RISK), RISK)) == {check.name for check in many}

@@ -246,7 +246,9 @@ def _check_grid(checks: pd.DataFrame) -> Component:
         if failed.any()
         else f"All {formats.integer(len(shown))} passed."
     )
+    docs = html.A("Data Docs", href=f"{paths.DATA_DOCS}/index.html", target="_blank")
     return panel(
+        html.P(["What each expectation of Great Expectations found last: ", docs, "."]),
         grid(
             shown,
             [

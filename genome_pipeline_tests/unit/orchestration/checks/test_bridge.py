@@ -43,9 +43,9 @@ def test_the_log_of_a_run_is_silent_of_checks_that_passed(tmp_path: Path) -> Non
     assert errors_of(found, tmp_path) == []
 
 
-def test_what_was_found_alike_in_several_periods_is_said_once() -> None:
+def test_what_was_found_alike_in_several_periods_is_said_once(tmp_path: Path) -> None:
     found = [
         CheckResult("orders", "orders_paid", "ERROR", False, observed, 9, period_start_date=date(2020, month, 1))
         for month, observed in ((5, "not checked"), (6, "not checked"), (7, "3 unpaid"))
     ]
-    assert _evaluation(found).description == "not checked; 3 unpaid"
+    assert _evaluation(found, tmp_path).description == "not checked; 3 unpaid"

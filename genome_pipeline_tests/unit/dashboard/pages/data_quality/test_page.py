@@ -11,4 +11,5 @@ def test_data_quality_shows_rows_drift_and_reconciliation(published_path: Path) 
     page, _ = show(published_path, "/data-quality", "?reason=missing_customer&baseline=training")
     for text in ("<b>P1</b>", "Is every source row accounted for?", "the snapshot last learned from"):
         assert text in page
+    assert '"href": "/data-docs/index.html"' in page
     assert "Run genome quarantine" in show(published_path, "/data-quality", "?reason=unreadable_date")[0]
