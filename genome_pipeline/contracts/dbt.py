@@ -38,7 +38,8 @@ def sources() -> str:
         tables.append(whole)
     tables += [_view(view) for view in VIEWS.values()]
     content = {"version": 2, "sources": [{"name": SOURCE, "database": SOURCE, "schema": "main", "tables": tables}]}
-    return _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=116)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=116)
+    return _HEAD + text
 
 
 def _whole(table: Table, name: str) -> dict[str, Any]:
