@@ -289,23 +289,37 @@ def audience(
 @app.command()
 def export(
     to: Annotated[
-        str | None, typer.Option(help="Folder (default exports/ in the home), or postgresql://user@host/database.")
+        str | None,
+        typer.Option(
+            help="Folder (default exports/ in the home), s3://bucket/folder (gs://, az://), or"
+            " postgresql://user@host/database."
+        ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="CSV files for spreadsheets, not Parquet.")] = False,
+    schema: Annotated[str | None, typer.Option(help="Schema of the database; default genome.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
+    """Write every published table to a file of its own, here or in a bucket, or bring all of them into PostgreSQL."""
     settings = settings_of(config)
     from genome_pipeline.published.experiments import check_draws_are_published
+    from genome_pipeline.settings import SourceKind
 
+    kind = SourceKind.of(to or "")
+    if csv and kind is not SourceKind.LOCAL:
+        raise ConfigError("--csv is for files on this machine: leave it out, or name a folder with --to")
+    if schema is not None and kind is not SourceKind.DATABASE:
+        raise ConfigError("--schema is for a database: leave it out, or name one with --to postgresql://...")
     check_draws_are_published(settings)
-    if to and "://" in to:
-        if csv:
-            raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
+    if to and kind is SourceKind.DATABASE:
         from genome_pipeline.published.push import SCHEMA, push_tables
 
-        counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
+        schema = SCHEMA if schema is None else schema
+        counts, place = push_tables(settings.published_path, to, schema), f"schema {schema}"
+    elif to and kind is SourceKind.BUCKET:
+        from genome_pipeline.published.lake import export_to_bucket
+
+        counts, place = export_to_bucket(settings.published_path, to, settings.source), to
     else:
         from genome_pipeline.published.export import export_tables
         from genome_pipeline.sources.source import check_is_no_source
