@@ -40,7 +40,6 @@ def export_to_bucket(published_path: Path, url: str, source: SourceSettings) -> 
         raise ConfigError(f"--to {url} is where source.path takes files from: name another folder")
     with store_errors(folder, "--to"):
         system, root = file_system(folder, "--to")
-        system.invalidate_cache()
         while True:
             version = file_version(published_path)
             with Published(published_path) as published:
@@ -89,9 +88,7 @@ class _Folder:
             query = f"SELECT * EXCLUDE ({column}) FROM {identifier(slices.name)} WHERE {column} = ?::DATE"
             values = [value]
         write_rows(published.connection, query, values, path)
-        target = f"{self._root}/{key}"
-        self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
-        self._system.put_file(str(path), target)
+        self._system.put_file(str(path), f"{self._root}/{key}")
 
     def _recorded(self) -> dict[str, Any]:
         try:
@@ -106,11 +103,11 @@ class _Folder:
         return files
 
     def _record(self, facts: dict[str, Any]) -> None:
-        self._system.makedirs(self._root, exist_ok=True)
         self._system.pipe_file(f"{self._root}/{RECORD}", json.dumps(facts, indent=1).encode())
 
     def _there(self) -> set[str]:
         """The files in the folder, named from it on."""
+        self._system.invalidate_cache()
         try:
             found = self._system.find(self._root)
         except FileNotFoundError:
