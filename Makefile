@@ -51,6 +51,7 @@ format: .venv/.installed  ## put the code in its format
 docs: .venv/.installed  ## write the generated parts of the documentation
 	$(BIN)/python -m genome_pipeline.contracts.dictionary docs/data_dictionary.md
 	$(BIN)/python -m genome_pipeline.contracts.published genome_pipeline/contracts/published_schema.json
+	$(BIN)/python -m genome_pipeline.contracts.dbt examples/dbt/models/sources.yml
 	$(BIN)/python docs/modules.py
 
 bench: $(LOG)  ## speed on this machine beside the bars and the baseline (half an hour; LINES="1000000" for less)

@@ -33,6 +33,7 @@ from genome_pipeline.command.invocation import (
     quieten,
     settings_of,
 )
+from genome_pipeline.command.notices import alert, tell_webhooks
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
@@ -119,6 +120,7 @@ def run(
     summary = summarise(settings)
     if outcome.run_id:
         _tell_of_warnings(settings, summary)
+    tell_webhooks(settings)
     facts = {
         **summary,
         "snapshots_made": outcome.as_of,
@@ -153,6 +155,7 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     with _alerting(settings, "rebuild"), progress_shown(silent=quiet) as progress:
         outcome = rebuild_warehouse(settings, progress)
     _tell_of_warnings(settings, summarise(settings))
+    tell_webhooks(settings)
     if not quiet:
         typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
 
@@ -284,14 +287,27 @@ def similar(
 def audience(
     rule: Annotated[str | None, typer.Argument(help="Rule of the playbook; without it, all are listed.")] = None,
     to: Annotated[Path | None, typer.Option(help="Write its customers to this .csv or .parquet file.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send what has changed to the webhooks of [audiences].")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the playbook's audiences with what became of earlier ones; or write one out."""
-    if (rule is None) != (to is None):
+    """List the playbook's audiences with what became of earlier ones; write one out; or send changes to webhooks."""
+    if send and to:
+        raise ConfigError("--send and --to are two things: write the file and send in two commands")
+    if not send and (rule is None) != (to is None):
         raise ConfigError("a rule goes with --to FILE: name both, or neither to list the audiences")
     settings = settings_of(config)
-    from genome_pipeline.command.terminal.customer import print_audiences
+    from genome_pipeline.command.terminal.customer import print_audiences, print_sent
+
+    if send:
+        from genome_pipeline.published.delivery import send_changes
+
+        told = send_changes(settings, rule)
+        if as_json:
+            print_json({"audiences": told})
+        else:
+            print_sent(new_console(), told)
+        return
     from genome_pipeline.published.audience import audience_summary, write_audience
 
     facts = write_audience(settings, rule, to) if rule and to else audience_summary(settings)
@@ -308,23 +324,37 @@ def audience(
 @app.command()
 def export(
     to: Annotated[
-        str | None, typer.Option(help="Folder (default exports/ in the home), or postgresql://user@host/database.")
+        str | None,
+        typer.Option(
+            help="Folder (default exports/ in the home), s3://bucket/folder (gs://, az://), or"
+            " postgresql://user@host/database."
+        ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="CSV files for spreadsheets, not Parquet.")] = False,
+    schema: Annotated[str | None, typer.Option(help="Schema of the database; default genome.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write every published table to a file of its own, or bring all of them into PostgreSQL."""
+    """Write every published table to a file of its own, here or in a bucket, or bring all of them into PostgreSQL."""
     settings = settings_of(config)
     from genome_pipeline.published.experiments import check_draws_are_published
+    from genome_pipeline.settings import SourceKind
 
+    kind = SourceKind.of(to or "")
+    if csv and kind is not SourceKind.LOCAL:
+        raise ConfigError("--csv is for files on this machine: leave it out, or name a folder with --to")
+    if schema is not None and kind is not SourceKind.DATABASE:
+        raise ConfigError("--schema is for a database: leave it out, or name one with --to postgresql://...")
     check_draws_are_published(settings)
-    if to and "://" in to:
-        if csv:
-            raise ConfigError("--csv is for files: leave it out, or name a folder with --to")
+    if to and kind is SourceKind.DATABASE:
         from genome_pipeline.published.push import SCHEMA, push_tables
 
-        counts, place = push_tables(settings.published_path, to), f"schema {SCHEMA}"
+        schema = SCHEMA if schema is None else schema
+        counts, place = push_tables(settings.published_path, to, schema), f"schema {schema}"
+    elif to and kind is SourceKind.BUCKET:
+        from genome_pipeline.published.lake import export_to_bucket
+
+        counts, place = export_to_bucket(settings.published_path, to, settings.source), to
     else:
         from genome_pipeline.published.export import export_tables
         from genome_pipeline.sources.source import check_may_be_written
@@ -443,7 +473,7 @@ def _alerting(settings: Settings, command: str) -> Iterator[None]:
         if interrupted_by() is None:
             from genome_pipeline.orchestration.failures import sendable
 
-            _alert(settings, f"Customer Genome: {command} failed", sendable(error))
+            alert(settings, f"Customer Genome: {command} failed", sendable(error))
         raise
 
 
@@ -452,17 +482,7 @@ def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
 
     found = digest(summary["failed_checks"], summary["forced_past"])
     if settings.alerts.warnings and found:
-        _alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
-
-
-def _alert(settings: Settings, subject: str, text: str) -> None:
-    """Send an alert; an alert that cannot be sent does not change the command's result."""
-    from genome_pipeline.orchestration.alerts import send_alert
-
-    try:
-        send_alert(settings.alerts, subject, text)
-    except ConfigError as error:
-        new_console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"genome: {error}")
+        alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -21,6 +21,7 @@ from genome_pipeline.command.invocation import (
     quieten,
     settings_of,
 )
+from genome_pipeline.command.notices import tell_webhooks
 from genome_pipeline.errors import ConfigError
 
 app = typer.Typer(
@@ -93,6 +94,7 @@ def start(
     wish = Wish(rule, _share("--control", control), day_of(until), outcome, _lift(lift))
     with progress_shown(silent=quiet or as_json) as progress:
         experiment = start_experiment(settings, wish, progress)
+    tell_webhooks(settings)
     if not (quiet or as_json):
         # Before the list is written: it may fail, and the experiment runs all the same.
         print_started(new_console(), experiment, config_argument(config), is_written=to is not None)
@@ -152,6 +154,7 @@ def stop(
 
     with progress_shown(silent=quiet or as_json) as progress:
         experiment = stop_experiment(settings, experiment_id, progress)
+    tell_webhooks(settings)
     if as_json:
         print_json({"experiment": experiment})
     elif not quiet:

@@ -43,6 +43,11 @@ class Column:
     values: tuple[str, ...] | None = None
     is_nullable: bool = False
 
+    @property
+    def comment(self) -> str:
+        """What a reader of the published file is told of the column: its meaning, and its unit."""
+        return f"{self.description} Unit: {self.unit}." if self.unit else self.description
+
 
 def text(name: str, description: str, values: tuple[str, ...] | None = None, *, is_nullable: bool = False) -> Column:
     """Text; if ``values`` are given, no others are allowed."""

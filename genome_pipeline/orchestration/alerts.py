@@ -7,12 +7,12 @@ import os
 import smtplib
 import ssl
 import subprocess
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from typing import Any
 
 from genome_pipeline.errors import ConfigError
+from genome_pipeline.published.webhook import post
 from genome_pipeline.settings import AlertSettings
 
 WEBHOOK_VARIABLE = "GENOME_ALERT_WEBHOOK"
@@ -72,20 +72,8 @@ def _run(command: tuple[str, ...], text: str) -> None:
     subprocess.run(command, input=text, text=True, check=True, timeout=_TIMEOUT_SECONDS, env=environment)  # noqa: S603
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect: an alert is only sent to the URL of the variable."""
-
-    def redirect_request(self, *_: Any) -> None:
-        raise ConfigError("it answers with a redirect, which is not followed: give the address it leads to")
-
-
 def _post(url: str, text: str) -> None:
-    if not url.startswith("https://"):
-        raise ConfigError("it is no https:// URL")
-    body = json.dumps({"text": text}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
-    verified = urllib.request.HTTPSHandler(context=ssl.create_default_context())
-    urllib.request.build_opener(verified, _NoRedirects).open(request, timeout=_TIMEOUT_SECONDS).close()
+    post(url, json.dumps({"text": text}).encode(), {})
 
 
 def _mail(alerts: AlertSettings, subject: str, text: str) -> None:

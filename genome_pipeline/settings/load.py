@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.privacy import KEY_VARIABLE
+from genome_pipeline.settings.audiences import SECRET_VARIABLE
 from genome_pipeline.settings.mistakes import is_guessable, not_json, sentence
 from genome_pipeline.settings.settings import DEFAULT_HOME, Draft, Settings
 from genome_pipeline.settings.source import SourceKind, SourceSettings, without_password
@@ -66,8 +67,9 @@ def _load(model: type[_M], chosen: Path | None) -> _M:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config} is not valid TOML: {error}") from None
-    if isinstance(data.get("privacy"), dict) and "key" in data["privacy"]:
-        raise ConfigError(f"{config}: privacy.key is a secret; take it out, and set {KEY_VARIABLE}")
+    for name, key, variable in (("privacy", "key", KEY_VARIABLE), ("audiences", "secret", SECRET_VARIABLE)):
+        if isinstance(data.get(name), dict) and key in data[name]:
+            raise ConfigError(f"{config}: {name}.{key} is a secret; take it out, and set {variable}")
     folder = config.parent.resolve()
     data["home"] = _beside(folder, data.get("home", str(DEFAULT_HOME)))
     source = data.get("source")

@@ -14,7 +14,7 @@ from genome_pipeline.contracts.documents import EVERY_SETTING
 from genome_pipeline.settings.section import suggestion
 from genome_pipeline.settings.settings import DELIMITER, PREFIX, Settings
 
-_SECRETS_IN = ("privacy", "dashboard")
+_SECRETS_IN = ("privacy", "dashboard", "audiences")
 _GUESSED = (("source", "columns"), ("calendar",), ("calendar", "start"))
 
 
@@ -61,7 +61,7 @@ def not_json() -> str:
     for name in _variables():
         annotation = _annotation(_parts(name))
         is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        if is_section or get_origin(annotation) is tuple:
+        if is_section or get_origin(annotation) in (tuple, dict):
             try:
                 json.loads(os.environ[name])
             except ValueError:
@@ -69,6 +69,8 @@ def not_json() -> str:
                     f"set {name}{DELIMITER}{next(iter(annotation.model_fields)).upper()} and the like"
                     if is_section
                     else 'write a list as ["a", "b"]'
+                    if get_origin(annotation) is tuple
+                    else 'write a table as {"name": value}'
                 )
                 return f"{name} is not valid JSON: {advice}, or unset it"
     return f"a variable that begins with {PREFIX} is not valid JSON: correct it, or unset it"

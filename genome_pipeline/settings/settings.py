@@ -20,8 +20,9 @@ from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.names import as_name
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings.acquisition import AcquisitionSettings
+from genome_pipeline.settings.audiences import AudienceSettings
 from genome_pipeline.settings.contacts import ContactSettings
-from genome_pipeline.settings.section import expanded
+from genome_pipeline.settings.section import expanded, suggestion
 from genome_pipeline.settings.sections import (
     ActionSettings,
     AlertSettings,
@@ -67,6 +68,7 @@ class Draft(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     ui: UiSettings = UiSettings()
     alerts: AlertSettings = AlertSettings()
+    audiences: AudienceSettings = AudienceSettings()
 
     @field_validator("home", mode="before")
     @classmethod
@@ -81,6 +83,18 @@ class Draft(BaseSettings):
         if info.data.get("engine") == "spark" and not spark.master:
             raise ValueError('engine = "spark" needs a cluster; set spark.master to its URL, as in "spark://host:7077"')
         return spark
+
+    @field_validator("audiences")
+    @classmethod
+    def _of_known_rules(cls, audiences: AudienceSettings, info: ValidationInfo) -> AudienceSettings:
+        rules = [rule.name for rule in info.data["actions"].rules] if "actions" in info.data else [*audiences.webhooks]
+        for name in audiences.webhooks:
+            if name not in rules:
+                raise ValueError(
+                    f"webhooks: no rule is called {name!r}{suggestion(name, rules)}; rules there are:"
+                    f" {', '.join(rules)}"
+                )
+        return audiences
 
     @classmethod
     def settings_customise_sources(

@@ -6,6 +6,7 @@ Credentials are those that the store's own package finds in the environment.
 from __future__ import annotations
 
 import glob
+import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec import AbstractFileSystem
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import SourceSettings
 from genome_pipeline.sources import SourceError, SourceFile, SourceUnreachable, combined
 from genome_pipeline.sources.file_kinds import (
@@ -85,7 +87,7 @@ def _listing(url: str) -> _Listing:
     A folder gives the files directly in it and in its ``key=value`` folders. Raises :class:`SourceError` for a
     store that cannot be reached, refuses access, or has no such file.
     """
-    with _as_source_errors(url):
+    with store_errors(url):
         system, path = file_system(url)
         # Without this, a long-lived process would see the bucket as it was at the first listing.
         system.invalidate_cache()
@@ -108,7 +110,7 @@ def _listing(url: str) -> _Listing:
 @contextmanager
 def _opened(file: SourceFile, url: str) -> Iterator[BinaryIO]:
     """The file's bytes, for reading parts of them without a copy; ``url`` is the URL of the source."""
-    with _as_source_errors(_shown(file, url)):
+    with store_errors(_shown(file, url)):
         system, _ = file_system(url)
         with system.open(file.key, "rb") as stream:
             yield stream
@@ -124,7 +126,7 @@ def _copied(file: SourceFile, url: str) -> Iterator[SourceFile]:
     with tempfile.TemporaryDirectory(prefix="genome-source-") as folder:
         path = Path(folder, *partition_folders(PurePosixPath(key)), file.path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _as_source_errors(_shown(file, url)):
+        with store_errors(_shown(file, url)):
             system, _ = file_system(url)
             size = system.size(key)
             system.get_file(key, str(path))
@@ -185,24 +187,32 @@ def _shown(file: SourceFile, url: str) -> str:
 
 
 @contextmanager
-def _as_source_errors(url: str) -> Iterator[None]:
-    """Turn exceptions of the store's package into :class:`SourceError`."""
+def store_errors(url: str, setting: str = "source.path") -> Iterator[None]:
+    """Turn exceptions of the store's package into :class:`SourceError`; ``setting`` names the URL, to read or write."""
+    done = "read" if setting == "source.path" else "written"
     try:
         yield
-    except SourceError:
+    except ConfigError:
         raise
     except FileNotFoundError:
-        raise SourceError(f"{url} is not there: correct the bucket or the key in source.path") from None
+        raise SourceError(f"{url} is not there: correct the bucket or the key in {setting}") from None
     except Exception as error:
         # A signed URL is a credential and must not be repeated.
         reason = re.sub(r"\?\S*", "", next(iter(str(error).splitlines()), "")) or type(error).__name__
         if isinstance(error, PermissionError) or _REFUSED.search(f"{type(error).__name__} {error}"):
             variables = _VARIABLES.get(_EXTRAS.get(url.partition("://")[0], ""), "the store's own variables")
+            allowed = "list and read" if done == "read" else "list, read, write and delete in"
             raise SourceError(
-                f"{url} may not be read ({reason}): give credentials that may list and read it, in the environment"
+                f"{url} may not be {done} ({reason}): give credentials that may {allowed} it, in the environment"
                 f" ({variables})"
             ) from None
-        raise SourceUnreachable(f"{url} was not read ({reason}): check the connection and run again") from None
+        raise SourceUnreachable(f"{url} was not {done} ({reason}): check the connection and run again") from None
+
+
+def fixed_part(url: str) -> str:
+    """The folder or file that the URL of a source names, up to the first part that is a pattern, without a last "/"."""
+    parts = url.split("/")
+    return "/".join(itertools.takewhile(lambda part: not glob.has_magic(part), parts)).rstrip("/")
 
 
 def _in_bucket(url: str) -> list[SourceFile]:

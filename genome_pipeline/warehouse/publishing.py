@@ -283,8 +283,7 @@ def _describe(database: Backend, table: Table) -> None:
 def _comment(database: Backend, kind: str, name: str, description: str, columns: Sequence[Column]) -> None:
     database.con.execute(f"COMMENT ON {kind} published.{name} IS {literal(description)}")
     for column in columns:
-        text = f"{column.description} Unit: {column.unit}." if column.unit else column.description
-        database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS {literal(text)}")
+        database.con.execute(f"COMMENT ON COLUMN published.{name}.{column.name} IS {literal(column.comment)}")
 
 
 def _run_record(

@@ -166,6 +166,15 @@ def print_lookalikes(console: Console, facts: dict[str, Any]) -> None:
     console.print(f"The group has in common: {common}.", highlight=False)
 
 
+def print_sent(console: Console, told: list[dict[str, Any]]) -> None:
+    """What webhooks were told, from :func:`genome_pipeline.published.delivery.send_changes`."""
+    for row in told:
+        count = row["message_count"]
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        sent = f"{row['in_count']:,} in, {row['out_count']:,} out ({messages})" if count else "nothing has changed"
+        console.print(f"{row['audience']}: {sent}", markup=False, highlight=False)
+
+
 def print_audiences(console: Console, facts: dict[str, Any]) -> None:
     """The playbook's audiences, from :func:`genome_pipeline.published.audience.audience_summary`."""
     table = Table(box=None, title=f"Audiences as of {facts['as_of']}", title_justify="left", padding=(0, 1, 0, 0))

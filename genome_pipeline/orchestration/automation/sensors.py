@@ -9,6 +9,7 @@ from hashlib import sha256
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.alerts import digest, send_alert
 from genome_pipeline.orchestration.assets.stage import REASON_TAG
 from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, REFRESH, REFRESH_JOB
@@ -18,6 +19,7 @@ from genome_pipeline.orchestration.internals import RUN_KEY_TAG
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import AT_WORK, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
+from genome_pipeline.published.delivery import send_changes
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.settings import Settings
@@ -35,6 +37,7 @@ def sensors(settings: Settings) -> list[dg.SensorDefinition]:
         _landing_sensor(settings),
         _failure_sensor(settings),
         *([_warnings_sensor(settings)] if settings.alerts.warnings else []),
+        *([_audiences_sensor(settings)] if settings.audiences.webhooks else []),
     ]
 
 
@@ -131,9 +134,7 @@ def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Tell of a run that has published with warnings, or by force, in one message.",
     )
     def alert_on_warnings(context: dg.RunStatusSensorContext) -> None:
-        run_id = context.dagster_run.run_id
-        made = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-        if not any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made):
+        if not _has_published(context):
             return
         facts = summarise(settings)
         found = digest(facts["failed_checks"], facts["forced_past"])
@@ -141,3 +142,26 @@ def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
             send_alert(settings.alerts, f"Customer Genome: published as of {facts['as_of']} with warnings", found)
 
     return alert_on_warnings
+
+
+def _audiences_sensor(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=DagsterRunStatus.SUCCESS,
+        name="send_audiences",
+        description="Tell the webhooks of [audiences], after a publication, who came into an audience and who left it.",
+    )
+    def send_audiences(context: dg.RunStatusSensorContext) -> None:
+        if not _has_published(context):
+            return
+        try:
+            send_changes(settings)
+        except ConfigError as error:
+            send_alert(settings.alerts, "Customer Genome: audiences were not sent", str(error))
+            raise
+
+    return send_audiences
+
+
+def _has_published(context: dg.RunStatusSensorContext) -> bool:
+    made = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made)

@@ -111,6 +111,48 @@ def test_postgresql_holds_the_same_rows_however_often_they_are_pushed(published:
     assert types == [("categories", "ARRAY", None, None), ("gross_amount", "numeric", 18, 2)]
 
 
+def test_only_what_has_changed_is_sent_again_and_what_is_gone_is_removed(
+    published: Path, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "genome.duckdb"
+    shutil.copyfile(published, path)
+    push_tables(path, server.url, "shop's own")
+    rows = """SELECT as_of::text, xmin::text FROM "shop's own".customer_risk_history GROUP BY 1, 2 ORDER BY 1"""
+    before = dict(asked(server, rows))
+    with duckdb.connect(path) as connection:
+        first, second, third, last = (
+            day
+            for (day,) in connection.execute("SELECT DISTINCT as_of FROM customer_risk_history ORDER BY 1").fetchall()
+        )
+        connection.execute("DELETE FROM customer_risk_history WHERE as_of = ?", [first])
+        connection.execute("UPDATE customer_risk_history SET p_alive = 0.5 WHERE as_of = ?", [second])
+    counts = push_tables(path, server.url, "shop's own")
+    after = dict(asked(server, rows))
+    assert str(first) not in after
+    assert after[str(second)] != before[str(second)]
+    assert [after[str(day)] for day in (third, last)] == [before[str(day)] for day in (third, last)]
+    assert counts["customer_risk_history"] == 60
+    server.run("""DELETE FROM "shop's own".customer_risk_history WHERE as_of = '2018-01-01'""")
+    push_tables(path, server.url, "shop's own")
+    assert asked(server, """SELECT count(*) FROM "shop's own".customer_risk_history""") == [(60,)]
+
+
+def test_a_schema_that_is_there_need_not_be_made(
+    published: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.run(
+        f"CREATE ROLE pusher LOGIN PASSWORD '{PASSWORD}'",
+        "REVOKE CREATE ON DATABASE shop FROM PUBLIC",
+        "CREATE SCHEMA theirs AUTHORIZATION pusher",
+    )
+    url = server.url.replace("genome@", "pusher@")
+    assert push_tables(published, url, "theirs").keys() == names(published)
+    with pytest.raises(ConfigError, match=r"permission denied for database shop; see that the user may make schema no"):
+        push_tables(published, url, "no")
+    with pytest.raises(ConfigError, match=r"--schema '' must have 1 to 63 characters"):
+        push_tables(published, url, "")
+
+
 def test_a_reader_sees_the_old_rows_until_all_new_ones_are_there(published: Path, server: Server) -> None:
     push_tables(published, server.url)
     server.run("ALTER TABLE genome.value_model_history RENAME COLUMN candidate TO renamed")

@@ -1,13 +1,8 @@
-import json
-import shutil
 import socket
-import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +10,7 @@ import pytest
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.alerts import SMTP_PASSWORD_VARIABLE, WEBHOOK_VARIABLE, digest, send_alert
 from genome_pipeline.settings import AlertSettings
+from genome_pipeline_tests.support.webhooks import context_of, hook, make_certificate
 
 
 def test_nobody_is_told_until_someone_is_named() -> None:
@@ -41,69 +37,25 @@ def test_a_command_is_not_handed_the_secrets_of_the_pipeline(tmp_path: Path, mon
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a certificate of localhost, signed by itself, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate, and is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "certificate.pem"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    both = folder / "both.pem"
-    both.write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
-    return both
-
-
-def context_of(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@contextmanager
-def hook(certificate: Path, *, moved_to: str | None = None) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """The URL of an https server, which moves on where it is told to, and what was posted to it."""
-    bodies: list[dict[str, str]] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(302 if moved_to else 200)
-            if moved_to:
-                self.send_header("Location", moved_to)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("localhost", 0), Hook)
-    server.socket = context_of(certificate).wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"https://localhost:{server.server_port}/secret", bodies
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 def test_a_webhook_gets_text_as_json(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with hook(certificate) as (url, bodies):
+    with hook(certificate) as (url, posted):
         monkeypatch.setenv(WEBHOOK_VARIABLE, url)
         send_alert(AlertSettings(), "refresh failed", "why")
-    assert bodies == [{"text": "refresh failed\nwhy"}]
+    assert [each.message for each in posted] == [{"text": "refresh failed\nwhy"}]
 
 
 def test_a_webhook_whose_certificate_nobody_vouches_for_is_not_posted_to(
     monkeypatch: pytest.MonkeyPatch, certificate: Path
 ) -> None:
-    with hook(certificate) as (url, bodies):
+    with hook(certificate) as (url, posted):
         monkeypatch.setenv(WEBHOOK_VARIABLE, url)
         with pytest.raises(ConfigError, match=r"not taken by GENOME_ALERT_WEBHOOK \(URLError\)"):
             send_alert(AlertSettings(), "subject", "text")
-    assert bodies == []
+    assert posted == []
 
 
 def test_a_webhook_that_redirects_is_not_followed(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:

@@ -9,6 +9,7 @@ from dagster import DagsterInstance
 
 from genome_pipeline.calendar import Calendar, Period
 from genome_pipeline.definitions import build_definitions
+from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.assets.stage import REASON_TAG
 from genome_pipeline.orchestration.automation.schedules import schedules
 from genome_pipeline.orchestration.automation.sensors import sensors
@@ -159,3 +160,38 @@ def test_the_landing_sensor_takes_in_orders_that_are_no_longer_in_the_future(
     assert (request.job_name, request.tags[REASON_TAG]) == ("ingest", "landing: future orders have come")
     requests, _, _ = look(settings, instance, cursor)
     assert "ingest" not in [request.job_name for request in requests]
+
+
+def test_a_publication_sends_audiences_and_a_failure_is_told_of(
+    tmp_path: Path, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENOME_AUDIENCES__SECRET", "whsec_" + "A" * 32)
+    hooks = f'[alerts]\ncommand = ["tee", "{tmp_path}/told"]\n[audiences]\nwebhooks = {{ win_back = "https://x" }}\n'
+    settings = load_settings(shop_config(tmp_path, more=hooks))
+    (sensor,) = (sensor for sensor in sensors(settings) if sensor.name == "send_audiences")
+    sent: list[Settings] = []
+
+    @dg.asset
+    def customer_genome() -> None: ...
+
+    @dg.asset
+    def published_genome() -> None: ...
+
+    def tell_of(asset: dg.AssetsDefinition) -> None:
+        done = dg.materialize([asset], instance=instance)
+        (success,) = (event for event in done.all_events if event.event_type is dg.DagsterEventType.RUN_SUCCESS)
+        sensor(dg.build_run_status_sensor_context("send_audiences", success, instance, done.dagster_run))
+
+    monkeypatch.setattr("genome_pipeline.orchestration.automation.sensors.send_changes", sent.append)
+    tell_of(customer_genome)
+    assert sent == []
+    tell_of(published_genome)
+    assert sent == [settings]
+
+    def refused(_: Settings) -> None:
+        raise ConfigError("the webhook of win_back (HTTP 500)")
+
+    monkeypatch.setattr("genome_pipeline.orchestration.automation.sensors.send_changes", refused)
+    with pytest.raises(ConfigError):
+        tell_of(published_genome)
+    assert "win_back (HTTP 500)" in (tmp_path / "told").read_text(encoding="utf-8")
