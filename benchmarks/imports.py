@@ -20,7 +20,7 @@ STATEMENTS = {
     "import genome_pipeline": "import genome_pipeline",
     "genome.open": "import genome_pipeline as genome; genome.open",
     "genome.fit": "import genome_pipeline as genome; genome.fit",
-    "genome --help": "import sys; from genome_pipeline.command.cli import main; sys.argv = ['genome', '--help']; main()",
+    "genome --help": "from genome_pipeline.command.cli import app; app(['--help'])",
     "import duckdb": "import duckdb",
     "import pandas": "import pandas",
 }
