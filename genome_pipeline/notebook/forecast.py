@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import pandas as pd
 from pydantic import ValidationError
@@ -20,7 +20,10 @@ from genome_pipeline.models.not_enough_data import NotEnoughData
 from genome_pipeline.notebook.frames import Frame, Library, computed, day_of, library_of
 from genome_pipeline.notebook.transactions import Reading, Transactions
 from genome_pipeline.settings import SourceColumns
+from genome_pipeline.settings.section import Section
 from genome_pipeline.settings.sections import CalendarSettings, PredictSettings, RuleSettings
+
+Checked = TypeVar("Checked", bound=Section)
 
 _NEEDED = ("customer_id", "ordered_at")
 
@@ -117,22 +120,24 @@ def fit(
         NotEnoughData: too few rows or customers, or too short a log; the message says which.
     """
     library = library_of(frame)
-    try:
-        predict = PredictSettings(
-            horizon_days=horizon_days, interval_level=interval_level, seed=seed, lifetime_years=50
-        )
-        step = CalendarSettings.model_validate({"period": period}).period
-        rules = RuleSettings(disabled=tuple(disabled))
-        mapped = SourceColumns(**_columns(frame, columns)).mapped
-    except ValidationError as error:
-        raise ConfigError("; ".join(map(_sentence, error.errors()))) from None
-    # Rows of any date are read: the log says where it starts.
-    calendar = Calendar(step, step.start_of(FIRST_DAY))
-    reading = Reading(mapped, calendar, predict.horizon_days, rules.disabled)
+    predict = _checked(
+        PredictSettings,
+        horizon_days=horizon_days,
+        interval_level=interval_level,
+        seed=seed,
+        lifetime_years=50,  # no lifetime value is made here, to which a horizon would have to be shorter
+    )
+    step = _checked(CalendarSettings, period=period).period
+    reading = Reading(
+        _checked(SourceColumns, **_columns(frame, columns)).mapped,
+        Calendar(step, step.start_of(FIRST_DAY)),  # rows of any date are read: the log says where it starts
+        predict.horizon_days,
+        _checked(RuleSettings, disabled=tuple(disabled)).disabled,
+    )
     with Transactions.of(frame, reading) as transactions:
         if not transactions.order_days:
             raise NotEnoughData(f"no row can be used{_why(transactions)}")
-        day = transactions.reached() if as_of is None else _snapshot(calendar, day_of(as_of))
+        day = transactions.reached() if as_of is None else _snapshot(reading.calendar, day_of(as_of))
         features = transactions.features(day)
         if not len(features):
             raise NotEnoughData(f"nobody bought before {day}: give a later as_of, or more transactions")
@@ -155,6 +160,14 @@ def fit(
         reading,
         library,
     )
+
+
+def _checked(section: type[Checked], **values: Any) -> Checked:
+    """A section of the settings, in one sentence where a value is wrong."""
+    try:
+        return section(**values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(map(_sentence, error.errors()))) from None
 
 
 def _columns(frame: Any, columns: Mapping[str, str] | None) -> dict[str, str]:
