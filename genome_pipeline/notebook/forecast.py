@@ -135,31 +135,30 @@ def fit(
         _checked(RuleSettings, disabled=tuple(disabled)).disabled,
     )
     with Transactions.of(frame, reading) as transactions:
-        if not transactions.order_days:
-            raise NotEnoughData(f"no row can be used{_why(transactions)}")
-        day = transactions.reached() if as_of is None else _snapshot(reading.calendar, day_of(as_of))
-        features = transactions.features(day)
-        if not len(features):
-            raise NotEnoughData(f"nobody bought before {day}: give a later as_of, or more transactions")
-        sample, labelled = transactions.learned_from(day, predict.seed)
-        unobserved_days = (day - transactions.observed_until(day)).days
+        day, features, risk, value = _fitted(transactions, as_of, predict)
+        rows, set_aside = transactions.row_count, transactions.set_aside
+    return Forecast(day, predict.horizon_days, rows, set_aside, risk, value, features, reading, library)
+
+
+def _fitted(
+    transactions: Transactions, as_of: date | str | None, predict: PredictSettings
+) -> tuple[date, pd.DataFrame, RiskModel, ValueModel]:
+    """The snapshot, the features of its customers and both models. Raises as :func:`fit` does."""
+    if not transactions.order_days:
+        raise NotEnoughData(f"no row can be used{_why(transactions)}")
+    day = transactions.reached() if as_of is None else _snapshot(transactions.reading.calendar, day_of(as_of))
+    features = transactions.features(day)
+    if not len(features):
+        raise NotEnoughData(f"nobody bought before {day}: give a later as_of, or more transactions")
+    sample, labelled = transactions.learned_from(day, predict.seed)
+    unobserved_days = (day - transactions.observed_until(day)).days
     risk = fit_risk_model(sample, labelled, predict.horizon_days, predict.seed, unobserved_days=unobserved_days)
     if not risk.experts:
         raise NotEnoughData(f"no forecast as of {day}: {risk.abstain_reason}")
     value = fit_value_model(
         sample, labelled, predict.horizon_days, predict.interval_level, predict.seed, unobserved_days=unobserved_days
     )
-    return Forecast(
-        day,
-        predict.horizon_days,
-        transactions.row_count,
-        transactions.set_aside,
-        risk,
-        value,
-        features,
-        reading,
-        library,
-    )
+    return day, features, risk, value
 
 
 def _checked(section: type[Checked], **values: Any) -> Checked:
