@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic, Literal, TypeVar
@@ -17,7 +17,7 @@ from genome_pipeline.errors import ConfigError, not_found
 from genome_pipeline.models.forecast.risk import RiskModel, fit_risk_model
 from genome_pipeline.models.forecast.value import ValueModel, fit_value_model
 from genome_pipeline.models.not_enough_data import NotEnoughData
-from genome_pipeline.notebook.frames import Frame, Library, computed, day_of, library_of
+from genome_pipeline.notebook.frames import Frame, Library, columns_of, computed, day_of, library_of
 from genome_pipeline.notebook.transactions import Reading, Transactions
 from genome_pipeline.settings import SourceColumns
 from genome_pipeline.settings.section import Section
@@ -129,7 +129,7 @@ def fit(
     )
     step = _checked(CalendarSettings, period=period).period
     reading = Reading(
-        _checked(SourceColumns, **_columns(frame, columns)).mapped,
+        _checked(SourceColumns, **_columns(columns_of(frame), columns)).mapped,
         Calendar(step, step.start_of(FIRST_DAY)),  # rows of any date are read: the log says where it starts
         predict.horizon_days,
         _checked(RuleSettings, disabled=tuple(disabled)).disabled,
@@ -150,7 +150,7 @@ def _fitted(
     features = transactions.features(day)
     if not len(features):
         raise NotEnoughData(f"nobody bought before {day}: give a later as_of, or more transactions")
-    sample, labelled = transactions.learned_from(day, predict.seed)
+    sample, labelled = transactions.learned_from(day, features, predict.seed)
     unobserved_days = (day - transactions.observed_until(day)).days
     risk = fit_risk_model(sample, labelled, predict.horizon_days, predict.seed, unobserved_days=unobserved_days)
     if not risk.experts:
@@ -169,10 +169,9 @@ def _checked(section: type[Checked], **values: Any) -> Checked:
         raise ConfigError("; ".join(map(_sentence, error.errors()))) from None
 
 
-def _columns(frame: Any, columns: Mapping[str, str] | None) -> dict[str, str]:
+def _columns(names: Collection[str], columns: Mapping[str, str] | None) -> dict[str, str]:
     """The columns to read, ours -> theirs. Raises :class:`ConfigError` for a name that is none of ours."""
     ours = [*SourceColumns.model_fields]
-    names = frame.column_names if hasattr(frame, "column_names") else [*frame.columns]
     given = {name: name for name in ours if name in names} if columns is None else {**columns}
     for name in given:
         if name not in ours:

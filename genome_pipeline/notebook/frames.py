@@ -52,6 +52,11 @@ def library_of(frame: object) -> Library:
     )
 
 
+def columns_of(frame: Any) -> list[str]:
+    """Names of the columns of a frame of any of the libraries."""
+    return [*(frame.column_names if library_of(frame) == "arrow" else frame.columns)]
+
+
 def computed(connection: duckdb.DuckDBPyConnection, rows: pd.DataFrame, library: Library) -> Any:
     """Rows that were computed here as a frame of the library, each column with the contract's type."""
     columns = ", ".join(f"{name}::{COLUMNS[name].type} AS {name}" for name in rows.columns)

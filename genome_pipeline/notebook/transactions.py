@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -22,7 +23,7 @@ from genome_pipeline.contracts.tables import RAW_COLUMNS
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.models.genes import by_customer
 from genome_pipeline.models.snapshots import LabelledSnapshot, snapshots_to_learn_from
-from genome_pipeline.sources import SourceFile
+from genome_pipeline.sources import SourceError, SourceFile
 from genome_pipeline.sources.columns import choose
 from genome_pipeline.sql import identifier
 from genome_pipeline.transforms.activity import customer_activity
@@ -74,18 +75,15 @@ class Transactions:
     def of(cls, frame: object, reading: Reading) -> Iterator[Transactions]:
         """Read a frame of pandas, Polars or Arrow; the database is closed afterwards.
 
-        Raises :class:`~genome_pipeline.sources.SourceError` for a column that is missing or of a type that cannot be
-        read as intended.
+        Raises :class:`SourceError` for a column that is missing or of a type that cannot be read as intended.
         """
         with TemporaryDirectory(prefix="genome-") as folder:
             connection = connect(config={"temp_directory": folder})
             try:
                 connection.execute(f"SET TimeZone = '{_ZONE}'")
                 connection.execute("SET enable_progress_bar = false")
-                connection.register("given", frame)
                 database = ibis.duckdb.from_connection(connection)
-                row_count = _take_in(database, reading)
-                connection.unregister("given")
+                row_count = _take_in(database, frame, reading)
                 yield cls(reading, database, row_count, _validate(database, reading), _order_days(database))
             finally:
                 connection.close()
@@ -106,8 +104,10 @@ class Transactions:
         """``customer_features`` of everybody who bought before a snapshot, in order of ``customer_id``."""
         return self._frame(self._customers(as_of))
 
-    def learned_from(self, as_of: date, seed: int) -> tuple[pd.DataFrame, list[LabelledSnapshot]]:
-        """Features at a snapshot, and the earlier snapshots with their outcomes, that models at it are fitted to.
+    def learned_from(
+        self, as_of: date, features: pd.DataFrame, seed: int
+    ) -> tuple[pd.DataFrame, list[LabelledSnapshot]]:
+        """What models at a snapshot are fitted to: its ``features``, and earlier snapshots with their outcomes.
 
         A snapshot of more than :data:`~genome_pipeline.transforms.sampling.SNAPSHOT_ROWS` customers is sampled.
         """
@@ -115,8 +115,10 @@ class Transactions:
         periods = calendar.periods(self.order_days[0], calendar.period_start(as_of))
         known = [day for day in map(calendar.as_of, periods) if day < as_of]
         wanted = snapshots_to_learn_from(known, as_of, self.observed_until(as_of), horizon_days)
-        features = {day: self._sampled(day, seed) for day in sorted({as_of, *(day for day, _ in wanted)})}
-        return features[as_of], [self._labelled(day, days, features[day]) for day, days in wanted]
+        dates = sorted({day for day, _ in wanted})
+        sampled = {day: self._sampled(day, self.features(day), seed) for day in dates}
+        labelled = [self._labelled(day, days, sampled[day]) for day, days in wanted]
+        return self._sampled(as_of, features, seed), labelled
 
     def _customers(self, as_of: date) -> ir.Table:
         reading = self.reading
@@ -124,12 +126,11 @@ class Transactions:
             self.database.table("customer_activity"), reading.calendar, as_of, reading.horizon_days
         )
 
-    def _sampled(self, as_of: date, seed: int) -> pd.DataFrame:
-        rows = self._frame(self._customers(as_of))
-        if len(rows) <= SNAPSHOT_ROWS:
-            return rows
+    def _sampled(self, as_of: date, features: pd.DataFrame, seed: int) -> pd.DataFrame:
+        if len(features) <= SNAPSHOT_ROWS:
+            return features
         drawn = self._frame(stratified_sample(self._customers(as_of), SNAPSHOT_ROWS, seed))
-        return rows[rows["customer_id"].isin(drawn["customer_id"])].reset_index(drop=True)
+        return features[features["customer_id"].isin(drawn["customer_id"])].reset_index(drop=True)
 
     def _labelled(self, as_of: date, days: int, features: pd.DataFrame) -> LabelledSnapshot:
         self.database.con.register("known", features[["as_of", "customer_id"]])
@@ -144,9 +145,15 @@ class Transactions:
         return by_customer(found)
 
 
-def _take_in(database: Backend, reading: Reading) -> int:
-    """Make ``raw_transactions`` of the frame, registered as ``given``; returns its number of rows."""
+def _take_in(database: Backend, frame: object, reading: Reading) -> int:
+    """Make ``raw_transactions`` of the frame; returns its number of rows."""
     connection = database.con
+    try:
+        connection.register("given", frame)
+    except duckdb.Error as error:
+        raise SourceError(
+            f"{_FRAME.name} cannot be read ({str(error).splitlines()[0]}): convert that column, or leave it out"
+        ) from None
     given = connection.table("given")
     names, types = given.columns, [*map(str, given.types)]
     places = choose(names, types, _FRAME, reading.columns, "columns")
@@ -156,6 +163,7 @@ def _take_in(database: Backend, reading: Reading) -> int:
         f"CREATE TABLE raw_transactions AS SELECT '{_FRAME.name}' AS source_file, row_number() OVER () AS source_row,"
         f" now()::TIMESTAMP AS ingested_at, {columns} FROM given"
     )
+    connection.unregister("given")
     ((count,),) = connection.execute("SELECT count(*) FROM raw_transactions").fetchall()
     return int(count)
 

@@ -104,6 +104,11 @@ def test_columns_that_have_our_names_are_found_and_categories_are_text(log: pd.D
         (lambda log: log.assign(price=True), {}, "the frame: column 'price' is BOOLEAN .* where a number is needed"),
         (lambda log: log, {"columns": {"client": "customer"}}, "there is no column 'client'; columns there are: cust"),
         (lambda log: log, {"columns": {**COLUMNS, "country": "sku"}}, "column 'sku' is mapped twice"),
+        (
+            lambda log: log.assign(quarter=pd.period_range("2020-01", periods=len(log), freq="D")),
+            {},
+            r"the frame cannot be read \(Not implemented Error: Data type 'period\[D\]' not recognized\): convert that",
+        ),
         (lambda log: log.to_dict("records"), {}, r"the transactions are a builtins\.list: give a pandas or Polars"),
         (lambda log: pl.from_pandas(log).lazy(), {}, "LazyFrame: give a pandas or Polars DataFrame"),
         (lambda log: log, {"as_of": "2020-07-15"}, "2020-07-15 is not the end of a month: the nearest are 2020-07-01"),
