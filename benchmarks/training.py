@@ -32,7 +32,7 @@ from genome_pipeline.models.forecast.risk import fit_risk_model
 from genome_pipeline.models.forecast.value import fit_value_model
 from genome_pipeline.models.genes import numbers
 from genome_pipeline.models.snapshots import purchase_history
-from genome_pipeline.orchestration.assets.frames import SNAPSHOT_ROWS
+from genome_pipeline.transforms.sampling import SNAPSHOT_ROWS
 
 RESULTS = Path(__file__).parent / "results" / "training"
 

@@ -17,6 +17,9 @@ from genome_pipeline.contracts.views import VIEWS
 
 PUBLISHED_VERSION = "2.4.0"
 
+PUBLISHED_FILE = Path("published", "genome.duckdb")
+"""The published file, in the home of a pipeline."""
+
 Schema = dict[str, dict[str, str]]
 """Table or view -> column -> type."""
 
@@ -81,11 +84,13 @@ def unreadable_because(found: str | None) -> str | None:
 
 
 def not_ours(path: Path) -> str:
-    """The error sentence for a database at the published file's place that belongs to another program."""
-    return (
-        f"{path} is another program's database, without a table 'pipeline_runs': move it away, then publish with"
-        " `genome run`"
+    """The error sentence for a database that belongs to another program, at the published file's place or another."""
+    remedy = (
+        "move it away, then publish with `genome run`"
+        if path.parts[-2:] == PUBLISHED_FILE.parts
+        else f"name {PUBLISHED_FILE} in the home of a pipeline"
     )
+    return f"{path} is another program's database, without a table 'pipeline_runs': {remedy}"
 
 
 def version_in(connection: Any) -> str | None:

@@ -30,6 +30,14 @@ _COLUMNS = (
     "segment_name",
 )
 
+AUDIENCES = "SELECT * FROM action_audiences ORDER BY rule_position"
+"""Query of every rule at the latest snapshot."""
+
+CUSTOMERS_OF_RULE = (
+    f"SELECT {', '.join(_COLUMNS)} FROM customer_genome WHERE action_rule = ?"
+    " ORDER BY round(revenue_at_stake_amount, 6) DESC NULLS LAST, customer_id"
+)
+"""Query of the customers that a rule picked at the latest snapshot, most at stake first."""
 
 _TOTALS = [*(f"{name}{end}" for name in TOTALS for end in ("", "_lower", "_upper")), "abstain_reason"]
 
@@ -42,7 +50,7 @@ def audience_summary(settings: Settings) -> dict[str, Any]:
     :class:`~genome_pipeline.errors.ConfigError` when nothing was published yet.
     """
     with Published(settings.published_path) as published:
-        rows = published.rows("SELECT * FROM action_audiences ORDER BY rule_position")
+        rows = published.rows(AUDIENCES)
         as_of, parameters = published.latest(), published.parameters()
         sums = published.connection.execute(
             f"SELECT action_rule, {total_sums()} FROM customer_genome GROUP BY action_rule"
@@ -77,13 +85,12 @@ def write_audience(settings: Settings, rule: str, path: Path) -> dict[str, Any]:
     check_may_be_written(path, settings)
     check_draws_are_published(settings)
     with Published(settings.published_path) as published:
-        rules = [row["action_rule"] for row in published.rows("SELECT * FROM action_audiences ORDER BY rule_position")]
-        if rule not in rules:
-            raise not_found("rule", rule, rules)
-        return write_rows(
-            published.connection,
-            f"SELECT {', '.join(_COLUMNS)} FROM customer_genome WHERE action_rule = ?"
-            " ORDER BY round(revenue_at_stake_amount, 6) DESC NULLS LAST, customer_id",
-            [rule],
-            path,
-        )
+        check_rule(published, rule)
+        return write_rows(published.connection, CUSTOMERS_OF_RULE, [rule], path)
+
+
+def check_rule(published: Published, rule: str) -> None:
+    """Raises :class:`~genome_pipeline.errors.ConfigError` for a rule that is not in the playbook."""
+    rules = [row["action_rule"] for row in published.rows(AUDIENCES)]
+    if rule not in rules:
+        raise not_found("rule", rule, rules)

@@ -230,15 +230,20 @@ def write_treated(settings: Settings, experiment_id: str, path: Path) -> dict[st
 
 
 def check_draws_are_published(settings: Settings) -> None:
+    """Raises :class:`ConfigError` as :func:`check_draws` does, and where nothing is published but something drawn."""
+    record = ExperimentRecord.beside(settings.warehouse_path)
+    if record.experiments():
+        with Published(settings.published_path) as published:
+            check_draws(record, published)
+
+
+def check_draws(record: ExperimentRecord, published: Published) -> None:
     """Raises :class:`ConfigError` where the published file does not know of an experiment that was drawn.
 
     That is so if the process that drew it was killed before it had published: controls still have their action there.
     """
-    drawn = {each["experiment_id"] for each in ExperimentRecord.beside(settings.warehouse_path).experiments()}
-    if not drawn:
-        return
-    with Published(settings.published_path) as published:
-        known = {row["experiment_id"] for row in published.rows("SELECT experiment_id FROM experiments")}
+    drawn = {each["experiment_id"] for each in record.experiments()}
+    known = {row["experiment_id"] for row in published.rows("SELECT experiment_id FROM experiments")}
     if missing := sorted(drawn - known):
         raise ConfigError(
             f"experiment {missing[0]} was drawn, and whom it leaves alone is not published yet: use `genome run` first"

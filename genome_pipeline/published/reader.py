@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from genome_pipeline.contracts.published import not_ours, unreadable_because, version_in
+from genome_pipeline.contracts.published import PUBLISHED_FILE, not_ours, unreadable_because, version_in
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.sql import literal
@@ -61,7 +61,7 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
         connection.execute(f"CREATE TABLE {REMEMBERED} (name VARCHAR PRIMARY KEY, value VARCHAR)")
         connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} (READ_ONLY)")
         connection.execute(f"USE {CATALOG}")
-        reason = unreadable_because(version_in(connection))
+        reason = unreadable_because(version_in(connection)) or _is_no_copy_for_readers(connection)
     except duckdb.CatalogException:
         connection.close()
         raise PublishedFileUnreadable(not_ours(path)) from None
@@ -74,6 +74,14 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
         connection.close()
         raise PublishedFileUnreadable(f"{path} cannot be read: {reason}")
     return connection
+
+
+def _is_no_copy_for_readers(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Why the attached file is not for readers, who would keep the pipeline from writing to it."""
+    tables = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'written_slices'"
+    if connection.execute(tables, [CATALOG]).fetchone() is None:
+        return None
+    return f"it is the pipeline's own database, for the pipeline alone: name {PUBLISHED_FILE} beside it, or its folder"
 
 
 def file_version(path: Path) -> tuple[int, int, int] | None:
@@ -114,6 +122,23 @@ class Published:
         """The latest snapshot."""
         found: date = self.row("SELECT max(as_of) AS as_of FROM customer_genome_history")["as_of"]
         return found
+
+    def snapshots(self) -> list[date]:
+        """Every snapshot, oldest first."""
+        return [row["as_of"] for row in self.rows("SELECT DISTINCT as_of FROM customer_genome_history ORDER BY 1")]
+
+    def snapshot(self, as_of: date | None) -> date:
+        """The snapshot at that date; None is the latest. Raises :class:`ConfigError` where there is none."""
+        if as_of is None:
+            return self.latest()
+        known = self.snapshots()
+        if as_of not in known:
+            near = min(known, key=lambda day: (abs(day - as_of), day))
+            raise ConfigError(
+                f"there is no snapshot as of {as_of}, the nearest is {near}; there are {len(known)}, from {known[0]} to"
+                f" {known[-1]}"
+            )
+        return as_of
 
     def parameters(self) -> dict[str, Any]:
         """What the run that made the file was given: horizon, interval level, currency and more."""

@@ -9,6 +9,22 @@ from typing import Any
 from genome_pipeline.published.reader import LATEST_CHECKS, Published
 from genome_pipeline.settings import Settings
 
+OF_CUSTOMER = {
+    "outlook": "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
+    " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
+    "lifetime_value": "SELECT * EXCLUDE (as_of, customer_id) FROM customer_lifetime_value_history"
+    " WHERE as_of = ? AND customer_id = ?",
+    "categories": "SELECT category, category_spend_share FROM customer_categories_history"
+    " WHERE as_of = ? AND customer_id = ? ORDER BY category_spend_share DESC, category_rank",
+    "next_categories": "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
+    " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
+    "drivers": "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
+    " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
+    "neighbors": "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits"
+    " FROM customer_neighbors_history WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
+}
+"""Queries of what is told of one customer beside the genome, at a snapshot."""
+
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
 
 
@@ -83,44 +99,7 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
     with Published(settings.published_path) as published:
         day = as_of or published.latest()
         genome = published.genome(customer_id, day)
-        neighbors = published.rows(
-            "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
-            [day, customer_id],
-        )
-        drivers = published.rows(
-            "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
-            " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
-            [day, customer_id],
-        )
-        outlook = published.rows(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
-            [day, customer_id],
-        )
-        lifetime_value = published.row(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_lifetime_value_history"
-            " WHERE as_of = ? AND customer_id = ?",
-            [day, customer_id],
-        )
-        categories = published.rows(
-            "SELECT category, category_spend_share FROM customer_categories_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY category_spend_share DESC, category_rank",
-            [day, customer_id],
-        )
-        next_categories = published.rows(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
-            [day, customer_id],
-        )
+        facts: dict[str, Any] = {name: published.rows(query, [day, customer_id]) for name, query in OF_CUSTOMER.items()}
         parameters = published.parameters()
-    facts = {
-        "genome": genome,
-        "outlook": outlook,
-        "lifetime_value": lifetime_value,
-        "categories": categories,
-        "next_categories": next_categories,
-        "drivers": drivers,
-        "neighbors": neighbors,
-    }
-    return {**facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}
+    (facts["lifetime_value"],) = facts["lifetime_value"] or [{}]
+    return {"genome": genome, **facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

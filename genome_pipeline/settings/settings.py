@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from genome_pipeline.calendar import Calendar
 from genome_pipeline.contracts.names import as_name
+from genome_pipeline.contracts.published import PUBLISHED_FILE
 from genome_pipeline.privacy import PrivacyKey
 from genome_pipeline.settings.acquisition import AcquisitionSettings
 from genome_pipeline.settings.audiences import AudienceSettings
@@ -132,7 +133,7 @@ class Settings(Draft):
     @property
     def published_path(self) -> Path:
         """The file that BI tools and the dashboard read."""
-        return self.home / "published" / "genome.duckdb"
+        return self.home / PUBLISHED_FILE
 
     @property
     def report_path(self) -> Path:

@@ -8,6 +8,9 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+SNAPSHOT_ROWS = 50_000
+"""At most this many customers of a snapshot are used to fit models; larger snapshots are sampled by strata."""
+
 _FREQUENCY_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128)
 _RECENCY_BOUNDS_DAYS = (30, 60, 90, 180, 365)
 _DRAWS = 2**30

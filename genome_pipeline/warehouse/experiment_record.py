@@ -45,7 +45,10 @@ class ExperimentRecord:
         """Every experiment, oldest first, each as column -> value."""
         if not self.path.exists():
             return []
-        with self._open() as database:
+        # Read-only: who asks may not be allowed to write here.
+        with open_database(self.path, read_only=True, remedy=_REMEDY) as database:
+            if _EXPERIMENTS.name not in database.list_tables():
+                return []
             found = database.con.execute(f"FROM {_EXPERIMENTS.name} ORDER BY started_at, experiment_id")
             return [dict(zip(_EXPERIMENTS.columns, row, strict=True)) for row in found.fetchall()]
 

@@ -22,12 +22,9 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
 from genome_pipeline.transforms.experiments import stand_ins, without_treated
 from genome_pipeline.transforms.outcomes import realised_outcomes
-from genome_pipeline.transforms.sampling import stratified_sample
+from genome_pipeline.transforms.sampling import SNAPSHOT_ROWS, stratified_sample
 from genome_pipeline.transforms.taste import segment_tastes, taste_shares
 from genome_pipeline.warehouse.errors import WarehouseError
-
-SNAPSHOT_ROWS = 50_000
-"""At most this many customers of a snapshot are used to fit models; larger snapshots are sampled by strata."""
 
 
 def snapshot_frames(

@@ -1,0 +1,1 @@
+"""For a notebook: the published file as frames, and the forecast on a frame of transactions."""
