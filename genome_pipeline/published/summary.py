@@ -6,7 +6,7 @@ import json
 from datetime import date
 from typing import Any
 
-from genome_pipeline.published.reader import LATEST_CHECKS, Published
+from genome_pipeline.published.reader import LATEST_CHECKS, Published, Reader
 from genome_pipeline.settings import Settings
 
 _QUALITY = {"orders": ("mae", "rmse"), "spend": ("mae", "gini"), "churn": ("brier", "auc")}
@@ -81,39 +81,43 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
     with Published(settings.published_path) as published:
-        day = as_of or published.latest()
-        genome = published.genome(customer_id, day)
-        neighbors = published.rows(
-            "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
-            [day, customer_id],
-        )
-        drivers = published.rows(
-            "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
-            " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
-            [day, customer_id],
-        )
-        outlook = published.rows(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
-            [day, customer_id],
-        )
-        lifetime_value = published.row(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_lifetime_value_history"
-            " WHERE as_of = ? AND customer_id = ?",
-            [day, customer_id],
-        )
-        categories = published.rows(
-            "SELECT category, category_spend_share FROM customer_categories_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY category_spend_share DESC, category_rank",
-            [day, customer_id],
-        )
-        next_categories = published.rows(
-            "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
-            " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
-            [day, customer_id],
-        )
-        parameters = published.parameters()
+        return card_of(published, customer_id, as_of or published.latest())
+
+
+def card_of(published: Reader, customer_id: str, day: date) -> dict[str, Any]:
+    """As :func:`customer_card`, of a file that is open."""
+    genome = published.genome(customer_id, day)
+    neighbors = published.rows(
+        "SELECT neighbor_rank, neighbor_customer_id, similarity, shared_traits FROM customer_neighbors_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY neighbor_rank",
+        [day, customer_id],
+    )
+    drivers = published.rows(
+        "SELECT prediction, driver_rank, driver, contribution, contribution_change, explanation"
+        " FROM customer_drivers_history WHERE as_of = ? AND customer_id = ? ORDER BY prediction, driver_rank",
+        [day, customer_id],
+    )
+    outlook = published.rows(
+        "SELECT * EXCLUDE (as_of, customer_id) FROM customer_outlook_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY horizon_days",
+        [day, customer_id],
+    )
+    lifetime_value = published.row(
+        "SELECT * EXCLUDE (as_of, customer_id) FROM customer_lifetime_value_history"
+        " WHERE as_of = ? AND customer_id = ?",
+        [day, customer_id],
+    )
+    categories = published.rows(
+        "SELECT category, category_spend_share FROM customer_categories_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY category_spend_share DESC, category_rank",
+        [day, customer_id],
+    )
+    next_categories = published.rows(
+        "SELECT * EXCLUDE (as_of, customer_id) FROM customer_next_category_history"
+        " WHERE as_of = ? AND customer_id = ? ORDER BY next_category_rank",
+        [day, customer_id],
+    )
+    parameters = published.parameters()
     facts = {
         "genome": genome,
         "outlook": outlook,
