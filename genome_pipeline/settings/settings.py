@@ -28,6 +28,7 @@ from genome_pipeline.settings.sections import (
     CalendarSettings,
     CompleteCalendar,
     DashboardSettings,
+    McpSettings,
     PredictSettings,
     PrivacySettings,
     QualitySettings,
@@ -64,6 +65,7 @@ class Draft(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     ui: UiSettings = UiSettings()
+    mcp: McpSettings = McpSettings()
     alerts: AlertSettings = AlertSettings()
 
     @field_validator("home", mode="before")
