@@ -33,14 +33,25 @@ def hidden(cells: Sequence[tuple[Hashable, ...]], counts: Sequence[int], least: 
         if counts[position]:
             for column in range(len(cell)):
                 lines[column, (*cell[:column], *cell[column + 1 :])].append(position)
-    waiting = set(lines)
-    while waiting:
-        line = lines[waiting.pop()]
-        gone = [position for position in line if position in found]
-        shown = [position for position in line if position not in found]
-        if shown and gone and (len(gone) == 1 or sum(counts[position] for position in gone) < least):
-            next_one = min(shown, key=lambda position: (counts[position], str(cells[position])))
-            found.add(next_one)
-            cell = cells[next_one]
-            waiting |= {(column, (*cell[:column], *cell[column + 1 :])) for column in range(len(cell))}
+    # In an order of their own, so that the same groups are hidden whatever the order of the rows.
+    ordered = [lines[line] for line in sorted(lines, key=str)]
+    before = -1
+    while before < len(found):
+        before = len(found)
+        for line in ordered:
+            _hide_enough(line, cells, counts, least, found)
     return found
+
+
+def _hide_enough(
+    line: Sequence[int], cells: Sequence[tuple[Hashable, ...]], counts: Sequence[int], least: int, found: set[int]
+) -> None:
+    """Add to ``found`` the smallest groups of a line that hides too little."""
+    gone = [position for position in line if position in found]
+    shown = sorted(
+        (position for position in line if position not in found),
+        key=lambda position: (counts[position], str(cells[position])),
+    )
+    while gone and shown and (len(gone) == 1 or sum(counts[position] for position in gone) < least):
+        gone.append(shown.pop(0))
+    found |= set(gone)

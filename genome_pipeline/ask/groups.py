@@ -57,8 +57,8 @@ class Question:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns named, each once."""
-        return tuple(dict.fromkeys([*self.group_by, *(name for name, _ in self.filters)]))
+        """All columns named, each once, in an order that is not the asker's: what is hidden hangs on it."""
+        return tuple(sorted({*self.group_by, *(name for name, _ in self.filters)}))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,15 @@ def test_no_line_of_a_table_gives_a_small_group_away(seed: int) -> None:
         assert not (lost and shown) or (len(lost) > 1 and sum(counts[each] for each in lost) >= LEAST_GROUP)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_same_groups_are_hidden_in_any_order_of_the_rows(seed: int) -> None:
+    random = Random(seed)
+    table = [(cell, random.choice((1, 5, 9, 20, 20, 40))) for cell in product("abcd", "uvw")]
+    mixed = random.sample(table, len(table))
+    gone = [{rows[position][0] for position in hidden(*zip(*rows, strict=True))} for rows in (table, mixed)]
+    assert gone[0] == gone[1]
+
+
 def counts_of(answer: dict[str, Any]) -> dict[tuple[str | None, ...], int]:
     return {tuple(map(plain, group["of"].values())): group["customer_count"] for group in answer["groups"]}
 
@@ -82,6 +91,16 @@ def test_filters_tell_the_groups_that_grouping_tells_and_no_others(
     for value in all_values:
         one = groups_only("measure", measures=["customer_count"], filters=[{"column": column, "value": value}])
         assert [group["customer_count"] for group in one["groups"]] == ([shown[value,]] if (value,) in shown else [])
+
+
+def test_the_order_of_columns_changes_nothing(groups_only: Ask) -> None:
+    """Or what one order hides, the other would tell."""
+    columns = ["confidence_band", "days_since_last_order_band"]
+    one, other = (
+        counts_of(groups_only("measure", measures=["customer_count"], group_by=by)) for by in (columns, columns[::-1])
+    )
+    assert one
+    assert one == {(second, first): count for (first, second), count in other.items()}
 
 
 def test_a_sum_over_the_few_customers_who_have_a_forecast_is_refused(
