@@ -20,7 +20,7 @@ FLOORS = (
     ("contracts", "settings"),
     ("models", "sources", "transforms"),
     ("published", "quality", "warehouse"),
-    ("dashboard", "notebook", "orchestration"),
+    ("ask", "dashboard", "notebook", "orchestration"),
     ("command", "definitions"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -36,6 +36,7 @@ NEIGHBOURS = {
 
 # Libraries that a room does without.
 BARRED_LIBRARIES = {
+    "ask": {"dagster", "dash", "ibis"},
     "contracts": {"dagster", "duckdb"},
     "transforms": {"dagster", "duckdb"},
     "models": {"dagster", "duckdb", "ibis"},

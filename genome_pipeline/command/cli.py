@@ -426,6 +426,18 @@ def dashboard(
 
 
 @app.command()
+def mcp(config: ConfigOption = None) -> None:
+    """Answer an assistant's questions on the published file, by the Model Context Protocol.
+
+    An MCP client starts this command and talks to it over standard input and output; see docs/mcp.md.
+    """
+    settings = settings_of(config)
+    from genome_pipeline.command.assistant import serve
+
+    serve(settings)
+
+
+@app.command()
 def audit(
     since: Annotated[
         datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="From this day on; default: the last 100.")

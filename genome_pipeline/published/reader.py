@@ -93,30 +93,11 @@ def file_version(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-class Published:
-    """The published file, read-only."""
+class Reader:
+    """What all readers ask of a connection to the published file."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises as :func:`attached` does."""
-        # Its own folder for rows that do not fit in memory: DuckDB's default, beside the file, is shared by all
-        # readers.
-        self._spilled = TemporaryDirectory(prefix="genome-")
-        try:
-            self.connection = attached(path, {"temp_directory": f"{self._spilled.name}/spilled"})
-        except BaseException:
-            self._spilled.cleanup()
-            raise
-
-    def __enter__(self) -> Published:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self.connection.close()
-        self._spilled.cleanup()
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
 
     def latest(self) -> date:
         """The latest snapshot."""
@@ -185,3 +166,29 @@ class Published:
                 + (f"; ids that start so: {ids}" if ids else ": ids are as in the source, with leading zeros")
             )
         return found
+
+
+class Published(Reader):
+    """The published file, read-only."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises as :func:`attached` does."""
+        # Its own folder for rows that do not fit in memory: DuckDB's default, beside the file, is shared by all
+        # readers.
+        self._spilled = TemporaryDirectory(prefix="genome-")
+        try:
+            super().__init__(attached(path, {"temp_directory": f"{self._spilled.name}/spilled"}))
+        except BaseException:
+            self._spilled.cleanup()
+            raise
+
+    def __enter__(self) -> Published:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+        self._spilled.cleanup()

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from typing import Any
 
-from genome_pipeline.published.reader import LATEST_CHECKS, Published
+from genome_pipeline.published.reader import LATEST_CHECKS, Published, Reader
 from genome_pipeline.settings import Settings
 
 OF_CUSTOMER = {
@@ -97,9 +97,13 @@ def customer_card(settings: Settings, customer_id: str, as_of: date | None = Non
     Raises :class:`~genome_pipeline.errors.ConfigError` for an unknown customer, with close ids where there are some.
     """
     with Published(settings.published_path) as published:
-        day = as_of or published.latest()
-        genome = published.genome(customer_id, day)
-        facts: dict[str, Any] = {name: published.rows(query, [day, customer_id]) for name, query in OF_CUSTOMER.items()}
-        parameters = published.parameters()
+        return card_of(published, customer_id, as_of or published.latest())
+
+
+def card_of(published: Reader, customer_id: str, day: date) -> dict[str, Any]:
+    """As :func:`customer_card`, of a file that is open."""
+    genome = published.genome(customer_id, day)
+    facts: dict[str, Any] = {name: published.rows(query, [day, customer_id]) for name, query in OF_CUSTOMER.items()}
     (facts["lifetime_value"],) = facts["lifetime_value"] or [{}]
+    parameters = published.parameters()
     return {"genome": genome, **facts, **{k: parameters[k] for k in ("horizon_days", "currency")}}

@@ -45,7 +45,7 @@ class PublishedFile:
         self._database: duckdb.DuckDBPyConnection | None = None
         self._databases = 0
         self._spilled = Path(tempfile.mkdtemp(prefix="genome-dashboard-"))
-        weakref.finalize(self, shutil.rmtree, self._spilled, ignore_errors=True)
+        self._remove_spilled = weakref.finalize(self, shutil.rmtree, self._spilled, ignore_errors=True)
         self._readers = 0
         self._is_closed = threading.Event()
 
@@ -86,6 +86,7 @@ class PublishedFile:
         ends = time.monotonic() + _CLOSING_SECONDS
         while self._readers and time.monotonic() < ends:
             time.sleep(_INTERRUPT_AGAIN_SECONDS)
+        self._remove_spilled()
 
     @contextmanager
     def _reader(self, database: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:

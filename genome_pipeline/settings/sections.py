@@ -297,6 +297,12 @@ class UiSettings(Section):
     hosts: tuple[str, ...] = Field(default=(), description="Names by which a proxy in front of it is reached.")
 
 
+class McpSettings(Section):
+    """What `genome mcp` may tell an assistant."""
+
+    single_customers: bool = Field(default=False, description="Single customers and groups of any size, too.")
+
+
 class AlertSettings(Section):
     """Who is told of a failed run and, if wanted, of warnings. Webhook and mail password come from the environment."""
 

@@ -30,6 +30,7 @@ from genome_pipeline.settings.sections import (
     CalendarSettings,
     CompleteCalendar,
     DashboardSettings,
+    McpSettings,
     PredictSettings,
     PrivacySettings,
     QualitySettings,
@@ -68,6 +69,7 @@ class Draft(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     ui: UiSettings = UiSettings()
+    mcp: McpSettings = McpSettings()
     alerts: AlertSettings = AlertSettings()
     audiences: AudienceSettings = AudienceSettings()
 
