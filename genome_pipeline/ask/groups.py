@@ -90,14 +90,16 @@ def groups_of(published: Reader, as_of: date, question: Question, least: int) ->
         (position for position in wanted if position not in small),
         key=lambda position: (-counts[position], str(keys[position])),
     )
-    parameters = published.parameters()
     told = shown[:MOST_GROUPS]
-    bounds = with_bounds(
-        published.connection, as_of, parameters["horizon_days"], parameters["interval_level"], cells.iloc[told]
-    )
+    numbers = cells.iloc[told]
+    if any(MEASURES[name].target for name in question.measures):
+        parameters = published.parameters()
+        numbers = with_bounds(
+            published.connection, as_of, parameters["horizon_days"], parameters["interval_level"], numbers
+        )
     groups = [
         _group(
-            question, keys[position], bounds.iloc[row].to_dict(), {name: position in unknown[name] for name in names}
+            question, keys[position], numbers.iloc[row].to_dict(), {name: position in unknown[name] for name in names}
         )
         for row, position in enumerate(told)
     ]
