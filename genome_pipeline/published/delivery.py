@@ -55,7 +55,7 @@ def send_changes(settings: Settings, rule: str | None = None) -> list[dict[str, 
     facts, failures = [], []
     with _alone(settings.home):
         for name in webhooks if rule is None else [rule]:
-            told = {"audience": name, "in_count": 0, "out_count": 0, "message_count": 0}
+            told: dict[str, Any] = {"audience": name, "in_count": 0, "out_count": 0, "message_count": 0}
             facts.append(told)
             try:
                 if name not in rules:
