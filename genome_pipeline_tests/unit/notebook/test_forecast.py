@@ -125,8 +125,9 @@ def test_columns_that_have_our_names_are_found_and_categories_are_text(log: pd.D
 def test_mistakes_are_one_sentence(
     log: pd.DataFrame, change: Callable[[pd.DataFrame], Any], options: dict[str, Any], message: str
 ) -> None:
+    given: dict[str, Any] = {"columns": COLUMNS, **options}
     with pytest.raises(ConfigError, match=message):
-        genome.fit(change(log), **{"columns": COLUMNS, **options})
+        genome.fit(change(log), **given)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_too_little_is_said_to_be_too_little(
     log: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(NotEnoughData, match=message):
-        genome.fit(change(log), columns=COLUMNS, **{"horizon_days": 28, **options})
+        genome.fit(change(log), columns=COLUMNS, horizon_days=28, **options)
 
 
 @pytest.mark.slow
