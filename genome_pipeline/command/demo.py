@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tomlkit
+from tomlkit.items import Table
 
 from genome_pipeline.command.drafting import write_config
 from genome_pipeline.contracts.documents import EXAMPLES
@@ -55,7 +56,9 @@ def _config_of(demo: Demo) -> str:
     """The example, for a log beside the config and a home in the default place."""
     document = tomlkit.parse((EXAMPLES / demo.example).read_text(encoding="utf-8"))
     del document["home"]
-    document["source"]["path"] = demo.log  # type: ignore[index]
+    source = document["source"]
+    assert isinstance(source, Table)
+    source["path"] = demo.log
     return f"{SCHEMA_LINE}\n{tomlkit.dumps(document)}"
 
 

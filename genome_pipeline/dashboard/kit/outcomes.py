@@ -47,10 +47,10 @@ def realised_spend(connection: duckdb.DuckDBPyConnection, as_of: date) -> pd.Dat
 
 def last_matured(connection: duckdb.DuckDBPyConnection, as_of: date) -> date | None:
     """The latest snapshot that had matured by ``as_of``, if there is one."""
-    ((last,),) = connection.execute(
+    found = connection.execute(
         "SELECT max(as_of) FROM model_performance_history WHERE matured_as_of <= ?", [as_of]
     ).fetchall()
-    return last
+    return found[0][0] if found else None
 
 
 def error_trend(connection: duckdb.DuckDBPyConnection, as_of: date, target: str, metric: str) -> pd.DataFrame:
