@@ -15,7 +15,8 @@ from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.run import run
 from genome_pipeline.orchestration.runs.staleness import Span
-from genome_pipeline.settings import QualitySettings, Settings
+from genome_pipeline.settings import Settings
+from genome_pipeline.settings.sections import QualitySettings
 from genome_pipeline_tests.support.landing import HEADER, ingest_and_validate, landing_settings
 
 
