@@ -138,7 +138,8 @@ def test_what_fails_is_counted_by_period_and_blocks_unless_told_otherwise(tmp_pa
     assert "Binder Error" in first[3]
     assert len({result.check_name for result in found.results}) == 4
     assert [result.success for result in found.expectations] == [False, True, False, False]
-    assert found.expectations[0].expectation_config.notes == "Failed in 2020-02-01, 2020-03-01; the first is shown."
+    shown: Any = found.expectations[0].expectation_config
+    assert shown.notes == "Failed in 2020-02-01, 2020-03-01; the first is shown."
 
 
 def test_no_value_of_a_row_is_in_a_result(tmp_path: Path) -> None:
