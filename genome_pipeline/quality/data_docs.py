@@ -74,7 +74,7 @@ class DataDocs:
             "failed": failed,
         }
         result = suite_result(validated.name, validated.results, facts)
-        found = result.to_json_dict()
+        found = result.to_json_dict()  # type: ignore[no-untyped-call]
         self._write(self.folder / "results" / f"{validated.name}.json", json.dumps(found, indent=1))
         if not validated.is_own:  # users have theirs
             self._write(self._suite(validated.name), _suite_of(validated, found))
@@ -139,13 +139,13 @@ def _suite_of(validated: Validated, found: Mapping[str, Any]) -> str:
 
 @cache
 def _view() -> Any:
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
     return DefaultJinjaPageView(custom_views_directory=str(_TEMPLATES))
 
 
 def _rendered(name: str, result: Any, facts: Mapping[str, Any]) -> str:
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
     document = ValidationResultsPageRenderer().render(result)
     # The first section is an overview of run ids, which the page says in words.

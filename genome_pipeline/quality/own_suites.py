@@ -21,7 +21,8 @@ from genome_pipeline.contracts.tables import ID_COLUMNS, TABLES, Table
 from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.quality import dialect
-from genome_pipeline.quality.counting import Slices, row_counts, rows_of, within
+from genome_pipeline.quality.counting import Slices, row_counts, within
+from genome_pipeline.quality.expectations import rows_of
 from genome_pipeline.quality.suites import COUNTS_ONLY, context, not_judged
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.settings.section import suggestion
@@ -231,7 +232,8 @@ def _names(own: OwnSuite) -> list[str]:
 
 def _said(config: Any) -> str:
     columns = _columns_named(config.type, config.kwargs)
-    return config.type.removeprefix("expect_") + (f" of {', '.join(columns)}" if columns else "")
+    kind: str = config.type
+    return kind.removeprefix("expect_") + (f" of {', '.join(columns)}" if columns else "")
 
 
 def _in_words(own: OwnSuite, result: ExpectationValidationResult, row_count: int) -> str:

@@ -13,8 +13,8 @@ import duckdb
 from genome_pipeline.contracts.column import AS_READ
 from genome_pipeline.contracts.tables import Table
 from genome_pipeline.duckdb_connection import connect
-from genome_pipeline.quality.counting import Counts, Slices, count, rows_of, within
-from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, violations
+from genome_pipeline.quality.counting import Counts, Slices, count, within
+from genome_pipeline.quality.expectations import COLUMNS_CHECK, TYPES_CHECK, Check, checks_of, rows_of, violations
 from genome_pipeline.quality.suites import judge
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def contract_check(table: Table) -> Check:
 
 def _in_words(slices: Slices) -> str:
     starts = sorted(start for start in (slices or {}).values() if start is not None)
-    return f"the periods from {starts[0]} to {starts[-1]}" if starts else ""
+    return f"{starts[0]} to {starts[-1]}" if starts else ""
 
 
 def _slices(subject: Subject, table: Table) -> Slices:

@@ -17,7 +17,7 @@ from genome_pipeline.quality.validation import validate
 from genome_pipeline_tests.support.contract_files import write
 
 RISK = TABLES["customer_risk"]
-RUN = ("run-1", datetime(2020, 2, 1, 9, tzinfo=UTC), "the periods from 2020-01-01 to 2020-02-01")
+RUN = ("run-1", datetime(2020, 2, 1, 9, tzinfo=UTC), "2020-01-01 to 2020-02-01")
 
 
 def keep(docs: DataDocs, file: Path, name: str, *, is_own: bool = False) -> str:
@@ -34,7 +34,7 @@ def test_a_page_names_the_expectation_that_failed_and_loads_nothing(tmp_path: Pa
     assert re.search(r"✗ 1 of \d+ expectations failed", page)
     assert "risk_band is one of" in page
     assert "2 unexpected values found. 10% of 20 total rows." in page
-    assert "Checked at 2020-02-01 09:00 UTC over the periods from 2020-01-01 to 2020-02-01" in page
+    assert "Checked at 2020-02-01 09:00 UTC over the periods 2020-01-01 to 2020-02-01" in page
     index = docs.index.read_text(encoding="utf-8")
     assert "✗ 1 failed" in index
     linked = re.findall(r'href="([^"]*)"', page + index)

@@ -138,7 +138,8 @@ def test_what_fails_is_counted_by_period_and_blocks_unless_told_otherwise(tmp_pa
     assert "Binder Error" in first[3]
     assert len({result.check_name for result in found.results}) == 4
     assert [result.success for result in found.expectations] == [False, True, False, False]
-    assert found.expectations[0].expectation_config.notes == "Failed in 2020-02-01, 2020-03-01; the first is shown."
+    shown: Any = found.expectations[0].expectation_config
+    assert shown.notes == "Failed in 2020-02-01, 2020-03-01; the first is shown."
 
 
 def test_no_value_of_a_row_is_in_a_result(tmp_path: Path) -> None:
@@ -160,3 +161,16 @@ def test_no_value_of_a_row_is_in_a_result(tmp_path: Path) -> None:
     assert [result.is_passed for result in found.results] == [False] * len(expectations)
     assert "k0000" not in str(found.results)
     assert "k0000" not in json.dumps([result.to_json_dict() for result in found.expectations])
+
+
+def test_the_example_of_the_docs_can_be_loaded(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "quality.md").read_text(encoding="utf-8")
+    (tmp_path / "marketing.json").write_text(page.split("```json\n")[1].split("```")[0], encoding="utf-8")
+    (own,) = load_own_suites(tmp_path)
+    assert (own.table.name, own.is_blocking, len(own.suite.expectations)) == ("customer_genome", False, 3)
+
+
+def test_a_suite_parameter_is_refused(tmp_path: Path) -> None:
+    asked = expectation("expect_column_max_to_be_between", column="p_alive", max_value={"$PARAMETER": "x"})
+    with pytest.raises(ConfigError, match="suite parameters are not known here; write the value itself"):
+        load_own_suites(suite(tmp_path, asked))

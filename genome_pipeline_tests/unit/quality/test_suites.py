@@ -59,7 +59,7 @@ def by_great_expectations(file: Path, table: str) -> Any:
     with _datasource(file) as datasource:
         asset = datasource.add_query_asset("rows", query=f"SELECT * FROM {table}")
         batch = asset.add_batch_definition_whole_table("rows").get_batch()
-        results = batch.validate(suite, result_format=COUNTS_ONLY).results
+        results: list[Any] = list(batch.validate(suite, result_format=COUNTS_ONLY).results)
     for result in results:
         result.expectation_config.kwargs.pop("batch_id", None)
     return results
@@ -81,7 +81,7 @@ def test_counts_are_those_of_great_expectations_for_every_table(
 
 def agree(folder: Path, table: str, changes: Mapping[str, str], *, some_fail: bool) -> None:
     file = write(folder / "warehouse.duckdb", TABLES[table], changes=changes)
-    ours = validate(file, TABLES[table]).expectations
+    ours: list[Any] = list(validate(file, TABLES[table]).expectations)
     for result in ours:
         if result.expectation_config.type == "expect_table_columns_to_match_ordered_list":
             assert result.success

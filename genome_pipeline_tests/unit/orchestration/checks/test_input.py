@@ -43,7 +43,7 @@ def _failure(settings: Settings, check: Check) -> CheckResult:
     with open_database(settings.warehouse_path) as database:
         results = check.body(Subject(database, settings, [JANUARY], "run"))
     (failure,) = (result for result in results if not result.is_passed)
-    logged = _evaluation(results)
+    logged = _evaluation(results, settings.home)
     failures = (logged.metadata or {})["failures"]
     assert isinstance(failures, dg.TableMetadataValue)
     (row,) = failures.records
