@@ -10,13 +10,13 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from genome_pipeline.orchestration.alerts import digest, send_alert
-from genome_pipeline.orchestration.assets.stage import REASON_TAG
+from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, REFRESH, REFRESH_JOB
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause, sendable
 from genome_pipeline.orchestration.internals import RUN_KEY_TAG
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.orchestration.runs.at_work import AT_WORK, release_dead_runs
+from genome_pipeline.orchestration.runs.at_work import AT_WORK, DIED, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.quality.gate import obstacles_in_words
@@ -117,6 +117,8 @@ def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if _has_told(run) and context.failure_event.message != DIED:
+            return
         events = [entry.dagster_event for entry in context.instance.all_logs(run.run_id) if entry.dagster_event]
         text = sendable(first_cause(events))
         send_alert(settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", text)
@@ -132,6 +134,8 @@ def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
     )
     def alert_on_warnings(context: dg.RunStatusSensorContext) -> None:
         run_id = context.dagster_run.run_id
+        if _has_told(context.dagster_run):
+            return
         made = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         if not any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made):
             return
@@ -141,3 +145,8 @@ def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
             send_alert(settings.alerts, f"Customer Genome: published as of {facts['as_of']} with warnings", found)
 
     return alert_on_warnings
+
+
+def _has_told(run: dg.DagsterRun) -> bool:
+    """Whether the run is of a command, which tells of its failure and warnings itself unless its process dies."""
+    return run.tags.get(REASON_TAG) == ON_COMMAND

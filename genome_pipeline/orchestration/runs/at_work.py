@@ -19,6 +19,9 @@ from genome_pipeline.settings import Settings
 AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 """States of a run that has a process, or is about to."""
 
+DIED = "the process of this run died"
+"""Message of the failure of a run whose process is gone."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -92,7 +95,7 @@ def release_dead_runs(instance: DagsterInstance) -> None:
     for run_id in suspects:
         run = instance.get_run_by_id(run_id)
         if run is not None and run.status in AT_WORK:
-            instance.report_run_failed(run, "the process of this run died")
+            instance.report_run_failed(run, DIED)
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     running = {record.dagster_run.run_id for record in records} - set(suspects)
     for path in _lock_folder(instance).glob("*.lock"):
