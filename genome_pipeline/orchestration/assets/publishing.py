@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import PublicationRefused
-from genome_pipeline.orchestration.assets.stage import OWNERS, Stage
+from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.internals import PARENT_RUN_ID_TAG
 from genome_pipeline.orchestration.partitions import Reads
@@ -26,7 +27,7 @@ _SOURCES = tuple(
 )
 
 
-def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Mapping[str, Mapping[str, Any]]:
     settings = pipeline.settings
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, settings.time)
@@ -43,17 +44,15 @@ def _publish(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
         how = "published by force" if obstacles else "published with what an earlier publication forced"
         context.log.warning(f"{how}, although {forced_past}")
     pipeline.artifacts.prune()
-    yield dg.MaterializeResult(
-        asset_key="published_genome",
-        metadata={
-            **({"forced_past": forced_past} if forced_past else {}),
-            "as_of": str(published.as_of),
-            "path": dg.MetadataValue.path(str(published.path)),
-            "dagster/row_count": published.row_counts["customer_genome"],
-            "megabytes": round(published.byte_count / 1e6, 1),
-            "rows": dg.MetadataValue.json(published.row_counts),
-        },
-    )
+    facts = {
+        **({"forced_past": forced_past} if forced_past else {}),
+        "as_of": str(published.as_of),
+        "path": dg.MetadataValue.path(str(published.path)),
+        "dagster/row_count": published.row_counts["customer_genome"],
+        "megabytes": round(published.byte_count / 1e6, 1),
+        "rows": dg.MetadataValue.json(published.row_counts),
+    }
+    return {"published_genome": facts}
 
 
 def _is_forced(context: dg.AssetExecutionContext) -> bool:
@@ -69,7 +68,6 @@ published_genome = Stage(
             description="The DuckDB file that BI tools and the dashboard read: every customer table, latest snapshot"
             " and history, with comments and a data dictionary. Replaced in one step; readers never block a run.",
             group_name="publishing",
-            owners=list(OWNERS),
             kinds={"duckdb"},
             metadata={
                 "dagster/column_schema": dg.TableSchema(

@@ -30,6 +30,7 @@ from genome_pipeline.orchestration.internals import (
     make_new_run_id,
     open_event_logs,
 )
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale, latest_snapshot
@@ -83,11 +84,11 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     check_replaceable(settings.published_path)
     settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
     pipeline = Pipeline.of(settings)
-    definitions = build_graph(settings)
+    definitions = build_graph(settings, ALONE)
     # The first check needs it seconds from now; until then a core is idle.
     Thread(target=load_great_expectations, daemon=True).start()
     with open_instance(settings) as instance:
-        release_dead_runs(instance)
+        release_dead_runs(instance, ALONE)
         _execute(definitions, INGEST_JOB, instance, progress)
         stale = find_stale(pipeline, span)
         planned = stale.runs(settings.time)
@@ -107,13 +108,13 @@ def publish_again(settings: Settings, as_of: date, stages: Sequence[Stage], prog
     Raises as :func:`run` does.
     """
     check_replaceable(settings.published_path)
-    definitions = build_graph(settings)
+    definitions = build_graph(settings, ALONE)
     with Pipeline.of(settings).warehouse.open() as database:
         latest = latest_snapshot(database) or as_of
     first, last = (settings.time.period_start(day) for day in (as_of, latest))
     part = PlannedRun(first, last, (experiment_record, *stages, *PUBLISHING_STAGES))
     with open_instance(settings) as instance:
-        release_dead_runs(instance)
+        release_dead_runs(instance, ALONE)
         _execute(definitions, REFRESH_JOB, instance, progress, part.range_tags, part.asset_names)
 
 

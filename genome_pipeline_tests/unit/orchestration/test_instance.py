@@ -26,7 +26,6 @@ from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration import home
 from genome_pipeline.orchestration.assets import publishing
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.home import (
     POSTGRES_VARIABLE,
     limit_warehouse_pool,
@@ -35,6 +34,7 @@ from genome_pipeline.orchestration.home import (
     prepare_server,
 )
 from genome_pipeline.orchestration.internals import open_event_logs
+from genome_pipeline.orchestration.place import ALONE, WAREHOUSE_POOL
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs import pruning
 from genome_pipeline.orchestration.runs import rebuild as rebuilding
@@ -64,16 +64,16 @@ def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
 def test_a_run_whose_process_died_is_told_from_one_that_lives(instance: DagsterInstance) -> None:
     run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
     with holding_run_lock(instance, run.run_id):
-        release_dead_runs(instance)
+        release_dead_runs(instance, ALONE)
         assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
     # Its lock is free, and it was never recorded as done.
-    release_dead_runs(instance)
+    release_dead_runs(instance, ALONE)
     assert instance.get_runs()[0].status is DagsterRunStatus.FAILURE
 
 
 def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterInstance) -> None:
     instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
-    release_dead_runs(instance)
+    release_dead_runs(instance, ALONE)
     assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
 
 
@@ -110,7 +110,7 @@ def test_the_dead_process_of_a_run_that_was_stopped_is_no_failure(at_home: Dagst
     run = launched(at_home, DagsterRunStatus.STARTED)
     with holding_run_lock(at_home, run.run_id):
         at_home.report_run_canceling(run)
-    release_dead_runs(at_home)
+    release_dead_runs(at_home, ALONE)
     assert ended(at_home, run) == ("CANCELED", None)
 
 

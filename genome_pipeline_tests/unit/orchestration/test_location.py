@@ -1,6 +1,7 @@
 """One name of the code location, under which the UI shows the runs of the command line beside its own."""
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +13,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 
 from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.orchestration.automation.sensors import sensors
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.runs.at_work import DIED
 from genome_pipeline.orchestration.runs.run import CODE_LOCATION
 from genome_pipeline.settings import AlertSettings, Settings
@@ -40,7 +42,7 @@ def dg_modules(text: str) -> list[str]:
     words = text.replace("`", " ").split()
     return [
         name
-        for option, name in zip(words, words[1:], strict=False)
+        for option, name in pairwise(words)
         if option == "-m" and name.startswith("genome") and name != "genome_pipeline.orchestration.webserver"
     ]
 
@@ -72,7 +74,7 @@ def test_runs_of_the_command_line_stand_among_those_of_the_code_location(shop_ru
 def test_a_failure_is_told_once(tmp_path: Path, shop_run: Settings, reason: str, message: str, is_told: bool) -> None:
     told = tmp_path / "told"
     settings = shop_run.model_copy(update={"alerts": AlertSettings(command=("tee", str(told)))})
-    (sensor,) = (sensor for sensor in sensors(settings) if sensor.name == "alert_on_failure")
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "alert_on_failure")
     with DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(refresh, tags={REASON_TAG: reason})
         event = instance.report_run_failed(run, message)
