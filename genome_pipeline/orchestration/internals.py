@@ -95,6 +95,9 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     the machine may lose the last lines of the log but not its integrity; a crash of the process loses nothing.
     """
     storage = instance.event_log_storage
+    if event.contains(Engine, "connect", _without_waiting):
+        yield  # a run that a command starts in its own process
+        return
     with ExitStack() as stack:
         event.listen(Engine, "connect", _without_waiting)
         stack.callback(event.remove, Engine, "connect", _without_waiting)

@@ -26,11 +26,12 @@ genome_report = Stage(
         dg.AssetSpec(
             "genome_report",
             description="One HTML file to mail or archive: the latest snapshot's figures, with nothing to install.",
-            group_name="publishing",
+            group_name="genome",
             kinds={"plotly", "html"},
         ),
     ),
     reads={"published_genome": Reads.SAME},
     is_partitioned=False,
     body=_write_report,
+    shaped_by_settings=False,
 )

@@ -39,7 +39,8 @@ Body = Callable[[dg.AssetExecutionContext, Pipeline], Mapping[str, Mapping[str, 
 class Stage:
     """A function that makes one or several assets, with the facts that Dagster needs about them.
 
-    ``reads`` says which periods of each upstream asset are read; ``config`` is the schema of the run's config.
+    ``reads`` says which periods of each upstream asset are read; ``config`` is the schema of the run's config. What is
+    ``shaped_by_settings`` is stale when a setting changes that results depend on.
     """
 
     name: str
@@ -48,19 +49,25 @@ class Stage:
     is_partitioned: bool
     body: Body
     config: Mapping[str, dg.Field] = field(default_factory=dict)
+    shaped_by_settings: bool = True
 
     @property
     def asset_names(self) -> tuple[str, ...]:
         """Names of the assets made."""
         return tuple(spec.key.to_user_string() for spec in self.specs)
 
-    def build(self, partitions: dg.TimeWindowPartitionsDefinition, place: Place) -> dg.AssetsDefinition:
-        """The Dagster definition at a place, cut by ``partitions`` where the stage has periods."""
+    def build(
+        self, partitions: dg.TimeWindowPartitionsDefinition, place: Place, settings_version: str
+    ) -> dg.AssetsDefinition:
+        """The Dagster definition at a place, cut by ``partitions`` where the stage has periods.
+
+        ``settings_version`` stands for the settings that results depend on.
+        """
         resource = place.name(PIPELINE)
 
         @dg.multi_asset(
             name=place.name(self.name),
-            specs=[self._placed(spec, partitions, place) for spec in self.specs],
+            specs=[self._placed(spec, partitions, place, settings_version) for spec in self.specs],
             partitions_def=partitions if self.is_partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
             pool=place.pool,
@@ -84,7 +91,13 @@ class Stage:
 
         return _compute
 
-    def _placed(self, spec: dg.AssetSpec, partitions: dg.TimeWindowPartitionsDefinition, place: Place) -> dg.AssetSpec:
+    def _placed(
+        self,
+        spec: dg.AssetSpec,
+        partitions: dg.TimeWindowPartitionsDefinition,
+        place: Place,
+        settings_version: str,
+    ) -> dg.AssetSpec:
         own = spec.key.to_user_string()
         made_here = set(self.asset_names) - {own}
         deps = [
@@ -93,7 +106,11 @@ class Stage:
             if upstream not in made_here
         ]
         return spec.replace_attributes(
-            key=place.key(own), deps=deps, group_name=place.group(str(spec.group_name)), owners=[*place.owners]
+            key=place.key(own),
+            deps=deps,
+            group_name=place.group(str(spec.group_name)),
+            owners=[*place.owners],
+            code_version=settings_version if self.shaped_by_settings else None,
         ).with_io_manager_key(place.name(PUBLISHED_TABLES))
 
 
@@ -112,6 +129,7 @@ def table_stage(
             name=name or tables[0],
             specs=tuple(_spec(table, kinds) for table in declared),
             reads=reads,
+            shaped_by_settings=declared[0].is_by_period,
             is_partitioned=declared[0].is_by_period,
             body=body,
         )
@@ -179,12 +197,16 @@ def report_rows(
     written: WrittenSlices,
     facts: Mapping[date, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Attach row counts, and the ``facts`` of each slice, to each period's materialisation; Dagster plots numbers."""
+    """Attach row counts, the date of a snapshot, and the ``facts`` of each slice, to each period's materialisation."""
     table = TABLES[written.table]
     for key, rows in written.row_counts.items():
         if isinstance(key, date):
             context.add_asset_metadata(
-                {"dagster/partition_row_count": rows, **(facts or {}).get(key, {})},
+                {
+                    "dagster/partition_row_count": rows,
+                    **({"as_of": str(key)} if table.is_snapshot else {}),
+                    **(facts or {}).get(key, {}),
+                },
                 asset_key=key_of(context, table.name),
                 partition_key=_partition_key(pipeline, table, key),
             )

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from threading import Thread
 
 import dagster as dg
-
-# Imported before any thread imports it with Great Expectations: concurrent first imports may see half a module.
-import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
 
 from genome_pipeline.errors import RunFailed
@@ -35,7 +31,6 @@ from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale, latest_snapshot
 from genome_pipeline.quality.gate import obstacles_in_words
-from genome_pipeline.quality.validation import load_great_expectations
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.publishing import (
     are_contacts_published,
@@ -85,8 +80,6 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
     pipeline = Pipeline.of(settings)
     definitions = build_graph(settings, ALONE)
-    # The first check needs it seconds from now; until then a core is idle.
-    Thread(target=load_great_expectations, daemon=True).start()
     with open_instance(settings) as instance:
         release_dead_runs(instance, ALONE)
         _execute(definitions, INGEST_JOB, instance, progress)
