@@ -26,6 +26,7 @@ from genome_pipeline.sources.source import mark_of
 from genome_pipeline.warehouse import faults
 from genome_pipeline.warehouse.ingestion import files_due
 
+_UP_TO_DATE = "everything is up to date"
 _UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *AT_WORK]
 
 
@@ -65,19 +66,30 @@ def _landing_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
             if mark is not None and str(settings.today()) != known.get("looked_at"):
                 # Once a day, as orders dated in the future may come due one by one.
-                looked = json.dumps({**known, "looked_at": str(settings.today())})
+                known["looked_at"] = str(settings.today())
                 if _has_files_due(settings):
                     request = dg.RunRequest(job_name=ingest_job, tags={REASON_TAG: "landing: future orders have come"})
-                    return dg.SensorResult([request], cursor=looked)
-                context.update_cursor(looked)
-            return _stale_request(settings, place, context.instance)
+                    return dg.SensorResult([request], cursor=json.dumps(known))
+            request_or_reason = _stale_request(settings, place, context.instance)
         except Exception as error:
             fault = faults.error_in_words(error, settings.home)
             if fault is None:
                 raise
-            return dg.SkipReason(fault)
+            request_or_reason = fault
+        if isinstance(request_or_reason, dg.RunRequest):
+            return dg.SensorResult([request_or_reason], cursor=json.dumps(known))
+        return _skipped(request_or_reason, known, place)
 
     return landing
+
+
+def _skipped(reason: str, known: dict[str, str], place: Place) -> dg.SensorResult:
+    """Skip; what keeps a publication waiting is an event of the published file, once, as ticks are soon forgotten."""
+    is_news = reason not in (_UP_TO_DATE, known.get("told"))
+    held_up = dg.AssetObservation(place.key("published_genome"), metadata={"waits_because": reason})
+    return dg.SensorResult(
+        skip_reason=reason, asset_events=[held_up] if is_news else [], cursor=json.dumps({**known, "told": reason})
+    )
 
 
 def _has_files_due(settings: Settings) -> bool:
@@ -96,23 +108,19 @@ def _stale_request(settings: Settings, place: Place, instance: dg.DagsterInstanc
         obstacles = gate().obstacles(database.con, settings.time)
     waiting = f"nothing is published until this is put right: {obstacles_in_words(obstacles)}"
     if planned is None:
-        return dg.SkipReason(waiting if obstacles else "everything is up to date")
+        return waiting if obstacles else _UP_TO_DATE
     has_ended = settings.time.as_of(planned.last) <= settings.today()
     state = [stale.changed_at, planned.first, planned.last, has_ended, settings.results_hash]
     run_key = sha256(json.dumps(state, default=str).encode()).hexdigest()
     if obstacles and instance.get_runs_count(RunsFilter(tags={RUN_KEY_TAG: run_key})):
-        return dg.SkipReason(waiting)
+        return waiting
     # The source is read again if its own checks have not passed.
     source = ["raw_transactions"] if any(found.table_name == "raw_transactions" for found in obstacles) else []
-    return dg.SensorResult(
-        [
-            dg.RunRequest(
-                job_name=place.name(REFRESH_JOB),
-                run_key=run_key,
-                tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
-                asset_selection=[*map(place.key, [*source, *planned.asset_names])],
-            )
-        ]
+    return dg.RunRequest(
+        job_name=place.name(REFRESH_JOB),
+        run_key=run_key,
+        tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
+        asset_selection=[*map(place.key, [*source, *planned.asset_names])],
     )
 
 

@@ -119,6 +119,21 @@ def test_the_landing_sensor_watches_the_contact_log(tmp_path: Path, instance: Da
     assert [request.job_name for request in look(settings, instance, cursor)[0]] == ["ingest"]
 
 
+def test_what_keeps_a_publication_waiting_is_told_once_as_an_event(tmp_path: Path, instance: DagsterInstance) -> None:
+    settings = load_settings(shop(tmp_path))
+    cursor = None
+    for _ in range(2):  # until it has asked for the log to be taken in, which nobody does
+        cursor = look(settings, instance, cursor)[2]
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "landing")
+    told = []
+    for _ in range(2):
+        data = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+        told.append([event.metadata["waits_because"].value for event in data.asset_events])
+        cursor = data.cursor
+    assert told == [[data.skip_message], []]
+    assert "nothing has been ingested yet" in (data.skip_message or "")
+
+
 def test_the_landing_sensor_waits_for_a_run_at_work(tmp_path: Path, instance: DagsterInstance) -> None:
     settings = load_settings(shop(tmp_path))
     instance.create_run_for_job(
