@@ -31,7 +31,7 @@ telemetry:
   enabled: false
 nux:
   enabled: false
-instance_class:               # a run that somebody stopped is not tried again
+instance_class:               # new runs are recorded fast; one that somebody stopped is not tried again
   module: genome_pipeline.orchestration.dagster_instance
   class: Instance
 concurrency:

@@ -142,7 +142,7 @@ def _execute(
     run_id, events = make_new_run_id(), []
     with open_event_logs(instance, run_id):
         run = instance.create_run_for_job(
-            job.get_subset(asset_selection=chosen),
+            job,
             run_id=run_id,
             run_config=_SILENT,
             tags={**job.run_tags, **(tags or {}), REASON_TAG: ON_COMMAND, MAX_RETRIES_TAG: "0"},

@@ -19,6 +19,9 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.snap import snapshot_from_execution_plan
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._grpc.utils import default_grpc_timeout
 
 from genome_pipeline.command.forgetting import forget, rows_to_forget
@@ -237,6 +240,51 @@ def _run_of_the_server(settings: Settings, job: str = "publish") -> dg.ExecuteIn
     with open_instance(settings) as instance:
         definition = build_definitions(settings).resolve_job_def(job)
         return definition.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_a_new_run_of_many_periods_is_recorded_over_connections_that_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(shop(tmp_path))
+    job = build_definitions(settings).resolve_job_def("backfill")
+    tags = {
+        "dagster/asset_partition_range_start": "2020-01-01",
+        "dagster/asset_partition_range_end": "2020-03-01",
+    }
+    opened = []
+    create = sqlite_event_log.create_engine
+
+    def counted(*args: Any, **options: Any) -> Any:
+        opened.append(args)
+        return create(*args, **options)
+
+    with open_instance(settings) as instance:
+        plan = create_execution_plan(job, tags=tags)
+        monkeypatch.setattr(sqlite_event_log, "create_engine", counted)
+        # As the webserver and the daemon do; Dagster's own class opens a database for each of the events.
+        run = instance.create_run(
+            job_name=job.name,
+            run_id=None,
+            run_config={},
+            status=DagsterRunStatus.NOT_STARTED,
+            tags=tags,
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=plan.step_keys_to_execute,
+            execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
+            job_snapshot=job.get_job_snapshot(),
+            parent_job_snapshot=None,
+            asset_selection=None,
+            asset_check_selection=None,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=None,
+            job_code_origin=None,
+            asset_graph=job.asset_layer.asset_graph,
+        )
+        planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    assert len(planned) > 100
+    assert len(opened) < 10
 
 
 _AT_WORK: dict[str, tuple[str, Any, str, Callable[[Settings], object]]] = {
