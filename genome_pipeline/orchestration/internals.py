@@ -6,6 +6,7 @@ import importlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 from dagster import DagsterInstance
@@ -56,6 +57,7 @@ __all__ = [
 
 _CREATE = "create_engine"  # name of SQLAlchemy's function in Dagster's module
 _DISPOSE = "dispose"
+_KEEPING_OPEN = Lock()
 
 
 def dev_module() -> Any:
@@ -95,10 +97,11 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     the machine may lose the last lines of the log but not its integrity; a crash of the process loses nothing.
     """
     storage = instance.event_log_storage
-    if event.contains(Engine, "connect", _without_waiting):
-        yield  # a run that a command starts in its own process
+    if not _KEEPING_OPEN.acquire(blocking=False):
+        yield  # a run that a command starts in its own process, or another thread of the webserver
         return
     with ExitStack() as stack:
+        stack.callback(_KEEPING_OPEN.release)
         event.listen(Engine, "connect", _without_waiting)
         stack.callback(event.remove, Engine, "connect", _without_waiting)
         if isinstance(storage, SqliteEventLogStorage):

@@ -16,6 +16,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.orchestration.assets.flow import STAGES
+from genome_pipeline.orchestration.runs.run import CODE_LOCATION
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.support.dagster_server import BIN, ROOT, DagsterServer, environment, running_dagster
 from genome_pipeline_tests.support.pipelines import assert_same, make, shop, shop_config, tables, write_shop_log
@@ -296,3 +297,26 @@ def launched(server: DagsterServer, job: str, partition: str) -> str:
     answer = server.ask(_RUN, parameters=parameters)["launchPipelineExecution"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
     return str(answer["run"]["runId"])
+
+
+_JOB_PAGE = """
+query Page($selector: PipelineSelector!) {
+  pipelineOrError(params: $selector) {
+    ... on Pipeline { runs(limit: 5) { status repositoryOrigin { repositoryLocationName } } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_of_a_job_shows_the_runs_of_the_command_line(early_shop: Path) -> None:
+    with running_dagster(early_shop) as server:
+        selector = {
+            "repositoryLocationName": CODE_LOCATION,
+            "repositoryName": "__repository__",
+            "pipelineName": "refresh",
+        }
+        (run,) = server.ask(_JOB_PAGE, selector=selector)["pipelineOrError"]["runs"]
+    assert run == {"status": "SUCCESS", "repositoryOrigin": {"repositoryLocationName": CODE_LOCATION}}
