@@ -62,7 +62,7 @@ class PublishedTables(dg.ConfigurableIOManager):
             raise _refused(f"{name} cannot be read as {kind}: annotate it as {_KINDS}")
         with Published(Path(self.path)) as published:
             self._check_is_published(context, published)
-            query, values = f"SELECT * FROM {table.published_name}", []
+            query, values = f"SELECT * FROM {table.published_name}", list[list[date]]()
             if table.is_by_period and context.has_asset_partitions:
                 query += f" WHERE {table.slice_by} IN (SELECT unnest(?))"
                 values = [self._slices(context, table, published)]

@@ -9,6 +9,7 @@ from hashlib import sha256
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
+from genome_pipeline.errors import TransientError
 from genome_pipeline.orchestration.alerts import digest, send_alert
 from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
 from genome_pipeline.orchestration.automation.jobs import INGEST_JOB, REFRESH_JOB, is_of, jobs
@@ -75,6 +76,8 @@ def _landing_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
             fault = faults.error_in_words(error, settings.home)
             if fault is None:
                 raise
+            if isinstance(error, TransientError):
+                known["told"] = fault  # it may pass by itself
             request_or_reason = fault
         if isinstance(request_or_reason, dg.RunRequest):
             return dg.SensorResult([request_or_reason], cursor=json.dumps(known))

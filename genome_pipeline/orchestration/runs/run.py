@@ -139,7 +139,7 @@ def _execute(
     """Run a job in this process, and record it as a run of the code location, among whose runs the UI shows it."""
     job = definitions.resolve_job_def(job_name)
     chosen = None if assets is None else frozenset(map(dg.AssetKey, assets))
-    run_id, events = make_new_run_id(), []
+    run_id, events = make_new_run_id(), list[dg.DagsterEvent]()
     with open_event_logs(instance, run_id):
         run = instance.create_run_for_job(
             job,
