@@ -59,7 +59,7 @@ class PublishedTables(dg.ConfigurableIOManager):
         if table is None or not table.is_published:
             raise _refused(f"{name} is no published table: take one of docs/data_dictionary.md")
         if kind not in (pd.DataFrame, pa.Table, Any):
-            raise _refused(f"{name} cannot be read as {kind}: annotate it as {_KINDS}")
+            raise _refused(f"{name} cannot be read as {getattr(kind, '__name__', kind)}: annotate it as {_KINDS}")
         with Published(Path(self.path)) as published:
             self._check_is_published(context, published)
             query, values = f"SELECT * FROM {table.published_name}", list[list[date]]()
@@ -70,19 +70,21 @@ class PublishedTables(dg.ConfigurableIOManager):
             return rows.to_arrow_table() if kind is pa.Table else rows.df()
 
     def _slices(self, context: dg.InputContext, table: Table, published: Published) -> list[date]:
-        """The slices to read: those asked for, or, where these are all there can be, those that are published."""
+        """The slices to read: those asked for, or, where these are all there can be, those that are published.
+
+        A period that is published may hold no rows of the table.
+        """
         keys = context.asset_partition_keys
-        starts = sorted(map(date.fromisoformat, keys))
-        wanted = [self.period.shift(start, 1) if table.is_snapshot else start for start in starts]
-        query = f"SELECT DISTINCT {table.slice_by} FROM {table.published_name} ORDER BY 1"
+        ends = {start: self.period.shift(start, 1) for start in sorted(map(date.fromisoformat, keys))}
+        query = "SELECT DISTINCT as_of FROM customer_genome_history ORDER BY 1"
         known = [day for (day,) in published.connection.execute(query).fetchall()]
-        missing = [day for day in wanted if day not in known]
+        missing = [end for end in ends.values() if end not in known]
         if missing and len(keys) < context.asset_partitions_def.get_num_partitions():
             raise _refused(
                 f"{self.path} has no {table.name} of {missing[0]}: make and publish that {self.period} first; it has"
                 f" {f'{known[0]} to {known[-1]}' if known else 'none'}"
             )
-        return [day for day in wanted if day in known]
+        return [end if table.is_snapshot else start for start, end in ends.items() if end in known]
 
     def _check_is_published(self, context: dg.InputContext, published: Published) -> None:
         """Raises unless the file was published after the last run that made what is read of it."""

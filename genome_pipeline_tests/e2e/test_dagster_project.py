@@ -128,7 +128,7 @@ def test_a_month_that_was_made_again_and_not_published_is_refused(project: dg.De
         (
             "customer_genome",
             dict,
-            "customer_genome cannot be read as .*dict.*: annotate it as pd.DataFrame or pa.Table",
+            "customer_genome cannot be read as dict: annotate it as pd.DataFrame or pa.Table",
         ),
         ("raw_transactions", pd.DataFrame, "raw_transactions is no published table: take one of docs/data_diction"),
     ],

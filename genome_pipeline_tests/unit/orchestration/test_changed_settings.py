@@ -5,6 +5,7 @@ import logging
 import dagster as dg
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from genome_pipeline.definitions import build_definitions
 from genome_pipeline.orchestration.graph import events_of_warnings
@@ -17,7 +18,8 @@ def with_horizon(settings: Settings, days: int) -> Settings:
 
 def stale(settings: Settings, name: str, month: str | None) -> tuple[StaleStatus, list[str]]:
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        resolver = CachingStaleStatusResolver(instance, build_definitions(settings).resolve_asset_graph(), None)
+        graph = build_definitions(settings).resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         causes = [cause.reason for cause in resolver.get_stale_causes(AssetKey(name), month)]
         return resolver.get_status(AssetKey(name), month), causes
 
