@@ -3,7 +3,7 @@
 Dagster reads annotations at run time, so this module does not postpone them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -183,7 +183,8 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def key_of(context: dg.AssetExecutionContext, name: str) -> dg.AssetKey:
     """The key of an asset that the run's step makes."""
-    return next(key for key in context.assets_def.keys if key.path[-1] == name)
+    keys: Iterable[dg.AssetKey] = context.assets_def.keys
+    return next(key for key in keys if key.path[-1] == name)
 
 
 def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[date]:
