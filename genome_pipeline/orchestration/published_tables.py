@@ -49,7 +49,7 @@ class PublishedTables(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """The rows of a table, or the path of the file.
 
-        Raises :class:`dagster.Failure` where the file has none of a period that was asked for, or older ones than the
+        Raises :class:`dg.Failure` where the file has none of a period that was asked for, or older ones than the
         shop's last run made, or where the annotation is of another type.
         """
         name, kind = context.asset_key.path[-1], context.dagster_type.typing_type
