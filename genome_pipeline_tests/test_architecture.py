@@ -21,7 +21,7 @@ FLOORS = (
     ("models", "sources", "transforms"),
     ("published", "quality", "warehouse"),
     ("ask", "dashboard", "notebook", "orchestration"),
-    ("command", "definitions"),
+    ("command", "components", "definitions"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -32,6 +32,7 @@ NEIGHBOURS = {
     "published": {"warehouse"},
     "quality": {"warehouse"},
     "orchestration": {"dashboard"},
+    "components": {"definitions"},
 }
 
 # Libraries that a room does without.

@@ -14,8 +14,8 @@ from filelock import FileLock
 from yaml import YAMLError
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.internals import CheckError
+from genome_pipeline.orchestration.place import WAREHOUSE_POOL
 from genome_pipeline.settings import Settings
 
 POSTGRES_VARIABLE = "DAGSTER_POSTGRES_URL"
@@ -31,7 +31,7 @@ telemetry:
   enabled: false
 nux:
   enabled: false
-instance_class:               # a run that somebody stopped is not tried again
+instance_class:               # new runs are recorded fast; one that somebody stopped is not tried again
   module: genome_pipeline.orchestration.dagster_instance
   class: Instance
 concurrency:
@@ -77,7 +77,7 @@ def prepare_home(settings: Settings) -> Path:
         )
     if not os.environ.get(POSTGRES_VARIABLE, _POSTGRES_SCHEME).startswith(_POSTGRES_SCHEME):
         raise ConfigError(f"{POSTGRES_VARIABLE} does not begin with {_POSTGRES_SCHEME}: name the driver in it")
-    try:
+    with _writing(home):
         home.mkdir(parents=True, exist_ok=True)
         if not config.exists():
             in_postgres = POSTGRES_VARIABLE in os.environ
@@ -85,12 +85,25 @@ def prepare_home(settings: Settings) -> Path:
             new_config = config.with_name(f"dagster-{os.getpid()}.yaml")
             new_config.write_text(_CONFIG + (_POSTGRES_CONFIG if in_postgres else ""), encoding="utf-8")
             new_config.replace(config)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def make_folder(home: Path) -> Path:
+    """Make a shop's home unless it is there, and return it. Raises :class:`ConfigError` where it cannot be made."""
+    with _writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+@contextmanager
+def _writing(home: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"{home} cannot be written ({error.strerror}): set GENOME_HOME to a folder you may write"
         ) from None
-    os.environ["DAGSTER_HOME"] = str(home)
-    return home
 
 
 @contextmanager

@@ -6,23 +6,34 @@ import importlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 from dagster import DagsterInstance
 from dagster._check import CheckError
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition.valid_definitions import SINGLETON_REPOSITORY_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import InstanceRef
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RUN_KEY_TAG
+from dagster._core.storage.tags import MAX_RETRIES_TAG, PARENT_RUN_ID_TAG, RUN_KEY_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from sqlalchemy import Connection, Engine, QueuePool, event
 
 __all__ = [
+    "MAX_RETRIES_TAG",
     "PARENT_RUN_ID_TAG",
     "RUN_KEY_TAG",
     "AssetCheckEvaluationTargetMaterializationData",
@@ -31,10 +42,14 @@ __all__ = [
     "DagsterEventBatchMetadata",
     "DagsterExecutionInterruptedError",
     "EventLogEntry",
+    "InMemoryJob",
     "InstanceRef",
+    "RemoteJobOrigin",
     "UnresolvedAssetJobDefinition",
     "dev_module",
     "event_log_connection",
+    "execute_run_iterator",
+    "job_origin",
     "make_new_run_id",
     "open_event_logs",
     "webserver_module",
@@ -42,6 +57,7 @@ __all__ = [
 
 _CREATE = "create_engine"  # name of SQLAlchemy's function in Dagster's module
 _DISPOSE = "dispose"
+_KEEPING_OPEN = Lock()
 
 
 def dev_module() -> Any:
@@ -52,6 +68,13 @@ def dev_module() -> Any:
 def webserver_module() -> Any:
     """The module behind ``dagster-webserver``."""
     return importlib.import_module("dagster_webserver.cli")
+
+
+def job_origin(module: str, job: str) -> RemoteJobOrigin:
+    """The origin of a run of ``job`` in the code location that ``dagster dev -m MODULE`` loads."""
+    target = LoadableTargetOrigin(module_name=module)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target)
+    return RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job)
 
 
 @contextmanager
@@ -74,7 +97,11 @@ def open_event_logs(instance: DagsterInstance, run_id: str) -> Iterator[None]:
     the machine may lose the last lines of the log but not its integrity; a crash of the process loses nothing.
     """
     storage = instance.event_log_storage
+    if not _KEEPING_OPEN.acquire(blocking=False):
+        yield  # a run that a command starts in its own process, or another thread of the webserver
+        return
     with ExitStack() as stack:
+        stack.callback(_KEEPING_OPEN.release)
         event.listen(Engine, "connect", _without_waiting)
         stack.callback(event.remove, Engine, "connect", _without_waiting)
         if isinstance(storage, SqliteEventLogStorage):

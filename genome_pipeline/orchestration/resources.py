@@ -9,6 +9,9 @@ from genome_pipeline.warehouse.artifacts import Artifacts
 from genome_pipeline.warehouse.database import LOCK_WAIT_SECONDS, Warehouse
 from genome_pipeline.warehouse.engine import Engine, engine_of
 
+PIPELINE = "pipeline"
+"""Name of the resource."""
+
 
 @dataclass(frozen=True)
 class Pipeline:

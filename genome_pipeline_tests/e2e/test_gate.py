@@ -20,6 +20,7 @@ from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.automation.sensors import sensors
 from genome_pipeline.orchestration.failures import first_cause
 from genome_pipeline.orchestration.home import prepare_home
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.published.summary import summarise
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.support.pipelines import make, materialise
@@ -53,7 +54,7 @@ def make_without_checks(settings: Settings, assets: Sequence[str], period: str) 
 
 
 def landing_says(settings: Settings) -> str:
-    (sensor,) = (sensor for sensor in sensors(settings) if sensor.name == "landing")
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "landing")
     with DagsterInstance.ephemeral() as instance:
         mark = json.loads(sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).cursor or "")["seen"]
         cursor = json.dumps({"seen": mark, "asked": mark})

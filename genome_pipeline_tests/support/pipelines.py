@@ -146,8 +146,6 @@ def tables(database: Path, as_of: date | None = None) -> dict[str, pd.DataFrame]
         for table in TABLES.values():
             if table.group in ("bookkeeping", "quality") or table.is_made_at_publishing:
                 continue
-            if table.name in ("source_files", "changed_periods"):
-                continue
             columns = ", ".join(name for name in table.columns if name not in RUN_FACTS)
             where, values = "", []
             if as_of is not None:
@@ -162,7 +160,7 @@ def tables(database: Path, as_of: date | None = None) -> dict[str, pd.DataFrame]
 
 def is_empty_in_the_shop(table: str) -> bool:
     """Whether the shop has nothing for a table: it has one horizon, of which others tell, and no experiments."""
-    return table.startswith(("outlook_", "contact_")) or TABLES[table].group == "experiments"
+    return table.startswith(("outlook_", "contact", "experiment", "rule_proofs"))
 
 
 def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:

@@ -1,7 +1,10 @@
 """Every table: its grain, key, slice, columns, and which of them may be null.
 
 DDL, Great Expectations suites, Dagster column schemas, DuckDB comments, the data dictionary and the
-dashboard's tooltips are all made from these declarations. A module holds the tables of one group.
+dashboard's tooltips are all made from these declarations. A module holds the tables of one subject.
+
+The group of a table is its group in Dagster. There are six, each of which reads only those before it: source,
+customers, forecast, outcomes, actions and genome; bookkeeping and quality are no assets.
 """
 
 from __future__ import annotations

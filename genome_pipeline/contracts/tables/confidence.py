@@ -11,7 +11,7 @@ CONFIDENCE = ("confidence", "churn_confidence", "orders_confidence", "spend_conf
 TABLES = (
     Table(
         "customer_confidence",
-        "confidence",
+        "forecast",
         "customer x snapshot",
         "How far each customer's predictions can be trusted, and why.",
         ("as_of", "customer_id", *CONFIDENCE, "confidence_band", "abstain_reason"),

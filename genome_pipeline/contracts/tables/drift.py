@@ -7,7 +7,7 @@ from genome_pipeline.contracts.table import Table
 TABLES = (
     Table(
         "gene_drift",
-        "drift",
+        "customers",
         "gene x baseline x snapshot",
         "How far each gene's distribution moved since the previous snapshot, and since the one models learned from"
         " last; of very many customers, a fixed sample is compared.",

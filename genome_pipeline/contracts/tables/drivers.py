@@ -8,7 +8,7 @@ from genome_pipeline.contracts.tables.features import SNAPSHOT_CUSTOMER
 TABLES = (
     Table(
         "customer_drivers",
-        "drivers",
+        "forecast",
         "customer x prediction x rank x snapshot",
         "Why each prediction is what it is: the average customer's, and what this customer's genes and purchase history"
         " add to it. The contributions of a customer add up to the prediction. Spend is explained or, where it is not"

@@ -9,7 +9,7 @@ _OF_AN_EXPERIMENT = Reference("experiments", ("experiment_id",), ("experiment_id
 RECORDS = (
     Table(
         "experiments",
-        "experiments",
+        "source",
         "experiment",
         "Every experiment that was started: the rule, the run, and how many customers were drawn. Forgetting a customer"
         " leaves these counts.",
@@ -37,7 +37,7 @@ RECORDS = (
     ),
     Table(
         "experiment_members",
-        "experiments",
+        "source",
         "experiment x customer",
         "The customers of each experiment, and what was expected of them when they were drawn. Whoever is not treated"
         " is left alone until the run is over.",
@@ -64,7 +64,7 @@ TABLES = (
     *RECORDS,
     Table(
         "contacts",
-        "experiments",
+        "source",
         "contact",
         "The contact log, as [contacts] of the config names it: who was really reached, when, and how. Replaced whole"
         " whenever it is read.",
@@ -101,7 +101,7 @@ TABLES = (
     ),
     Table(
         "experiment_results",
-        "experiments",
+        "actions",
         "experiment x outcome x snapshot",
         "What acting brought, at every snapshot of a run: the difference between treated and controls, all as they were"
         " drawn, adjusted by what was expected of them.",
@@ -143,7 +143,7 @@ TABLES = (
     ),
     Table(
         "experiment_groups",
-        "experiments",
+        "actions",
         "experiment x outcome x group x snapshot",
         "On whom acting works, at the last look of a run: the effect in groups of its customers, drawn to that of"
         " all the more so the less groups differ beyond chance. Groups of fewer than 30 of an arm are left out.",
@@ -168,7 +168,7 @@ TABLES = (
     ),
     Table(
         "rule_proofs",
-        "experiments",
+        "actions",
         "rule x outcome x snapshot",
         "What all runs of experiments on a rule that have ended by a snapshot have shown together.",
         (

@@ -33,7 +33,7 @@ EVERY_CUSTOMER = Reference("customer_features", SNAPSHOT_CUSTOMER, SNAPSHOT_CUST
 TABLES = (
     Table(
         "customer_activity",
-        "features",
+        "customers",
         "customer x period",
         "Mergeable sums of what each customer did in a period, so that no later stage rereads all lines.",
         ("period_start_date", "customer_id", *_ACTIVITY),
@@ -52,7 +52,7 @@ TABLES = (
     ),
     Table(
         "customer_features",
-        "features",
+        "customers",
         "customer x snapshot",
         "The measured genome: activity, spend, duration, breadth, rhythm, momentum and returns of every customer"
         " with a purchase before as_of.",

@@ -21,7 +21,7 @@ RAW_COLUMNS = (
 TABLES = (
     Table(
         "source_files",
-        "ingestion",
+        "bookkeeping",
         "source file",
         "Files taken in: content, size and types, so that an unchanged file is not read again; and copies left out.",
         (
@@ -39,7 +39,7 @@ TABLES = (
     ),
     Table(
         "changed_periods",
-        "ingestion",
+        "bookkeeping",
         "period",
         "When the source rows of each period (null: without a usable date) last changed; what a refresh rebuilds.",
         ("period_start_date", "changed_at"),
@@ -48,7 +48,7 @@ TABLES = (
     ),
     Table(
         "raw_transactions",
-        "ingestion",
+        "source",
         "source row",
         "Every source row as it came.",
         ("source_file", "source_row", "ingested_at", *RAW_COLUMNS),

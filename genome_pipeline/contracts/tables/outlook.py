@@ -31,7 +31,7 @@ NEXT_ORDER = (
 TABLES = (
     Table(
         "outlook_model",
-        "outlook",
+        "forecast",
         "horizon other than the main one x snapshot",
         "What the forecast over each further horizon rests on, and its errors at earlier dates. Of the main horizon,"
         " risk_model and value_model say it.",
@@ -55,7 +55,7 @@ TABLES = (
     ),
     Table(
         "customer_outlook",
-        "outlook",
+        "forecast",
         "customer x horizon x snapshot",
         "The forecast over every horizon. The main one's is that of customer_risk and customer_value. A longer horizon"
         " never says less than a shorter one.",
@@ -67,7 +67,7 @@ TABLES = (
     ),
     Table(
         "customer_next_order",
-        "outlook",
+        "forecast",
         "customer x snapshot",
         "When each customer is likely to order next, with its interval, and whether their silence is unusual.",
         ("as_of", "customer_id", *NEXT_ORDER, "abstain_reason"),
@@ -78,7 +78,7 @@ TABLES = (
     ),
     Table(
         "customer_lifetime_value",
-        "outlook",
+        "forecast",
         "customer x snapshot",
         "What each customer will still spend in the years declared to be a lifetime (predict.lifetime_years): the"
         " forecast over the longest horizon, continued in the shape of their Pareto/NBD and discounted. Always an"

@@ -14,7 +14,7 @@ _PREDICTIONS = (*ORDERS, *SPEND, *NAIVE_VALUE, *CHURN, "naive_churn_probability"
 TABLES = (
     Table(
         "prediction_outcomes",
-        "performance",
+        "outcomes",
         "customer x snapshot that matured",
         "What was predicted at an earlier snapshot, and what happened.",
         (
@@ -37,7 +37,7 @@ TABLES = (
     ),
     Table(
         "model_performance",
-        "performance",
+        "outcomes",
         "target x predictor x slice x metric x snapshot that matured",
         "Backtest of every matured snapshot: the model beside the naive baseline, overall and by slice.",
         (
@@ -57,7 +57,7 @@ TABLES = (
     ),
     Table(
         "outlook_performance",
-        "performance",
+        "outcomes",
         "horizon other than the main one x snapshot that matured over it",
         "How the forecast over each further horizon turned out, over all customers with one. Of the main horizon,"
         " model_performance says more.",

@@ -12,7 +12,7 @@ CHURN = ("churn_probability", "churn_probability_lower", "churn_probability_uppe
 TABLES = (
     Table(
         "risk_model",
-        "risk",
+        "forecast",
         "candidate x snapshot",
         "Experts on who buys at the snapshot, the forecast they make, and errors of each at earlier dates, beside the"
         " naive baseline.",
@@ -23,7 +23,7 @@ TABLES = (
     ),
     Table(
         "customer_risk",
-        "risk",
+        "forecast",
         "customer x snapshot",
         "The calibrated probability of no purchase within the horizon, with its interval, and the BTYD p_alive.",
         ("as_of", "customer_id", *CHURN, "p_alive", "risk_band", "naive_churn_probability", "abstain_reason"),

@@ -24,7 +24,7 @@ _PROFILE = tuple(f"{statistic}_{gene}" for gene in PROFILE_GENES for statistic i
 TABLES = (
     Table(
         "segment_model",
-        "segments",
+        "customers",
         "candidate x snapshot",
         "Segment models tried at the snapshot, with the one chosen.",
         (
@@ -47,7 +47,7 @@ TABLES = (
     ),
     Table(
         "segment_events",
-        "segments",
+        "customers",
         "event of a segment x snapshot",
         "What happened to the segments since the previous snapshot: births, splits, merges, deaths and renames.",
         (
@@ -66,7 +66,7 @@ TABLES = (
     ),
     Table(
         "customer_segments",
-        "segments",
+        "customers",
         "customer x snapshot",
         "The behavioural segment of every customer, how clearly they belong, the second-best one, and whether they"
         " moved.",
@@ -78,7 +78,7 @@ TABLES = (
     ),
     Table(
         "segment_profiles",
-        "segments",
+        "genome",
         "segment x snapshot",
         "What each segment is like: its size, spend and shares, what is expected of it, medians and quartiles of genes,"
         " and what sets it apart.",
@@ -108,7 +108,7 @@ TABLES = (
     ),
     Table(
         "segment_migrations",
-        "segments",
+        "customers",
         "pair of segments x snapshot",
         "How many customers, and how much of their recent spend, moved between segments since the last snapshot.",
         (

@@ -13,7 +13,7 @@ NEIGHBOR_ESTIMATES = ("neighbor_expected_orders", "neighbor_expected_spend", "ne
 TABLES = (
     Table(
         "similarity_index",
-        "similarity",
+        "customers",
         "snapshot",
         "The index that answers who resembles whom, and what it was built from. Files of the latest three are kept.",
         ("as_of", "method", "customer_count", "gene_count", "recall_share", "parameters", "artifact_file"),
@@ -24,7 +24,7 @@ TABLES = (
     ),
     Table(
         "customer_neighbors",
-        "similarity",
+        "customers",
         "customer x rank x snapshot",
         "The most similar customers by cosine similarity of scaled genes, with the traits they share and do not.",
         ("as_of", "customer_id", *_NEIGHBOR),
@@ -38,7 +38,7 @@ TABLES = (
     ),
     Table(
         "matured_neighbors",
-        "similarity",
+        "outcomes",
         "customer x rank x snapshot",
         "Customers who, at the latest snapshot that has matured, were most like this one is now; and what they did"
         " within the horizon that followed.",
@@ -54,7 +54,7 @@ TABLES = (
     ),
     Table(
         "neighbor_estimates",
-        "similarity",
+        "outcomes",
         "customer x snapshot",
         "A second opinion beside the models': what the nearest matured neighbours did on average.",
         (

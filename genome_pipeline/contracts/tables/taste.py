@@ -30,7 +30,7 @@ _PERIOD_CUSTOMER = ("period_start_date", "customer_id")
 TABLES = (
     Table(
         "category_activity",
-        "taste",
+        "customers",
         "customer x category x period",
         "Mergeable sums of what each customer bought of a category in a period. Lines without a category are left out.",
         (
@@ -48,7 +48,7 @@ TABLES = (
     ),
     Table(
         "customer_categories",
-        "taste",
+        "customers",
         "customer x category x snapshot",
         "What each customer spends on: shares of spend over the categories bought. The"
         f" {KEPT_CATEGORIES} categories of the log with the largest spend stand for themselves, all others are one."
@@ -62,7 +62,7 @@ TABLES = (
     ),
     Table(
         "customer_taste",
-        "taste",
+        "customers",
         "customer x snapshot",
         "The genes of taste: how many categories, how concentrated, which one most, and how far the shares of spend"
         " in the recent window are from those before. Of customers with spend in some category.",
@@ -82,7 +82,7 @@ TABLES = (
     ),
     Table(
         "next_category_model",
-        "taste",
+        "forecast",
         "snapshot",
         "What the next categories rest on: the snapshots learned from, and on the latest of them how much of what was"
         " bought would have been listed, beside the customer's own most frequent categories.",
@@ -103,7 +103,7 @@ TABLES = (
     ),
     Table(
         "customer_next_category",
-        "taste",
+        "forecast",
         "customer x rank x snapshot",
         f"The {NEXT_CATEGORIES} categories that each customer is most likely to buy within the main horizon, with the"
         " probability, which is never above that of a purchase in customer_risk.",

@@ -8,7 +8,7 @@ from genome_pipeline.contracts.table import Table
 TABLES = (
     Table(
         "forecast_totals",
-        "outlook",
+        "forecast",
         "group of customers x horizon x snapshot",
         "What is expected of today's customers together: of all, of each segment and of each cohort, with intervals"
         " that hold for the total. Customers who are new within the horizon are not in it.",
@@ -29,7 +29,7 @@ TABLES = (
     ),
     Table(
         "forecast_total_errors",
-        "outlook",
+        "forecast",
         "total x horizon x snapshot",
         "What the intervals in forecast_totals rest on, by which the total of any other group of customers has its own:"
         " variance = total^2 (exp(level_variance + (1 - share^2) group_variance) - 1) + own_factor v. Share is the"
@@ -42,7 +42,7 @@ TABLES = (
     ),
     Table(
         "cohorts",
-        "outlook",
+        "customers",
         "cohort x snapshot",
         "The customers who first bought in the same month (week, of a calendar by weeks): how many bought in the latest"
         " month, and what all of them spent since their first order. Over the snapshots it is the triangle of cohorts;"
@@ -62,7 +62,7 @@ TABLES = (
     ),
     Table(
         "first_purchase_cohorts",
-        "outlook",
+        "customers",
         "kind x cohort x snapshot",
         "The customers whose first purchase was of the same category, or in the same country, where the log says it:"
         " how many bought in the latest month (week, of a calendar by weeks), and what all of them spent since their"
@@ -85,7 +85,7 @@ TABLES = (
 MADE_AT_PUBLISHING = (
     Table(
         "acquisition_costs",
-        "outlook",
+        "customers",
         "cohort",
         "What it cost to win one customer of each cohort, as [acquisition] of the config says when publishing.",
         ("cohort_start_date", "cost_per_customer_amount"),

@@ -8,7 +8,7 @@ from genome_pipeline.contracts.tables.ingestion import RAW_COLUMNS
 TABLES = (
     Table(
         "validated_transactions",
-        "validation",
+        "source",
         "transaction line",
         "Typed lines that passed every rule; returns are flagged and kept.",
         (
@@ -32,7 +32,7 @@ TABLES = (
     ),
     Table(
         "quarantined_transactions",
-        "validation",
+        "source",
         "source row",
         "Rows that failed a rule, as they came, with all their reasons; without a period where no date can be read.",
         ("period_start_date", "source_file", "source_row", "reasons", "line_amount", *RAW_COLUMNS),
@@ -44,7 +44,7 @@ TABLES = (
 MADE_AT_PUBLISHING = (
     Table(
         "quarantine_reasons",
-        "validation",
+        "source",
         "reason x period",
         "Quarantined rows and amounts by reason; a row with two reasons counts under both.",
         ("period_start_date", "reason", "row_count", "amount_sum"),
@@ -55,7 +55,7 @@ MADE_AT_PUBLISHING = (
     ),
     Table(
         "quarantine_samples",
-        "validation",
+        "source",
         "reason x source row",
         "The first five quarantined rows of each reason, as they came: what a reason looks like in the source.",
         ("reason", "source_file", "source_row", "period_start_date", "line_amount", *RAW_COLUMNS),

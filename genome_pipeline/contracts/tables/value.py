@@ -27,7 +27,7 @@ MODEL = (
 TABLES = (
     Table(
         "value_model",
-        "value",
+        "forecast",
         "candidate x snapshot",
         "Experts on orders and amounts at the snapshot, the forecast they make, and errors of each at earlier dates,"
         " beside the naive baseline.",
@@ -38,7 +38,7 @@ TABLES = (
     ),
     Table(
         "customer_value",
-        "value",
+        "forecast",
         "customer x snapshot",
         "Orders and spend expected within the horizon, with prediction intervals, beside the naive baseline.",
         ("as_of", "customer_id", *ORDERS, *SPEND, *IF_RETAINED, *NAIVE_VALUE, "abstain_reason"),

@@ -15,7 +15,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.models.experiments.results import Terms, looks_until, proofs, results
 from genome_pipeline.orchestration.assets.frames import check_written, provisional_at
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots
-from genome_pipeline.orchestration.assets.stage import table_stage
+from genome_pipeline.orchestration.assets.stage import key_of, table_stage
 from genome_pipeline.orchestration.partitions import Reads
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings
@@ -37,7 +37,7 @@ def experiment_record(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
         record = ExperimentRecord.beside(pipeline.warehouse.path)
         counts = record.copy_to(database, context.run_id, pipeline.settings.results_hash)
     for table, rows in counts.items():
-        context.add_asset_metadata({"dagster/row_count": rows}, asset_key=table)
+        context.add_asset_metadata({"dagster/row_count": rows}, asset_key=key_of(context, table))
 
 
 @table_stage("contacts", reads={"raw_transactions": Reads.SAME}, kinds={"file"})
@@ -52,7 +52,7 @@ def contacts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
             "unusable_rows": counts.unusable_row_count,
             "rows_of_forgotten_customers": counts.suppressed_row_count,
         },
-        asset_key="contacts",
+        asset_key=key_of(context, "contacts"),
     )
 
 

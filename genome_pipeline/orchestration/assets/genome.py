@@ -39,7 +39,8 @@ def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> No
             check_written(database, pipeline, name, dates)
         inputs = [database.table(name) for name in _INPUTS]
         chosen = [table.filter(table.as_of.isin([*map(ibis.date, dates)])) for table in inputs]
-        rows = genome.customer_genome(chosen, provisional_at(database, pipeline.settings, dates))
+        provisional = provisional_at(database, pipeline.settings, dates)
+        rows = genome.customer_genome(chosen, provisional)
         written = pipeline.warehouse.replace_slices(database, TABLES["customer_genome"], dates, rows, context.run_id)
         found = database.con.execute(
             "SELECT as_of, avg(confidence), avg((expected_orders IS NOT NULL)::INTEGER),"
@@ -48,7 +49,12 @@ def customer_genome(context: dg.AssetExecutionContext, pipeline: Pipeline) -> No
             [dates],
         ).fetchall()
     facts = {
-        as_of: {"mean_confidence": confidence, "with_value_share": value, "with_churn_share": churn}
+        as_of: {
+            "is_provisional": as_of in provisional,
+            "mean_confidence": confidence,
+            "with_value_share": value,
+            "with_churn_share": churn,
+        }
         for as_of, confidence, value, churn in found
     }
     report_rows(context, pipeline, written, facts)

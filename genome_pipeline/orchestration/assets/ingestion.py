@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from genome_pipeline.orchestration.assets.stage import table_stage
+from genome_pipeline.orchestration.assets.stage import key_of, table_stage
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.warehouse.ingestion import ingest
 
@@ -27,5 +27,5 @@ def raw_transactions(context: dg.AssetExecutionContext, pipeline: Pipeline) -> N
             "changed_periods": ", ".join(sorted(str(period or "undated") for period in taken_in.changed_periods))
             or "none",
         },
-        asset_key="raw_transactions",
+        asset_key=key_of(context, "raw_transactions"),
     )

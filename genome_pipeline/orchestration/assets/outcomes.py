@@ -17,7 +17,7 @@ from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.models.performance import measure
-from genome_pipeline.orchestration.assets.frames import matured_dates
+from genome_pipeline.orchestration.assets.frames import check_begun, matured_dates
 from genome_pipeline.orchestration.assets.snapshots import make_snapshots, read_frames
 from genome_pipeline.orchestration.assets.stage import report_rows, snapshots, table_stage
 from genome_pipeline.orchestration.partitions import Reads
@@ -37,6 +37,7 @@ def prediction_outcomes(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     settings, warehouse, table = pipeline.settings, pipeline.warehouse, TABLES["prediction_outcomes"]
     dates = snapshots(context, pipeline)
     with warehouse.open() as database, pipeline.engine.work(database) as work:
+        check_begun(database, pipeline, "validated_transactions")
         matured = _newly_matured(database, pipeline, dates)
         predicted = [database.table(name) for name in _PREDICTED]
         predicted = [frame.filter(frame.as_of.isin([*map(ibis.date, matured)])) for frame in predicted]
@@ -79,6 +80,7 @@ def outlook_performance(context: dg.AssetExecutionContext, pipeline: Pipeline) -
     warehouse, table = pipeline.warehouse, TABLES["outlook_performance"]
     dates = snapshots(context, pipeline)
     with warehouse.open() as database, pipeline.engine.work(database) as work:
+        check_begun(database, pipeline, "validated_transactions")
         outlook, lines = database.table("customer_outlook"), database.table("validated_transactions")
         parts = []
         for days in pipeline.settings.predict.further_horizons_days:

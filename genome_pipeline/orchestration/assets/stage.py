@@ -3,7 +3,7 @@
 Dagster reads annotations at run time, so this module does not postpone them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -14,12 +14,11 @@ from genome_pipeline.contracts.column import AS_READ
 from genome_pipeline.contracts.tables import TABLES, Table
 from genome_pipeline.errors import ConfigError, PublicationRefused, TransientError
 from genome_pipeline.orchestration.partitions import Reads, period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.place import Place
+from genome_pipeline.orchestration.published_tables import PUBLISHED_TABLES
+from genome_pipeline.orchestration.resources import PIPELINE, Pipeline
 from genome_pipeline.warehouse.database import Slice, WrittenSlices
 from genome_pipeline.warehouse.faults import error_in_words
-
-WAREHOUSE_POOL = "genome_warehouse"
-"""Pool of every step that may open the warehouse: only one process can hold it at a time."""
 
 REASON_TAG = "genome/reason"
 """Tag with the reason for which a run was started."""
@@ -32,16 +31,16 @@ REFUSED = "publication_refused"
 _RETRIES = 3
 _RETRY_SECONDS = 30
 
-OWNERS = ("team:customer-genome",)
-
-Body = Callable[[dg.AssetExecutionContext, Pipeline], "dg.MaterializeResult[Any] | None"]
+Body = Callable[[dg.AssetExecutionContext, Pipeline], Mapping[str, Mapping[str, Any]]]
+"""Makes the assets of a stage; returns the metadata of each, by its name."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """A function that makes one or several assets, with the facts that Dagster needs about them.
 
-    ``reads`` says which periods of each upstream asset are read; ``config`` is the schema of the run's config.
+    ``reads`` says which periods of each upstream asset are read; ``config`` is the schema of the run's config. What is
+    ``shaped_by_settings`` is stale when a setting changes that results depend on.
     """
 
     name: str
@@ -50,26 +49,36 @@ class Stage:
     is_partitioned: bool
     body: Body
     config: Mapping[str, dg.Field] = field(default_factory=dict)
+    shaped_by_settings: bool = True
 
     @property
     def asset_names(self) -> tuple[str, ...]:
         """Names of the assets made."""
         return tuple(spec.key.to_user_string() for spec in self.specs)
 
-    def build(self, partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetsDefinition:
-        """The Dagster definition, cut by ``partitions`` where the stage has periods."""
+    def build(
+        self, partitions: dg.TimeWindowPartitionsDefinition, place: Place, settings_version: str
+    ) -> dg.AssetsDefinition:
+        """The Dagster definition at a place, cut by ``partitions`` where the stage has periods.
+
+        ``settings_version`` stands for the settings that results depend on.
+        """
+        resource = place.name(PIPELINE)
 
         @dg.multi_asset(
-            name=self.name,
-            specs=[spec.replace_attributes(deps=self._deps(spec, partitions)) for spec in self.specs],
+            name=place.name(self.name),
+            specs=[self._placed(spec, partitions, place, settings_version) for spec in self.specs],
             partitions_def=partitions if self.is_partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_partitioned else None,
-            pool=WAREHOUSE_POOL,
+            pool=place.pool,
             config_schema=dict(self.config) or None,
+            required_resource_keys={resource},
         )
-        def _compute(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
+        def _compute(context: dg.AssetExecutionContext) -> Any:
+            pipeline: Pipeline = getattr(context.resources, resource)
             try:
-                yield from self.body(context, pipeline) or ()
+                for name, metadata in self.body(context, pipeline).items():
+                    yield dg.MaterializeResult(asset_key=place.key(name), metadata=metadata)
             except ConfigError as error:
                 is_watched = context.run.tags.get(REASON_TAG) == ON_COMMAND
                 if isinstance(error, TransientError) and not is_watched and context.retry_number < _RETRIES:
@@ -82,14 +91,27 @@ class Stage:
 
         return _compute
 
-    def _deps(self, spec: dg.AssetSpec, partitions: dg.TimeWindowPartitionsDefinition) -> list[dg.AssetDep]:
+    def _placed(
+        self,
+        spec: dg.AssetSpec,
+        partitions: dg.TimeWindowPartitionsDefinition,
+        place: Place,
+        settings_version: str,
+    ) -> dg.AssetSpec:
         own = spec.key.to_user_string()
         made_here = set(self.asset_names) - {own}
-        return [
-            dg.AssetDep(upstream, partition_mapping=reads.mapping(partitions))
+        deps = [
+            dg.AssetDep(place.key(upstream), partition_mapping=reads.mapping(partitions))
             for upstream, reads in self.reads.items()
             if upstream not in made_here
         ]
+        return spec.replace_attributes(
+            key=place.key(own),
+            deps=deps,
+            group_name=place.group(str(spec.group_name)),
+            owners=[*place.owners],
+            code_version=settings_version if self.shaped_by_settings else None,
+        ).with_io_manager_key(place.name(PUBLISHED_TABLES))
 
 
 def table_stage(
@@ -99,15 +121,15 @@ def table_stage(
     declared = [TABLES[table] for table in tables]
 
     def decorate(function: Callable[[dg.AssetExecutionContext, Pipeline], None]) -> Stage:
-        def body(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Any:
+        def body(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Mapping[str, Mapping[str, Any]]:
             function(context, pipeline)
-            for table in tables:
-                yield dg.MaterializeResult(asset_key=table)
+            return {table: {} for table in tables}
 
         return Stage(
             name=name or tables[0],
             specs=tuple(_spec(table, kinds) for table in declared),
             reads=reads,
+            shaped_by_settings=declared[0].is_by_period,
             is_partitioned=declared[0].is_by_period,
             body=body,
         )
@@ -129,7 +151,6 @@ def _spec(table: Table, kinds: set[str]) -> dg.AssetSpec:
         table.name,
         description=f"{table.description}\n\nOne row per {table.grain}; key: {', '.join(table.key)}.",
         group_name=table.group,
-        owners=list(OWNERS),
         kinds={"duckdb", *kinds},
         metadata={
             "dagster/table_name": table.name,
@@ -160,6 +181,12 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
+def key_of(context: dg.AssetExecutionContext, name: str) -> dg.AssetKey:
+    """The key of an asset that the run's step makes."""
+    keys: Iterable[dg.AssetKey] = context.assets_def.keys
+    return next(key for key in keys if key.path[-1] == name)
+
+
 def snapshots(context: dg.AssetExecutionContext, pipeline: Pipeline) -> list[date]:
     """The ``as_of`` of every period of this run, in order."""
     return [pipeline.settings.time.as_of(start) for start in period_starts(context)]
@@ -171,13 +198,17 @@ def report_rows(
     written: WrittenSlices,
     facts: Mapping[date, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Attach row counts, and the ``facts`` of each slice, to each period's materialisation; Dagster plots numbers."""
+    """Attach row counts, the date of a snapshot, and the ``facts`` of each slice, to each period's materialisation."""
     table = TABLES[written.table]
     for key, rows in written.row_counts.items():
         if isinstance(key, date):
             context.add_asset_metadata(
-                {"dagster/partition_row_count": rows, **(facts or {}).get(key, {})},
-                asset_key=table.name,
+                {
+                    "dagster/partition_row_count": rows,
+                    **({"as_of": str(key)} if table.is_snapshot else {}),
+                    **(facts or {}).get(key, {}),
+                },
+                asset_key=key_of(context, table.name),
                 partition_key=_partition_key(pipeline, table, key),
             )
 

@@ -6,8 +6,8 @@ Dagster reads annotations at run time, so this module does not postpone them.
 import dagster as dg
 
 from genome_pipeline.errors import ConfigError
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.automation.jobs import HOUSEKEEPING_JOB, REBUILD_JOB
+from genome_pipeline.orchestration.place import WAREHOUSE_POOL
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.pruning import prune_runs
 from genome_pipeline.orchestration.runs.rebuild import rebuild

@@ -9,15 +9,16 @@ from hashlib import sha256
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from genome_pipeline.errors import ConfigError
+from genome_pipeline.errors import ConfigError, TransientError
 from genome_pipeline.orchestration.alerts import digest, send_alert
-from genome_pipeline.orchestration.assets.stage import REASON_TAG
-from genome_pipeline.orchestration.automation.jobs import INGEST, INGEST_JOB, REFRESH, REFRESH_JOB
+from genome_pipeline.orchestration.assets.stage import ON_COMMAND, REASON_TAG
+from genome_pipeline.orchestration.automation.jobs import INGEST_JOB, REFRESH_JOB, is_of, jobs
 from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause, sendable
 from genome_pipeline.orchestration.internals import RUN_KEY_TAG
+from genome_pipeline.orchestration.place import Place
 from genome_pipeline.orchestration.resources import Pipeline
-from genome_pipeline.orchestration.runs.at_work import AT_WORK, release_dead_runs
+from genome_pipeline.orchestration.runs.at_work import AT_WORK, DIED, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import Span, find_stale
 from genome_pipeline.published.delivery import send_changes
 from genome_pipeline.published.summary import summarise
@@ -27,31 +28,34 @@ from genome_pipeline.sources.source import mark_of
 from genome_pipeline.warehouse import faults
 from genome_pipeline.warehouse.ingestion import files_due
 
-_PUBLISHED = dg.AssetKey("published_genome")
+_UP_TO_DATE = "everything is up to date"
 _UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *AT_WORK]
 
 
-def sensors(settings: Settings) -> list[dg.SensorDefinition]:
+def sensors(settings: Settings, place: Place) -> list[dg.SensorDefinition]:
     """The sensors that watch the source and report failures and warnings."""
     return [
-        _landing_sensor(settings),
-        _failure_sensor(settings),
-        *([_warnings_sensor(settings)] if settings.alerts.warnings else []),
-        *([_audiences_sensor(settings)] if settings.audiences.webhooks else []),
+        _landing_sensor(settings, place),
+        _failure_sensor(settings, place),
+        *([_warnings_sensor(settings, place)] if settings.alerts.warnings else []),
+        *([_audiences_sensor(settings, place)] if settings.audiences.webhooks else []),
     ]
 
 
-def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
+def _landing_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
+    of_place = jobs(place)
+    ingest_job = place.name(INGEST_JOB)
+
     @dg.sensor(
-        name="landing",
-        jobs=[INGEST, REFRESH],
+        name=place.name("landing"),
+        jobs=[of_place[INGEST_JOB], of_place[REFRESH_JOB]],
         minimum_interval_seconds=60,
         description="Take in source files that are new or changed, then make the periods they touch and the snapshots"
         " after them, as one run. One thing at a time; what failed is asked for again when the source has changed.",
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        release_dead_runs(context.instance)
-        if context.instance.get_runs_count(RunsFilter(statuses=_UNFINISHED)):
+        release_dead_runs(context.instance, place)
+        if any(is_of(place, run) for run in context.instance.get_runs(RunsFilter(statuses=_UNFINISHED))):
             return dg.SkipReason("a run is at work")
         known = json.loads(context.cursor or "{}")
         try:
@@ -61,23 +65,36 @@ def _landing_sensor(settings: Settings) -> dg.SensorDefinition:
                 context.update_cursor(json.dumps({**known, "seen": mark}))
                 return dg.SkipReason("the source is changing")
             if mark is not None and mark != known.get("asked"):
-                request = dg.RunRequest(job_name=INGEST_JOB, run_key=mark, tags={REASON_TAG: "landing: files changed"})
+                request = dg.RunRequest(job_name=ingest_job, run_key=mark, tags={REASON_TAG: "landing: files changed"})
                 return dg.SensorResult([request], cursor=json.dumps({"seen": mark, "asked": mark}))
             if mark is not None and str(settings.today()) != known.get("looked_at"):
                 # Once a day, as orders dated in the future may come due one by one.
-                looked = json.dumps({**known, "looked_at": str(settings.today())})
+                known["looked_at"] = str(settings.today())
                 if _has_files_due(settings):
-                    request = dg.RunRequest(job_name=INGEST_JOB, tags={REASON_TAG: "landing: future orders have come"})
-                    return dg.SensorResult([request], cursor=looked)
-                context.update_cursor(looked)
-            return _stale_request(settings, context.instance)
+                    request = dg.RunRequest(job_name=ingest_job, tags={REASON_TAG: "landing: future orders have come"})
+                    return dg.SensorResult([request], cursor=json.dumps(known))
+            request_or_reason = _stale_request(settings, place, context.instance)
         except Exception as error:
             fault = faults.error_in_words(error, settings.home)
             if fault is None:
                 raise
-            return dg.SkipReason(fault)
+            if isinstance(error, TransientError):
+                known["told"] = fault  # it may pass by itself
+            request_or_reason = fault
+        if isinstance(request_or_reason, dg.RunRequest):
+            return dg.SensorResult([request_or_reason], cursor=json.dumps(known))
+        return _skipped(request_or_reason, known, place)
 
     return landing
+
+
+def _skipped(reason: str, known: dict[str, str], place: Place) -> dg.SensorResult:
+    """Skip; what keeps a publication waiting is an event of the published file, once, as ticks are soon forgotten."""
+    is_news = reason not in (_UP_TO_DATE, known.get("told"))
+    held_up = dg.AssetObservation(place.key("published_genome"), metadata={"waits_because": reason})
+    return dg.SensorResult(
+        skip_reason=reason, asset_events=[held_up] if is_news else [], cursor=json.dumps({**known, "told": reason})
+    )
 
 
 def _has_files_due(settings: Settings) -> bool:
@@ -85,41 +102,42 @@ def _has_files_due(settings: Settings) -> bool:
         return bool(files_due(database, settings))
 
 
-def _stale_request(settings: Settings, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
-    """A run of everything stale. The same state is requested only once, as a failed check would fail again."""
+def _stale_request(settings: Settings, place: Place, instance: dg.DagsterInstance) -> dg.RunRequest | str:
+    """A run of everything stale, or why there is none.
+
+    The same state is requested only once, as a failed check would fail again.
+    """
     pipeline = Pipeline.of(settings, wait_seconds=0)
     planned = (stale := find_stale(pipeline, Span(with_running=True))).one_run()
     with pipeline.warehouse.open() as database:
         obstacles = gate().obstacles(database.con, settings.time)
     waiting = f"nothing is published until this is put right: {obstacles_in_words(obstacles)}"
     if planned is None:
-        return dg.SkipReason(waiting if obstacles else "everything is up to date")
+        return waiting if obstacles else _UP_TO_DATE
     has_ended = settings.time.as_of(planned.last) <= settings.today()
     state = [stale.changed_at, planned.first, planned.last, has_ended, settings.results_hash]
     run_key = sha256(json.dumps(state, default=str).encode()).hexdigest()
     if obstacles and instance.get_runs_count(RunsFilter(tags={RUN_KEY_TAG: run_key})):
-        return dg.SkipReason(waiting)
+        return waiting
     # The source is read again if its own checks have not passed.
     source = ["raw_transactions"] if any(found.table_name == "raw_transactions" for found in obstacles) else []
-    return dg.SensorResult(
-        [
-            dg.RunRequest(
-                job_name=REFRESH_JOB,
-                run_key=run_key,
-                tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
-                asset_selection=[dg.AssetKey(name) for name in [*source, *planned.asset_names]],
-            )
-        ]
+    return dg.RunRequest(
+        job_name=place.name(REFRESH_JOB),
+        run_key=run_key,
+        tags={**planned.range_tags, REASON_TAG: "landing: periods are stale"},
+        asset_selection=[*map(place.key, [*source, *planned.asset_names])],
     )
 
 
-def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
+def _failure_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
-        name="alert_on_failure",
+        name=place.name("alert_on_failure"),
         description="Tell of a failed run by command, webhook or mail, as [alerts] and the environment say.",
     )
     def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
+        if not is_of(place, run) or (_has_told(run) and context.failure_event.message != DIED):
+            return
         events = [entry.dagster_event for entry in context.instance.all_logs(run.run_id) if entry.dagster_event]
         text = sendable(first_cause(events))
         send_alert(settings.alerts, f"Customer Genome: {run.job_name} failed ({run.run_id[:8]})", text)
@@ -127,14 +145,14 @@ def _failure_sensor(settings: Settings) -> dg.SensorDefinition:
     return alert_on_failure
 
 
-def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
+def _warnings_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=DagsterRunStatus.SUCCESS,
-        name="alert_on_warnings",
+        name=place.name("alert_on_warnings"),
         description="Tell of a run that has published with warnings, or by force, in one message.",
     )
     def alert_on_warnings(context: dg.RunStatusSensorContext) -> None:
-        if not _has_published(context):
+        if not _has_published_by_itself(context, place):
             return
         facts = summarise(settings)
         found = digest(facts["failed_checks"], facts["forced_past"])
@@ -144,14 +162,14 @@ def _warnings_sensor(settings: Settings) -> dg.SensorDefinition:
     return alert_on_warnings
 
 
-def _audiences_sensor(settings: Settings) -> dg.SensorDefinition:
+def _audiences_sensor(settings: Settings, place: Place) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=DagsterRunStatus.SUCCESS,
-        name="send_audiences",
+        name=place.name("send_audiences"),
         description="Tell the webhooks of [audiences], after a publication, who came into an audience and who left it.",
     )
     def send_audiences(context: dg.RunStatusSensorContext) -> None:
-        if not _has_published(context):
+        if not _has_published_by_itself(context, place):
             return
         try:
             send_changes(settings)
@@ -162,6 +180,16 @@ def _audiences_sensor(settings: Settings) -> dg.SensorDefinition:
     return send_audiences
 
 
-def _has_published(context: dg.RunStatusSensorContext) -> bool:
-    made = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return any(entry.dagster_event and entry.dagster_event.asset_key == _PUBLISHED for entry in made)
+def _has_published_by_itself(context: dg.RunStatusSensorContext, place: Place) -> bool:
+    """Whether the run is of this place, has published, and was started by no command, which tells of it itself."""
+    run = context.dagster_run
+    if not is_of(place, run) or _has_told(run):
+        return False
+    published = place.key("published_genome")
+    made = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return any(entry.dagster_event and entry.dagster_event.asset_key == published for entry in made)
+
+
+def _has_told(run: dg.DagsterRun) -> bool:
+    """Whether the run is of a command, which tells of its failure and warnings itself unless its process dies."""
+    return run.tags.get(REASON_TAG) == ON_COMMAND

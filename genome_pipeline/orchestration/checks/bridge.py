@@ -12,10 +12,11 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from genome_pipeline.contracts.tables import TABLES
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL, as_dagster_failure
+from genome_pipeline.orchestration.assets.stage import as_dagster_failure
 from genome_pipeline.orchestration.internals import AssetCheckEvaluationTargetMaterializationData
 from genome_pipeline.orchestration.partitions import period_starts
-from genome_pipeline.orchestration.resources import Pipeline
+from genome_pipeline.orchestration.place import Place
+from genome_pipeline.orchestration.resources import PIPELINE, Pipeline
 from genome_pipeline.quality.data_docs import DataDocs
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline.settings import Settings
@@ -53,21 +54,24 @@ class Check:
     is_blocking: bool
     body: CheckBody
 
-    def build(self, partitions: dg.PartitionsDefinition[Any] | None) -> dg.AssetChecksDefinition:
-        """The Dagster definition; a run over a range of periods checks them together."""
+    def build(self, partitions: dg.PartitionsDefinition[Any] | None, place: Place) -> dg.AssetChecksDefinition:
+        """The Dagster definition at a place; a run over a range of periods checks them together."""
+        resource = place.name(PIPELINE)
         with warnings.catch_warnings():
             # Partitions of checks are in preview; end-to-end tests verify the behaviour that this code needs.
             warnings.simplefilter("ignore", dg.PreviewWarning)
 
             @dg.asset_check(
-                asset=self.asset,
+                asset=place.key(self.asset),
                 name=self.name,
                 description=self.description,
                 blocking=self.is_blocking,
                 partitions_def=partitions,
-                pool=WAREHOUSE_POOL,
+                pool=place.pool,
+                required_resource_keys={resource},
             )
-            def _check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Any:
+            def _check(context: dg.AssetCheckExecutionContext) -> Any:
+                pipeline: Pipeline = getattr(context.resources, resource)
                 try:
                     # Kept open for the whole check: opening a file again that this process has open costs nothing.
                     with pipeline.warehouse.open() as database:
@@ -85,7 +89,7 @@ class Check:
                 self._log_errors(context, results)
                 docs = DataDocs(pipeline.settings.quality_path).page(self.asset)
                 if context.has_partition_key_range:
-                    yield from self._period_evaluations(context, results, docs)
+                    yield from self._period_evaluations(context, place.key(self.asset), results, docs)
                 yield _evaluation(results, docs)
 
         return _check
@@ -118,15 +122,19 @@ class Check:
                 context.log.error(f"check {self.name} of {self.asset} failed: {result.observed}")
 
     def _period_evaluations(
-        self, context: dg.AssetCheckExecutionContext, results: Sequence[CheckResult], docs: Path
+        self,
+        context: dg.AssetCheckExecutionContext,
+        asset: dg.AssetKey,
+        results: Sequence[CheckResult],
+        docs: Path,
     ) -> Iterator[dg.AssetCheckEvaluation]:
         """The findings of each period of a range; Dagster records evaluations of single periods only."""
         periods = period_starts(context)
-        made = _latest_materializations(context.instance, dg.AssetKey(self.asset), periods)
+        made = _latest_materializations(context.instance, asset, periods)
         for period in periods:
             found = _evaluation([result for result in results if result.period_start_date in (period, None)], docs)
             yield dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(self.asset),
+                asset_key=asset,
                 check_name=self.name,
                 passed=found.passed,
                 metadata=found.metadata,

@@ -22,6 +22,7 @@ from genome_pipeline.orchestration.checks import (
 )
 from genome_pipeline.orchestration.checks.bridge import Check
 from genome_pipeline.orchestration.checks.contract import contract_check
+from genome_pipeline.orchestration.place import Place
 from genome_pipeline.quality.gate import Gate
 
 _CHECKS = (
@@ -74,6 +75,6 @@ def gate() -> Gate:
     return Gate(checks, made_from)
 
 
-def build_checks(partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
-    """The Dagster definitions of all checks."""
-    return [check.build(of_asset) for check, of_asset in declared_checks(partitions)]
+def build_checks(partitions: dg.PartitionsDefinition[Any], place: Place) -> list[dg.AssetChecksDefinition]:
+    """The Dagster definitions of all checks at a place."""
+    return [check.build(of_asset, place) for check, of_asset in declared_checks(partitions)]

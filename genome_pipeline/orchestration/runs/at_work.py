@@ -13,11 +13,16 @@ from pathlib import Path
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from filelock import FileLock, Timeout
 
-from genome_pipeline.orchestration.home import STARTUP, prepare_home
+from genome_pipeline.orchestration.automation.jobs import is_of
+from genome_pipeline.orchestration.home import STARTUP, make_folder
+from genome_pipeline.orchestration.place import Place
 from genome_pipeline.settings import Settings
 
 AT_WORK = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
 """States of a run that has a process, or is about to."""
+
+DIED = "the process of this run died"
+"""Message of the failure of a run whose process is gone."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +36,7 @@ def alone_at_work(
     The lock of a process that dies is released. A run that a command starts in its own thread shares the command's
     lock. ``log`` gets a message about the wait, with ``giving_up`` as the way to end it.
     """
-    prepare_home(settings)
-    home = settings.home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    home = make_folder(settings.home.absolute())
     # One lock for the process, whose state is each thread's own: it tells whether this thread holds it.
     lock, holder = FileLock(home / "at-work.lock", is_singleton=True), home / "at-work.txt"
     if lock.is_locked:
@@ -78,13 +81,13 @@ def holding_run_lock(instance: DagsterInstance, run_id: str) -> Iterator[None]:
         lock.release()
 
 
-def release_dead_runs(instance: DagsterInstance) -> None:
-    """After a crash or a loss of power: mark runs whose process is gone as failed, and release what they held."""
+def release_dead_runs(instance: DagsterInstance, place: Place) -> None:
+    """After a crash: mark the shop's runs whose process is gone as failed, and release what they held."""
     records = instance.get_run_records(RunsFilter(statuses=AT_WORK))
     suspects = [
         record.dagster_run.run_id
         for record in records
-        if _is_dead(instance, record.dagster_run.run_id, record.update_timestamp)
+        if is_of(place, record.dagster_run) and _is_dead(instance, record.dagster_run.run_id, record.update_timestamp)
     ]
     if suspects:
         # A run that has just ended releases its lock a moment before it is recorded as done.
@@ -92,7 +95,7 @@ def release_dead_runs(instance: DagsterInstance) -> None:
     for run_id in suspects:
         run = instance.get_run_by_id(run_id)
         if run is not None and run.status in AT_WORK:
-            instance.report_run_failed(run, "the process of this run died")
+            instance.report_run_failed(run, DIED)
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     running = {record.dagster_run.run_id for record in records} - set(suspects)
     for path in _lock_folder(instance).glob("*.lock"):

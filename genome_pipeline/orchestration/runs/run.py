@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from threading import Thread
 
 import dagster as dg
-
-# Imported before any thread imports it with Great Expectations: concurrent first imports may see half a module.
-import sqlalchemy.orm  # noqa: F401
 from dagster import DagsterEventType, DagsterInstance
 
 from genome_pipeline.errors import RunFailed
@@ -23,13 +18,20 @@ from genome_pipeline.orchestration.checks.declared import gate
 from genome_pipeline.orchestration.failures import first_cause
 from genome_pipeline.orchestration.graph import build_graph
 from genome_pipeline.orchestration.home import open_instance
-from genome_pipeline.orchestration.internals import make_new_run_id, open_event_logs
+from genome_pipeline.orchestration.internals import (
+    MAX_RETRIES_TAG,
+    InMemoryJob,
+    execute_run_iterator,
+    job_origin,
+    make_new_run_id,
+    open_event_logs,
+)
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, release_dead_runs
 from genome_pipeline.orchestration.runs.staleness import PlannedRun, Span, check_boundaries, find_stale, latest_snapshot
 from genome_pipeline.quality.gate import obstacles_in_words
 from genome_pipeline.quality.own_suites import load_own_suites
-from genome_pipeline.quality.suites import load_great_expectations
 from genome_pipeline.settings import Settings
 from genome_pipeline.warehouse.published_changes import is_current
 from genome_pipeline.warehouse.publishing import (
@@ -38,7 +40,17 @@ from genome_pipeline.warehouse.publishing import (
     check_replaceable,
 )
 
-_LOGGER = "progress"
+CODE_LOCATION = "genome_pipeline.definitions"
+"""Name of the code location: what Dagster calls a module that it loads, so that no way of starting it names another."""
+
+_STATES = {
+    DagsterEventType.STEP_START: "started",
+    DagsterEventType.STEP_SUCCESS: "done",
+    DagsterEventType.STEP_FAILURE: "failed",
+    DagsterEventType.STEP_SKIPPED: "skipped",
+}
+_SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Config of a run whose events are recorded, but not printed."""
 
 Progress = Callable[[str, str], None]
 """Called with each step and its state: ``started``, ``done``, ``failed`` or ``skipped``."""
@@ -69,21 +81,19 @@ def run_alone(settings: Settings, span: Span, progress: Progress) -> Outcome:
     settings.acquisition.costs(settings.calendar.period)  # a mistake in its file is told before hours of work
     load_own_suites(settings.quality.suites)  # and so is one in a suite
     pipeline = Pipeline.of(settings)
-    definitions = _definitions(settings, progress)
-    # The first check needs it seconds from now; until then a core is idle.
-    Thread(target=load_great_expectations, daemon=True).start()
+    definitions = build_graph(settings, ALONE)
     with open_instance(settings) as instance:
-        release_dead_runs(instance)
-        _execute(definitions, INGEST_JOB, instance, {})
+        release_dead_runs(instance, ALONE)
+        _execute(definitions, INGEST_JOB, instance, progress)
         stale = find_stale(pipeline, span)
         planned = stale.runs(settings.time)
         for part in planned:
-            run_id = _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
+            run_id = _execute(definitions, REFRESH_JOB, instance, progress, part.range_tags, part.asset_names)
         if not stale.snapshots:
             if not planned and _is_published(pipeline):
                 _refuse_obstacles(pipeline)
                 return Outcome((), None)
-            run_id = _execute(definitions, PUBLISH_JOB, instance, {})
+            run_id = _execute(definitions, PUBLISH_JOB, instance, progress)
     return Outcome(tuple(map(settings.time.as_of, stale.snapshots)), run_id)
 
 
@@ -93,18 +103,14 @@ def publish_again(settings: Settings, as_of: date, stages: Sequence[Stage], prog
     Raises as :func:`run` does.
     """
     check_replaceable(settings.published_path)
-    definitions = _definitions(settings, progress)
+    definitions = build_graph(settings, ALONE)
     with Pipeline.of(settings).warehouse.open() as database:
         latest = latest_snapshot(database) or as_of
     first, last = (settings.time.period_start(day) for day in (as_of, latest))
     part = PlannedRun(first, last, (experiment_record, *stages, *PUBLISHING_STAGES))
     with open_instance(settings) as instance:
-        release_dead_runs(instance)
-        _execute(definitions, REFRESH_JOB, instance, part.range_tags, part.asset_names)
-
-
-def _definitions(settings: Settings, progress: Progress) -> dg.Definitions:
-    return dg.Definitions.merge(build_graph(settings), dg.Definitions(loggers={_LOGGER: _progress_logger(progress)}))
+        release_dead_runs(instance, ALONE)
+        _execute(definitions, REFRESH_JOB, instance, progress, part.range_tags, part.asset_names)
 
 
 def _is_published(pipeline: Pipeline) -> bool:
@@ -126,44 +132,29 @@ def _refuse_obstacles(pipeline: Pipeline) -> None:
 
 def _execute(
     definitions: dg.Definitions,
-    job: str,
+    job_name: str,
     instance: DagsterInstance,
-    tags: dict[str, str],
+    progress: Progress,
+    tags: Mapping[str, str] | None = None,
     assets: Sequence[str] | None = None,
 ) -> str:
-    run_id = make_new_run_id()
+    """Run a job in this process, and record it as a run of the code location, among whose runs the UI shows it."""
+    job = definitions.resolve_job_def(job_name)
+    chosen = None if assets is None else frozenset(map(dg.AssetKey, assets))
+    run_id, events = make_new_run_id(), list[dg.DagsterEvent]()
     with open_event_logs(instance, run_id):
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
+        run = instance.create_run_for_job(
+            job,
             run_id=run_id,
-            run_config={"loggers": {_LOGGER: {}}},
-            tags={**tags, REASON_TAG: ON_COMMAND},
-            raise_on_error=False,
-            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+            run_config=_SILENT,
+            tags={**job.run_tags, **(tags or {}), REASON_TAG: ON_COMMAND, MAX_RETRIES_TAG: "0"},
+            asset_selection=chosen,
+            remote_job_origin=job_origin(CODE_LOCATION, job_name),
         )
-    if result.success:
-        return result.run_id
-    raise first_cause(result.all_events)
-
-
-def _progress_logger(progress: Progress) -> dg.LoggerDefinition:
-    """A Dagster logger that reports the start and end of each step to ``progress`` and writes nothing."""
-    states = {
-        DagsterEventType.STEP_START: "started",
-        DagsterEventType.STEP_SUCCESS: "done",
-        DagsterEventType.STEP_FAILURE: "failed",
-        DagsterEventType.STEP_SKIPPED: "skipped",
-    }
-
-    class _Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            event = getattr(record, "dagster_event", None) or getattr(record, "dagster_meta", {}).get("dagster_event")
-            if event is not None and event.event_type in states and event.step_key:
-                progress(event.step_key, states[event.event_type])
-
-    def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
-        logger = logging.Logger(_LOGGER)
-        logger.addHandler(_Handler())
-        return logger
-
-    return dg.LoggerDefinition(progress_logger, description="Progress of a run on the command line.")
+        for event in execute_run_iterator(InMemoryJob(job), run, instance):
+            if event.event_type in _STATES and event.step_key:
+                progress(event.step_key, _STATES[event.event_type])
+            events.append(event)
+    if any(event.event_type is DagsterEventType.RUN_SUCCESS for event in events):
+        return run_id
+    raise first_cause(events)

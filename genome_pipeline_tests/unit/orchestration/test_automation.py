@@ -13,6 +13,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.assets.stage import REASON_TAG
 from genome_pipeline.orchestration.automation.schedules import schedules
 from genome_pipeline.orchestration.automation.sensors import sensors
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline_tests.support.pipelines import shop, shop_config
@@ -23,7 +24,7 @@ def starting(period: Period) -> Calendar:
 
 
 def tick(calendar: Calendar, name: str, now: datetime) -> dg.RunRequest | dg.SkipReason:
-    (schedule,) = (schedule for schedule in schedules(calendar) if schedule.name == name)
+    (schedule,) = (schedule for schedule in schedules(calendar, ALONE) if schedule.name == name)
     found = schedule(dg.build_schedule_context(scheduled_execution_time=now))
     assert isinstance(found, dg.RunRequest | dg.SkipReason)
     return found
@@ -60,7 +61,7 @@ def test_each_day_the_running_period_is_asked_for(period: Period, now: datetime,
 
 
 def test_a_period_of_one_day_is_not_asked_for_while_it_runs() -> None:
-    assert "refresh_running_day" not in {schedule.name for schedule in schedules(starting(Period.DAY))}
+    assert "refresh_running_day" not in {schedule.name for schedule in schedules(starting(Period.DAY), ALONE)}
 
 
 @pytest.mark.parametrize("name", ["refresh_each_month", "refresh_running_month"])
@@ -79,7 +80,7 @@ def look(
     settings: Settings, instance: DagsterInstance, cursor: str | None
 ) -> tuple[list[dg.RunRequest], str, str | None]:
     """What the landing sensor asks for, why it asks for nothing, and its cursor."""
-    (sensor,) = (sensor for sensor in sensors(settings) if sensor.name == "landing")
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "landing")
     context = dg.build_sensor_context(instance=instance, cursor=cursor)
     data = sensor.evaluate_tick(context)
     return list(data.run_requests or []), data.skip_message or "", data.cursor
@@ -117,6 +118,21 @@ def test_the_landing_sensor_watches_the_contact_log(tmp_path: Path, instance: Da
     requests, why, cursor = look(settings, instance, cursor)
     assert (requests, why) == ([], "the source is changing")
     assert [request.job_name for request in look(settings, instance, cursor)[0]] == ["ingest"]
+
+
+def test_what_keeps_a_publication_waiting_is_told_once_as_an_event(tmp_path: Path, instance: DagsterInstance) -> None:
+    settings = load_settings(shop(tmp_path))
+    cursor = None
+    for _ in range(2):  # until it has asked for the log to be taken in, which nobody does
+        cursor = look(settings, instance, cursor)[2]
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "landing")
+    told = []
+    for _ in range(2):
+        data = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+        told.append([event.metadata["waits_because"].value for event in data.asset_events])
+        cursor = data.cursor
+    assert told == [[data.skip_message], []]
+    assert "nothing has been ingested yet" in (data.skip_message or "")
 
 
 def test_the_landing_sensor_waits_for_a_run_at_work(tmp_path: Path, instance: DagsterInstance) -> None:

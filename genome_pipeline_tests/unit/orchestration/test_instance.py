@@ -19,6 +19,9 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.snap import snapshot_from_execution_plan
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._grpc.utils import default_grpc_timeout
 
 from genome_pipeline.command.forgetting import forget, rows_to_forget
@@ -26,7 +29,6 @@ from genome_pipeline.definitions import build_definitions
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration import home
 from genome_pipeline.orchestration.assets import publishing
-from genome_pipeline.orchestration.assets.stage import WAREHOUSE_POOL
 from genome_pipeline.orchestration.home import (
     POSTGRES_VARIABLE,
     limit_warehouse_pool,
@@ -35,6 +37,7 @@ from genome_pipeline.orchestration.home import (
     prepare_server,
 )
 from genome_pipeline.orchestration.internals import open_event_logs
+from genome_pipeline.orchestration.place import ALONE, WAREHOUSE_POOL
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs import pruning
 from genome_pipeline.orchestration.runs import rebuild as rebuilding
@@ -64,16 +67,16 @@ def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
 def test_a_run_whose_process_died_is_told_from_one_that_lives(instance: DagsterInstance) -> None:
     run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
     with holding_run_lock(instance, run.run_id):
-        release_dead_runs(instance)
+        release_dead_runs(instance, ALONE)
         assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
     # Its lock is free, and it was never recorded as done.
-    release_dead_runs(instance)
+    release_dead_runs(instance, ALONE)
     assert instance.get_runs()[0].status is DagsterRunStatus.FAILURE
 
 
 def test_a_run_that_is_still_loading_its_code_is_left_alone(instance: DagsterInstance) -> None:
     instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED)
-    release_dead_runs(instance)
+    release_dead_runs(instance, ALONE)
     assert instance.get_runs()[0].status is DagsterRunStatus.STARTED
 
 
@@ -110,7 +113,7 @@ def test_the_dead_process_of_a_run_that_was_stopped_is_no_failure(at_home: Dagst
     run = launched(at_home, DagsterRunStatus.STARTED)
     with holding_run_lock(at_home, run.run_id):
         at_home.report_run_canceling(run)
-    release_dead_runs(at_home)
+    release_dead_runs(at_home, ALONE)
     assert ended(at_home, run) == ("CANCELED", None)
 
 
@@ -237,6 +240,51 @@ def _run_of_the_server(settings: Settings, job: str = "publish") -> dg.ExecuteIn
     with open_instance(settings) as instance:
         definition = build_definitions(settings).resolve_job_def(job)
         return definition.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_a_new_run_of_many_periods_is_recorded_over_connections_that_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(shop(tmp_path))
+    job = build_definitions(settings).resolve_job_def("backfill")
+    tags = {
+        "dagster/asset_partition_range_start": "2020-01-01",
+        "dagster/asset_partition_range_end": "2020-03-01",
+    }
+    opened = []
+    create = vars(sqlite_event_log)["create_engine"]
+
+    def counted(*args: Any, **options: Any) -> Any:
+        opened.append(args)
+        return create(*args, **options)
+
+    with open_instance(settings) as instance:
+        plan = create_execution_plan(job, tags=tags)
+        monkeypatch.setattr(sqlite_event_log, "create_engine", counted)
+        # As the webserver and the daemon do; Dagster's own class opens a database for each of the events.
+        run = instance.create_run(
+            job_name=job.name,
+            run_id=None,
+            run_config={},
+            status=DagsterRunStatus.NOT_STARTED,
+            tags=tags,
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=plan.step_keys_to_execute,
+            execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
+            job_snapshot=job.get_job_snapshot(),
+            parent_job_snapshot=None,
+            asset_selection=None,
+            asset_check_selection=None,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=None,
+            job_code_origin=None,
+            asset_graph=job.asset_layer.asset_graph,
+        )
+        planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    assert len(planned) > 100
+    assert len(opened) < 10
 
 
 _AT_WORK: dict[str, tuple[str, Any, str, Callable[[Settings], object]]] = {

@@ -9,6 +9,7 @@ from dagster import DagsterEventType
 from genome_pipeline.orchestration.assets.activity import customer_activity
 from genome_pipeline.orchestration.assets.features import customer_features
 from genome_pipeline.orchestration.assets.genome import customer_genome
+from genome_pipeline.orchestration.assets.outcomes import outlook_performance, prediction_outcomes
 from genome_pipeline.orchestration.assets.stage import Stage
 from genome_pipeline.settings import load_settings
 from genome_pipeline_tests.support.pipelines import materialise, shop
@@ -20,6 +21,8 @@ from genome_pipeline_tests.support.pipelines import materialise, shop
         (customer_activity, "validated_transactions of 2020-01-01"),
         (customer_features, "customer_activity"),
         (customer_genome, "customer_features of 2020-02-01"),
+        (prediction_outcomes, "validated_transactions"),
+        (outlook_performance, "validated_transactions"),
     ],
     ids=lambda value: value.name if isinstance(value, Stage) else "",
 )

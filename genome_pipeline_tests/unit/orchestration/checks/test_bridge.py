@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from genome_pipeline.orchestration.checks.bridge import Check, _evaluation
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.quality.validation import CheckResult
 from genome_pipeline_tests.support.landing import landing_settings
@@ -21,7 +22,9 @@ def orders() -> int:
 
 def errors_of(found: CheckResult, folder: Path) -> list[str]:
     """The errors in the log of a run in which a check of ``orders`` has found this."""
-    check = Check("orders", found.check_name, "About orders.", is_blocking=True, body=lambda _: [found]).build(None)
+    check = Check("orders", found.check_name, "About orders.", is_blocking=True, body=lambda _: [found]).build(
+        None, ALONE
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize(
             [orders, check],
