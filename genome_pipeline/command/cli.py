@@ -6,11 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -33,13 +31,13 @@ from genome_pipeline.command.invocation import (
     quieten,
     settings_of,
 )
-from genome_pipeline.command.notices import alert, tell_webhooks
+from genome_pipeline.command.notices import alerting, tell_of_warnings, tell_webhooks
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
 # Modules that take long to import are imported where they are used, so that `genome --help` answers at once.
 if TYPE_CHECKING:
-    from genome_pipeline.settings import Settings
+    pass
 
 app = typer.Typer(
     name="genome",
@@ -115,11 +113,11 @@ def run(
 
     span = Span(day_of(as_of or first), day_of(as_of or last))
     started = time.monotonic()
-    with _alerting(settings, "run"), progress_shown(silent=quiet or as_json) as progress:
+    with alerting(settings, "run"), progress_shown(silent=quiet or as_json) as progress:
         outcome = run_pipeline(settings, span, progress)
     summary = summarise(settings)
     if outcome.run_id:
-        _tell_of_warnings(settings, summary)
+        tell_of_warnings(settings, summary)
     tell_webhooks(settings)
     facts = {
         **summary,
@@ -152,9 +150,9 @@ def rebuild(config: ConfigOption = None, quiet: QuietOption = False) -> None:
     from genome_pipeline.orchestration.runs.rebuild import rebuild as rebuild_warehouse
     from genome_pipeline.published.summary import summarise
 
-    with _alerting(settings, "rebuild"), progress_shown(silent=quiet) as progress:
+    with alerting(settings, "rebuild"), progress_shown(silent=quiet) as progress:
         outcome = rebuild_warehouse(settings, progress)
-    _tell_of_warnings(settings, summarise(settings))
+    tell_of_warnings(settings, summarise(settings))
     tell_webhooks(settings)
     if not quiet:
         typer.echo(f"Rebuilt from the source: {len(outcome.as_of)} snapshots, published at {settings.published_path}")
@@ -474,27 +472,6 @@ def ui(
     from genome_pipeline.orchestration.webserver import serve_with_daemon
 
     serve_with_daemon(["-m", "genome_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)])
-
-
-@contextmanager
-def _alerting(settings: Settings, command: str) -> Iterator[None]:
-    """Send an alert about an error in the block, unless somebody interrupted it."""
-    try:
-        yield
-    except Exception as error:
-        if interrupted_by() is None:
-            from genome_pipeline.orchestration.failures import sendable
-
-            alert(settings, f"Customer Genome: {command} failed", sendable(error))
-        raise
-
-
-def _tell_of_warnings(settings: Settings, summary: dict[str, Any]) -> None:
-    from genome_pipeline.orchestration.alerts import digest
-
-    found = digest(summary["failed_checks"], summary["forced_past"])
-    if settings.alerts.warnings and found:
-        alert(settings, f"Customer Genome: published as of {summary['as_of']} with warnings", found)
 
 
 def _fail(message: str, code: int) -> NoReturn:

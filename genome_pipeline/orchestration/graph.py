@@ -24,7 +24,7 @@ from genome_pipeline.orchestration.published_tables import PUBLISHED_TABLES, Pub
 from genome_pipeline.orchestration.resources import PIPELINE, Pipeline
 from genome_pipeline.orchestration.runs.at_work import alone_at_work, holding_run_lock
 from genome_pipeline.privacy import keep_to_owner
-from genome_pipeline.quality.validation import load_great_expectations
+from genome_pipeline.quality.suites import load_great_expectations
 from genome_pipeline.settings import Settings
 
 _NOON = {Period.MONTH: "0 12 1 * *", Period.WEEK: "0 12 * * 1", Period.DAY: "0 12 * * *"}

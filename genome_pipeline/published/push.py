@@ -61,7 +61,7 @@ class _Push:
     def __init__(self, cursor: Cursor, schema: str, target: SourceSettings) -> None:
         self._cursor, self._schema, self._target = cursor, schema, target
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema])
-        if cursor.fetchone() is None:  # IF NOT EXISTS would need the right to create it, even if it is there
+        if not cursor.fetchall():  # IF NOT EXISTS would need the right to create it, even if it is there
             cursor.execute(f"CREATE SCHEMA {identifier(schema)}")
         if not self._columns_there(_RECORD):
             cursor.execute(

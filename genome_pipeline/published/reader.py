@@ -79,7 +79,7 @@ def attached(path: Path, config: Mapping[str, str | int] | None = None) -> duckd
 def _is_no_copy_for_readers(connection: duckdb.DuckDBPyConnection) -> str | None:
     """Why the attached file is not for readers, who would keep the pipeline from writing to it."""
     tables = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'written_slices'"
-    if connection.execute(tables, [CATALOG]).fetchone() is None:
+    if not connection.execute(tables, [CATALOG]).fetchall():
         return None
     return f"it is the pipeline's own database, for the pipeline alone: name {PUBLISHED_FILE} beside it, or its folder"
 

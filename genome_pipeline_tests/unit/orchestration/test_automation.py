@@ -184,7 +184,7 @@ def test_a_publication_sends_audiences_and_a_failure_is_told_of(
     monkeypatch.setenv("GENOME_AUDIENCES__SECRET", "whsec_" + "A" * 32)
     hooks = f'[alerts]\ncommand = ["tee", "{tmp_path}/told"]\n[audiences]\nwebhooks = {{ win_back = "https://x" }}\n'
     settings = load_settings(shop_config(tmp_path, more=hooks))
-    (sensor,) = (sensor for sensor in sensors(settings) if sensor.name == "send_audiences")
+    (sensor,) = (sensor for sensor in sensors(settings, ALONE) if sensor.name == "send_audiences")
     sent: list[Settings] = []
 
     @dg.asset

@@ -12,6 +12,7 @@ from genome_pipeline.contracts.tables import TABLES
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.checks.contract import contract_check
 from genome_pipeline.orchestration.checks.declared import gate
+from genome_pipeline.orchestration.place import ALONE
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.run import run
 from genome_pipeline.orchestration.runs.staleness import Span
@@ -48,7 +49,7 @@ def check(settings: Settings) -> tuple[bool, dg.AssetCheckEvaluation]:
     ingest_and_validate(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [raw_transactions, afterwards, contract_check(TABLES["raw_transactions"]).build(None)],
+            [raw_transactions, afterwards, contract_check(TABLES["raw_transactions"]).build(None, ALONE)],
             resources={"pipeline": Pipeline.of(settings)},
             instance=instance,
             raise_on_error=False,
