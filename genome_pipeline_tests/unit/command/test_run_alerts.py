@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genome_pipeline.command import cli
+from genome_pipeline.command import cli, notices
 from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.orchestration.failures import sendable
 from genome_pipeline.settings import load_settings
@@ -47,7 +47,7 @@ def test_warnings_are_told_of_by_choice(tmp_path: Path, choice: str, is_told: bo
     config, told = config_with_alerts(tmp_path, choice)
     warnings = [{"table_name": "customer_activity", "observed": "half as many orders"}]
     facts = {"as_of": date(2020, 2, 1), "failed_checks": warnings, "forced_past": None}
-    cli._tell_of_warnings(load_settings(config), facts)
+    notices.tell_of_warnings(load_settings(config), facts)
     assert told.exists() is is_told
     if is_told:
         assert told.read_text(encoding="utf-8") == (
