@@ -8,7 +8,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,9 +36,6 @@ from genome_pipeline.errors import ConfigError, RunFailed
 from genome_pipeline.privacy import keep_to_owner
 
 # Modules that take long to import are imported where they are used, so that `genome --help` answers at once.
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(
     name="genome",
     help="Raw transactions in; segments, value, churn risk, similar customers and confidence out.",
@@ -133,7 +130,7 @@ def run(
 
 @app.command()
 def demo() -> None:
-    """Write a real log and its config to this folder, which must be empty, run, and tell what to look at next."""
+    """Write a real log and its config to this folder, which has no genome.toml of yours, run, and tell what is next."""
     from genome_pipeline.command.demo import NEXT_STEPS, prepare
 
     shown = prepare(Path())

@@ -45,7 +45,8 @@ def prepare(folder: Path) -> Demo:
         write_config(config, text)
     elif config.read_bytes() != text.encode():
         raise ConfigError(
-            f"{config.absolute()} is not of the demo: call `genome demo` in an empty folder, or `genome run` here"
+            f"{config.absolute()} is not that of this version's demo: call `genome demo` in an empty folder, or"
+            " `genome run` here"
         )
     if not (folder / demo.log).exists():
         demo.write(folder / demo.log)

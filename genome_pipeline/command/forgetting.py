@@ -18,6 +18,7 @@ from genome_pipeline.errors import ConfigError
 from genome_pipeline.orchestration.resources import Pipeline
 from genome_pipeline.orchestration.runs.remaking import remake
 from genome_pipeline.privacy import HOW_TO_MAKE_A_KEY, PrivacyKey
+from genome_pipeline.published.delivery import sending_alone
 from genome_pipeline.published.export import renew_exports
 from genome_pipeline.quality.data_docs import DataDocs
 from genome_pipeline.settings import Settings
@@ -63,7 +64,7 @@ def forget(settings: Settings, customer_ids: Sequence[str]) -> dict[str, Any]:
     from genome_pipeline.orchestration.runs.at_work import alone_at_work
 
     key = key_of(settings)
-    with alone_at_work(settings, "`genome forget`"):
+    with alone_at_work(settings, "`genome forget`"), sending_alone(settings.home):
         return _forget(settings, customer_ids, key)
 
 

@@ -53,7 +53,7 @@ def send_changes(settings: Settings, rule: str | None = None) -> list[dict[str, 
     with Published(settings.published_path) as published:
         rules = {row["action_rule"] for row in published.rows("SELECT action_rule FROM action_audiences")}
     facts, failures = [], []
-    with _alone(settings.home):
+    with sending_alone(settings.home):
         for name in webhooks if rule is None else [rule]:
             told: dict[str, Any] = {"audience": name, "in_count": 0, "out_count": 0, "message_count": 0}
             facts.append(told)
@@ -132,7 +132,8 @@ def _signed(secret: bytes, message_id: str, body: bytes) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def sending_alone(home: Path) -> Iterator[None]:
+    """Meanwhile no other process tells webhooks. Raises :class:`TransientError` if one does for over ten minutes."""
     try:
         with FileLock(home / "audiences.lock", timeout=_WAIT_SECONDS):
             yield

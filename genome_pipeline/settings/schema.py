@@ -23,6 +23,7 @@ def settings_schema() -> dict[str, Any]:
         schema["properties"]["dashboard"],
         sections["DashboardSettings"],
         sections["PrivacySettings"]["properties"]["key"],
+        sections["AudienceSettings"]["properties"]["secret"],
     )
     for node in _nodes(schema):
         _as_in_toml(node)

@@ -71,12 +71,13 @@ def _within(customers: ir.Table, experiments: ir.Table, members: ir.Table, horiz
     runs = _with_end(experiments).rename(started="as_of").select("experiment_id", "started", "end")
     taking_part = members.inner_join(runs, "experiment_id")
     horizon = ibis.interval(days=horizon_days)
-    return customers.select("as_of", "customer_id").inner_join(
+    known = customers.select("as_of", "customer_id")
+    return known.inner_join(
         taking_part,
         [
-            customers.customer_id == taking_part.customer_id,
-            taking_part.started < (customers.as_of + horizon).cast("date"),
-            taking_part.end > customers.as_of,
+            known.customer_id == taking_part.customer_id,
+            taking_part.started < (known.as_of + horizon).cast("date"),
+            taking_part.end > known.as_of,
         ],
     )
 

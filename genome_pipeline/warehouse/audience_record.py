@@ -21,21 +21,22 @@ _REMEDY = "restore it from a backup, or remove it: every audience is then sent w
 # arrived is not known if this process dies, so that they are told of again.
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS told_customers (audience VARCHAR NOT NULL, customer_id VARCHAR NOT NULL,"
-    " is_confirmed BOOLEAN NOT NULL, PRIMARY KEY (audience, customer_id))",
+    " is_for_review BOOLEAN, is_confirmed BOOLEAN NOT NULL, PRIMARY KEY (audience, customer_id))",
     "CREATE TABLE IF NOT EXISTS told_messages (audience VARCHAR PRIMARY KEY, message_count BIGINT NOT NULL)",
 )
 _CHANGES = """
     WITH wanted AS (SELECT customer_id, is_for_review FROM published.customer_genome WHERE action_rule = $audience),
-    told AS (SELECT customer_id, is_confirmed FROM told_customers WHERE audience = $audience)
-    SELECT coalesce(wanted.customer_id, told.customer_id), wanted.customer_id IS NOT NULL AS is_in, is_for_review
+    told AS (SELECT customer_id, is_for_review, is_confirmed FROM told_customers WHERE audience = $audience)
+    SELECT coalesce(wanted.customer_id, told.customer_id), wanted.customer_id IS NOT NULL AS is_in, wanted.is_for_review
     FROM wanted FULL JOIN told ON wanted.customer_id = told.customer_id
     WHERE wanted.customer_id IS NULL OR is_confirmed IS NOT TRUE
+        OR wanted.is_for_review IS DISTINCT FROM told.is_for_review
     ORDER BY is_in, 1 LIMIT $most
 """
 
 
 class Change(NamedTuple):
-    """A customer who came into an audience, or left it."""
+    """A customer who came into an audience, left it, or is now to be looked at by a person, or no longer."""
 
     customer_id: str
     is_in: bool
@@ -74,8 +75,8 @@ class AudienceRecord:
             rows = connection.execute(_CHANGES, {"audience": audience, "most": most}).fetchall()
             changes = [Change(*row) for row in rows]
             connection.execute(
-                "INSERT OR REPLACE INTO told_customers SELECT ?, unnest(?::VARCHAR[]), false",
-                [audience, [change.customer_id for change in changes]],
+                "INSERT OR REPLACE INTO told_customers SELECT ?, unnest(?::VARCHAR[]), unnest(?::BOOLEAN[]), false",
+                [audience, *([change[place] for change in changes] for place in (0, 2))],
             )
         return Changes(as_of, number, changes)
 

@@ -49,7 +49,7 @@ def test_the_larger_log_is_taken_where_its_package_is_there(tmp_path: Path, monk
 
 def test_another_config_stays(tmp_path: Path) -> None:
     (tmp_path / "genome.toml").write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is not of the demo: call `genome demo` in an empty folder"):
+    with pytest.raises(ConfigError, match="is not that of this version's demo: call `genome demo` in an empty folder"):
         prepare(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["genome.toml"]
     assert (tmp_path / "genome.toml").read_text(encoding="utf-8") == "mine"

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from genome_pipeline.command.cli import app
 from genome_pipeline.command.notices import tell_webhooks
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.published import delivery
-from genome_pipeline.published.delivery import send_changes
+from genome_pipeline.published.delivery import send_changes, sending_alone
 from genome_pipeline.published.reader import PublishedFileMissing
 from genome_pipeline.settings import Settings, load_settings
 from genome_pipeline.warehouse.audience_record import AudienceRecord
@@ -197,6 +199,31 @@ def test_nothing_is_sent_to_where_a_webhook_redirects_or_without_a_trusted_certi
             send_changes(shop.settings(other))
         assert "secret" not in str(raised.value)
     assert others == []
+
+
+def test_a_receiver_is_told_when_a_customer_is_to_be_looked_at(shop: Shop, certificate: Path) -> None:
+    a, b, *_ = shop.ids
+    shop.audience([a, b])
+    with hook(certificate) as (url, posted):
+        settings = shop.settings(url)
+        send_changes(settings)
+        with duckdb.connect(shop.published) as connection:
+            connection.execute("UPDATE customer_genome_history SET is_for_review = true WHERE customer_id = ?", [a])
+        send_changes(settings)
+        assert posted[1].message["in"] == [{"customer_id": a, "is_for_review": True}]
+        assert send_changes(settings)[0]["message_count"] == 0
+
+
+def test_nothing_is_sent_while_customers_are_forgotten(shop: Shop, certificate: Path) -> None:
+    shop.audience(shop.ids[:2])
+    with hook(certificate) as (url, posted):
+        settings = shop.settings(url)
+        with ThreadPoolExecutor() as pool:
+            with sending_alone(settings.home):
+                sent = pool.submit(send_changes, settings)
+                time.sleep(0.2)
+                assert posted == []
+            assert sent.result()[0]["in_count"] == 2
 
 
 def test_a_forgotten_customer_is_not_in_the_record(shop: Shop, certificate: Path) -> None:

@@ -150,7 +150,10 @@ def test_a_copy_that_lacks_rows_is_given_up_and_the_whole_is_written(
     assert [path.name for path in settings.published_path.parent.iterdir()] == ["genome.duckdb"]
 
 
-def test_a_file_is_copied_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refused", [False, True], ids=["shared", "refused"])
+def test_a_file_is_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
     (tmp_path / "from").write_bytes(bytes(range(256)) * 1000)
+    if refused:
+        monkeypatch.delattr("os.copy_file_range")
     copy_file(tmp_path / "from", tmp_path / "to")
     assert (tmp_path / "to").read_bytes() == (tmp_path / "from").read_bytes()
