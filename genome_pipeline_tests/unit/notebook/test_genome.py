@@ -36,7 +36,7 @@ def test_frames_have_the_columns_of_the_published_contract(opened: Genome[pd.Dat
     assert list(opened.segments().columns) == list(SCHEMA["segment_profiles"])
     assert list(opened.audiences().columns) == list(SCHEMA["action_audiences"])
     assert list(opened.outcomes().columns) == list(SCHEMA["prediction_outcomes"])
-    rule = opened.audiences().set_index("action_rule")["customer_count"].idxmax()
+    rule = str(opened.audiences().set_index("action_rule")["customer_count"].idxmax())
     assert set(opened.audience(rule).columns) <= set(SCHEMA["customer_genome"])
     assert set(opened.similar("C0001", 3).columns) <= set(SCHEMA["customer_neighbors"])
 
