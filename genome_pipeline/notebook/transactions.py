@@ -81,7 +81,6 @@ class Transactions:
             connection = connect(config={"temp_directory": folder})
             try:
                 connection.execute(f"SET TimeZone = '{_ZONE}'")
-                connection.execute("SET enable_progress_bar = false")
                 database = ibis.duckdb.from_connection(connection)
                 row_count = _take_in(database, frame, reading)
                 yield cls(reading, database, row_count, _validate(database, reading), _order_days(database))

@@ -101,7 +101,8 @@ def open_database(
             ) from None
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # refused in a Jupyter that could not draw the bar anyway
+            connection.execute("SET enable_progress_bar = false")
         yield ibis.duckdb.from_connection(connection)
     finally:
         connection.close()

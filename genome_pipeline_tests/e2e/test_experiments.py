@@ -227,6 +227,7 @@ def test_a_wish_that_cannot_be_met_is_refused(started: Run, wish: Wish, message:
     assert len(ExperimentRecord.beside(started.settings.warehouse_path).experiments()) == 1
 
 
+@pytest.mark.slow
 def test_the_effect_is_found_and_proven(ended: Run) -> None:
     facts = experiment_facts(ended.settings, NAME)
     orders = [look for look in facts["looks"] if look["outcome_name"] == "orders"]
@@ -243,6 +244,7 @@ def test_the_effect_is_found_and_proven(ended: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_outcomes_are_those_of_the_log(ended: Run) -> None:
     counted = ended.rows(
         "SELECT avg(orders) FILTER (is_treated) - avg(orders) FILTER (NOT is_treated) FROM (SELECT is_treated,"
@@ -255,6 +257,7 @@ def test_outcomes_are_those_of_the_log(ended: Run) -> None:
     assert told[0][0] == pytest.approx(counted[0][0])
 
 
+@pytest.mark.slow
 def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None:
     found = ended.rows(
         "SELECT as_of, count(*) FILTER (action_rule = 'left_alone') > 0 FROM customer_actions_history WHERE as_of >= ?"
@@ -264,6 +267,7 @@ def test_controls_are_left_alone_until_the_end_and_no_longer(ended: Run) -> None
     assert found == [(START, True), (MIDDLE, True), (END, False)]
 
 
+@pytest.mark.slow
 def test_a_draw_that_cannot_be_published_is_taken_back_with_the_actions_that_followed(
     ended: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +289,7 @@ def full_disk(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_second_experiment_overlaps_and_is_stopped(ended: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     second = start_experiment(ended.settings, Wish("write", 0.5), _quiet)
     assert second["experiment_id"] == "write-2020-06-01"
@@ -309,11 +314,13 @@ def test_a_second_experiment_overlaps_and_is_stopped(ended: Run, monkeypatch: py
         stop_experiment(ended.settings, second["experiment_id"], _quiet)
 
 
+@pytest.mark.slow
 def test_the_next_run_has_nothing_to_make(ended: Run) -> None:
     _, outcome = make(ended.config)
     assert outcome.as_of == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
@@ -371,6 +378,7 @@ def contacted(ended: Run) -> Run:
     return Run(ended.config, settings, ended.experiment)
 
 
+@pytest.mark.slow
 def test_the_contact_log_tells_who_was_reached(contacted: Run) -> None:
     facts = experiment_facts(contacted.settings, NAME)
     missed = len(contacted.arm(True)) - len(contacted.arm(True)) * 9 // 10
@@ -386,6 +394,7 @@ def test_the_contact_log_tells_who_was_reached(contacted: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_contact_log_is_told(contacted: Run) -> None:
     told = contacted.rows(
         "SELECT DISTINCT check_name, observed FROM data_quality WHERE table_name IN ('contacts', 'experiment_results')"
@@ -395,6 +404,7 @@ def test_what_is_wrong_with_the_contact_log_is_told(contacted: Run) -> None:
     assert not any("stranger" in observed for _, observed in told)
 
 
+@pytest.mark.slow
 def test_a_contact_log_that_is_gone_stops_the_run_and_loses_nothing(contacted: Run) -> None:
     path = contacted.settings.home / "contacts.csv"
     before = contacted.rows("FROM contacts ORDER BY contact_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from genome_pipeline.contracts.published import PUBLISHED_FILE
+from genome_pipeline.warehouse.experiment_record import ExperimentRecord
 from genome_pipeline_tests.support.pipelines import EXAMPLES
 
 
@@ -40,8 +43,11 @@ def test_its_cells_on_the_published_file_run(published_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_kernel_runs_it_whole(published_path: Path) -> None:
-    notebook = _notebook(published_path)
+def test_a_kernel_runs_it_whole_on_a_home_with_a_record_of_experiments(published_path: Path, tmp_path: Path) -> None:
+    (tmp_path / PUBLISHED_FILE).parent.mkdir()
+    shutil.copy(published_path, tmp_path / PUBLISHED_FILE)
+    ExperimentRecord.beside(tmp_path / "warehouse.duckdb").remove("none")
+    notebook = _notebook(tmp_path)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)

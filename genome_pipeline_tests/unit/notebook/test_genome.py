@@ -36,8 +36,8 @@ def test_frames_have_the_columns_of_the_published_contract(opened: Genome[pd.Dat
     assert list(opened.segments().columns) == list(SCHEMA["segment_profiles"])
     assert list(opened.audiences().columns) == list(SCHEMA["action_audiences"])
     assert list(opened.outcomes().columns) == list(SCHEMA["prediction_outcomes"])
-    rule = opened.audiences().set_index("action_rule")["customer_count"].idxmax()
-    assert set(opened.audience(str(rule)).columns) <= set(SCHEMA["customer_genome"])
+    rule = str(opened.audiences().set_index("action_rule")["customer_count"].idxmax())
+    assert set(opened.audience(rule).columns) <= set(SCHEMA["customer_genome"])
     assert set(opened.similar("C0001", 3).columns) <= set(SCHEMA["customer_neighbors"])
 
 
