@@ -74,8 +74,8 @@ def write_complete_journey(target: Path) -> int:
     data = Path(package.origin).parent / "data"
     return _written(
         "SELECT household_id, basket_id, transaction_timestamp, product_id, department, quantity, sales_value"
-        " FROM read_parquet($transactions, file_row_number = true)"
-        " LEFT JOIN read_parquet($products) USING (product_id) ORDER BY file_row_number",
+        " FROM read_parquet($transactions, file_row_number = true) AS lines"
+        " LEFT JOIN read_parquet($products) AS products USING (product_id) ORDER BY lines.file_row_number",
         {"transactions": str(data / "transactions.parquet"), "products": str(data / "products.parquet")},
         target,
         "(FORMAT parquet, COMPRESSION zstd)",

